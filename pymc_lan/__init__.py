@@ -1,0 +1,61 @@
+"""Distributions for decision data in PyMC, with fast and verified neural likelihoods.
+
+Names load on first use, so that importing the package costs little and has no side effects.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pymc_lan.build import train as train
+    from pymc_lan.data import as_dataframe as as_dataframe
+    from pymc_lan.data import as_observed as as_observed
+    from pymc_lan.distributions import DDM as DDM
+    from pymc_lan.distributions import GoNoGo as GoNoGo
+    from pymc_lan.distributions import GoNoGoDDM as GoNoGoDDM
+    from pymc_lan.distributions import LANDist as LANDist
+    from pymc_lan.draws import simulate as simulate
+    from pymc_lan.errors import RegistryError as RegistryError
+    from pymc_lan.listing import list_models as list_models
+    from pymc_lan.registry import load_network as load_network
+    from pymc_lan.spec import ModelSpec as ModelSpec
+    from pymc_lan.spec import Parameter as Parameter
+    from pymc_lan.spec import get_model as get_model
+
+_SOURCES = {
+    "DDM": "distributions",
+    "GoNoGo": "distributions",
+    "GoNoGoDDM": "distributions",
+    "LANDist": "distributions",
+    "ModelSpec": "spec",
+    "Parameter": "spec",
+    "RegistryError": "errors",
+    "as_dataframe": "data",
+    "as_observed": "data",
+    "get_model": "spec",
+    "list_models": "listing",
+    "load_network": "registry",
+    "simulate": "draws",
+    "train": "build",
+}
+_MODULES = ("diagnostics", "plots")
+
+__all__ = ["__version__", *_SOURCES, *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SOURCES:
+        return getattr(import_module(f"pymc_lan.{_SOURCES[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"pymc_lan.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("pymc-lan")
+    raise AttributeError(f"module 'pymc_lan' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,119 @@
+"""From nothing to a version of a registry: train, measure, write."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any
+
+from pymc_lan.card import write_card
+from pymc_lan.diagnostics import accuracy
+from pymc_lan.network import CONFIG_FORMAT, Network, networks_config
+from pymc_lan.registry import load_network, refuse_existing, write_version
+from pymc_lan.spec import ModelSpec, get_model
+from pymc_lan.training.recipe import CHOICE_RECIPE, LAN_RECIPE, Recipe
+
+PACKAGES = ("pymc-lan", "numpy", "jax", "flax", "optax")
+
+
+def train(
+    model: str = "ddm",
+    out: str | os.PathLike[str] = "weights",
+    *,
+    version: str = "1.0",
+    seed: int = 0,
+    lan_recipe: Recipe = LAN_RECIPE,
+    choice_recipe: Recipe = CHOICE_RECIPE,
+    checkpoints: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> Network:
+    """Train a model's networks, measure them and write them as a version of a registry.
+
+    Parameters
+    ----------
+    model : str
+        A model with a closed form to take labels from.
+    out : path
+        The registry's folder; the version becomes ``out/model/version``.
+    version : str
+    seed : int
+        Of initial weights, training trials and batches; the accuracy is measured on trials of another seed.
+    lan_recipe, choice_recipe : Recipe
+    checkpoints : path, optional
+        Where the run saves its state; called again with the same arguments it goes on from there.
+    progress : bool
+        Whether to draw progress bars.
+
+    Returns
+    -------
+    Network
+        As loaded from the folder written.
+
+    Raises
+    ------
+    ValueError
+        For an unknown model, or one without labels.
+    RegistryError
+        If the version exists.
+
+    Examples
+    --------
+    >>> import tempfile, pymc_lan as pl
+    >>> from pymc_lan.training.recipe import Recipe
+    >>> small = Recipe(hidden=(4,), steps=10, batch=16, pool=100)
+    >>> out = tempfile.mkdtemp()
+    >>> pl.train("ddm", out, lan_recipe=small, choice_recipe=small, progress=False).name
+    'ddm@1.0'
+    """
+    from pymc_lan.training.fit import fit
+    from pymc_lan.training.tasks import choice_task, lan_task
+
+    spec = get_model(model)
+    refuse_existing(out, model, version)
+    started = time.perf_counter()
+    tasks = ((lan_task(spec), lan_recipe), (choice_task(spec), choice_recipe))
+    mlps = [
+        fit(
+            task,
+            recipe,
+            seed=seed,
+            checkpoints=Path(checkpoints) / task.name if checkpoints is not None else None,
+            progress=progress,
+        )
+        for task, recipe in tasks
+    ]
+    network = Network(spec, *mlps, version=version)
+    training = {
+        "seed": seed,
+        "seconds": round(time.perf_counter() - started, 1),
+        "lan": asdict(lan_recipe),
+        "choice": asdict(choice_recipe),
+    }
+    return load_network(write_version(out, network, _config(network, training), write_card))
+
+
+def _config(network: Network, training: dict[str, Any]) -> dict[str, Any]:
+    """All that ``config.json`` says but the hash of the weights."""
+    spec: ModelSpec = network.spec
+    return {
+        "format": CONFIG_FORMAT,
+        "model": spec.name,
+        "version": network.version,
+        "description": spec.description,
+        "reference": spec.reference,
+        "parameters": [
+            {"name": p.name, "bounds": list(p.bounds), "unit": p.unit, "meaning": p.meaning, "default": p.default}
+            for p in spec.parameters
+        ],
+        "choices": list(spec.choices),
+        "outcome": "rt in seconds, response +1 upper and -1 lower boundary; go/no-go: rt = inf is no press",
+        "networks": networks_config(network),
+        "labels": "closed form (Navarro & Fuss 2009; Gondan, Blurton & Kesselmeier 2014)",
+        "training": training,
+        "packages": {name: package_version(name) for name in PACKAGES},
+        # Another seed than the training's, or the network would be measured on parameters it was fitted to.
+        "accuracy": accuracy(network, seed=training["seed"] + 1),
+    }

@@ -1,0 +1,110 @@
+"""The model card of a version, written from its config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def write_card(config: Mapping[str, Any]) -> str:
+    """Write the card of a version.
+
+    Parameters
+    ----------
+    config : mapping
+        The content of ``config.json``.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    name, measured = f"{config['model']}@{config['version']}", config["accuracy"]
+    parameters = [
+        f"| `{p['name']}` | {p['bounds'][0]:g} to {p['bounds'][1]:g} | {p['unit']} | {p['meaning']} |"
+        for p in config["parameters"]
+    ]
+    networks = [
+        f"| {key} | {' - '.join(map(str, entry['sizes']))} | {entry['activation']} | {measured['flop'][key]:,} |"
+        for key, entry in config["networks"].items()
+    ]
+    packages = ", ".join(f"{package} {number}" for package, number in config["packages"].items())
+    training = config["training"]
+    return "\n".join(
+        [
+            f"# {name}",
+            "",
+            config["description"],
+            "",
+            f"Reference: {config['reference']}",
+            "",
+            "| parameter | trained bounds | unit | meaning |",
+            "|---|---|---|---|",
+            *parameters,
+            "",
+            f"Outcome: {config['outcome']}.",
+            "",
+            "## Networks",
+            "",
+            "| network | layers | activation | FLOP per trial, forward |",
+            "|---|---|---|---|",
+            *networks,
+            "",
+            f"Labels: {config['labels']}.",
+            f"Trained in {training['seconds']:g} s from seed {training['seed']} with {packages};",
+            "the recipe is in `config.json`.",
+            "",
+            "## Accuracy",
+            "",
+            *accuracy_lines(measured),
+            "",
+        ]
+    )
+
+
+def accuracy_lines(measured: Mapping[str, Any]) -> list[str]:
+    """Accuracy as lines of Markdown, for cards and the command line.
+
+    Parameters
+    ----------
+    measured : mapping
+        What `pymc_lan.diagnostics.accuracy` returns.
+
+    Returns
+    -------
+    list of str
+    """
+    lan, mass, choice = measured["lan"], measured["mass"], measured["choice"]
+    lines = [
+        f"Errors in nats against the closed form on {measured['n']:,} trials, parameters uniform over the bounds, one trial",
+        "each drawn exactly from the model, 5 ms < rt - t, rt < 20 s:",
+        "",
+        "| quantity | mean | p95 | p99 | max |",
+        "|---|---|---|---|---|",
+        f"| abs error of log f(rt, response) | {lan['mean']:g} | {lan['p95']:g} | {lan['p99']:g} | {lan['max']:g} |",
+    ]
+    if choice is not None:
+        rows = {
+            "go": "abs error of log P(go)",
+            "nogo": "abs error of log P(no go)",
+            "go_deadline": "the same, finite deadlines only: go",
+            "nogo_deadline": "the same, finite deadlines only: no go",
+        }
+        for key, label in rows.items():
+            e = choice[key]
+            lines.append(f"| {label} | {e['mean']:g} | {e['p95']:g} | {e['p99']:g} | {e['max']:g} |")
+    lines += [
+        "",
+        f"Median absolute error {lan['median']:g}, bias {lan['bias']:g}. Mass of the density, distance from 1 over "
+        f"{measured['n_mass']:,} parameter sets: median {mass['p50']:g}, p99 {mass['p99']:g}.",
+        "",
+        "| derivative with respect to | relative error, median | p99 |",
+        "|---|---|---|",
+        *(f"| `{name}` | {e['median']:g} | {e['p99']:g} |" for name, e in measured["gradient"].items()),
+    ]
+    if choice is not None:
+        lines += [
+            "",
+            "Probabilities below 1e-4 are left out. Without a deadline the choice probability is the closed form.",
+        ]
+    return lines

@@ -1,0 +1,96 @@
+"""The command ``pymc-lan``; it parses arguments and prints, nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pymc_lan.errors import RegistryError
+
+app = typer.Typer(help="Neural likelihoods for decision data.", no_args_is_help=True, pretty_exceptions_enable=False)
+
+Name = Annotated[str, typer.Argument(help="A model, 'ddm' or 'ddm@1.0', or a version's folder.")]
+
+
+@app.command("list")
+def list_() -> None:
+    """List models and versions."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from pymc_lan.listing import list_models
+
+    table = Table("model", "version", "parameters", "mean abs error", "p99", "sha256")
+    for row in list_models().itertuples():
+        version = f"{row.version} (default)" if row.default else row.version
+        table.add_row(
+            row.model, version, " ".join(row.parameters), f"{row.mean_abs_error:g}", f"{row.p99_abs_error:g}", row.sha256[:12]
+        )
+    Console().print(table)
+
+
+@app.command()
+def info(name: Name = "ddm", as_json: Annotated[bool, typer.Option("--json", help="Print the config.")] = False) -> None:
+    """Print the card of a version."""
+    from pymc_lan.card import write_card
+    from pymc_lan.registry import load_network
+
+    config = load_network(name).config
+    typer.echo(json.dumps(config, indent=2) if as_json else write_card(config))
+
+
+@app.command()
+def verify(name: Annotated[str | None, typer.Argument(help="A model; all versions without it.")] = None) -> None:
+    """Check every file against the registry's hashes."""
+    from pymc_lan.listing import list_models
+    from pymc_lan.registry import verify_network
+
+    names = [name] if name else [f"{row.model}@{row.version}" for row in list_models().itertuples()]
+    for each in names:
+        for path in verify_network(each):
+            typer.echo(f"ok  {each}  {path.name}")
+
+
+@app.command()
+def evaluate(
+    name: Name = "ddm",
+    n: Annotated[int, typer.Option(help="Trials.")] = 100_000,
+    n_mass: Annotated[int, typer.Option(help="Parameter sets over which the density is integrated.")] = 1000,
+    seed: int = 12345,
+) -> None:
+    """Measure a network against exact labels."""
+    from pymc_lan.card import accuracy_lines
+    from pymc_lan.diagnostics import accuracy
+    from pymc_lan.registry import load_network
+
+    typer.echo("\n".join(accuracy_lines(accuracy(load_network(name), n=n, n_mass=n_mass, seed=seed))))
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="A model with exact labels.")] = "ddm",
+    out: Annotated[Path, typer.Option(help="The registry's folder.")] = Path("weights"),
+    version: str = "1.0",
+    seed: int = 0,
+    checkpoints: Annotated[Path | None, typer.Option(help="Save the run's state here and go on from it.")] = None,
+) -> None:
+    """Train a model's networks from nothing, measure them, and write them with their card."""
+    from pymc_lan.build import train as train_model
+    from pymc_lan.card import accuracy_lines
+
+    network = train_model(model, out, version=version, seed=seed, checkpoints=checkpoints)
+    typer.echo(f"{out / model / version}\n")
+    typer.echo("\n".join(accuracy_lines(network.config["accuracy"])))
+
+
+def main() -> None:
+    """Run the command; an error the user can mend is one sentence, not a traceback."""
+    try:
+        app()
+    except (ValueError, RegistryError) as error:
+        typer.echo(f"pymc-lan: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,242 @@
+"""What all distributions share: data in, parameters checked, one random variable out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pytensor.tensor as pt
+from pymc.distributions.distribution import Continuous
+from pymc.distributions.shape_utils import convert_shape, convert_size, find_size
+from pymc.pytensorf import convert_observed_data
+from pytensor.graph.basic import Constant, Variable
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_lan.data import as_observed
+from pymc_lan.distributions.rv import TrialRV
+from pymc_lan.errors import check_length, explain, unknown
+from pymc_lan.network import Network
+from pymc_lan.registry import load_network
+from pymc_lan.spec import MODELS, ModelSpec, Parameter, bind, get_model
+
+Model = str | ModelSpec | Network | os.PathLike[str]
+
+LIKELIHOODS = ("lan", "exact")
+
+
+class TrialDistribution(Continuous):
+    """A distribution over trials ``[rt, response]``; abstract, see the named ones."""
+
+    # The model of a named distribution; those that take any model have None and take it as first argument.
+    model: ClassVar[str | None] = None
+    go_nogo: ClassVar[bool] = False
+
+    def __new__(cls, name: str, *args: Any, observed: Any = None, dims: Any = None, **kwargs: Any) -> TensorVariable:
+        """Add the trials to the current PyMC model."""
+        if observed is not None:
+            observed, kwargs = cls._observe(observed, kwargs)
+        return super().__new__(cls, name, *args, observed=observed, dims=_value_dims(dims, observed), **kwargs)
+
+    @classmethod
+    def _observe(cls, observed: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Check the observed data and take from them what the arguments refer to."""
+        if isinstance(observed, Variable):
+            n_trials, times = observed.type.shape[0], None
+        else:
+            deadline = kwargs.get("deadline")
+            observed = as_observed(
+                observed, go_nogo=cls.go_nogo, deadline=None if isinstance(deadline, Variable) else deadline
+            )
+            n_trials, times = len(observed), observed[:, 0]
+            observed = convert_observed_data(observed)
+        return observed, kwargs | {"_n_trials": n_trials, "_times": times}
+
+    @classmethod
+    def _make(
+        cls,
+        source: Model,
+        theta: dict[str, Any],
+        extras: dict[str, Any],
+        *,
+        likelihood: str,
+        weights: Model | None,
+        n_trials: int | None,
+        **kwargs: Any,
+    ) -> TensorVariable:
+        """Build the random variable from bound parameters and checked extras."""
+        spec, network = resolve_model(source, weights, likelihood)
+        if cls.go_nogo and network is not None and network.choice is None:
+            raise ValueError(
+                explain(
+                    f"a choice/deadline network for the go/no-go form of {spec.name!r}",
+                    "none in its weights",
+                    "train one, or use the two-choice distribution",
+                )
+            )
+        for p in spec.parameters:
+            _check_parameter(p, theta[p.name], trained=network is not None)
+        params = theta | extras
+        if n_trials is not None:
+            for name, value in params.items():
+                check_length(name, value, n_trials)
+        op = TrialRV(
+            spec,
+            network.lan if network is not None else None,
+            network.choice if network is not None and cls.go_nogo else None,
+            go_nogo=cls.go_nogo,
+            lapses=not _is_zero(extras["p_lapse"]),
+        )
+        return _apply(op, [pt.as_tensor_variable(value) for value in params.values()], **kwargs)
+
+
+def _apply(
+    op: TrialRV,
+    params: Sequence[TensorVariable],
+    *,
+    shape: Any = None,
+    size: Any = None,
+    rng: Any = None,
+    return_next_rng: bool = False,
+) -> Any:
+    """Apply a random variable as `pymc.Distribution.dist` does, which knows only one random variable per class."""
+    size = find_size(shape=convert_shape(shape), size=convert_size(size), ndim_supp=op.ndim_supp)
+    rng = pt.random.shared_rng(seed=None) if rng is None else rng
+    next_rng, rv = op(*params, size=size, rng=rng, return_next_rng=True)
+    return (next_rng, rv) if return_next_rng else rv
+
+
+def split_model(cls: type[TrialDistribution], args: Sequence[Any]) -> tuple[Model, tuple[Any, ...]]:
+    """Separate the model from the parameters, for distributions that name theirs and those that do not."""
+    if cls.model is not None:
+        return cls.model, tuple(args)
+    if not args or not isinstance(args[0], (str, ModelSpec, Network, os.PathLike)):
+        raise ValueError(
+            explain(
+                f"{cls.__name__}(name, model, *parameters)",
+                "no model",
+                "give a model's name, a ModelSpec, a folder or a Network as first argument after the name",
+            )
+        )
+    return args[0], tuple(args[1:])
+
+
+def model_spec(source: Model) -> ModelSpec:
+    """The spec of a model given in any of the ways that distributions take."""
+    if isinstance(source, ModelSpec):
+        return source
+    if isinstance(source, Network):
+        return source.spec
+    if isinstance(source, str) and source in MODELS:
+        return get_model(source)
+    return load_network(source).spec
+
+
+def resolve_model(source: Model, weights: Model | None, likelihood: str) -> tuple[ModelSpec, Network | None]:
+    """Find spec and network; the network is None for the closed form.
+
+    Raises
+    ------
+    ValueError
+        If `likelihood` is unknown, the model has no closed form, or the weights are those of another model.
+    RegistryError
+        If the weights cannot be found or verified.
+    """
+    if likelihood not in LIKELIHOODS:
+        raise ValueError(unknown("likelihood", likelihood, LIKELIHOODS))
+    spec = model_spec(source)
+    if likelihood == "exact":
+        if spec.exact is None:
+            raise ValueError(
+                explain(f"a model with a closed form, for likelihood='exact'", f"{spec.name!r}", "use likelihood='lan'")
+            )
+        return spec, None
+    if weights is None:
+        weights = spec.name if isinstance(source, ModelSpec) else source
+    network = weights if isinstance(weights, Network) else load_network(weights)
+    if network.spec.name != spec.name:
+        raise ValueError(
+            explain(f"weights of model {spec.name!r}", f"weights of {network.name!r}", "give the model's own weights")
+        )
+    return spec, network
+
+
+def extract_theta(spec: ModelSpec, positional: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Take the model's parameters out of `kwargs` and match them with the positional ones."""
+    known_to_pymc = {"shape", "size", "rng", "return_next_rng"}
+    named = {name: kwargs.pop(name) for name in [*kwargs] if name not in known_to_pymc}
+    return bind(spec, positional, named)
+
+
+def check_fraction(name: str, value: Any) -> Any:
+    """Check that a constant lies between 0 and 1."""
+    constant = constant_value(value)
+    if constant is not None and not np.all((constant >= 0) & (constant <= 1)):
+        raise ValueError(explain(f"{name} between 0 and 1", f"{constant}", f"give {name} as a share of trials"))
+    return value
+
+
+def lapse_window(value: Any, p_lapse: Any, deadline: Any, times: Any) -> Any:
+    """The window in which guesses fall: as given, else the deadline where finite, else the largest rt."""
+    if value is not None:
+        return value
+    ends = constant_value(deadline) if deadline is not None else np.inf
+    if ends is None or np.all(np.isfinite(ends)):
+        return deadline
+    if times is not None and np.isfinite(times).any():
+        return float(times[np.isfinite(times)].max())
+    if _is_zero(p_lapse):
+        return 1.0
+    raise ValueError(
+        explain(
+            "a lapse_window, because p_lapse is not 0",
+            "neither a finite deadline nor observed response times to take it from",
+            "give lapse_window=..., the seconds in which a guess may fall",
+        )
+    )
+
+
+def constant_value(value: Any) -> Any:
+    """The number or array behind a constant; None for anything symbolic."""
+    if isinstance(value, Constant):
+        return np.asarray(value.data, np.float64)
+    return None if isinstance(value, Variable) else np.asarray(value, np.float64)
+
+
+def _check_parameter(p: Parameter, value: Any, *, trained: bool) -> None:
+    constant = constant_value(value)
+    if constant is None:
+        return
+    low, high = p.bounds if trained else p.domain
+    outside = ~((constant >= low) & (constant <= high))
+    if not outside.any():
+        return
+    which = "the network's trained bounds" if trained else "the model's domain"
+    raise ValueError(
+        explain(
+            f"{p.name} within {which}, {low:g} to {high:g}",
+            f"the constant {constant[outside].ravel()[:5].tolist()}",
+            f"change {p.name}" + (", or use likelihood='exact' if the model has a closed form" if trained else ""),
+        )
+    )
+
+
+def _is_zero(value: Any) -> bool:
+    constant = constant_value(value)
+    return constant is not None and not np.any(constant)
+
+
+def _value_dims(dims: Any, observed: Any) -> Any:
+    """Let users name the trials' dimension only: the axis of rt and response gets its own name."""
+    if dims is None:
+        return None
+    names = (dims,) if isinstance(dims, str) else tuple(dims)
+    if len(names) == 1:
+        from pymc.model.core import modelcontext
+
+        modelcontext(None).add_coord("trial_value", ["rt", "response"])
+        return (*names, "trial_value")
+    return names
+
+

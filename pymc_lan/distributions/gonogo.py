@@ -1,0 +1,183 @@
+"""Go/no-go distributions: a press or nothing, within a response window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytensor.tensor as pt
+from pytensor.graph.basic import Variable
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_lan.data import column, table_columns, trial_type_is_go
+from pymc_lan.distributions.base import (
+    Model,
+    TrialDistribution,
+    check_fraction,
+    extract_theta,
+    lapse_window,
+    model_spec,
+    split_model,
+)
+from pymc_lan.errors import check_length, explain
+
+
+class GoNoGo(TrialDistribution):
+    r"""The go/no-go form of any two-choice model.
+
+    The upper boundary is a press at ``rt``. Nothing is seen of a lower decision, nor of one after the deadline::
+
+        press at rt:   log f_upper(rt - t)
+        no press:      log (1 - F_upper(deadline - t))
+
+    Parameters
+    ----------
+    name : str
+        Left out in ``GoNoGo.dist``.
+    model : str, ModelSpec, path or Network
+        As in `LANDist`.
+    *params, **params_by_name : tensor_like
+        The model's parameters, in its order or by name; scalar or one per trial.
+    v_nogo : tensor_like, optional
+        Drift on no-go trials; by default ``-v``.
+    trial_type : array_like or str, optional
+        Whether a trial is a go trial: "go" / "no-go", 1 / 0, 1 / -1 or True / False, one per trial, or the name of
+        a column of `observed`. By default the column ``trial_type`` where `observed` has one; without it every
+        trial's drift is ``v``.
+    deadline : tensor_like, optional
+        End of the response window, seconds after stimulus onset; by default none.
+    p_lapse : tensor_like
+        Probability that a trial is a guess. Default 0.
+    lapse_go : tensor_like
+        Probability that a guess is a press. Default 0.5.
+    lapse_window : tensor_like, optional
+        Presses by guess are uniform on 0 to this; by default the deadline or, without one, the largest rt.
+    likelihood, weights : optional
+        As in `LANDist`.
+    observed : DataFrame, array or pm.Data, optional
+        A column ``rt`` (seconds; empty, NaN or inf where nothing was pressed) and, if there is one, ``response``
+        (1 pressed, 0 or -1 not); or rows of the two.
+    dims : str, optional
+        The name of the trials' dimension.
+
+    Raises
+    ------
+    ValueError
+        For data or parameters that cannot be: see `pymc_lan.as_observed`.
+    RegistryError
+        For weights that cannot be found or verified.
+
+    Notes
+    -----
+    The value of a trial is the row ``[rt, response]``; ``rt = inf`` is no press.
+
+    Examples
+    --------
+    >>> import pymc as pm, pymc_lan as pl
+    >>> trials = pl.GoNoGo.dist("ddm", 1.0, 1.5, t=0.3, deadline=1.5, shape=(20, 2))
+    >>> pm.draw(trials, random_seed=1).shape
+    (20, 2)
+    """
+
+    go_nogo = True
+
+    @classmethod
+    def _observe(cls, observed: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        trial_type = kwargs.get("trial_type")
+        if trial_type is None and "trial_type" in (table_columns(observed) or ()):
+            trial_type = "trial_type"
+        if isinstance(trial_type, str):
+            kwargs = kwargs | {"trial_type": column(observed, trial_type, argument="trial_type")}
+        return super()._observe(observed, kwargs)
+
+    @classmethod
+    def dist(
+        cls,
+        *args: Any,
+        v_nogo: Any = None,
+        trial_type: Any = None,
+        deadline: Any = np.inf,
+        p_lapse: Any = 0.0,
+        lapse_go: Any = 0.5,
+        lapse_window: Any = None,
+        likelihood: str = "lan",
+        weights: Model | None = None,
+        _n_trials: int | None = None,
+        _times: Any = None,
+        **kwargs: Any,
+    ) -> TensorVariable:
+        """Build the distribution outside a model; see the class."""
+        source, positional = split_model(cls, args)
+        theta = extract_theta(model_spec(source), positional, kwargs)
+        deadline = np.inf if deadline is None else deadline
+        theta["v"] = _drift(theta["v"], v_nogo, trial_type, _n_trials)
+        extras = {
+            "p_lapse": check_fraction("p_lapse", p_lapse),
+            "lapse_window": _window(lapse_window, p_lapse, deadline, _times),
+            "lapse_go": check_fraction("lapse_go", lapse_go),
+            "deadline": deadline,
+        }
+        return cls._make(
+            source, theta, extras, likelihood=likelihood, weights=weights, n_trials=_n_trials, **kwargs
+        )
+
+
+_window = lapse_window
+
+
+def _drift(v: Any, v_nogo: Any, trial_type: Any, n_trials: int | None) -> Any:
+    """Drift per trial: v on go trials, v_nogo (by default -v) on no-go trials; only the drift changes sign."""
+    if trial_type is None:
+        if v_nogo is not None:
+            raise ValueError(
+                explain(
+                    "trial_type together with v_nogo",
+                    "v_nogo alone",
+                    "give trial_type, one per trial or a column's name, to say which trials are no-go",
+                )
+            )
+        return v
+    if isinstance(trial_type, str):
+        raise ValueError(
+            explain(
+                f"a DataFrame as observed, because trial_type={trial_type!r} names a column",
+                "no table",
+                "pass the trial types themselves",
+            )
+        )
+    is_go = trial_type if isinstance(trial_type, Variable) else trial_type_is_go(trial_type)
+    if n_trials is not None:
+        check_length("trial_type", is_go, n_trials, scalar=False)
+        check_length("v", v, n_trials)
+    if v_nogo is not None:
+        return pt.where(is_go, v, v_nogo)
+    return v * (pt.where(is_go, 1.0, -1.0) if isinstance(is_go, Variable) else np.where(is_go, 1.0, -1.0))
+
+
+class GoNoGoDDM(GoNoGo):
+    r"""The drift diffusion model of go/no-go trials: ``GoNoGoDDM(name, v, a, z, t, ...)``.
+
+    Parameters
+    ----------
+    name : str
+        Left out in ``GoNoGoDDM.dist``.
+    v : tensor_like
+        Drift towards a press on go trials, evidence per second, -3 to 3.
+    a : tensor_like
+        Half the boundary separation, 0.3 to 2.5.
+    z : tensor_like
+        Relative start, 0 to 1; above 0.5 is a bias to press; 0.5 where it is left out.
+    t : tensor_like
+        Non-decision time in seconds, 0 to 2.
+    v_nogo, trial_type, deadline, p_lapse, lapse_go, lapse_window, likelihood, weights, observed, dims
+        As in `GoNoGo`.
+
+    Examples
+    --------
+    >>> import pymc as pm, pymc_lan as pl
+    >>> trials = pl.GoNoGoDDM.dist(1.0, 1.5, t=0.3, trial_type=["go", "no-go"], deadline=1.5)
+    >>> pm.draw(trials, random_seed=1).shape
+    (2, 2)
+    """
+
+    model = "ddm"

@@ -1,0 +1,150 @@
+"""The random variable behind every distribution: rows [rt, response], their log density, draws and support point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytensor.tensor as pt
+from pymc.distributions.distribution import _support_point
+from pymc.logprob.abstract import _logprob
+from pytensor.graph.basic import Apply
+from pytensor.tensor.random.op import RandomVariable
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_lan.data import NO_RESPONSE
+from pymc_lan.draws import draw_trials
+from pymc_lan.likelihood import Likelihood, mix_lapses
+from pymc_lan.mlp import MLP
+from pymc_lan.ops import PYTENSOR, apply_network, register_with_backend
+from pymc_lan.spec import ModelSpec
+
+# Parameters behind the model's own, in this order; two-choice models have the first two only.
+EXTRAS = ("p_lapse", "lapse_window", "lapse_go", "deadline")
+
+
+class TrialRV(RandomVariable):
+    """Trials ``[rt, response]`` of a model; ``rt = inf`` is no response.
+
+    Inputs: the model's parameters in order, then ``p_lapse`` and ``lapse_window`` and, for go/no-go, ``lapse_go`` and
+    ``deadline``; all scalar per trial.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    lan, choice : MLP, optional
+        None for the closed form.
+    go_nogo : bool
+        Whether only upper responses before the deadline are seen.
+    lapses : bool
+        Whether any trial may be a guess; without, the mixture is left out of the graph.
+    """
+
+    name = "trial"
+    dtype = "float64"
+    __props__ = ("name", "signature", "dtype", "inplace", "spec", "lan", "choice", "go_nogo", "lapses")
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        lan: MLP | None,
+        choice: MLP | None,
+        *,
+        go_nogo: bool,
+        lapses: bool,
+        inplace: bool = False,
+        **fixed: Any,
+    ):
+        self.spec, self.lan, self.choice = spec, lan, choice
+        self.go_nogo, self.lapses = go_nogo, lapses
+        self.parameters = (*spec.names, *(EXTRAS if go_nogo else EXTRAS[:2]))
+        label = f"GoNoGo{spec.name.upper()}" if go_nogo else spec.name.upper()
+        self._print_name = (label, rf"\operatorname{{{label}}}")
+        super().__init__(signature=f"{','.join(['()'] * len(self.parameters))}->(2)", inplace=inplace)
+
+    def make_node(self, rng: Any, size: Any, *params: Any) -> Apply:
+        return super().make_node(rng, size, *(pt.cast(pt.as_tensor_variable(p), "float64") for p in params))
+
+    def rng_fn(self, rng: np.random.Generator, *args: Any) -> Any:
+        *params, size = args
+        shape = np.broadcast_shapes(*(np.shape(p) for p in params)) if size is None else tuple(size)
+        values = {
+            name: np.broadcast_to(p, shape).ravel() for name, p in zip(self.parameters, params, strict=True)
+        }
+        return draw_trials(self.spec, rng, values, go_nogo=self.go_nogo).reshape(*shape, 2)
+
+    def likelihood(self) -> Likelihood:
+        """The likelihood as a builder of PyTensor graphs."""
+        lan, choice = self.lan, self.choice
+        return Likelihood(
+            self.spec,
+            None if lan is None else lambda inputs: apply_network(lan, inputs),
+            None if choice is None else lambda inputs: apply_network(choice, inputs),
+        )
+
+
+@_logprob.register(TrialRV)
+def trial_logprob(op: TrialRV, values: Any, rng: Any, size: Any, *params: Any, **kwargs: Any) -> TensorVariable:
+    """One log density per trial."""
+    (value,) = values
+    value = pt.cast(value, "float64")
+    rt, response = value[..., 0], value[..., 1]
+    named = dict(zip(op.parameters, params, strict=True))
+    theta = {name: named[name] for name in op.spec.names}
+    responded = rt < np.inf
+    # Whatever stands in for a missing rt is never used; one second keeps every branch and its gradient finite.
+    seen = pt.where(responded, rt, 1.0)
+    if op.go_nogo:
+        return _go_nogo_logprob(op, responded, seen, theta, named)
+    log_p = op.likelihood().log_density(PYTENSOR, seen, response, theta)
+    if op.lapses:
+        log_guess = _log_uniform(seen, named["lapse_window"]) - np.log(len(op.spec.choices))
+        log_p = mix_lapses(PYTENSOR, log_p, named["p_lapse"], log_guess)
+    known = sum(pt.eq(response, code) for code in op.spec.choices)
+    return pt.where(responded & pt.gt(known, 0), log_p, -np.inf)
+
+
+def _go_nogo_logprob(
+    op: TrialRV, responded: TensorVariable, rt: TensorVariable, theta: dict[str, Any], named: dict[str, Any]
+) -> TensorVariable:
+    likelihood, deadline = op.likelihood(), named["deadline"]
+    log_go = likelihood.log_density(PYTENSOR, rt, pt.ones_like(rt), theta)
+    _, log_nogo = likelihood.log_go(PYTENSOR, deadline, theta)
+    if op.lapses:
+        p_lapse, lapse_go = named["p_lapse"], named["lapse_go"]
+        guess_go = pt.log(lapse_go) + _log_uniform(rt, named["lapse_window"])
+        log_go = mix_lapses(PYTENSOR, log_go, p_lapse, guess_go)
+        log_nogo = mix_lapses(PYTENSOR, log_nogo, p_lapse, pt.log1p(-lapse_go))
+    return pt.where(responded, pt.where(rt <= deadline, log_go, -np.inf), log_nogo)
+
+
+def _log_uniform(rt: TensorVariable, window: TensorVariable) -> TensorVariable:
+    return pt.where((rt > 0) & (rt <= window), -pt.log(window), -np.inf)
+
+
+@_support_point.register(TrialRV)
+def trial_support_point(op: TrialRV, rv: Any, rng: Any, size: Any, *params: Any) -> TensorVariable:
+    """An upper response at ``t`` plus the mean decision time without drift, inside the deadline."""
+    named = dict(zip(op.parameters, params, strict=True))
+    rt = named["t"] + 4 * named["a"] ** 2 * named["z"] * (1 - named["z"])
+    if op.go_nogo:
+        rt = pt.minimum(rt, named["deadline"])
+    row = pt.stack([rt, pt.ones_like(rt)], axis=-1)
+    return pt.broadcast_to(row, (*size, 2)) if size.type.ndim == 1 else row
+
+
+def _register_numba() -> None:
+    from pytensor.link.numba.dispatch.random import numba_core_rv_funcify
+
+    from pymc_lan.draws import numba_trial
+
+    if TrialRV in numba_core_rv_funcify.registry:
+        return
+
+    @numba_core_rv_funcify.register(TrialRV)
+    def numba_trial_rv(op: TrialRV, node: Apply) -> Any:
+        return numba_trial(op.spec, go_nogo=op.go_nogo), 1
+
+
+register_with_backend("numba", "pymc_lan_draws", _register_numba)
+__all__ = ["EXTRAS", "NO_RESPONSE", "TrialRV"]

@@ -1,0 +1,161 @@
+"""Random trials of a model: what posterior prediction draws, and `simulate` for planning and recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from pymc_lan.data import NO_RESPONSE, as_dataframe
+from pymc_lan.errors import explain
+from pymc_lan.simulators import ddm_draw, ddm_draws, simulate_diffusion
+from pymc_lan.spec import ModelSpec, bind, get_model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Float = NDArray[np.float64]
+
+
+def simulate(
+    model: str | ModelSpec, params: Mapping[str, ArrayLike], n: int | None = None, seed: int | None = None
+) -> pd.DataFrame:
+    """Simulate trials of a model.
+
+    Parameters
+    ----------
+    model : str or ModelSpec
+        For instance ``"ddm"``.
+    params : mapping of str to array_like
+        Every parameter by name, scalar or one per trial; those with a default may be left out.
+    n : int, optional
+        Number of trials; not needed where a parameter has one value per trial.
+    seed : int, optional
+        The same seed gives the same trials.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per trial: ``trial``, ``rt`` in seconds (NaN where no boundary was reached within 20 s), ``response``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown model or parameter, a missing parameter, lengths that do not match, or values outside the
+        model's domain.
+
+    Examples
+    --------
+    >>> import pymc_lan as pl
+    >>> pl.simulate("ddm", dict(v=1.0, a=1.0, z=0.5, t=0.3), n=3, seed=1).columns.tolist()
+    ['trial', 'rt', 'response']
+    """
+    spec = get_model(model) if isinstance(model, str) else model
+    theta = {name: np.asarray(value, np.float64) for name, value in bind(spec, (), params).items()}
+    lengths = {x.size for x in theta.values() if x.ndim}
+    n = max(lengths, default=1) if n is None else n
+    if lengths - {1, n} or any(x.ndim > 1 for x in theta.values()):
+        raise ValueError(
+            explain(
+                f"parameters that are scalar or one for each of {n} trials",
+                ", ".join(f"{name} of shape {x.shape}" for name, x in theta.items()),
+                "give every parameter that varies the same length, and n either that length or not at all",
+            )
+        )
+    _check_domain(spec, theta)
+    values = {name: np.broadcast_to(x, n) for name, x in theta.items()}
+    return as_dataframe(_draw_decisions(spec, np.random.default_rng(seed), values))
+
+
+def _check_domain(spec: ModelSpec, theta: Mapping[str, Float]) -> None:
+    for p in spec.parameters:
+        x = theta[p.name]
+        if not np.all((x > p.domain[0]) & (x < p.domain[1])):
+            raise ValueError(
+                explain(f"{p.name} strictly between {p.domain[0]:g} and {p.domain[1]:g}", f"{x}", f"check {p.name}")
+            )
+
+
+def draw_trials(
+    spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float], *, go_nogo: bool
+) -> Float:
+    """Draw one trial for each set of parameters.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    rng : numpy.random.Generator
+    values : mapping of str to ndarray, shape (n,)
+        The model's parameters, ``p_lapse`` and ``lapse_window`` and, for go/no-go, ``lapse_go`` and ``deadline``.
+    go_nogo : bool
+        Whether lower and late responses are unseen.
+
+    Returns
+    -------
+    ndarray, shape (n, 2)
+        Rows ``[rt, response]``; ``[inf, 0]`` without a response.
+    """
+    trials = _draw_decisions(spec, rng, values)
+    guess = rng.random(trials.shape[0]) < values["p_lapse"]
+    if guess.any():
+        trials[guess, 0] = rng.uniform(0, values["lapse_window"][guess])
+        if go_nogo:
+            trials[guess, 1] = np.where(rng.random(guess.sum()) < values["lapse_go"][guess], 1.0, -1.0)
+        else:
+            trials[guess, 1] = rng.choice(spec.choices, guess.sum())
+    if go_nogo:
+        unseen = (trials[:, 1] != 1) | (trials[:, 0] > values["deadline"])
+        trials[unseen] = np.inf, NO_RESPONSE
+    return trials
+
+
+def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> Float:
+    if spec.exact == "ddm":
+        time, response = ddm_draws(rng, values["v"], values["a"], values["z"])
+    else:
+        import jax
+
+        key = jax.random.key(int(rng.integers(2**63)))
+        theta = {name: values[name] for name in spec.names}
+        time, response = (np.asarray(x) for x in simulate_diffusion(key, spec.drift, spec.boundary, theta, values["z"]))
+    return np.column_stack([values["t"] + time, response]).astype(np.float64)
+
+
+def numba_trial(spec: ModelSpec, *, go_nogo: bool) -> Callable[..., Any]:
+    """A numba function that draws one trial: `draw_trials` for PyTensor's default backend.
+
+    Raises
+    ------
+    NotImplementedError
+        For a model that numba cannot draw from; PyTensor then calls `draw_trials`.
+    """
+    if spec.exact != "ddm":
+        raise NotImplementedError(f"no numba sampler for {spec.name}")
+
+    @njit
+    def lapsed(rng: Any, v: Any, a: Any, z: Any, t: Any, p_lapse: Any, window: Any, p_upper: Any) -> Any:
+        if p_lapse > 0 and rng.random() < p_lapse:
+            return rng.random() * window, 1.0 if rng.random() < p_upper else -1.0
+        time, response = ddm_draw(rng, v, a, z)
+        return t + time, float(response)
+
+    @njit
+    def two_choice(rng: Any, v: Any, a: Any, z: Any, t: Any, p_lapse: Any, window: Any) -> Any:
+        out = np.empty(2)
+        out[0], out[1] = lapsed(rng, v, a, z, t, p_lapse, window, 0.5)
+        return out
+
+    @njit
+    def go_no_go(
+        rng: Any, v: Any, a: Any, z: Any, t: Any, p_lapse: Any, window: Any, lapse_go: Any, deadline: Any
+    ) -> Any:
+        out = np.empty(2)
+        rt, response = lapsed(rng, v, a, z, t, p_lapse, window, lapse_go)
+        seen = response > 0 and rt <= deadline
+        out[0], out[1] = (rt, 1.0) if seen else (np.inf, NO_RESPONSE)
+        return out
+
+    return go_no_go if go_nogo else two_choice

@@ -1,0 +1,246 @@
+"""The package's own exception and the wording that all its error messages share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Rows, or codes, that a message shows before it says how many more there are.
+MAX_SHOWN = 5
+
+
+class RegistryError(Exception):
+    """A network's files could not be found, verified or read.
+
+    Raised for weights only; mistakes in data and parameters are a ``ValueError``.
+    """
+
+
+def explain(expected: str, found: str, remedy: str) -> str:
+    """Word an error as the three sentences that every message of this package has.
+
+    Parameters
+    ----------
+    expected, found, remedy : str
+        Each completes its sentence: "Expected ...", "Found ...", and a remedy in the imperative.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> explain("rt in seconds", "a median rt of 640", "divide rt by 1000")
+    'Expected rt in seconds. Found a median rt of 640. Remedy: divide rt by 1000.'
+    """
+    return f"Expected {expected}. Found {found}. Remedy: {remedy}."
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is spelled most like `name`, ignoring case, or None if none comes close.
+
+    Parameters
+    ----------
+    name : str
+    known : iterable of str
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> nearest("RT", ["subject", "rt"])
+    'rt'
+    """
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.lower(), list(by_lower), n=1)
+    return by_lower[close[0]] if close else None
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Word the error for a name that is not known, with the names that are and the nearest of them.
+
+    Parameters
+    ----------
+    kind : str
+        What the name stands for, in the singular: "model", "parameter", "column".
+    name : str
+        The name that was asked for.
+    known : iterable of str
+        The names there are, in the order in which they are to be listed.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> unknown("model", "dmd", ["ddm", "weibull"])
+    "Unknown model 'dmd'. Known models: ddm, weibull. Did you mean 'ddm'?"
+    """
+    names = list(known)
+    guess = nearest(name, names)
+    sentences = [f"Unknown {kind} {name!r}.", f"Known {kind}s: {', '.join(names) or '(none)'}."]
+    if guess is not None:
+        sentences.append(f"Did you mean {guess!r}?")
+    return " ".join(sentences)
+
+
+def is_missing(value: Any) -> bool:
+    """Say whether a cell of a table is empty: None, NaN, NaT, pandas.NA or blank text.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> [is_missing(value) for value in (None, float("nan"), " ", 0)]
+    [True, True, True, False]
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return True
+    try:
+        return bool(value != value)
+    except TypeError:  # pandas.NA: the comparison has no truth value
+        return True
+
+
+def describe_codes(values: NDArray[Any]) -> str:
+    """List the distinct values of an array in the order in which they occur, at most five.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> describe_codes(np.array([2, 2, 0]))
+    '2, 0'
+    """
+    shown = list(dict.fromkeys(_show(value) for value in values))
+    more = f" and {len(shown) - MAX_SHOWN} more" if len(shown) > MAX_SHOWN else ""
+    return ", ".join(shown[:MAX_SHOWN]) + more
+
+
+def describe_rows(bad: NDArray[np.bool_], columns: Mapping[str, NDArray[Any]]) -> str:
+    """Describe the rows where `bad` holds, at most five of them, by number (from 0) and value.
+
+    Parameters
+    ----------
+    bad : ndarray of bool, shape (n,)
+    columns : mapping of str to ndarray of shape (n,)
+        What to show of each row.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> rt = np.array([0.5, 0.0, -1.0])
+    >>> describe_rows(rt <= 0, {"rt": rt})
+    '2 of 3 rows: row 1 (rt = 0.0), row 2 (rt = -1.0)'
+    """
+    (where,) = np.nonzero(bad)
+    rows = []
+    for i in where[:MAX_SHOWN]:
+        cells = ", ".join(f"{name} = {_show(values[i])}" for name, values in columns.items())
+        rows.append(f"row {i} ({cells})")
+    more = f" and {len(where) - MAX_SHOWN} more" if len(where) > MAX_SHOWN else ""
+    return f"{len(where)} of {len(bad)} rows: {', '.join(rows)}{more}"
+
+
+def refuse(
+    bad: NDArray[np.bool_],
+    columns: Mapping[str, NDArray[Any]],
+    *,
+    expected: str,
+    found: str,
+    remedy: str,
+) -> None:
+    """Raise a ValueError that shows the first offending rows, if there are any.
+
+    Parameters
+    ----------
+    bad : ndarray of bool, shape (n,)
+        The offending rows.
+    columns : mapping of str to ndarray of shape (n,)
+        What to show of them.
+    expected, found, remedy : str
+        As in `explain`; the rows are added to `found`.
+
+    Raises
+    ------
+    ValueError
+        If `bad` holds anywhere.
+
+    Examples
+    --------
+    >>> rt = np.array([0.5, 0.0])
+    >>> refuse(rt <= 0, {"rt": rt}, expected="rt above 0", found="another", remedy="drop it")
+    Traceback (most recent call last):
+    ValueError: Expected rt above 0. Found another in 1 of 2 rows: row 1 (rt = 0.0). Remedy: drop it.
+    """
+    if bad.any():
+        raise ValueError(explain(expected, f"{found} in {describe_rows(bad, columns)}", remedy))
+
+
+def check_length(name: str, values: Any, n_trials: int, *, scalar: bool = True) -> None:
+    """Check that `values` are one per trial, or a scalar.
+
+    Parameters
+    ----------
+    name : str
+        What the values are, for the message.
+    values : array_like or symbolic variable
+        Of a symbolic variable the static shape (``values.type.shape``) is looked at; a length that is not
+        known before the computation passes.
+    n_trials : int
+        The number of trials.
+    scalar : bool
+        Whether shapes () and (1,), which broadcast to all trials, will do as well.
+
+    Raises
+    ------
+    ValueError
+        If the shape is another one.
+
+    Examples
+    --------
+    >>> check_length("v", np.zeros(240), 240)
+    """
+    static_shape = getattr(getattr(values, "type", None), "shape", None)
+    shape = tuple(np.shape(values) if static_shape is None else static_shape)
+    allowed = {(n_trials,), (None,)} | ({(), (1,)} if scalar else set())
+    if shape in allowed:
+        return
+    found = f"length {shape[0]}" if len(shape) == 1 else f"shape {shape}"
+    raise ValueError(
+        explain(
+            f"{name} to be {'a scalar or ' if scalar else ''}one value for each of the {n_trials} trials",
+            f"{found} for {name}",
+            f"give one value per trial, indexing values per subject by trial, as in {name}[subject]",
+        )
+    )
+
+
+def _show(value: Any) -> str:
+    if is_missing(value):
+        return "missing"
+    if isinstance(value, np.timedelta64 | np.datetime64):  # their item() is a bare count of nanoseconds
+        return str(value)
+    return repr(value.item() if isinstance(value, np.generic) else value)

@@ -1,0 +1,158 @@
+"""Log likelihoods of decision data, written once against an array namespace.
+
+Values, bounds and gradients are finite everywhere a sampler can go (`likelihoods.md` calls it "outside the range"):
+
+* rt <= t: below a small decision time the log density goes on in a straight line, so its gradient points to a
+  smaller t;
+* parameters outside the bounds: the likelihood at the nearest point inside, minus a penalty that grows with the square
+  of the distance;
+* rt = inf stands for "no response" and is replaced before any arithmetic whose gradient it would spoil.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymc_lan import exact
+from pymc_lan.choice import CHOICE_TRANSFORMS
+from pymc_lan.spec import ModelSpec
+from pymc_lan.transforms import TRANSFORMS, Namespace
+
+Theta = Mapping[str, Any]
+Network = Callable[[tuple[Any, ...]], Any]
+
+# A trial whose parameter lies this fraction of the trained range outside loses one nat.
+PENALTY_SCALE = 0.02
+# How far inside an open end of its domain (a > 0, 0 < z < 1) a parameter is kept.
+DOMAIN_MARGIN = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedForm:
+    """A model's closed form: log density, and log probabilities of a go response and of none.
+
+    Parameters
+    ----------
+    log_density : callable
+        ``(xp, d, response, *theta without t)``.
+    log_go : callable
+        ``(xp, horizon, *theta without t)`` to the log probability of hitting the upper boundary within `horizon`
+        seconds of decision time, and the log of the rest.
+    """
+
+    log_density: Callable[..., Any]
+    log_go: Callable[..., tuple[Any, Any]]
+
+
+CLOSED_FORMS: dict[str, ClosedForm] = {"ddm": ClosedForm(exact.ddm_logpdf, exact.ddm_log_go)}
+"""Closed forms by the name that a `ModelSpec` gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """A model's likelihood with its networks, or in closed form where they are None.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    lan : callable, optional
+        Maps the network inputs to the residual log density.
+    choice : callable, optional
+        Maps the inputs of the choice/deadline network to its output.
+    """
+
+    spec: ModelSpec
+    lan: Network | None = None
+    choice: Network | None = None
+
+    def clamp(self, xp: Namespace, theta: Theta) -> tuple[dict[str, Any], Any]:
+        """Move parameters inside their bounds; return them and the penalty for the distance.
+
+        The bounds are those the network was trained on or, for the closed form, those of its domain.
+        """
+        inside, penalty = {}, 0.0
+        for p in self.spec.parameters:
+            low, high = p.domain if self.lan is None else p.bounds
+            low, high = max(low, p.domain[0] + DOMAIN_MARGIN), min(high, p.domain[1] - DOMAIN_MARGIN)
+            x = inside[p.name] = theta[p.name]
+            if math.isfinite(low):
+                inside[p.name] = xp.maximum(inside[p.name], low)
+            if math.isfinite(high):
+                inside[p.name] = xp.minimum(inside[p.name], high)
+            if inside[p.name] is not x:
+                scale = PENALTY_SCALE * (p.bounds[1] - p.bounds[0])
+                penalty = penalty + ((x - inside[p.name]) / scale) ** 2
+        return inside, penalty
+
+    def log_density(self, xp: Namespace, rt: Any, response: Any, theta: Theta) -> Any:
+        """Log density of (rt, response), elementwise.
+
+        Parameters
+        ----------
+        xp : Namespace
+        rt : array
+            Seconds, finite.
+        response : array
+            +1 or -1.
+        theta : mapping of str to array
+            Every parameter of the model, broadcastable against rt.
+        """
+        theta, penalty = self.clamp(xp, theta)
+        transform = TRANSFORMS[self.spec.transform]
+        d = rt - theta["t"]
+        d_min, slope = transform.onset(xp, d, response, theta)
+        late = xp.maximum(d, d_min)
+        if self.lan is None:
+            core = self._closed_form.log_density(xp, late, response, **_without_t(theta))
+        else:
+            residual = self.lan(transform.inputs(xp, late, response, theta))
+            core = transform.baseline(xp, late, response, theta) + residual
+        return core + slope * xp.minimum(d - d_min, 0.0) - penalty
+
+    def log_go(self, xp: Namespace, deadline: Any, theta: Theta) -> tuple[Any, Any]:
+        """Log probability of a go response (upper boundary) by the deadline, and of none, elementwise.
+
+        Parameters
+        ----------
+        xp : Namespace
+        deadline : array
+            Seconds after stimulus onset; may be inf.
+        theta : mapping of str to array
+        """
+        theta, penalty = self.clamp(xp, theta)
+        horizon = deadline - theta["t"]
+        if self.choice is None:
+            log_go, log_rest = self._closed_form.log_go(xp, horizon, **_without_t(theta))
+        else:
+            log_go, log_rest = CHOICE_TRANSFORMS[self.spec.transform].log_go(xp, self.choice, horizon, theta)
+        return log_go - penalty, log_rest - penalty
+
+    @property
+    def _closed_form(self) -> ClosedForm:
+        if self.spec.exact is None:
+            raise ValueError(
+                f"Expected a model with a closed form. Found {self.spec.name!r}, which has none. "
+                'Remedy: use likelihood="lan".'
+            )
+        return CLOSED_FORMS[self.spec.exact]
+
+
+def _without_t(theta: Theta) -> dict[str, Any]:
+    return {name: value for name, value in theta.items() if name != "t"}
+
+
+def mix_lapses(xp: Namespace, log_p: Any, p_lapse: Any, log_guess: Any) -> Any:
+    """Log density of a trial that is, with probability `p_lapse`, a guess of log density `log_guess`.
+
+    Parameters
+    ----------
+    xp : Namespace
+    log_p : array
+        Log density of the trial if it is not a guess.
+    p_lapse, log_guess : array
+        Jointly over rt and response, so that the mixture integrates to one.
+    """
+    return xp.logaddexp(xp.log1p(-p_lapse) + log_p, xp.log(p_lapse) + log_guess)

@@ -1,0 +1,162 @@
+"""A model's trained networks together with what their config says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pymc_lan.errors import RegistryError, explain, unknown
+from pymc_lan.likelihood import Likelihood
+from pymc_lan.mlp import MLP
+from pymc_lan.spec import MODELS, ModelSpec
+from pymc_lan.transforms import NUMPY
+
+# Raised whenever a reader of an older release could misread a config.
+CONFIG_FORMAT = 1
+
+REMEDY_ANEW = "install or fetch this version of the weights anew"
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """The likelihood network of a model and its choice/deadline network.
+
+    Two are equal when their model and weights are.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    lan : MLP
+        Residual log density of (rt, response).
+    choice : MLP, optional
+        Probability of a go response under a deadline; go/no-go distributions need it.
+    version : str
+        ``"unpublished"`` for a network just trained.
+    config : mapping
+        The content of ``config.json``.
+    sha256 : str
+        Of the weights file.
+    """
+
+    spec: ModelSpec
+    lan: MLP
+    choice: MLP | None = None
+    version: str = "unpublished"
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    sha256: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Network) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        return self.spec, self.lan, self.choice
+
+    @property
+    def name(self) -> str:
+        """``"model@version"``."""
+        return f"{self.spec.name}@{self.version}"
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """The likelihood in NumPy."""
+        return Likelihood(self.spec, self.lan, self.choice)
+
+    def logpdf(self, rt: ArrayLike, response: ArrayLike, **theta: ArrayLike) -> NDArray[np.float64]:
+        """Log density of response times and responses, in NumPy.
+
+        Parameters
+        ----------
+        rt : array_like
+            Seconds, finite.
+        response : array_like
+            +1 or -1.
+        **theta : array_like
+            Every parameter of the model by name; all broadcast.
+
+        Returns
+        -------
+        ndarray
+
+        Raises
+        ------
+        ValueError
+            For a parameter name that the model does not have, or one that is missing.
+
+        Examples
+        --------
+        >>> import pymc_lan as pl
+        >>> network = pl.load_network("ddm")
+        >>> round(float(network.logpdf(0.8, 1, v=1.0, a=1.0, z=0.5, t=0.3)), 1)
+        -0.4
+        """
+        for name in theta:
+            self.spec.parameter(name)
+        if missing := [name for name in self.spec.names if name not in theta]:
+            raise ValueError(explain(f"the parameters {', '.join(self.spec.names)}", f"no {missing[0]}", "give it by name"))
+        arrays = np.broadcast_arrays(rt, response, *(theta[name] for name in self.spec.names))
+        rt_, response_, *values = (np.asarray(x, np.float64) for x in arrays)
+        named = dict(zip(self.spec.names, values, strict=True))
+        return self.likelihood.log_density(NUMPY, rt_, response_, named)
+
+
+def networks_config(network: Network) -> dict[str, Any]:
+    """The part of a config that rebuilds the networks: sizes, activation, transform."""
+    networks = {"lan": network.lan, "choice": network.choice}
+    return {
+        name: {"sizes": list(mlp.sizes), "activation": mlp.activation, "transform": network.spec.transform}
+        for name, mlp in networks.items()
+        if mlp is not None
+    }
+
+
+def network_tensors(network: Network) -> dict[str, NDArray[np.float32]]:
+    """Every weight by path, as the weights file stores it."""
+    tensors = network.lan.tensors("lan")
+    return tensors | (network.choice.tensors("choice") if network.choice is not None else {})
+
+
+def build_network(config: Mapping[str, Any], tensors: Mapping[str, NDArray[np.float32]], sha256: str) -> Network:
+    """Rebuild a network from its config and weights.
+
+    Raises
+    ------
+    RegistryError
+        If the config is of a newer format or lacks an entry, names an unknown model, or disagrees with the weights.
+    """
+    check_format(config)
+    try:
+        name, version, networks = config["model"], config["version"], config["networks"]
+        if name not in MODELS:
+            raise RegistryError(f"{unknown('model', name, MODELS)} Remedy: upgrade pymc-lan.")
+        mlps = {
+            key: MLP.from_tensors(tensors, key, entry["sizes"], entry["activation"]) for key, entry in networks.items()
+        }
+        transforms = {entry["transform"] for entry in networks.values()}
+        lan = mlps["lan"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RegistryError(explain("a complete config.json", f"no usable entry {error}", REMEDY_ANEW)) from error
+    spec = MODELS[name]
+    if transforms != {spec.transform}:
+        raise RegistryError(
+            explain(f"the transform {spec.transform!r} of model {name!r}", f"{sorted(transforms)}", "upgrade pymc-lan")
+        )
+    return Network(spec, lan, mlps.get("choice"), version, config, sha256)
+
+
+def check_format(config: Mapping[str, Any]) -> None:
+    """Refuse a config of a newer format, or none at all."""
+    found = config.get("format") if isinstance(config, Mapping) else None
+    if not isinstance(found, int):
+        raise RegistryError(explain("a config.json with a format number", f"{found!r}", REMEDY_ANEW))
+    if found > CONFIG_FORMAT:
+        raise RegistryError(
+            explain(f"a config of format {CONFIG_FORMAT} or older", f"format {found}", "upgrade pymc-lan")
+        )

@@ -1,0 +1,66 @@
+"""The networks as Flax NNX modules: what JAX trains and, in JAX mode, evaluates."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from pymc_lan.mlp import ACTIVATIONS, MLP
+from pymc_lan.transforms import Namespace
+
+JAX = Namespace(jnp, log_ndtr=jax.scipy.special.log_ndtr)
+
+
+class FlaxMLP(nnx.Module):
+    """A multilayer perceptron with one linear output, in float32.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Width of every layer, inputs first; the last is 1.
+    activation : str
+        A key of `pymc_lan.mlp.ACTIVATIONS`.
+    rngs : nnx.Rngs
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from flax import nnx
+    >>> from pymc_lan.networks import FlaxMLP
+    >>> FlaxMLP((4, 16, 16, 1), "squareplus", rngs=nnx.Rngs(0))(jnp.zeros((10, 4))).shape
+    (10,)
+    """
+
+    def __init__(self, sizes: tuple[int, ...], activation: str, *, rngs: nnx.Rngs):
+        self.activation = activation
+        self.layers = nnx.List(
+            [nnx.Linear(n_in, n_out, rngs=rngs) for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)]
+        )
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Map inputs of shape (..., n_inputs) to values of shape (...)."""
+        act = ACTIVATIONS[self.activation].value
+        x = x.astype(jnp.float32)
+        for layer in self.layers[:-1]:
+            x = act(jnp, layer(x))
+        return self.layers[-1](x)[..., 0]
+
+
+def to_flax(mlp: MLP) -> FlaxMLP:
+    """Rebuild the Flax module that carries an `MLP`'s weights."""
+    module = FlaxMLP(mlp.sizes, mlp.activation, rngs=nnx.Rngs(0))
+    for layer, kernel, bias in zip(module.layers, mlp.kernels, mlp.biases, strict=True):
+        layer.kernel[...] = jnp.asarray(kernel)
+        layer.bias[...] = jnp.asarray(bias)
+    return module
+
+
+def from_flax(module: FlaxMLP) -> MLP:
+    """Take the weights of a Flax module as plain arrays."""
+    return MLP(
+        tuple(np.asarray(layer.kernel[...], np.float32) for layer in module.layers),
+        tuple(np.asarray(layer.bias[...], np.float32) for layer in module.layers),
+        module.activation,
+    )

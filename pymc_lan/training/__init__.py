@@ -1,0 +1,1 @@
+"""Training: proposals, tasks, one pure step and the loop around it. No registry, no PyMC."""

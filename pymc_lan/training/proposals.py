@@ -1,0 +1,75 @@
+"""Where training trials lie: parameters, decision times and deadlines."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.likelihood import DOMAIN_MARGIN
+from pymc_lan.spec import ModelSpec
+
+Float = NDArray[np.float64]
+
+# Decision times and horizons, in seconds, that a network must answer for.
+SHORTEST, LONGEST = 1e-3, 20.0
+
+
+def draw_theta(spec: ModelSpec, rng: np.random.Generator, n: int, *, with_t: bool = False) -> dict[str, Float]:
+    """Draw parameters uniformly over the bounds.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    rng : numpy.random.Generator
+    n : int
+    with_t : bool
+        Whether to draw the non-decision time as well; the networks do not see it.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n,)
+    """
+    return {
+        p.name: rng.uniform(
+            max(p.bounds[0], p.domain[0] + DOMAIN_MARGIN), min(p.bounds[1], p.domain[1] - DOMAIN_MARGIN), n
+        )
+        for p in spec.parameters
+        if with_t or p.name != "t"
+    }
+
+
+def draw_decision_times(rng: np.random.Generator, a: Float) -> Float:
+    """Draw decision times from a mixture that covers onset, bulk and tail.
+
+    Seven in ten are log-normal in units of a^2 (median 0.4 a^2, where most trials of the model fall); the rest are
+    log-uniform over all times of interest.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    a : ndarray, shape (n,)
+        Half the boundary separation.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    bulk = a**2 * np.exp(rng.normal(np.log(0.4), 1.0, a.size))
+    wide = np.exp(rng.uniform(np.log(SHORTEST), np.log(LONGEST), a.size))
+    return np.clip(np.where(rng.random(a.size) < 0.7, bulk, wide), SHORTEST / 5, LONGEST)
+
+
+def draw_horizons(rng: np.random.Generator, n: int) -> Float:
+    """Draw deadlines after the onset of the decision: half log-uniform, half uniform up to 5 s.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    n : int
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    wide = np.exp(rng.uniform(np.log(10 * SHORTEST), np.log(LONGEST), n))
+    return np.where(rng.random(n) < 0.5, wide, rng.uniform(20 * SHORTEST, 5.0, n))
