@@ -122,9 +122,7 @@ def compare(arguments: argparse.Namespace) -> Json:
     """Run both sides in turn and return all that was measured."""
     network = (arguments.peers / "ddm.onnx").resolve()
     if not network.exists():
-        raise SystemExit(
-            f"Expected HSSM's network at {network}, found nothing there. Pass its folder as --peers."
-        )
+        raise SystemExit(f"Expected HSSM's network at {network}, found nothing there. Pass its folder as --peers.")
     threads = one_thread_env() if arguments.threads == "1" else {}
     scripts = {
         "pymc_lan": (Path(sys.executable), [str(BENCHMARKS / "_lan_worker.py")]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import asdict
+from hashlib import sha256
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def train(
         Of initial weights, training trials and batches; the accuracy is measured on trials of another seed.
     lan_recipe, choice_recipe : Recipe
     checkpoints : path, optional
-        Where the run saves its state; called again with the same arguments it goes on from there.
+        Where the run saves its state; called again with the same model, recipes and seed it goes on from there.
     progress : bool
         Whether to draw progress bars.
 
@@ -80,12 +81,15 @@ def train(
             task,
             recipe,
             seed=seed,
-            checkpoints=Path(checkpoints) / task.name if checkpoints is not None else None,
+            checkpoints=Path(checkpoints) / _run_name(spec, task.name, recipe, seed)
+            if checkpoints is not None
+            else None,
             progress=progress,
         )
         for task, recipe in tasks
     ]
-    network = Network(spec, *mlps, version=version)
+    lan, choice = mlps
+    network = Network(spec, lan, choice, version=version)
     training = {
         "seed": seed,
         "seconds": round(time.perf_counter() - started, 1),
@@ -93,6 +97,11 @@ def train(
         "choice": asdict(choice_recipe),
     }
     return load_network(write_version(out, network, _config(network, training), write_card))
+
+
+def _run_name(spec: ModelSpec, task: str, recipe: Recipe, seed: int) -> str:
+    """A folder name for each set of arguments, so that a run never goes on from the state of another."""
+    return f"{spec.name}-{task}-{sha256(repr((recipe, seed)).encode()).hexdigest()[:12]}"
 
 
 def _config(network: Network, training: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +114,13 @@ def _config(network: Network, training: dict[str, Any]) -> dict[str, Any]:
         "description": spec.description,
         "reference": spec.reference,
         "parameters": [
-            {"name": p.name, "bounds": list(p.bounds), "unit": p.unit, "meaning": p.meaning, "default": p.default}
+            {
+                "name": p.name,
+                "bounds": list(p.bounds),
+                "unit": p.unit,
+                "meaning": p.meaning,
+                "default": p.default,
+            }
             for p in spec.parameters
         ],
         "choices": list(spec.choices),

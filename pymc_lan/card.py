@@ -76,8 +76,8 @@ def accuracy_lines(measured: Mapping[str, Any]) -> list[str]:
     """
     lan, mass, choice = measured["lan"], measured["mass"], measured["choice"]
     lines = [
-        f"Errors in nats against the closed form on {measured['n']:,} trials, parameters uniform over the bounds, one trial",
-        "each drawn exactly from the model, 5 ms < rt - t, rt < 20 s:",
+        f"Errors in nats against the closed form on {measured['n']:,} trials, parameters uniform over the bounds,",
+        "one trial each drawn exactly from the model, 5 ms < rt - t, rt < 20 s:",
         "",
         "| quantity | mean | p95 | p99 | max |",
         "|---|---|---|---|---|",

@@ -39,7 +39,7 @@ class Checkpoints:
             self._manager.wait_until_finished()
 
     def restore(self, like: Any) -> tuple[int, Any] | None:
-        """The newest whole checkpoint as ``(step, state)``, of the structure and dtypes of `like`; None if there is none."""
+        """The newest whole checkpoint as ``(step, state)``, with the structure and dtypes of `like`, or None."""
         step = self._manager.latest_step()
         if step is None:
             return None

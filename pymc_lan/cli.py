@@ -28,13 +28,20 @@ def list_() -> None:
     for row in list_models().itertuples():
         version = f"{row.version} (default)" if row.default else row.version
         table.add_row(
-            row.model, version, " ".join(row.parameters), f"{row.mean_abs_error:g}", f"{row.p99_abs_error:g}", row.sha256[:12]
+            row.model,
+            version,
+            " ".join(row.parameters),
+            f"{row.mean_abs_error:g}",
+            f"{row.p99_abs_error:g}",
+            row.sha256[:12],
         )
     Console().print(table)
 
 
 @app.command()
-def info(name: Name = "ddm", as_json: Annotated[bool, typer.Option("--json", help="Print the config.")] = False) -> None:
+def info(
+    name: Name = "ddm", as_json: Annotated[bool, typer.Option("--json", help="Print the config.")] = False
+) -> None:
     """Print the card of a version."""
     from pymc_lan.card import write_card
     from pymc_lan.registry import load_network
@@ -44,13 +51,13 @@ def info(name: Name = "ddm", as_json: Annotated[bool, typer.Option("--json", hel
 
 
 @app.command()
-def verify(name: Annotated[str | None, typer.Argument(help="A model; all versions without it.")] = None) -> None:
+def verify(
+    name: Annotated[str | None, typer.Argument(help="A model; all versions without it.")] = None,
+) -> None:
     """Check every file against the registry's hashes."""
-    from pymc_lan.listing import list_models
-    from pymc_lan.registry import verify_network
+    from pymc_lan.registry import all_names, verify_network
 
-    names = [name] if name else [f"{row.model}@{row.version}" for row in list_models().itertuples()]
-    for each in names:
+    for each in [name] if name else all_names():
         for path in verify_network(each):
             typer.echo(f"ok  {each}  {path.name}")
 
@@ -58,8 +65,8 @@ def verify(name: Annotated[str | None, typer.Argument(help="A model; all version
 @app.command()
 def evaluate(
     name: Name = "ddm",
-    n: Annotated[int, typer.Option(help="Trials.")] = 100_000,
-    n_mass: Annotated[int, typer.Option(help="Parameter sets over which the density is integrated.")] = 1000,
+    n: Annotated[int, typer.Option(min=1, help="Trials.")] = 100_000,
+    n_mass: Annotated[int, typer.Option(min=1, help="Parameter sets over which the density is integrated.")] = 1000,
     seed: int = 12345,
 ) -> None:
     """Measure a network against exact labels."""
@@ -91,6 +98,6 @@ def main() -> None:
     """Run the command; an error the user can mend is one sentence, not a traceback."""
     try:
         app()
-    except (ValueError, RegistryError) as error:
+    except (ValueError, RegistryError, FloatingPointError) as error:
         typer.echo(f"pymc-lan: {error}", err=True)
         sys.exit(1)

@@ -298,9 +298,7 @@ def _array(values: Any) -> NDArray[Any]:
     return np.asarray(values)
 
 
-def _raw_columns(
-    data: Any, rt: str, response: str, go_nogo: bool
-) -> tuple[NDArray[Any], NDArray[Any] | None]:
+def _raw_columns(data: Any, rt: str, response: str, go_nogo: bool) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Return the columns as they were given; the response is None where it follows from rt."""
     is_table = table_columns(data) is not None
     trials = _table(data, "data") if is_table else _matrix(data)
@@ -420,9 +418,7 @@ def _chosen(
     return codes
 
 
-def _pressed(
-    times: NDArray[np.float64], raw: NDArray[Any] | None, rt: str, response: str
-) -> NDArray[np.bool_]:
+def _pressed(times: NDArray[np.float64], raw: NDArray[Any] | None, rt: str, response: str) -> NDArray[np.bool_]:
     """Return which go/no-go trials have a press, having compared rt with the response row by row."""
     has_rt: NDArray[np.bool_] = ~(np.isnan(times) | (times == np.inf))
     if raw is None:
@@ -435,8 +431,7 @@ def _pressed(
         columns,
         expected=f"1 (pressed) and 0 or -1 (not pressed) in {response!r}",
         found=f"unknown response codes {describe_codes(raw[bad])}",
-        remedy=f"recode the column, or drop it (df.drop(columns={response!r})) if a missing {rt!r} means not "
-        "pressed",
+        remedy=f"recode the column, or drop it (df.drop(columns={response!r})) if a missing {rt!r} means not pressed",
     )
     pressed: NDArray[np.bool_] = codes == 1
     refuse(

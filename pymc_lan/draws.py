@@ -75,13 +75,15 @@ def _check_domain(spec: ModelSpec, theta: Mapping[str, Float]) -> None:
         x = theta[p.name]
         if not np.all((x > p.domain[0]) & (x < p.domain[1])):
             raise ValueError(
-                explain(f"{p.name} strictly between {p.domain[0]:g} and {p.domain[1]:g}", f"{x}", f"check {p.name}")
+                explain(
+                    f"{p.name} strictly between {p.domain[0]:g} and {p.domain[1]:g}",
+                    f"{x}",
+                    f"check {p.name}",
+                )
             )
 
 
-def draw_trials(
-    spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float], *, go_nogo: bool
-) -> Float:
+def draw_trials(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float], *, go_nogo: bool) -> Float:
     """Draw one trial for each set of parameters.
 
     Parameters

@@ -28,9 +28,7 @@ def closed_form(spec: ModelSpec) -> ClosedForm:
     return CLOSED_FORMS[spec.exact]
 
 
-def density_labels(
-    spec: ModelSpec, theta: Mapping[str, Float], d: Float, response: Float
-) -> tuple[Float, Float]:
+def density_labels(spec: ModelSpec, theta: Mapping[str, Float], d: Float, response: Float) -> tuple[Float, Float]:
     """Log density of decision times.
 
     Parameters

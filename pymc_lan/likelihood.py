@@ -130,6 +130,14 @@ class Likelihood:
             log_go, log_rest = CHOICE_TRANSFORMS[self.spec.transform].log_go(xp, self.choice, horizon, theta)
         return log_go - penalty, log_rest - penalty
 
+    def log_trial(self, xp: Namespace, rt: Any, response: Any, deadline: Any, theta: Theta, *, go_nogo: bool) -> Any:
+        """Log density where there is a response and, for go/no-go, log probability of none where rt is inf."""
+        responded = rt < math.inf
+        # Whatever stands in for a missing rt is never used; one second keeps both branches and their gradients finite.
+        log_density = self.log_density(xp, xp.where(responded, rt, 1.0), response, theta)
+        log_none = self.log_go(xp, deadline, theta)[1] if go_nogo else -math.inf
+        return xp.where(responded, log_density, log_none)
+
     @property
     def _closed_form(self) -> ClosedForm:
         if self.spec.exact is None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from pymc_lan.registry import CONFIG, read_registry, registry_roots
-from pymc_lan.spec import get_model
+from pymc_lan.registry import load_network, read_registry, registry_roots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,13 +16,13 @@ def list_models() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per version: ``model``, ``version``, ``default`` (whether the bare name means it), ``parameters``, ``bounds``
-        (a dict), ``choices``, ``mean_abs_error`` and ``p99_abs_error`` in nats, ``sha256`` of the weights.
+        One row per version: ``model``, ``version``, ``default`` (whether the bare name means it), ``parameters``,
+        ``bounds`` (a dict), ``choices``, ``mean_abs_error`` and ``p99_abs_error`` in nats, ``sha256`` of the weights.
 
     Raises
     ------
     RegistryError
-        If a registry cannot be read.
+        If a registry or a version's files cannot be read or verified.
 
     Examples
     --------
@@ -37,20 +35,20 @@ def list_models() -> pd.DataFrame:
     rows = []
     for root in registry_roots():
         for model, entry in read_registry(root).items():
-            spec = get_model(model)
             for version in entry["versions"]:
-                config = json.loads((root / model / version / CONFIG).read_text("utf-8"))
+                network = load_network(f"{model}@{version}")
+                measured = network.config["accuracy"]["lan"]
                 rows.append(
                     {
                         "model": model,
                         "version": version,
                         "default": version == entry["default"],
-                        "parameters": spec.names,
-                        "bounds": {p.name: p.bounds for p in spec.parameters},
-                        "choices": spec.choices,
-                        "mean_abs_error": config["accuracy"]["lan"]["mean"],
-                        "p99_abs_error": config["accuracy"]["lan"]["p99"],
-                        "sha256": config["weights_sha256"],
+                        "parameters": network.spec.names,
+                        "bounds": {p.name: p.bounds for p in network.spec.parameters},
+                        "choices": network.spec.choices,
+                        "mean_abs_error": measured["mean"],
+                        "p99_abs_error": measured["p99"],
+                        "sha256": network.sha256,
                     }
                 )
     return pd.DataFrame(rows)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,8 @@ class Activation:
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    # (x + sqrt(x^2 + 1)) / 2 (Barron 2021, arXiv:2112.11687): smooth and free of exponentials, so it vectorises everywhere.
-    "squareplus": Activation(
-        lambda xp, x: (x + xp.sqrt(x * x + 1)) / 2, lambda xp, x, y: y / xp.sqrt(x * x + 1)
-    ),
+    # Barron (2021, arXiv:2112.11687): smooth and free of exponentials, so it vectorises everywhere.
+    "squareplus": Activation(lambda xp, x: (x + xp.sqrt(x * x + 1)) / 2, lambda xp, x, y: y / xp.sqrt(x * x + 1)),
     "tanh": Activation(lambda xp, x: xp.tanh(x), lambda xp, x, y: 1 - y * y),
 }
 """Activations by the name that a network's config records."""
@@ -146,8 +145,9 @@ class MLP:
         RegistryError
             If a tensor is missing or has another shape or dtype than the config says.
         """
-        kernels, biases = [], []
-        for i, shape in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        kernels: list[Float32] = []
+        biases: list[Float32] = []
+        for i, shape in enumerate(pairwise(sizes)):
             for name, expected, into in (("kernel", shape, kernels), ("bias", shape[1:], biases)):
                 path = f"{prefix}/layers/{i}/{name}"
                 array = tensors.get(path)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pymc_lan.choice import CHOICE_TRANSFORMS
 from pymc_lan.errors import RegistryError, explain, unknown
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.mlp import MLP
 from pymc_lan.spec import MODELS, ModelSpec
-from pymc_lan.transforms import NUMPY
+from pymc_lan.transforms import NUMPY, TRANSFORMS
 
 # Raised whenever a reader of an older release could misread a config.
 CONFIG_FORMAT = 1
@@ -100,7 +101,9 @@ class Network:
         for name in theta:
             self.spec.parameter(name)
         if missing := [name for name in self.spec.names if name not in theta]:
-            raise ValueError(explain(f"the parameters {', '.join(self.spec.names)}", f"no {missing[0]}", "give it by name"))
+            raise ValueError(
+                explain(f"the parameters {', '.join(self.spec.names)}", f"no {missing[0]}", "give it by name")
+            )
         arrays = np.broadcast_arrays(rt, response, *(theta[name] for name in self.spec.names))
         rt_, response_, *values = (np.asarray(x, np.float64) for x in arrays)
         named = dict(zip(self.spec.names, values, strict=True))
@@ -136,6 +139,7 @@ def build_network(config: Mapping[str, Any], tensors: Mapping[str, NDArray[np.fl
         name, version, networks = config["model"], config["version"], config["networks"]
         if name not in MODELS:
             raise RegistryError(f"{unknown('model', name, MODELS)} Remedy: upgrade pymc-lan.")
+        _check_ends(MODELS[name], networks)
         mlps = {
             key: MLP.from_tensors(tensors, key, entry["sizes"], entry["activation"]) for key, entry in networks.items()
         }
@@ -146,12 +150,29 @@ def build_network(config: Mapping[str, Any], tensors: Mapping[str, NDArray[np.fl
     spec = MODELS[name]
     if transforms != {spec.transform}:
         raise RegistryError(
-            explain(f"the transform {spec.transform!r} of model {name!r}", f"{sorted(transforms)}", "upgrade pymc-lan")
+            explain(
+                f"the transform {spec.transform!r} of model {name!r}",
+                f"{sorted(transforms)}",
+                "upgrade pymc-lan",
+            )
         )
     return Network(spec, lan, mlps.get("choice"), version, config, sha256)
 
 
-def check_format(config: Mapping[str, Any]) -> None:
+def _check_ends(spec: ModelSpec, networks: Mapping[str, Any]) -> None:
+    """Refuse networks that do not take the model's inputs or do not give one output."""
+    inputs = {
+        "lan": TRANSFORMS[spec.transform].n_inputs,
+        "choice": CHOICE_TRANSFORMS[spec.transform].n_inputs,
+    }
+    for key, entry in networks.items():
+        sizes = entry["sizes"]
+        if key in inputs and (len(sizes) < 2 or [sizes[0], sizes[-1]] != [inputs[key], 1]):
+            expected = f"a {key} network of model {spec.name!r} with {inputs[key]} inputs and 1 output"
+            raise RegistryError(explain(expected, f"layers of {sizes}", REMEDY_ANEW))
+
+
+def check_format(config: Any) -> None:
     """Refuse a config of a newer format, or none at all."""
     found = config.get("format") if isinstance(config, Mapping) else None
     if not isinstance(found, int):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,7 +40,7 @@ class FlaxMLP(nnx.Module):
     def __init__(self, sizes: tuple[int, ...], activation: str, *, rngs: nnx.Rngs):
         self.activation = activation
         self.layers = nnx.List(
-            [nnx.Linear(n_in, n_out, rngs=rngs) for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)]
+            [nnx.Linear(n_in, n_out, rngs=rngs) for n_in, n_out in pairwise(sizes)]
         )
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -53,7 +57,7 @@ def to_flax(mlp: MLP) -> FlaxMLP:
     module = FlaxMLP(mlp.sizes, mlp.activation, rngs=nnx.Rngs(0))
     for layer, kernel, bias in zip(module.layers, mlp.kernels, mlp.biases, strict=True):
         layer.kernel[...] = jnp.asarray(kernel)
-        layer.bias[...] = jnp.asarray(bias)
+        layer.bias[...] = jnp.asarray(bias)  # type: ignore[index]
     return module
 
 
@@ -61,6 +65,17 @@ def from_flax(module: FlaxMLP) -> MLP:
     """Take the weights of a Flax module as plain arrays."""
     return MLP(
         tuple(np.asarray(layer.kernel[...], np.float32) for layer in module.layers),
-        tuple(np.asarray(layer.bias[...], np.float32) for layer in module.layers),
+        tuple(np.asarray(layer.bias[...], np.float32) for layer in module.layers)  # type: ignore[index],
         module.activation,
     )
+
+
+def as_network(mlp: MLP) -> Callable[[Sequence[Any]], jax.Array]:
+    """The network as `pymc_lan.likelihood` calls it, on a tuple of inputs that broadcast: float32 inside only."""
+    module = to_flax(mlp)
+
+    def network(inputs: Sequence[Any]) -> jax.Array:
+        x = jnp.stack(jnp.broadcast_arrays(*inputs), axis=-1)
+        return module(x).astype(x.dtype)
+
+    return network

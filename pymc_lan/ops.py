@@ -1,32 +1,38 @@
-"""The bridge to PyTensor: one Op that evaluates a network, and the namespace that runs our formulas as PyTensor graphs.
+"""The bridge to PyTensor: one Op for the log likelihood of trials, and our formulas as PyTensor graphs.
 
-The formulas around the network (baseline, inputs, choice probabilities) are ordinary PyTensor graphs, differentiated
-by PyTensor. The network is `NetworkOp`: it returns its value and its derivative with respect to every input
-in one pass, so a gradient is never a second forward pass. It dispatches by backend:
+`LANLogp` returns the log density of every trial and its derivatives in one pass, so a gradient is never a second
+forward pass, and a model's graph stays small whatever the formulas are. It dispatches by backend:
 
-* numba (PyTensor's default) to the kernel of `pymc_lan.kernels`, float32 inside, no threads;
-* JAX to the Flax module of `pymc_lan.networks`;
-* C and Python to NumPy.
+* numba (PyTensor's default), C and Python to the kernel of `pymc_lan.kernels`: float32 network, no threads, no JAX;
+* JAX to the formulas themselves around the Flax module of `pymc_lan.networks`.
 
 Only the JAX mode touches JAX, because a JAX call in a forked worker never returns.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
+from numba import njit
 from pytensor.compile.mode import optdb
 from pytensor.gradient import DisconnectedType
-from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.basic import Apply
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
+from pytensor.graph.replace import clone_replace
 from pytensor.graph.rewriting.basic import GraphRewriter
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lan.errors import explain
+from pymc_lan.kernels import build_kernel, has_kernels, kernel_key
+from pymc_lan.likelihood import Likelihood
 from pymc_lan.mlp import ACTIVATIONS, MLP
+from pymc_lan.spec import MODELS, ModelSpec
 from pymc_lan.transforms import Namespace
 
 
@@ -44,82 +50,144 @@ def _log_ndtr(x: TensorVariable) -> TensorVariable:
 PYTENSOR = Namespace(pt, log_ndtr=_log_ndtr)
 
 
-class NetworkOp(Op):
-    """Evaluate a network on trials.
+class LANLogp(Op):
+    """Log likelihood of trials by a model's networks, and its derivatives, in one pass.
 
-    Inputs: a float64 matrix of shape (n_inputs, n_trials). Outputs: the values, float64 of shape (n_trials,),
-    and their derivatives with respect to the inputs, float64 of shape (n_inputs, n_trials).
+    Inputs: rt, response, deadline and the model's parameters, float64 vectors of one value per trial, or of static
+    length 1; rt = inf is no response. Outputs: one log likelihood per trial, and a matrix of its derivatives,
+    rows by rt, deadline and the parameters.
 
-    Two Ops are equal when their networks' weights are.
+    Two Ops are equal when their model and weights are.
 
     Parameters
     ----------
-    mlp : MLP
+    spec : ModelSpec
+        A model with generated kernels.
+    lan : MLP
+    choice : MLP, optional
+        Without it, no response has log likelihood -inf.
     """
 
-    __props__ = ("mlp",)
-    gufunc_signature = "(k,n)->(n),(k,n)"
+    __props__ = ("spec", "lan", "choice")
 
-    def __init__(self, mlp: MLP):
-        self.mlp = mlp
+    def __init__(self, spec: ModelSpec, lan: MLP, choice: MLP | None):
+        self.spec, self.lan, self.choice = spec, lan, choice
 
-    def make_node(self, x: Any) -> Apply:
-        x = pt.cast(pt.as_tensor_variable(x), "float64")
-        if x.type.ndim != 2:
-            raise ValueError(f"Expected a matrix (n_inputs, n_trials). Found {x.type.ndim} dimensions.")
-        return Apply(self, [x], [pt.vector(dtype="float64", shape=(x.type.shape[1],)), x.type()])
+    def make_node(self, *inputs: Any) -> Apply:
+        """Check the inputs and type the outputs."""
+        vectors = [pt.cast(pt.as_tensor_variable(x), "float64") for x in inputs]
+        names = ("rt", "response", "deadline", *self.spec.names)
+        if len(vectors) != len(names) or any(x.type.ndim != 1 for x in vectors):
+            found = ", ".join(str(x.type) for x in vectors)
+            raise ValueError(explain(f"vectors {', '.join(names)}", found, "call log_likelihood() instead"))
+        known = {x.type.shape[0] for x in vectors} - {1}
+        n = 1 if not known else (known.pop() if len(known) == 1 else None)
+        shape = (len(names) - 1, n)
+        return Apply(self, vectors, [pt.tensor(dtype="float64", shape=s) for s in (shape[1:], shape)])
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: list[list[Any]]) -> None:
-        value, partials = self.mlp.value_and_partials(inputs[0])
-        output_storage[0][0] = value.astype(np.float64)
-        output_storage[1][0] = partials.astype(np.float64)
+        """Run the kernel, in C and Python modes."""
+        x = np.ascontiguousarray(np.broadcast_arrays(*inputs))
+        value, partials = np.empty(x.shape[1]), np.empty((x.shape[0] - 1, x.shape[1]))
+        compile_kernel(self).ctypes(x.shape[1], *(pointer(array) for array in (x, value, partials)))
+        output_storage[0][0], output_storage[1][0] = value, partials
 
     def infer_shape(self, fgraph: Any, node: Apply, shapes: Sequence[Any]) -> list[Any]:
-        return [(shapes[0][1],), shapes[0]]
+        """The number of trials is that of any input that is not of length 1."""
+        one = pt.constant(1, dtype="int64")
+        n = next((s[0] for x, s in zip(node.inputs, shapes, strict=True) if x.type.shape[0] != 1), one)
+        return [(n,), (pt.constant(len(shapes) - 1, dtype="int64"), n)]
 
-    def pullback(
-        self, inputs: Sequence[Variable], outputs: Sequence[Variable], cotangents: Sequence[Variable]
-    ) -> list[Variable]:
+    def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """The gradient from the derivatives at hand; that of the derivatives (for Hessians) from a plain graph."""
         of_value, of_partials = cotangents
-        result = pt.zeros_like(inputs[0])
+        smooth = [i for i in range(len(inputs)) if i != RESPONSE]
+        result: list[Any] = [pt.zeros_like(x) for x in inputs]
         if not isinstance(of_value.type, DisconnectedType):
-            result = of_value[None, :] * outputs[1]
+            for row, i in enumerate(smooth):
+                result[i] = _sum_to(inputs[i], of_value * outputs[1][row])
         if not isinstance(of_partials.type, DisconnectedType):
-            partials = pt.grad(network_graph(self.mlp, inputs[0]).sum(), inputs[0])
-            result = result + pt.grad((partials * of_partials).sum(), inputs[0], consider_constant=[of_partials])
-        return [result]
+            second = self._pull_partials(inputs, smooth, of_partials)
+            for i, term in zip(smooth, second, strict=True):
+                result[i] = result[i] + term
+        return result
+
+    def _pull_partials(self, inputs: Sequence[Any], smooth: list[int], of_partials: Any) -> list[Any]:
+        copies: list[Any] = [x.type() for x in inputs]
+        # Per argument and trial, before the sum that broadcasting implies.
+        wide = pt.broadcast_arrays(*copies)
+        go_nogo = self.choice is not None
+        value = formula(self.spec, self.lan, self.choice, wide, go_nogo=go_nogo)
+        rows: Any = pt.grad(value.sum(), [wide[i] for i in smooth], disconnected_inputs="ignore")
+        weighted = (pt.stack(rows) * of_partials).sum()
+        known = [of_partials, copies[RESPONSE]]
+        second: Any = pt.grad(
+            weighted, [copies[i] for i in smooth], consider_constant=known, disconnected_inputs="ignore"
+        )
+        return list(clone_replace(second, dict(zip(copies, inputs, strict=True))))
 
 
-def network_graph(mlp: MLP, x: TensorVariable) -> TensorVariable:
-    """The network as a plain PyTensor graph, (n_inputs, n) to (n,): the second derivatives come from it."""
+# Position of the response among the inputs: a code, which nothing is differentiated by.
+RESPONSE = 1
+
+
+def _sum_to(x: TensorVariable, gradient: TensorVariable) -> TensorVariable:
+    return gradient.sum(keepdims=True) if x.type.shape[0] == 1 else gradient
+
+
+def formula(
+    spec: ModelSpec,
+    lan: MLP | None,
+    choice: MLP | None,
+    inputs: Sequence[TensorVariable],
+    *,
+    go_nogo: bool,
+) -> TensorVariable:
+    """The log likelihood as a plain PyTensor graph: for closed forms, Hessians and models without kernels."""
+    rt, response, deadline, *parameters = inputs
+    theta = dict(zip(spec.names, parameters, strict=True))
+    networks = (None if mlp is None else partial(network_graph, mlp) for mlp in (lan, choice))
+    likelihood = Likelihood(spec, *networks)
+    return likelihood.log_trial(PYTENSOR, rt, response, deadline, theta, go_nogo=go_nogo)
+
+
+def network_graph(mlp: MLP, inputs: Sequence[TensorVariable]) -> TensorVariable:
+    """A network as a plain PyTensor graph, in float64."""
     act = ACTIVATIONS[mlp.activation].value
+    x = pt.stack(pt.broadcast_arrays(*inputs), axis=-1)
     for kernel, bias in zip(mlp.kernels[:-1], mlp.biases[:-1], strict=True):
-        x = act(pt, pt.constant(kernel.T.astype(np.float64)) @ x + bias.astype(np.float64)[:, None])
-    return (pt.constant(mlp.kernels[-1].T.astype(np.float64)) @ x)[0] + float(mlp.biases[-1][0])
+        x = act(pt, x @ pt.constant(kernel.astype(np.float64)) + bias.astype(np.float64))
+    return (x @ pt.constant(mlp.kernels[-1][:, 0].astype(np.float64))) + float(mlp.biases[-1][0])
 
 
-def apply_network(mlp: MLP, inputs: Sequence[TensorVariable]) -> TensorVariable:
-    """Evaluate a network on inputs of any common shape, inside a PyTensor graph.
+def log_likelihood(
+    spec: ModelSpec, lan: MLP | None, choice: MLP | None, inputs: Sequence[TensorVariable], *, go_nogo: bool
+) -> TensorVariable:
+    """Build the log likelihood of trials.
 
     Parameters
     ----------
-    mlp : MLP
+    spec : ModelSpec
+    lan, choice : MLP, optional
+        None for the closed form.
     inputs : sequence of TensorVariable
-        One per network input; they broadcast.
+        rt, response, deadline and the model's parameters in order; they broadcast.
+    go_nogo : bool
+        Whether rt = inf has a probability; its log is -inf otherwise.
 
     Returns
     -------
     TensorVariable
         float64, of the broadcast shape.
     """
-    if len({x.type.broadcastable for x in inputs}) > 1:
-        # Only then: the shape arithmetic of a broadcast costs compile time, and JAX cannot trace all of it.
-        inputs = pt.broadcast_arrays(*inputs)
-    first = inputs[0]
-    flat = [x if x.type.ndim == 1 else pt.reshape(x, (-1,)) for x in inputs]
-    value, _ = NetworkOp(mlp)(pt.stack(flat))
-    return value if first.type.ndim == 1 else pt.reshape(value, first.shape)
+    if lan is None or not has_kernels(spec.name) or MODELS.get(spec.name) != spec:
+        return formula(spec, lan, choice, inputs, go_nogo=go_nogo)
+    op: Any = LANLogp(spec, lan, choice if go_nogo else None)
+    if all(x.type.ndim <= 1 for x in inputs):
+        value = op(*(x if x.type.ndim else pt.expand_dims(x, 0) for x in inputs))[0]
+        return value if any(x.type.ndim for x in inputs) else value[0]
+    wide = pt.broadcast_arrays(*inputs)
+    return op(*(x.reshape((-1,)) for x in wide))[0].reshape(wide[0].shape)
 
 
 class _RegisterDispatch(GraphRewriter):
@@ -151,41 +219,95 @@ def register_with_backend(backend: str, name: str, register: Callable[[], None])
     optdb.register(name, _RegisterDispatch(register), backend, position=100)
 
 
+@lru_cache(maxsize=64)
+def compile_kernel(op: LANLogp) -> Any:
+    """Compile an Op's kernel to a C function, or take it from PyTensor's cache on disk.
+
+    A C function and not a numba one, because numba optimises what it calls anew at every level of callers, and PyTensor
+    has four of them.
+    """
+    from numba import cfunc, types
+    from pytensor.link.numba.cache import compile_numba_function_src
+
+    cached = compile_numba_function_src(
+        src="def lan_kernel(n, x, value, partials): impl(n, x, value, partials)",
+        function_name="lan_kernel",
+        # numba finds the cached function's environment by the module's name.
+        global_env={"impl": njit(build_kernel(op.spec.name, op.lan, op.choice)), "__name__": __name__},
+        cache_key=kernel_key(op.spec.name, op.lan, op.choice),
+    )
+    doubles = types.CPointer(types.float64)
+    return cfunc(types.void(types.int64, doubles, doubles, doubles), cache=True)(cached)
+
+
+def pointer(array: Any) -> Any:
+    """The address of a float64 array, as ctypes wants it."""
+    return array.ctypes.data_as(ctypes.POINTER(ctypes.c_double))
+
+
 def _register_numba() -> None:
     from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key, register_funcify_and_cache_key
 
-    from pymc_lan.kernels import KERNEL_VERSION, compile_kernel
-
-    if NetworkOp in numba_funcify_and_cache_key.registry:
+    if LANLogp in numba_funcify_and_cache_key.registry:
         return
 
-    @register_funcify_and_cache_key(NetworkOp)
-    def numba_network(op: NetworkOp, node: Apply, **kwargs: Any) -> tuple[Any, str]:
-        return compile_kernel(op.mlp), f"pymc_lan.NetworkOp-{KERNEL_VERSION}-{op.mlp.digest}"
+    @register_funcify_and_cache_key(LANLogp)
+    def numba_lan_logp(op: LANLogp, node: Apply, **kwargs: Any) -> tuple[Any, str]:
+        import llvmlite.binding
+        from numba import literal_unroll, types
+
+        key = kernel_key(op.spec.name, op.lan, op.choice)
+        # By symbol and not by address, so that what PyTensor caches on disk is right in the next process.
+        llvmlite.binding.add_symbol(f"lan_{key}", compile_kernel(op).address)
+        doubles = types.CPointer(types.float64)
+        kernel: Any = types.ExternalFunction(f"lan_{key}", types.void(types.int64, doubles, doubles, doubles))
+        # Which input tells the number of trials is known by its static shape.
+        counting = next((i for i, x in enumerate(node.inputs) if x.type.shape[0] != 1), 0)
+        n_inputs = len(node.inputs)
+
+        @njit
+        def lan_logp(*inputs: Any) -> Any:
+            n = inputs[counting].size
+            x, value, partials = np.empty((n_inputs, n)), np.empty(n), np.empty((n_inputs - 1, n))
+            row = 0
+            for given in literal_unroll(inputs):  # noqa: SIM113  enumerate cannot be unrolled
+                for j in range(n):
+                    x[row, j] = given[j if given.size > 1 else 0]
+                row += 1
+            kernel(n, x.ctypes, value.ctypes, partials.ctypes)
+            return value, partials
+
+        return lan_logp, f"{key}-{counting}"
 
 
 def _register_jax() -> None:
     from pytensor.link.jax.dispatch import jax_funcify
 
-    if NetworkOp in jax_funcify.registry:
+    if LANLogp in jax_funcify.registry:
         return
 
-    @jax_funcify.register(NetworkOp)
-    def jax_network(op: NetworkOp, node: Apply, **kwargs: Any) -> Any:
+    @jax_funcify.register(LANLogp)
+    def jax_lan_logp(op: LANLogp, node: Apply, **kwargs: Any) -> Any:
         import jax
         import jax.numpy as jnp
 
-        from pymc_lan.networks import to_flax
+        from pymc_lan.networks import JAX, as_network
 
-        module = to_flax(op.mlp)
+        likelihood = Likelihood(op.spec, *(mlp and as_network(mlp) for mlp in (op.lan, op.choice)))
+        go_nogo = op.choice is not None
 
-        def network(x: Any) -> Any:
-            value, pullback = jax.vjp(lambda x: module(x.T).astype(x.dtype), x)
-            (partials,) = pullback(jnp.ones_like(value))
-            return value, partials
+        def value(rt: Any, response: Any, deadline: Any, *parameters: Any) -> Any:
+            theta = dict(zip(op.spec.names, parameters, strict=True))
+            return likelihood.log_trial(JAX, rt, response, deadline, theta, go_nogo=go_nogo)
 
-        return network
+        def value_and_partials(*args: Any) -> Any:
+            wide = jnp.broadcast_arrays(*args)
+            result, pullback = jax.vjp(value, *wide)
+            partials = pullback(jnp.ones_like(result))
+            return value(*args), jnp.stack([p for i, p in enumerate(partials) if i != RESPONSE])
+
+        return value_and_partials
 
 
-register_with_backend("numba", "pymc_lan_network_numba", _register_numba)
-register_with_backend("jax", "pymc_lan_network_jax", _register_jax)
+register_with_backend("numba", "pymc_lan_numba", _register_numba)
+register_with_backend("jax", "pymc_lan_jax", _register_jax)

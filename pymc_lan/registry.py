@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import tomllib
@@ -24,6 +25,9 @@ from pymc_lan.network import REMEDY_ANEW, Network, build_network, check_format, 
 
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "README.md"
 REGISTRY = "registry.toml"
+
+# What a version may be called: it becomes the name of a folder and a key of the registry.
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")
 
 _PACKAGE = Path(__file__).parent
 
@@ -48,9 +52,21 @@ def read_registry(root: Path) -> dict[str, dict[str, Any]]:
         If there is no registry at `root`, or it cannot be read.
     """
     try:
-        return tomllib.loads((root / REGISTRY).read_text("utf-8")).get("models", {})
+        models: dict[str, dict[str, Any]] = tomllib.loads((root / REGISTRY).read_text("utf-8")).get("models", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RegistryError(explain(f"a readable {REGISTRY} in {root}", f"{error}", "reinstall pymc-lan")) from error
+    try:
+        whole = all(
+            entry["default"] in entry["versions"]
+            and all(isinstance(version["files"], dict) for version in entry["versions"].values())
+            for entry in models.values()
+        )
+    except (KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        expected = f"a default version and the files of every version of each model in {root / REGISTRY}"
+        raise RegistryError(explain(expected, f"{models}", "reinstall pymc-lan"))
+    return models
 
 
 def load_network(source: str | os.PathLike[str] = "ddm") -> Network:
@@ -94,18 +110,28 @@ def _load_named(source: str) -> Network:
 
 def resolve(source: str) -> tuple[Path, str, str, Mapping[str, str]]:
     """Find a name in the registries; return root, model, version and the sha256 of every file."""
-    model, _, version = source.partition("@")
+    model, at, version = source.partition("@")
     known: list[str] = []
     for root in registry_roots():
         models = read_registry(root)
         known += models
         if model in models:
             versions = models[model]["versions"]
-            version = version or models[model]["default"]
+            version = version if at else models[model]["default"]
             if version not in versions:
                 raise RegistryError(unknown(f"version of model {model!r}", version, versions))
             return root, model, version, versions[version]["files"]
     raise RegistryError(unknown("model", model, known))
+
+
+def all_names() -> list[str]:
+    """Every version of every model in the registries, as ``"model@version"``."""
+    return [
+        f"{model}@{version}"
+        for root in registry_roots()
+        for model, entry in read_registry(root).items()
+        for version in entry["versions"]
+    ]
 
 
 def verify_network(source: str) -> list[Path]:
@@ -116,11 +142,12 @@ def verify_network(source: str) -> list[Path]:
     RegistryError
         As `load_network`.
     """
+    # Before the checks, so that a version found corrupted is not loaded from memory either.
+    _load_named.cache_clear()
     root, model, version, files = resolve(source)
     paths = [root / model / version / name for name in files]
     for path in paths:
         _check_digest(path, _read(path), files[path.name])
-    _load_named.cache_clear()
     _load_named(f"{model}@{version}")
     return paths
 
@@ -150,9 +177,9 @@ def _build(folder: Path, config_bytes: bytes, weights: bytes) -> Network:
     _check_digest(folder / WEIGHTS, weights, config.get("weights_sha256"))
     try:
         tensors = load(weights)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # KeyError: a dtype that NumPy does not have
         raise RegistryError(
-            explain(f"tensors in {folder / WEIGHTS}", f"an unreadable file ({error})", REMEDY_ANEW)
+            explain(f"float32 tensors in {folder / WEIGHTS}", f"an unreadable file ({error})", REMEDY_ANEW)
         ) from error
     return build_network(config, tensors, sha256(weights).hexdigest())
 
@@ -167,18 +194,19 @@ def _read(path: Path) -> bytes:
 def _check_digest(path: Path, content: bytes, expected: str | None) -> None:
     found = sha256(content).hexdigest()
     if found != expected:
-        raise RegistryError(
-            explain(f"{path} with sha256 {expected}", f"{found} ({len(content)} bytes)", REMEDY_ANEW)
-        )
+        raise RegistryError(explain(f"{path} with sha256 {expected}", f"{found} ({len(content)} bytes)", REMEDY_ANEW))
 
 
 def write_version(
-    root: str | Path, network: Network, config: Mapping[str, Any], write_card: Callable[[Mapping[str, Any]], str]
+    root: str | os.PathLike[str],
+    network: Network,
+    config: Mapping[str, Any],
+    write_card: Callable[[Mapping[str, Any]], str],
 ) -> Path:
     """Write a network as a new version of a registry.
 
-    The folder appears whole or not at all, and the registry names it only after that; a version that is there already
-    stays as it is.
+    The folder appears whole or not at all, and the registry names it only after that; where that fails the folder goes
+    again. A version that is there already stays as it is.
 
     Parameters
     ----------
@@ -199,7 +227,7 @@ def write_version(
     Raises
     ------
     RegistryError
-        If the version exists.
+        If the version exists or cannot be a folder's name, or the registry cannot be read.
     """
     from safetensors.numpy import save
 
@@ -215,16 +243,18 @@ def write_version(
         CARD: write_card(full).encode(),
     }
     target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{version}-"))
+    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{version}-"))
     try:
         for name, content in contents.items():
-            _write(staging / name, content)
-        staging.chmod(0o755)
-        staging.rename(target)
+            _write(folder / name, content)
+        folder.chmod(0o755)
+        folder = folder.rename(target)
+        _enter(root, model, version, {name: sha256(content).hexdigest() for name, content in contents.items()})
     except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         raise
-    _enter(root, model, version, {name: sha256(content).hexdigest() for name, content in contents.items()})
+    # The bare name means another version now.
+    _load_named.cache_clear()
     return target
 
 
@@ -233,15 +263,21 @@ def _enter(root: Path, model: str, version: str, files: Mapping[str, str]) -> No
     entry = models.setdefault(model, {"versions": {}})
     entry["default"] = version
     entry["versions"][version] = {"files": dict(files)}
-    lines = ["# Model versions with the sha256 of every file. A version never changes once it is published.", ""]
+    lines = [
+        "# Model versions with the sha256 of every file. A version never changes once it is published.",
+        "",
+    ]
     for name in sorted(models):
         lines += [f"[models.{name}]", f'default = "{models[name]["default"]}"', ""]
         for number, content in models[name]["versions"].items():
             lines += [f'[models.{name}.versions."{number}".files]']
             lines += [f'"{file}" = "{digest}"' for file, digest in content["files"].items()] + [""]
     partial = root / f".{REGISTRY}.partial"
-    _write(partial, "\n".join(lines).encode())
-    partial.replace(root / REGISTRY)
+    try:
+        _write(partial, "\n".join(lines).encode())
+        partial.replace(root / REGISTRY)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -252,8 +288,24 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def refuse_existing(root: str | os.PathLike[str], model: str, version: str) -> None:
-    """Refuse to write a version that exists; called before a training as well as before the writing."""
-    if (Path(root) / model / version).exists():
+    """Refuse to write a version that exists; called before a training as well as before the writing.
+
+    Raises
+    ------
+    RegistryError
+        If it exists as a folder or in the registry, cannot be a folder's name, or the registry cannot be read.
+    """
+    root = Path(root)
+    if not _VERSION.fullmatch(version):
+        raise RegistryError(
+            explain(
+                "a version of letters, digits, dots, dashes and underscores",
+                f"{version!r}",
+                "name it like '1.0'",
+            )
+        )
+    listed = read_registry(root) if (root / REGISTRY).exists() else {}
+    if (root / model / version).exists() or version in listed.get(model, {}).get("versions", {}):
         raise RegistryError(
             explain(
                 "a new version",

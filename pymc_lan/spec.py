@@ -104,7 +104,11 @@ DDM_SPEC = ModelSpec(
     parameters=(
         Parameter("v", (-3.0, 3.0), "evidence/s", "drift towards the upper boundary"),
         Parameter(
-            "a", (0.3, 2.5), "evidence", "half the separation of the boundaries, at -a and +a", domain=(0.0, math.inf)
+            "a",
+            (0.3, 2.5),
+            "evidence",
+            "half the separation of the boundaries, at -a and +a",
+            domain=(0.0, math.inf),
         ),
         Parameter("z", (0.0, 1.0), "1", "relative starting point, -a + 2 a z", default=0.5, domain=(0.0, 1.0)),
         Parameter("t", (0.0, 2.0), "s", "non-decision time"),
@@ -112,7 +116,8 @@ DDM_SPEC = ModelSpec(
     drift=_ddm_drift,
     boundary=_ddm_boundary,
     description="Drift diffusion model: constant drift between two constant boundaries.",
-    reference="Ratcliff (1978), Psychological Review 85, 59-108; Ratcliff & McKoon (2008), Neural Computation 20, 873-922.",
+    reference="Ratcliff (1978), Psychological Review 85, 59-108; Ratcliff & McKoon (2008), Neural Computation 20,"
+    " 873-922.",
     exact="ddm",
 )
 
@@ -191,6 +196,10 @@ def bind(spec: ModelSpec, positional: Sequence[Any], named: Mapping[str, Any]) -
     bound = {p.name: given.get(p.name, p.default) for p in spec.parameters}
     if missing := [name for name, value in bound.items() if value is None]:
         raise ValueError(
-            explain(f"the parameters {', '.join(spec.names)} of model {spec.name!r}", f"no {missing[0]}", f"give {missing[0]}=...")
+            explain(
+                f"the parameters {', '.join(spec.names)} of model {spec.name!r}",
+                f"no {missing[0]}",
+                f"give {missing[0]}=...",
+            )
         )
     return bound

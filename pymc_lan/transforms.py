@@ -118,8 +118,6 @@ def _constant_drift_onset(xp: Namespace, d: Any, response: Any, theta: dict[str,
 
 
 TRANSFORMS: dict[str, Transform] = {
-    "constant_drift": Transform(
-        _constant_drift_baseline, _constant_drift_inputs, _constant_drift_onset, n_inputs=4
-    ),
+    "constant_drift": Transform(_constant_drift_baseline, _constant_drift_inputs, _constant_drift_onset, n_inputs=4),
 }
 """Transforms by the name that a network's config records."""

@@ -236,16 +236,12 @@ BAD: dict[str, tuple[Any, dict[str, Any], tuple[str, str, str]]] = {
 @pytest.mark.parametrize(("data", "kwargs", "pieces"), BAD.values(), ids=BAD.keys())
 def test_each_mistake_says_expected_found_and_remedy(data, kwargs, pieces):
     expected, found, remedy = pieces
-    with pytest.raises(
-        ValueError, match=rf"^Expected .*{expected}.* Found .*{found}.* Remedy: .*{remedy}.*\.$"
-    ):
+    with pytest.raises(ValueError, match=rf"^Expected .*{expected}.* Found .*{found}.* Remedy: .*{remedy}.*\.$"):
         as_observed(data, **kwargs)
 
 
 def test_a_message_shows_five_rows_and_counts_the_rest():
-    with pytest.raises(
-        ValueError, match=r"8 of 10 rows: row 2 .*row 6 \([^)]*\) and 3 more\. Remedy"
-    ) as error:
+    with pytest.raises(ValueError, match=r"8 of 10 rows: row 2 .*row 6 \([^)]*\) and 3 more\. Remedy") as error:
         as_observed(frame([0.5, 0.5] + [-0.5] * 8, [1] * 10))
     assert "row 7" not in str(error.value)
 
@@ -297,9 +293,7 @@ def test_long_form_puts_every_draw_in_its_place(wrap, names, chains):
 LIKE = {"rt": [0.5, 0.6, 0.7, 0.8], "subject": ["a", "a", "b", "b"], "trial": [1, 2, 1, 2]}
 
 
-@pytest.mark.parametrize(
-    "make", [pd.DataFrame, lambda c: pd.DataFrame(c, index=[3, 1, 1, 0]), pl.DataFrame, pa.table]
-)
+@pytest.mark.parametrize("make", [pd.DataFrame, lambda c: pd.DataFrame(c, index=[3, 1, 1, 0]), pl.DataFrame, pa.table])
 def test_columns_of_like_are_joined_by_position(make):
     table = as_dataframe(draws_with_everything_different(), like=make(LIKE))
     assert list(table.columns)[-3:] == ["rt_observed", "subject", "trial_observed"]
@@ -318,16 +312,10 @@ def test_no_response_comes_back_as_nan_and_zero():
 @pytest.mark.parametrize(
     ("draws", "like", "pieces"),
     [
-        pytest.param(
-            np.ones((2, 5)), None, (r"shape \(\.\.\., n_trials, 2\)", r"shape \(2, 5\)", "move"), id="axis"
-        ),
+        pytest.param(np.ones((2, 5)), None, (r"shape \(\.\.\., n_trials, 2\)", r"shape \(2, 5\)", "move"), id="axis"),
         pytest.param(np.ones(2), None, ("last axis", r"shape \(2,\)", "transpose"), id="one axis"),
-        pytest.param(
-            CHOSEN, pd.DataFrame({"s": [1, 2]}), ("3 trials", "length 2 for like", "give"), id="short like"
-        ),
-        pytest.param(
-            CHOSEN, pd.DataFrame({"s": [1]}), ("3 trials", "length 1 for like", "give"), id="like of 1"
-        ),
+        pytest.param(CHOSEN, pd.DataFrame({"s": [1, 2]}), ("3 trials", "length 2 for like", "give"), id="short like"),
+        pytest.param(CHOSEN, pd.DataFrame({"s": [1]}), ("3 trials", "length 1 for like", "give"), id="like of 1"),
         pytest.param(CHOSEN, [1, 2, 3], ("like to be a DataFrame", "type list", "convert"), id="like a list"),
         pytest.param(
             xr.DataArray(np.ones((2, 3, 2)), dims=["trial", "i", "j"]),
@@ -415,9 +403,7 @@ def test_trial_type_codes(values):
     ids=str,
 )
 def test_unknown_trial_type_codes(values, found):
-    with pytest.raises(
-        ValueError, match=rf"Expected trial types coded 'go' .*Found .*{found}.*Remedy: recode"
-    ):
+    with pytest.raises(ValueError, match=rf"Expected trial types coded 'go' .*Found .*{found}.*Remedy: recode"):
         trial_type_is_go(values)
 
 
@@ -428,9 +414,7 @@ class Symbol:
         self.type = type("Type", (), {"shape": shape})()
 
 
-@pytest.mark.parametrize(
-    "values", [0.5, [0.5], np.ones(3), pd.Series([1, 2, 3]), Symbol(), Symbol(3), Symbol(None)]
-)
+@pytest.mark.parametrize("values", [0.5, [0.5], np.ones(3), pd.Series([1, 2, 3]), Symbol(), Symbol(3), Symbol(None)])
 def test_lengths_that_match(values):
     check_length("v", values, 3)
 
@@ -446,9 +430,7 @@ def test_lengths_that_match(values):
     ],
 )
 def test_lengths_that_do_not_match(values, scalar, found):
-    with pytest.raises(
-        ValueError, match=rf"Expected v to be .*3 trials.*Found {found} for v.*Remedy: .*v\[subject\]"
-    ):
+    with pytest.raises(ValueError, match=rf"Expected v to be .*3 trials.*Found {found} for v.*Remedy: .*v\[subject\]"):
         check_length("v", values, 3, scalar=scalar)
 
 

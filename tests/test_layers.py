@@ -144,9 +144,7 @@ def too_long(source: str) -> list[str]:
             body = node.body[ast.get_docstring(node, clean=False) is not None :]
             size = body[-1].end_lineno - body[0].lineno + 1 if body else 0
             if size > LONGEST_BODY:
-                found.append(
-                    f"line {node.lineno}: the body of {node.name} has {size} lines, at most {LONGEST_BODY}"
-                )
+                found.append(f"line {node.lineno}: the body of {node.name} has {size} lines, at most {LONGEST_BODY}")
     return found
 
 
@@ -281,9 +279,7 @@ print(json.dumps(report))
 @pytest.fixture(scope="module")
 def probe() -> dict[str, Any]:
     """Return what a fresh process says about `import pymc_lan`."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE], capture_output=True, text=True, cwd=REPOSITORY, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, cwd=REPOSITORY, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

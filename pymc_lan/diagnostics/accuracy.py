@@ -42,7 +42,7 @@ def accuracy(network: Network, *, n: int = 100_000, n_mass: int = 1000, seed: in
     -------
     dict
         ``lan`` (mean, median, p95, p99 and max of the absolute error in nats, bias as the mean of minus the error),
-        ``mass`` (p50 and p99 of its distance from 1), ``gradient`` (per parameter, median and p99 of the relative error),
+        ``mass`` (p50 and p99 of its distance from 1), ``gradient`` (relative error by parameter: median, p99),
         ``choice`` (mean, p99 and max of the absolute error in both log probabilities; None without that network),
         ``flop`` (per trial and forward pass), and ``n``, ``n_mass``, ``seed``.
 
@@ -67,7 +67,10 @@ def accuracy(network: Network, *, n: int = 100_000, n_mass: int = 1000, seed: in
         "mass": _mass(network, rng, n_mass),
         "gradient": _gradient(network, exact, theta, rt, response),
         "choice": _choice(network, exact, rng, n) if network.choice is not None else None,
-        "flop": {"lan": network.lan.flop, "choice": network.choice.flop if network.choice is not None else None},
+        "flop": {
+            "lan": network.lan.flop,
+            "choice": network.choice.flop if network.choice is not None else None,
+        },
         "n": int(rt.size),
         "n_mass": n_mass,
         "seed": seed,
@@ -79,11 +82,11 @@ def _draw_trials(network: Network, rng: np.random.Generator, n: int) -> tuple[di
     d, response = ddm_draws(rng, theta["v"], theta["a"], theta["z"])
     rt = theta["t"] + d
     kept = (d > EARLIEST) & (rt < LATEST)
-    return {name: x[kept] for name, x in theta.items()}, rt[kept], response[kept]
+    return {name: x[kept] for name, x in theta.items()}, rt[kept], response[kept].astype(np.float64)
 
 
 def _mass(network: Network, rng: np.random.Generator, n: int) -> dict[str, float]:
-    """Integral of the density over decision time, from the onset to where a closed form has nothing left, and both responses."""
+    """Integral of the density over decision times and both responses, less 1."""
     theta = {name: x[:, None] for name, x in draw_theta(network.spec, rng, n, with_t=True).items()}
     nodes, weights = np.polynomial.legendre.leggauss(60)
     # Composite Gauss-Legendre in log time: 20 panels of 60 nodes between 1e-8 s and 100 A^2, where 1e-200 is left.
@@ -104,20 +107,14 @@ def _gradient(
 ) -> dict[str, dict[str, float]]:
     """Relative error of the derivative of the log density with respect to each parameter, both by JAX in float64."""
     import jax
-    import jax.numpy as jnp
 
-    from pymc_lan.networks import JAX, to_flax
-
-    module = to_flax(network.lan)
-
-    def lan(inputs: tuple[Any, ...]) -> Any:
-        return module(jnp.stack(jnp.broadcast_arrays(*inputs), axis=-1)).astype(inputs[0].dtype)
+    from pymc_lan.networks import JAX, as_network
 
     def gradient(likelihood: Likelihood) -> dict[str, Any]:
         return jax.grad(lambda theta: likelihood.log_density(JAX, rt, response, theta).sum())(theta)
 
     with jax.enable_x64(True):
-        found, truth = gradient(Likelihood(network.spec, lan)), gradient(exact)
+        found, truth = gradient(Likelihood(network.spec, as_network(network.lan))), gradient(exact)
     result = {}
     for name in network.spec.names:
         kept = np.abs(truth[name]) > SMALLEST_GRADIENT

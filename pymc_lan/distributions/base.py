@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytensor.tensor as pt
@@ -33,7 +33,7 @@ class TrialDistribution(Continuous):
     model: ClassVar[str | None] = None
     go_nogo: ClassVar[bool] = False
 
-    def __new__(cls, name: str, *args: Any, observed: Any = None, dims: Any = None, **kwargs: Any) -> TensorVariable:
+    def __new__(cls, name: str, *args: Any, observed: Any = None, dims: Any = None, **kwargs: Any) -> TensorVariable:  # type: ignore[misc]
         """Add the trials to the current PyMC model."""
         if observed is not None:
             observed, kwargs = cls._observe(observed, kwargs)
@@ -130,7 +130,7 @@ def model_spec(source: Model) -> ModelSpec:
         return source.spec
     if isinstance(source, str) and source in MODELS:
         return get_model(source)
-    return load_network(source).spec
+    return load_network(cast("str | os.PathLike[str]", source)).spec
 
 
 def resolve_model(source: Model, weights: Model | None, likelihood: str) -> tuple[ModelSpec, Network | None]:
@@ -149,15 +149,23 @@ def resolve_model(source: Model, weights: Model | None, likelihood: str) -> tupl
     if likelihood == "exact":
         if spec.exact is None:
             raise ValueError(
-                explain(f"a model with a closed form, for likelihood='exact'", f"{spec.name!r}", "use likelihood='lan'")
+                explain(
+                    "a model with a closed form, for likelihood='exact'",
+                    f"{spec.name!r}",
+                    "use likelihood='lan'",
+                )
             )
         return spec, None
     if weights is None:
         weights = spec.name if isinstance(source, ModelSpec) else source
-    network = weights if isinstance(weights, Network) else load_network(weights)
+    network = weights if isinstance(weights, Network) else load_network(cast("str | os.PathLike[str]", weights))
     if network.spec.name != spec.name:
         raise ValueError(
-            explain(f"weights of model {spec.name!r}", f"weights of {network.name!r}", "give the model's own weights")
+            explain(
+                f"weights of model {spec.name!r}",
+                f"weights of {network.name!r}",
+                "give the model's own weights",
+            )
         )
     return spec, network
 
@@ -238,5 +246,3 @@ def _value_dims(dims: Any, observed: Any) -> Any:
         modelcontext(None).add_coord("trial_value", ["rt", "response"])
         return (*names, "trial_value")
     return names
-
-

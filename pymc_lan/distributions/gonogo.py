@@ -117,9 +117,7 @@ class GoNoGo(TrialDistribution):
             "lapse_go": check_fraction("lapse_go", lapse_go),
             "deadline": deadline,
         }
-        return cls._make(
-            source, theta, extras, likelihood=likelihood, weights=weights, n_trials=_n_trials, **kwargs
-        )
+        return cls._make(source, theta, extras, likelihood=likelihood, weights=weights, n_trials=_n_trials, **kwargs)
 
 
 _window = lapse_window

@@ -83,9 +83,7 @@ class LANDist(TrialDistribution):
             "p_lapse": check_fraction("p_lapse", p_lapse),
             "lapse_window": _window(lapse_window, p_lapse, None, _times),
         }
-        return cls._make(
-            source, theta, extras, likelihood=likelihood, weights=weights, n_trials=_n_trials, **kwargs
-        )
+        return cls._make(source, theta, extras, likelihood=likelihood, weights=weights, n_trials=_n_trials, **kwargs)
 
 
 _window = lapse_window

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytensor.tensor as pt
@@ -14,9 +14,9 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.data import NO_RESPONSE
 from pymc_lan.draws import draw_trials
-from pymc_lan.likelihood import Likelihood, mix_lapses
+from pymc_lan.likelihood import mix_lapses
 from pymc_lan.mlp import MLP
-from pymc_lan.ops import PYTENSOR, apply_network, register_with_backend
+from pymc_lan.ops import PYTENSOR, log_likelihood, register_with_backend
 from pymc_lan.spec import ModelSpec
 
 # Parameters behind the model's own, in this order; two-choice models have the first two only.
@@ -42,7 +42,17 @@ class TrialRV(RandomVariable):
 
     name = "trial"
     dtype = "float64"
-    __props__ = ("name", "signature", "dtype", "inplace", "spec", "lan", "choice", "go_nogo", "lapses")
+    __props__: ClassVar[tuple[str, ...]] = (
+        "name",
+        "signature",
+        "dtype",
+        "inplace",
+        "spec",
+        "lan",
+        "choice",
+        "go_nogo",
+        "lapses",
+    )
 
     def __init__(
         self,
@@ -62,60 +72,46 @@ class TrialRV(RandomVariable):
         self._print_name = (label, rf"\operatorname{{{label}}}")
         super().__init__(signature=f"{','.join(['()'] * len(self.parameters))}->(2)", inplace=inplace)
 
-    def make_node(self, rng: Any, size: Any, *params: Any) -> Apply:
+    def make_node(self, rng: Any, size: Any, *params: Any) -> Apply:  # type: ignore[override]
+        """Cast parameters to float64."""
         return super().make_node(rng, size, *(pt.cast(pt.as_tensor_variable(p), "float64") for p in params))
 
     def rng_fn(self, rng: np.random.Generator, *args: Any) -> Any:
+        """Draw trials; PyTensor calls it in its C and Python modes."""
         *params, size = args
         shape = np.broadcast_shapes(*(np.shape(p) for p in params)) if size is None else tuple(size)
-        values = {
-            name: np.broadcast_to(p, shape).ravel() for name, p in zip(self.parameters, params, strict=True)
-        }
+        values = {name: np.broadcast_to(p, shape).ravel() for name, p in zip(self.parameters, params, strict=True)}
         return draw_trials(self.spec, rng, values, go_nogo=self.go_nogo).reshape(*shape, 2)
-
-    def likelihood(self) -> Likelihood:
-        """The likelihood as a builder of PyTensor graphs."""
-        lan, choice = self.lan, self.choice
-        return Likelihood(
-            self.spec,
-            None if lan is None else lambda inputs: apply_network(lan, inputs),
-            None if choice is None else lambda inputs: apply_network(choice, inputs),
-        )
 
 
 @_logprob.register(TrialRV)
 def trial_logprob(op: TrialRV, values: Any, rng: Any, size: Any, *params: Any, **kwargs: Any) -> TensorVariable:
     """One log density per trial."""
-    (value,) = values
-    value = pt.cast(value, "float64")
+    value = pt.cast(values[0], "float64")
     rt, response = value[..., 0], value[..., 1]
     named = dict(zip(op.parameters, params, strict=True))
-    theta = {name: named[name] for name in op.spec.names}
+    theta = [named[name] for name in op.spec.names]
     responded = rt < np.inf
-    # Whatever stands in for a missing rt is never used; one second keeps every branch and its gradient finite.
-    seen = pt.where(responded, rt, 1.0)
     if op.go_nogo:
-        return _go_nogo_logprob(op, responded, seen, theta, named)
-    log_p = op.likelihood().log_density(PYTENSOR, seen, response, theta)
+        deadline = named["deadline"]
+        press = pt.constant(1.0, dtype="float64")
+        log_p = log_likelihood(op.spec, op.lan, op.choice, [rt, press, deadline, *theta], go_nogo=True)
+        possible = ~responded | (rt <= deadline)
+    else:
+        forever = pt.constant(np.inf, dtype="float64")
+        log_p = log_likelihood(op.spec, op.lan, None, [rt, response, forever, *theta], go_nogo=False)
+        possible = responded & pt.any([pt.eq(response, code) for code in op.spec.choices], axis=0)
     if op.lapses:
-        log_guess = _log_uniform(seen, named["lapse_window"]) - np.log(len(op.spec.choices))
-        log_p = mix_lapses(PYTENSOR, log_p, named["p_lapse"], log_guess)
-    known = sum(pt.eq(response, code) for code in op.spec.choices)
-    return pt.where(responded & pt.gt(known, 0), log_p, -np.inf)
+        log_p = mix_lapses(PYTENSOR, log_p, named["p_lapse"], _log_guess(op, rt, responded, named))
+    return pt.where(possible, log_p, -np.inf)
 
 
-def _go_nogo_logprob(
-    op: TrialRV, responded: TensorVariable, rt: TensorVariable, theta: dict[str, Any], named: dict[str, Any]
-) -> TensorVariable:
-    likelihood, deadline = op.likelihood(), named["deadline"]
-    log_go = likelihood.log_density(PYTENSOR, rt, pt.ones_like(rt), theta)
-    _, log_nogo = likelihood.log_go(PYTENSOR, deadline, theta)
-    if op.lapses:
-        p_lapse, lapse_go = named["p_lapse"], named["lapse_go"]
-        guess_go = pt.log(lapse_go) + _log_uniform(rt, named["lapse_window"])
-        log_go = mix_lapses(PYTENSOR, log_go, p_lapse, guess_go)
-        log_nogo = mix_lapses(PYTENSOR, log_nogo, p_lapse, pt.log1p(-lapse_go))
-    return pt.where(responded, pt.where(rt <= deadline, log_go, -np.inf), log_nogo)
+def _log_guess(op: TrialRV, rt: TensorVariable, responded: TensorVariable, named: dict[str, Any]) -> TensorVariable:
+    """Log density of a guess: either response, or a press or none, at a time uniform on the window."""
+    seen = _log_uniform(rt, named["lapse_window"])
+    if op.go_nogo:
+        return pt.where(responded, pt.log(named["lapse_go"]) + seen, pt.log1p(-named["lapse_go"]))
+    return seen - np.log(len(op.spec.choices))
 
 
 def _log_uniform(rt: TensorVariable, window: TensorVariable) -> TensorVariable:

@@ -114,7 +114,10 @@ def fit(
         return state, losses.mean()
 
     state, done = TrainState(params, optimizer.init(params)), 0
-    with Checkpoints(checkpoints) if checkpoints is not None else nullcontext() as saved, _bar(progress) as bar:
+    with (
+        Checkpoints(checkpoints) if checkpoints is not None else nullcontext() as saved,
+        _bar(progress) as bar,
+    ):
         if saved is not None and (found := saved.restore(state)) is not None:
             done, state = found
         line = bar.add_task(f"{task.name} {'-'.join(map(str, sizes))}", total=recipe.steps, completed=done, loss="")

@@ -59,7 +59,7 @@ def lan_task(spec: ModelSpec) -> Task:
     def draw(rng: np.random.Generator, n: int) -> dict[str, NDArray[np.float32]]:
         theta = draw_theta(spec, rng, n)
         d = draw_decision_times(rng, theta["a"])
-        response = rng.choice([-1.0, 1.0], n)
+        response = np.where(rng.random(n) < 0.5, 1.0, -1.0)
         label, _ = density_labels(spec, theta, d, response)
         return {
             "inputs": _float32(transform.inputs(NUMPY, d, response, theta)).T,

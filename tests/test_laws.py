@@ -1,0 +1,283 @@
+"""Laws that every distribution obeys: mass one, draws that follow the density, gradients, agreement with the closed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import chisquare
+
+import pymc_lan as pl
+
+INF = np.inf
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A distribution over K trials, each with its own parameters where they vary.
+
+    `theta` are differentiable arguments, scalar or one per trial; `fixed` is passed as it is.
+    """
+
+    cls: Any
+    theta: dict[str, Any]
+    fixed: dict[str, Any] = field(default_factory=dict)
+    model: tuple[Any, ...] = ()
+
+    @property
+    def go_nogo(self) -> bool:
+        return bool(self.cls.go_nogo)
+
+    @property
+    def n(self) -> int:
+        values = (*self.theta.values(), *(x for k, x in self.fixed.items() if k != "weights"))
+        return max(np.size(x) for x in values)
+
+    def dist(self, likelihood: str, theta: dict[str, Any] | None = None, *lead: int) -> Any:
+        arguments = {**self.theta, **self.fixed, **(theta or {}), "likelihood": likelihood}
+        return self.cls.dist(*self.model, **arguments, shape=(*lead, self.n, 2))
+
+    def each(self, name: str, default: float) -> Float:
+        """One value per trial of an argument."""
+        return np.broadcast_to(np.asarray(self.theta.get(name, self.fixed.get(name, default)), float), self.n)
+
+
+PLAIN = {"v": 1.0, "a": 1.2, "z": 0.4, "t": 0.3}
+VARIED = {
+    "v": np.array([-2.0, 0.0, 0.7, 2.5]),
+    "a": np.array([0.6, 1.0, 1.4, 2.0]),
+    "z": np.array([0.2, 0.5, 0.7, 0.9]),
+    "t": np.array([0.0, 0.2, 0.3, 1.0]),
+}
+TYPES = ["go", "no-go", "go", "no-go"]
+RACER = {"v": 1.0, "a": 1.5, "t": 0.5}
+
+CASES = {
+    "DDM": Case(pl.DDM, PLAIN),
+    "DDM, per trial": Case(pl.DDM, VARIED),
+    "DDM, lapses": Case(pl.DDM, {**PLAIN, "p_lapse": 0.1}, {"lapse_window": 2.0}),
+    "LANDist": Case(pl.LANDist, {"v": -1.5, "a": 0.8, "t": 0.2}, model=("ddm",)),
+    "LANDist, per trial, lapses": Case(
+        pl.LANDist, {**VARIED, "p_lapse": np.array([0.0, 0.05, 0.2, 1.0])}, {"lapse_window": 3.0}, ("ddm@1.0",)
+    ),
+    "GoNoGoDDM": Case(pl.GoNoGoDDM, PLAIN),
+    "GoNoGoDDM, deadline": Case(pl.GoNoGoDDM, VARIED, {"deadline": 1.5}),
+    "GoNoGoDDM, deadline per trial": Case(pl.GoNoGoDDM, PLAIN, {"deadline": np.array([0.2, 0.6, 1.5, INF])}),
+    "GoNoGoDDM, trial types": Case(pl.GoNoGoDDM, RACER, {"trial_type": TYPES}),
+    "GoNoGoDDM, v_nogo": Case(pl.GoNoGoDDM, {**RACER, "v_nogo": -0.4}, {"trial_type": TYPES, "deadline": 2.0}),
+    "GoNoGoDDM, lapses": Case(
+        pl.GoNoGoDDM,
+        {**PLAIN, "p_lapse": 0.1, "lapse_go": 0.7},
+        {"trial_type": TYPES, "deadline": 1.2},
+    ),
+    "GoNoGoDDM, all of it, per trial": Case(
+        pl.GoNoGoDDM,
+        {**VARIED, "v_nogo": -1.0, "p_lapse": np.array([0.01, 0.05, 0.3, 0.9]), "lapse_go": 0.2},
+        {"trial_type": TYPES, "deadline": np.array([0.9, 1.1, 1.5, 2.0]), "lapse_window": 0.8},
+    ),
+    "GoNoGo of a model by name": Case(pl.GoNoGo, PLAIN, {"deadline": 1.5}, ("ddm",)),
+}
+LIKELIHOODS = ("exact", "lan")
+every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+both_likelihoods = pytest.mark.parametrize("likelihood", LIKELIHOODS)
+
+# Gauss-Legendre panels: where the density starts they lie densely, every jump of a lapse window is an edge.
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
+ONSET = np.geomspace(1e-3, 80, 40)
+LONGEST = 80.0
+
+
+def panel_edges(case: Case) -> Float:
+    t, deadline = case.each("t", 0.0), case.each("deadline", INF)
+    window = np.where(np.isfinite(deadline), deadline, 1.0)
+    window = case.each("lapse_window", 0.0) if "lapse_window" in case.fixed else window
+    edges = np.concatenate([[0.0], t, (t[:, None] + ONSET).ravel(), deadline, window])
+    return np.unique(edges[(edges >= 0) & (edges <= LONGEST)])
+
+
+def log_density(case: Case, likelihood: str, values: Float) -> Float:
+    """The log density of values of shape (..., n, 2), one per trial."""
+    x = pt.tensor("x", dtype="float64", shape=(None,) * values.ndim)
+    logp = pm.logp(case.dist(likelihood, {}, *(1,) * (values.ndim - 2)), x)
+    return pytensor.function([x], logp, mode="FAST_COMPILE")(values)
+
+
+def panel_masses(case: Case, likelihood: str) -> tuple[Float, Float]:
+    """Probability of each outcome: panels of rt by responses by trials, and of no response by trial."""
+    edges = panel_edges(case)
+    half = np.diff(edges) / 2
+    rt = (edges[:-1] + half)[:, None] + half[:, None] * NODES
+    responses = (1.0,) if case.go_nogo else (1.0, -1.0)
+    values = np.empty((rt.size, len(responses), case.n, 2))
+    values[..., 0] = rt.ravel()[:, None, None]
+    values[..., 1] = np.array(responses)[None, :, None]
+    density = np.exp(log_density(case, likelihood, values.reshape(-1, case.n, 2)))
+    density = density.reshape(*rt.shape, len(responses), case.n)
+    masses = np.einsum("pq,q,p,pqrk->prk", np.ones_like(rt), WEIGHTS, half, density)
+    if not case.go_nogo:
+        return masses, np.zeros(case.n)
+    missing = np.broadcast_to([[INF, 0.0]], (1, case.n, 2))
+    return masses, np.exp(log_density(case, likelihood, missing))[0]
+
+
+@every_case
+@both_likelihoods
+def test_integrates_to_one(case, likelihood):
+    presses, none = panel_masses(case, likelihood)
+    total = presses.sum(axis=(0, 1)) + none
+    assert np.abs(total - 1).max() < {"exact": 1e-6, "lan": 0.002}[likelihood]
+
+
+N_DRAWS = 20_000
+
+
+def draw(case: Case, how: str) -> Float:
+    trials = case.dist("lan", {}, N_DRAWS)
+    mode = {"numba": "NUMBA", "rng_fn": "FAST_COMPILE"}[how]
+    return pm.draw(trials, random_seed=11, mode=mode)
+
+
+@every_case
+@pytest.mark.parametrize("how", ["numba", "rng_fn"])
+def test_draws_follow_the_density(case, how):
+    """Chi-square over panels of rt, responses and no response, for every trial; bins of under 20 are joined."""
+    draws = draw(case, how)
+    assert draws.shape == (N_DRAWS, case.n, 2)
+    masses, none = panel_masses(case, "exact")
+    edges = panel_edges(case)
+    for k in range(case.n):
+        rt, response = draws[:, k].T
+        assert np.array_equal(response == 0, np.isinf(rt))
+        expected, found = [none[k] * N_DRAWS], [np.isinf(rt).sum()]
+        for r, code in enumerate((1.0,) if case.go_nogo else (1.0, -1.0)):
+            expected += list(masses[:, r, k] * N_DRAWS)
+            found += list(np.histogram(rt[(response == code) & np.isfinite(rt)], edges)[0])
+        assert sum(found) == N_DRAWS
+        p = chisquare(*joined(np.array(found), np.array(expected))).pvalue
+        assert p > 1e-4, f"trial {k}: p = {p:.2g}"
+
+
+def joined(found: Float, expected: Float, least: float = 20.0) -> tuple[Float, Float]:
+    """Join neighbouring bins until each is expected to hold `least`; scaled to the same total."""
+    groups = np.floor(np.cumsum(expected) / least).astype(int)
+    groups = np.minimum(groups, max(groups.max() - 1, 0))
+    f, e = np.bincount(groups, found), np.bincount(groups, expected)
+    f, e = f[e > 0], e[e > 0]
+    return f, e * f.sum() / e.sum()
+
+
+def test_the_test_of_draws_has_power():
+    """A non-decision time 4 ms longer, or a drift 0.05 stronger, does not pass."""
+    case = CASES["DDM"]
+    draws = draw(case, "rng_fn")[:, 0]
+    edges = panel_edges(case)
+    for name, shift in (("t", 0.004), ("v", 0.05)):
+        other = Case(pl.DDM, {**PLAIN, name: PLAIN[name] + shift})
+        masses, _ = panel_masses_on(other, edges)
+        found = [np.histogram(draws[draws[:, 1] == code, 0], edges)[0] for code in (1, -1)]
+        expected = masses[:, :, 0].T * N_DRAWS
+        assert chisquare(*joined(np.ravel(found).astype(float), expected.ravel())).pvalue < 1e-4
+
+
+def panel_masses_on(case: Case, edges: Float) -> tuple[Float, Float]:
+    """As `panel_masses`, on edges given."""
+    fine = np.unique(np.concatenate([edges, panel_edges(case)]))
+    rt = (fine[:-1, None] + fine[1:, None]) / 2 + np.diff(fine)[:, None] / 2 * NODES
+    values = np.stack(np.broadcast_arrays(rt.ravel()[:, None], np.array([1.0, -1.0])), axis=-1)
+    density = np.exp(log_density(case, "exact", values.reshape(-1, 1, 2))).reshape(*rt.shape, 2)
+    masses = np.einsum("q,p,pqr->pr", WEIGHTS, np.diff(fine) / 2, density)
+    owner = np.clip(np.searchsorted(edges, fine[:-1], "right") - 1, 0, len(edges) - 2)
+    return np.stack([np.bincount(owner, masses[:, r], len(edges) - 1) for r in (0, 1)], axis=1)[..., None], edges
+
+
+def typical_values(case: Case) -> Float:
+    """Eight rows for every trial: times from early to late within the deadline, both outcomes; shape (8, n, 2)."""
+    t, deadline = case.each("t", 0.0), case.each("deadline", INF)
+    scale = 4 * case.each("a", 1.0) ** 2
+    u = np.array([0.03, 0.06, 0.1, 0.2, 0.3, 0.5, 0.8, 1.5])[:, None]
+    rt = t + u * scale
+    rt = np.where(rt < deadline, rt, INF if case.go_nogo else rt)
+    other = np.zeros_like(rt)
+    responded = np.where(np.arange(8)[:, None] % 2, 1.0, 1.0 if case.go_nogo else -1.0)
+    return np.stack([rt, np.where(np.isinf(rt), other, responded)], axis=-1)
+
+
+def gradient_function(case: Case, likelihood: str, values: Float) -> tuple[Any, Any]:
+    """Functions of theta, as one vector per argument, to the log densities and to the gradient of each trial's sum."""
+    x = {name: pt.vector(name, dtype="float64", shape=(case.n,)) for name in case.theta}
+    logp = pm.logp(case.dist(likelihood, x, 1), pt.constant(values))
+    inputs = list(x.values())
+    total = pytensor.function(inputs, logp.sum(0), mode="FAST_COMPILE", on_unused_input="ignore")
+    slopes = pt.grad(logp.sum(), inputs)
+    return total, pytensor.function(inputs, slopes, mode="FAST_COMPILE", on_unused_input="ignore")
+
+
+# Relative to 1 + |gradient|: noise and truncation of the differences; for the network, float32 noise over the step.
+STEPS = {"exact": (1e-5, 2e-6), "lan": (2e-3, 5e-3)}
+# The card's accuracy of derivatives is 2 % at p99 of uniformly drawn parameters; these trials are typical ones.
+GRADIENT_OF_LAN = 0.02
+
+
+@every_case
+@both_likelihoods
+def test_gradient_is_that_of_finite_differences(case, likelihood):
+    point, step = interior(case), STEPS[likelihood][0]
+    total, gradient = gradient_function(case, likelihood, typical_values(case))
+    for i, (name, slope) in enumerate(zip(point, gradient(*point.values()), strict=True)):
+        up = [x + step * (j == i) for j, x in enumerate(point.values())]
+        down = [x - step * (j == i) for j, x in enumerate(point.values())]
+        expected = (total(*up) - total(*down)) / (2 * step)
+        error = np.abs(slope - expected) / (1 + np.abs(expected))
+        assert error.max() < STEPS[likelihood][1], f"{name}: {slope} and {expected}"
+
+
+def interior(case: Case) -> dict[str, Float]:
+    """Theta, one per trial, moved off the edges 0 and 1 of probabilities and off t = 0."""
+    point = {name: case.each(name, 0.0).copy() for name in case.theta}
+    for name in point.keys() & {"p_lapse", "t"}:
+        point[name] = np.clip(point[name], 0.01, 0.99 if name == "p_lapse" else INF)
+    return point
+
+
+@every_case
+def test_network_agrees_with_the_closed_form_in_value_and_gradient(case):
+    point, values = interior(case), typical_values(case)
+    e = np.abs(log_density(case, "lan", values) - log_density(case, "exact", values))
+    card = pl.load_network("ddm").config["accuracy"]
+    assert e.max() < max(card["lan"]["p99"], card["choice"]["nogo"]["p99"]) * 2
+    assert e.mean() < 2 * max(card["lan"]["mean"], card["choice"]["nogo"]["mean"])
+    slopes = (gradient_function(case, likelihood, values)[1](*point.values()) for likelihood in LIKELIHOODS)
+    for name, exact, lan in zip(point, *slopes, strict=True):
+        error = np.abs(lan - exact) / (1 + np.abs(exact))
+        assert error.max() < GRADIENT_OF_LAN, f"{name}: {lan} and {exact}"
+
+
+@every_case
+@both_likelihoods
+def test_support_point_is_finite_and_possible(case, likelihood):
+    trials = case.dist(likelihood)
+    point = pm.distributions.distribution.support_point(trials).eval(mode="FAST_COMPILE")
+    assert point.shape == (case.n, 2)
+    assert np.isfinite(point).all()
+    possible = case.each("deadline", INF) > case.each("t", 0.0)
+    logp = log_density(case, likelihood, point[None])[0]
+    assert np.isfinite(logp).all()
+    # A press is not to be had where the deadline comes before t; elsewhere it is to be a likely one.
+    assert (logp[possible] > -8).all()
+
+
+def test_lapse_window_follows_the_longest_response():
+    df = pl.simulate("ddm", PLAIN, n=50, seed=2)
+    with pm.Model() as model:
+        pl.DDM("obs", **PLAIN, p_lapse=0.1, observed=df)
+    explicit = Case(pl.DDM, {**PLAIN, "p_lapse": 0.1}, {"lapse_window": float(df["rt"].max())})
+    values = df[["rt", "response"]].to_numpy(float)[:, None]
+    expected = log_density(explicit, "lan", values).sum()
+    assert model.compile_logp(mode="FAST_COMPILE")({}) == pytest.approx(expected, rel=1e-9)

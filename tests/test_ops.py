@@ -1,0 +1,331 @@
+"""The Op: every backend gives the same value and gradient, in float64, without JAX where JAX is not asked for."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from backends import MODES, assert_backends_agree, evaluate
+
+import pymc_lan as pl
+from pymc_lan import ops
+from pymc_lan.kernels import BLOCK
+from pymc_lan.likelihood import Likelihood
+from pymc_lan.mlp import MLP
+from pymc_lan.ops import LANLogp, formula, log_likelihood
+from pymc_lan.transforms import NUMPY
+
+INF = np.inf
+DDM = pl.get_model("ddm")
+ARGUMENTS = ("rt", "response", "deadline", "v", "a", "z", "t")
+
+
+def random_mlp(n_inputs: int, activation: str, seed: int) -> MLP:
+    """A network of uneven widths whose output is of order one."""
+    rng = np.random.default_rng(seed)
+    sizes = (n_inputs, 7, 5, 1)
+    kernels = [rng.normal(0, i**-0.5, (i, j)) for i, j in zip(sizes[:-1], sizes[1:], strict=True)]
+    biases = [rng.normal(0, 0.3, j) for j in sizes[1:]]
+    return MLP(tuple(k.astype("f4") for k in kernels), tuple(b.astype("f4") for b in biases), activation)
+
+
+def networks(activation: str) -> tuple[MLP, MLP]:
+    """The shipped networks (squareplus), or random ones of the same inputs."""
+    if activation == "shipped":
+        network = pl.load_network("ddm")
+        return network.lan, network.choice
+    return random_mlp(4, activation, 1), random_mlp(6, activation, 2)
+
+
+def random_trials(n: int, *, scalar: bool, seed: int = 0) -> dict[str, np.ndarray]:
+    """Arguments of n trials well inside the bounds, some without response, some after the network's last deadline."""
+    rng = np.random.default_rng(seed)
+    size = 1 if scalar else n
+    theta = {
+        "v": rng.uniform(-2.5, 2.5, size),
+        "a": rng.uniform(0.4, 2.4, size),
+        "z": rng.uniform(0.1, 0.9, size),
+        "t": rng.uniform(0.05, 0.5, size),
+    }
+    rt = np.where(rng.random(n) < 0.3, INF, theta["t"] + rng.gamma(2, 0.5, n) + 0.01)
+    return {
+        "rt": rt,
+        "response": rng.choice([-1.0, 1.0], n),
+        "deadline": rng.choice([0.8, 1.5, 8.0, INF], size),
+        **theta,
+    }
+
+
+def symbols(trials: dict[str, np.ndarray], *, scalar: bool) -> dict[str, pt.TensorVariable]:
+    """One vector per argument; those shared by all trials are of static length 1."""
+    data = ("rt", "response")
+    return {
+        name: pt.vector(name, dtype="float64", shape=(1 if scalar and name not in data else None,)) for name in trials
+    }
+
+
+def op_outputs(activation: str, x: dict[str, Any], *, go_nogo: bool) -> list[pt.TensorVariable]:
+    """Log likelihoods, and the gradient of a weighted sum of them with respect to rt, v, a, z, t."""
+    lan, choice = networks(activation)
+    value = LANLogp(DDM, lan, choice if go_nogo else None)(*(x[name] for name in ARGUMENTS))[0]
+    return [value, *pt.grad(weighted(value), [x[name] for name in ("v", "a", "z", "t")])]
+
+
+def weighted(value: pt.TensorVariable) -> pt.TensorVariable:
+    return (pt.where(pt.isinf(value), 0.0, value) * (1 + pt.arange(value.shape[0]) % 3)).sum()
+
+
+def reference(activation: str, trials: dict[str, np.ndarray], *, go_nogo: bool) -> list[np.ndarray]:
+    """What the Op should give: the value by NumPy, the gradient by PyTensor from the formulas, network in float64."""
+    lan, choice = networks(activation)
+    theta = {name: trials[name] for name in DDM.names}
+    value = Likelihood(DDM, lan, choice).log_trial(
+        NUMPY, trials["rt"], trials["response"], trials["deadline"], theta, go_nogo=go_nogo
+    )
+    x = symbols(trials, scalar=trials["v"].size == 1 != trials["rt"].size)
+    graph = formula(DDM, lan, choice, [x[name] for name in ARGUMENTS], go_nogo=go_nogo)
+    gradient = pt.grad(weighted(graph), [x[name] for name in DDM.names])
+    return [value, *evaluate(gradient, {x[k]: trials[k] for k in x}, "python")]
+
+
+CASES = {
+    "shipped weights, a value per trial": ("shipped", 300, False, True),
+    "shipped weights, one value for all": ("shipped", 300, True, True),
+    "two choices": ("shipped", 300, False, False),
+    "squareplus": ("squareplus", 200, False, True),
+    "tanh": ("tanh", 200, True, True),
+}
+
+
+@pytest.mark.parametrize(("activation", "n", "scalar", "go_nogo"), CASES.values(), ids=CASES.keys())
+def test_every_backend_gives_the_formula_and_its_gradient(activation, n, scalar, go_nogo):
+    trials = random_trials(n, scalar=scalar)
+    x = symbols(trials, scalar=scalar)
+    assert_backends_agree(
+        op_outputs(activation, x, go_nogo=go_nogo),
+        {x[name]: trials[name] for name in x},
+        expected=reference(activation, trials, go_nogo=go_nogo),
+    )
+
+
+@pytest.mark.parametrize("mode", ["numba", "c", "python"])
+def test_any_number_of_trials(mode):
+    """Blocks that are empty, full, or one trial off."""
+    x = symbols(random_trials(1, scalar=False), scalar=False)
+    function = pytensor.function(list(x.values()), op_outputs("shipped", x, go_nogo=True), mode=MODES[mode])
+    for n in (0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 1000):
+        trials = random_trials(n, scalar=False, seed=n)
+        results = function(*trials.values())
+        for found, expected in zip(results, reference("shipped", trials, go_nogo=True), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5, err_msg=f"{n} trials")
+
+
+@pytest.mark.parametrize("mode", ["jax"])
+@pytest.mark.parametrize("n", [0, 1, BLOCK + 1])
+def test_any_number_of_trials_in_jax(mode, n):
+    trials = random_trials(n, scalar=False, seed=n)
+    x = symbols(trials, scalar=False)
+    expected = reference("shipped", trials, go_nogo=True)
+    assert_backends_agree(
+        op_outputs("shipped", x, go_nogo=True), {x[k]: trials[k] for k in x}, expected=expected, modes=[mode]
+    )
+
+
+def logp_graph(cls: Any, n: int, **kwargs: Any) -> tuple[list[pt.TensorVariable], list[pt.TensorVariable]]:
+    """Inputs (value, v, a, z, t, p_lapse) and outputs (log density per trial, gradient of their sum) of a distribution."""
+    value = pt.matrix("value", dtype="float64")
+    per_trial = kwargs.pop("per_trial", False)
+    theta = [pt.tensor(name, dtype="float64", shape=(n,) if per_trial else ()) for name in DDM.names]
+    p_lapse = pt.scalar("p_lapse", dtype="float64")
+    if "lapse_window" in kwargs:
+        kwargs["p_lapse"] = p_lapse
+    wrt = [*theta, p_lapse] if "lapse_window" in kwargs else theta
+    logp = pm.logp(cls.dist(*theta, **kwargs, shape=(n, 2)), value)
+    return [value, *wrt], [logp, *pt.grad(logp.sum(), wrt)]
+
+
+N = 8
+TRIAL_TYPES = np.arange(N) % 2
+DISTRIBUTIONS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "DDM": (pl.DDM, {}),
+    "DDM, per trial, lapses": (pl.DDM, {"per_trial": True, "lapse_window": 2.0}),
+    "GoNoGoDDM": (pl.GoNoGoDDM, {}),
+    "GoNoGoDDM, all options": (
+        pl.GoNoGoDDM,
+        {"trial_type": TRIAL_TYPES, "deadline": 1.5, "lapse_window": 1.5, "per_trial": True, "lapse_go": 0.7},
+    ),
+}
+
+
+@pytest.mark.parametrize(("cls", "kwargs"), DISTRIBUTIONS.values(), ids=DISTRIBUTIONS.keys())
+def test_logp_and_gradient_agree_between_backends(cls, kwargs):
+    kwargs = dict(kwargs)
+    rng = np.random.default_rng(3)
+    missing = np.arange(N) >= N // 2 if cls is pl.GoNoGoDDM else np.zeros(N, bool)
+    response = np.where(missing, 0.0, 1.0 if cls is pl.GoNoGoDDM else rng.choice([-1.0, 1.0], N))
+    value = np.column_stack([np.where(missing, INF, rng.uniform(0.35, 1.4, N)), response])
+    theta = [np.asarray(x) for x in (1.0, 1.2, 0.55, 0.3)]
+    if kwargs.get("per_trial"):
+        theta = [x + rng.uniform(-0.04, 0.04, N) for x in theta]
+    inputs, outputs = logp_graph(cls, N, **kwargs)
+    given = [value, *theta, np.asarray(0.04)][: len(inputs)]
+    assert_backends_agree(outputs, dict(zip(inputs, given, strict=True)))
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_float64_outside_the_network_whatever_floatx_is(mode):
+    value = np.array([[0.5, 1.0], [INF, 0.0]])
+    given = [value, *(np.asarray(x) for x in (1.0, 1.2, 0.55, 0.3))]
+    inputs, outputs = logp_graph(pl.GoNoGoDDM, 2, deadline=1.5)
+    expected = evaluate(outputs, dict(zip(inputs, given, strict=True)), "python")
+    with pytensor.config.change_flags(floatX="float32"):
+        inputs, outputs = logp_graph(pl.GoNoGoDDM, 2, deadline=1.5)
+        assert_backends_agree(
+            outputs, dict(zip(inputs, given, strict=True)), expected=expected, modes=[mode], rtol=1e-6
+        )
+
+
+@pytest.mark.parametrize("mode", ["numba", "c", "python"])
+def test_hessian_is_the_derivative_of_the_gradient(mode):
+    trials = random_trials(40, scalar=True)
+    point = np.concatenate([trials[name] for name in DDM.names])
+    theta = pt.vector("theta", dtype="float64", shape=(4,))
+    lan, choice = networks("shipped")
+    data = [pt.constant(trials[name]) for name in ("rt", "response", "deadline")]
+    value = log_likelihood(DDM, lan, choice, [*data, *(theta[i] for i in range(4))], go_nogo=True).sum()
+    gradient = pt.grad(value, theta)
+    hessian = pt.stack([pt.grad(gradient[i], theta) for i in range(4)])
+    slope = pytensor.function([theta], gradient, mode=MODES[mode])
+    found = pytensor.function([theta], hessian, mode=MODES[mode])(point)
+    # The step is wide because the gradient carries the noise of float32; the curvature's own change is of order h^2.
+    h = 2e-3
+    expected = np.stack([(slope(point + h * e) - slope(point - h * e)) / (2 * h) for e in np.eye(4)])
+    scale = np.sqrt(np.abs(np.outer(np.diag(expected), np.diag(expected))))
+    assert np.max(np.abs(found - expected) / scale) < 5e-3
+    np.testing.assert_allclose(found, found.T, rtol=1e-6, atol=1e-6 * np.abs(found).max())
+
+
+def test_equal_ops_are_equal_and_others_are_not():
+    lan, choice = networks("shipped")
+    same = MLP(tuple(k.copy() for k in lan.kernels), tuple(b.copy() for b in lan.biases), lan.activation)
+    op = LANLogp(DDM, lan, choice)
+    assert op == LANLogp(DDM, same, choice)
+    assert hash(op) == hash(LANLogp(DDM, same, choice))
+    nudged = MLP((lan.kernels[0] + np.float32(1e-3), *lan.kernels[1:]), lan.biases, lan.activation)
+    others = (
+        LANLogp(DDM, nudged, choice),
+        LANLogp(DDM, lan, None),
+        LANLogp(DDM, MLP(lan.kernels, lan.biases, "tanh"), choice),
+    )
+    for other in others:
+        assert op != other
+
+
+COPIES = {"pickle": lambda x: pickle.loads(pickle.dumps(x)), "deepcopy": copy.deepcopy}
+
+
+@pytest.mark.parametrize("duplicate", COPIES.values(), ids=COPIES.keys())
+@pytest.mark.parametrize("what", ["Op", "compiled function"])
+def test_ops_and_functions_survive_copying(duplicate, what):
+    op = LANLogp(DDM, *networks("shipped"))
+    trials = random_trials(20, scalar=False)
+    x = symbols(trials, scalar=False)
+    if what == "Op":
+        assert duplicate(op) == op
+        assert hash(duplicate(op)) == hash(op)
+        return
+    function = pytensor.function(list(x.values()), op_outputs("shipped", x, go_nogo=True), mode="FAST_COMPILE")
+    for found, expected in zip(duplicate(function)(*trials.values()), function(*trials.values()), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def neuroracer() -> pm.Model:
+    """The same model every time, built anew."""
+    observed = np.array([[0.6, 1.0], [0.8, 1.0], [INF, 0.0], [INF, 0.0]])
+    with pm.Model() as model:
+        v = pm.Normal("v", 0, 1)
+        a = pm.Uniform("a", 0.5, 2)
+        pl.GoNoGoDDM("obs", v, a, t=0.3, trial_type=[1, 0, 1, 0], observed=observed)
+    return model
+
+
+@pytest.mark.parametrize("mode", ["numba", "c", "python"])
+def test_kernel_is_compiled_once_however_often_it_is_used(mode, monkeypatch):
+    built = []
+    build = ops.build_kernel
+    monkeypatch.setattr(ops, "build_kernel", lambda *args: built.append(args) or build(*args))
+    ops.compile_kernel.cache_clear()
+    for _ in range(2):
+        model = neuroracer()
+        function = model.compile_fn([model.logp(), *model.dlogp(model.value_vars).owner.inputs[1:]], mode=MODES[mode])
+        for shift in range(3):
+            function({name: x + 0.1 * shift for name, x in model.initial_point().items()})
+    assert len(built) == 1
+
+
+def test_jax_traces_once_however_often_it_is_called(monkeypatch):
+    traced = []
+    log_trial = Likelihood.log_trial
+
+    def counting(self, xp, *args, **kwargs):
+        traced.append(xp)
+        return log_trial(self, xp, *args, **kwargs)
+
+    monkeypatch.setattr(Likelihood, "log_trial", counting)
+    model = neuroracer()
+    function = model.compile_fn(model.dlogp(), mode="JAX")
+    point = model.initial_point()
+    function(point)
+    first = len(traced)
+    assert first > 0
+    for shift in range(5):
+        function({name: x + 0.1 * shift for name, x in point.items()})
+    assert len(traced) == first
+
+
+NO_JAX = """
+import sys
+import numpy as np, pymc as pm, pytensor, pymc_lan as pl
+from pytensor.compile.mode import Mode
+
+def main():
+    mode = {mode}
+    df = pl.simulate("ddm", dict(v=1.0, a=1.0, z=0.5, t=0.3), n=20, seed=1)
+    with pytensor.config.change_flags(mode=mode), pm.Model() as model:
+        v = pm.Normal("v", 0, 1)
+        a = pm.Uniform("a", 0.5, 2)
+        pl.DDM("two", v, a, t=0.1, p_lapse=0.01, observed=df)
+        pl.GoNoGoDDM("go", v, a, t=0.1, deadline=1.5, observed=np.array([[0.5, 1], [np.inf, 0]]))
+        model.compile_dlogp()(model.initial_point())
+        pm.draw(model["go"], random_seed=1)
+        pm.sample_prior_predictive(3, random_seed=1)
+        if {sample}:
+            pm.sample(5, tune=5, chains=2, cores=2, nuts_sampler="pymc", progressbar=False, random_seed=1,
+                      compute_convergence_checks=False)
+    print("jax" in sys.modules, "flax" in sys.modules)
+
+if __name__ == "__main__":
+    main()
+"""
+NO_JAX_MODES = {
+    "numba, sampling in forked workers": ("'NUMBA'", True),
+    "C": ("Mode('cvm', 'fast_run')", False),
+    "Python": ("'FAST_COMPILE'", False),
+}
+
+
+@pytest.mark.parametrize(("mode", "sample"), NO_JAX_MODES.values(), ids=NO_JAX_MODES.keys())
+def test_jax_is_not_imported_outside_jax_mode(mode, sample, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(NO_JAX.format(mode=mode, sample=sample))
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["False", "False"]

@@ -1,0 +1,212 @@
+"""Models by name, arguments matched to parameters, and `simulate`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pymc_lan as pl
+from pymc_lan.exact import ddm_log_choice, ddm_log_go
+from pymc_lan.spec import MODELS, bind
+from pymc_lan.transforms import NUMPY, TRANSFORMS
+
+DDM = pl.get_model("ddm")
+THETA = {"v": 0.8, "a": 1.1, "z": 0.4, "t": 0.3}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_are_complete(name: str) -> None:
+    spec = pl.get_model(name)
+    assert spec.name == name
+    assert len(set(spec.names)) == len(spec.names)
+    assert "t" in spec.names
+    assert spec.transform in TRANSFORMS
+    assert spec.description
+    assert spec.reference
+    for p in spec.parameters:
+        assert p.bounds[0] < p.bounds[1]
+        assert p.domain[0] <= p.bounds[0]
+        assert p.bounds[1] <= p.domain[1]
+        assert p.unit
+        assert p.meaning
+        assert p.default is None or p.bounds[0] <= p.default <= p.bounds[1]
+
+
+def test_the_ddm_follows_the_conventions() -> None:
+    assert DDM.names == ("v", "a", "z", "t")
+    assert DDM.choices == (-1, 1)
+    assert DDM.parameter("z").default == 0.5
+    # a is half the separation of the boundaries, as in HSSM: they lie at -a and +a.
+    assert DDM.boundary(0.7, THETA) == THETA["a"]
+    assert DDM.drift(0.7, 0.1, THETA) == THETA["v"]
+
+
+UNKNOWN_MODELS = {
+    "dmd": "Did you mean 'ddm'",
+    "DDM": "Did you mean 'ddm'",
+    "": "ddm",
+    "ddm@1.0": "Did you mean 'ddm'",
+}
+
+
+@pytest.mark.parametrize(("name", "message"), UNKNOWN_MODELS.items())
+def test_unknown_models_are_refused(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=rf"Unknown model {name!r}\. Known models: .*{message}"):
+        pl.get_model(name)
+
+
+def test_unknown_parameters_are_refused_with_the_nearest() -> None:
+    spec = replace(DDM, parameters=(*DDM.parameters, pl.Parameter("theta", (0.0, 1.0), "1", "collapse")))
+    with pytest.raises(ValueError, match="Unknown parameter of model 'ddm' 'thetas'.*Did you mean 'theta'"):
+        spec.parameter("thetas")
+
+
+BOUND = [
+    ((1, 2, 0.4, 0.3), {}, (1, 2, 0.4, 0.3)),
+    ((1, 2), {"t": 0.3}, (1, 2, 0.5, 0.3)),
+    ((), {"t": 0.3, "a": 2, "v": 1}, (1, 2, 0.5, 0.3)),
+]
+
+
+@pytest.mark.parametrize(("positional", "named", "expected"), BOUND)
+def test_bind_matches_by_position_name_and_default(
+    positional: tuple[Any, ...], named: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
+    bound = bind(DDM, positional, named)
+    assert list(bound) == list(DDM.names)
+    assert tuple(bound.values()) == expected
+
+
+BIND_ERRORS = {
+    "too many": (
+        (1, 2, 3, 4, 5),
+        {},
+        "Expected at most the 4 parameters v, a, z, t.*Found 5 positional.*Remedy",
+    ),
+    "unknown name": ((1, 2), {"t": 1, "tt": 3}, "Unknown parameter of model 'ddm' 'tt'.*Did you mean 't'"),
+    "given twice": ((1, 2), {"t": 1, "v": 3}, "Expected v once. Found v by position and by name. Remedy"),
+    "missing": ((1,), {"t": 1}, "Expected the parameters v, a, z, t.*Found no a. Remedy: give a="),
+    "nothing": ((), {}, "Found no v"),
+    "None": ((1, None), {"t": 1}, "Found no a"),
+}
+
+
+@pytest.mark.parametrize(("positional", "named", "message"), BIND_ERRORS.values(), ids=BIND_ERRORS)
+def test_bind_refuses(positional: tuple[Any, ...], named: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        bind(DDM, positional, named)
+
+
+def test_simulate_repeats_from_its_seed_alone() -> None:
+    first, same, other = (pl.simulate("ddm", THETA, n=200, seed=seed) for seed in (3, 3, 4))
+    assert first.equals(same)
+    assert not first["rt"].equals(other["rt"])
+    assert first["trial"].tolist() == list(range(200))
+    assert set(first["response"]) == {-1, 1}
+    assert (first["rt"] > THETA["t"]).all()
+
+
+def test_simulate_draws_from_the_closed_form() -> None:
+    n = 20_000
+    df = pl.simulate("ddm", THETA, n=n, seed=5)
+    core = {name: THETA[name] for name in "vaz"}
+    upper, _ = np.exp(ddm_log_choice(NUMPY, *core.values()))
+    early, _ = np.exp(ddm_log_go(NUMPY, 0.5, *core.values()))
+    for found, p in (
+        ((df["response"] == 1).mean(), upper),
+        (((df["response"] == 1) & (df["rt"] <= THETA["t"] + 0.5)).mean(), early),
+    ):
+        assert abs(found - p) < 4 * math.sqrt(p * (1 - p) / n)
+
+
+def test_simulate_takes_one_value_per_trial_and_defaults() -> None:
+    v = np.repeat([-8.0, 8.0], 100)
+    df = pl.simulate("ddm", {"v": v, "a": 1.5, "t": np.linspace(0, 0.5, 200)}, seed=1)
+    assert len(df) == 200
+    np.testing.assert_array_equal(df["response"], np.sign(v))
+    assert (df["rt"] > np.linspace(0, 0.5, 200)).all()
+    assert len(pl.simulate("ddm", {"v": [1.0], "a": 1, "t": 0.3}, n=7, seed=1)) == 7
+    assert len(pl.simulate("ddm", THETA, seed=1)) == 1
+
+
+def test_simulate_takes_a_spec_and_agrees_without_its_closed_form() -> None:
+    # Without a closed form the JAX simulator draws: other trials, the same law.
+    n = 4000
+    exact, stepped = (pl.simulate(spec, THETA, n=n, seed=6) for spec in (DDM, replace(DDM, exact=None)))
+    assert not exact["rt"].equals(stepped["rt"])
+    for found in (exact["response"] == 1, exact["rt"] - 0.3), (stepped["response"] == 1, stepped["rt"] - 0.3):
+        assert len(found[1]) == n
+    standard_error = math.sqrt((exact["rt"].var() + stepped["rt"].var()) / n)
+    assert abs(exact["rt"].mean() - stepped["rt"].mean()) < 4 * standard_error
+    assert abs((exact["response"] == 1).mean() - (stepped["response"] == 1).mean()) < 4 * math.sqrt(0.5 / n)
+
+
+SIMULATE_ERRORS: dict[str, tuple[str, Mapping[str, Any], int | None, str]] = {
+    "unknown model": ("dmd", THETA, None, "Did you mean 'ddm'"),
+    "unknown parameter": ("ddm", THETA | {"sz": 0.1}, None, "Unknown parameter of model 'ddm' 'sz'"),
+    "missing parameter": ("ddm", {"v": 1, "a": 1}, None, "Found no t"),
+    "two lengths": (
+        "ddm",
+        THETA | {"v": np.ones(3), "a": np.ones(2)},
+        None,
+        r"v of shape \(3,\), a of shape \(2,\)",
+    ),
+    "length against n": ("ddm", THETA | {"v": np.ones(3)}, 5, "one for each of 5 trials.*Remedy"),
+    "a matrix": ("ddm", THETA | {"v": np.ones((2, 2))}, None, r"Found v of shape \(2, 2\)"),
+    "a = 0": ("ddm", THETA | {"a": 0.0}, None, "Expected a strictly between 0 and inf. Found 0.0. Remedy"),
+    "z = 1": ("ddm", THETA | {"z": 1.0}, None, "Expected z strictly between 0 and 1"),
+    "z below 0 in one trial": (
+        "ddm",
+        THETA | {"z": [0.5, -0.1]},
+        None,
+        "Expected z strictly between 0 and 1",
+    ),
+    "v = nan": ("ddm", THETA | {"v": math.nan}, None, "Expected v strictly between -inf and inf. Found nan"),
+    "t = inf": ("ddm", THETA | {"t": math.inf}, None, "Expected t strictly between"),
+    "n negative": ("ddm", THETA, -1, "negative"),
+    "text": ("ddm", THETA | {"v": "fast"}, None, "fast"),
+}
+
+
+@pytest.mark.parametrize(("model", "params", "n", "message"), SIMULATE_ERRORS.values(), ids=SIMULATE_ERRORS)
+def test_simulate_refuses(model: str, params: Mapping[str, Any], n: int | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        pl.simulate(model, params, n=n)
+
+
+def test_list_models_is_a_table_of_versions() -> None:
+    table = pl.list_models()
+    assert table.columns.tolist() == [
+        "model",
+        "version",
+        "default",
+        "parameters",
+        "bounds",
+        "choices",
+        "mean_abs_error",
+        "p99_abs_error",
+        "sha256",
+    ]
+    row = table[(table["model"] == "ddm") & table["default"]].iloc[0]
+    assert row["parameters"] == DDM.names
+    assert row["bounds"] == {p.name: p.bounds for p in DDM.parameters}
+    assert row["choices"] == DDM.choices
+    assert row["sha256"] == pl.load_network("ddm").sha256
+    assert 0 < row["mean_abs_error"] < row["p99_abs_error"]
+    assert table.groupby("model")["default"].sum().eq(1).all()
+
+
+@pytest.mark.parametrize("name", pl.__all__)
+def test_public_names_resolve(name: str) -> None:
+    if name != "plots":
+        assert getattr(pl, name) is not None
+
+
+def test_other_names_do_not() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'DMD'"):
+        pl.DMD  # noqa: B018
