@@ -7,7 +7,8 @@ much of that probability falls before the deadline: the logit c of ``C = P(upper
     log P(no go) = log [ P(lower) + P(upper) sigmoid(-c) ]
 
 are accurate in relative terms both, and right at ``T = inf`` whatever the network says. C depends on the drift
-through its square alone (Girsanov), on time through ``u = T / A^2`` and on the relative distance w to the upper boundary.
+through its square alone (Girsanov), on time through ``u = T / A^2`` and on the relative distance w to the upper
+boundary.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def softplus(xp: Namespace, x: Any) -> Any:
 
 
 def _constant_drift_scales(xp: Namespace, horizon: Any, theta: Theta) -> tuple[Any, ...]:
-    """u, its root, the distance w, the drift in units of 1 / A, rounded off at zero where C is smooth, and the probit s."""
+    """u, its root, the distance w, the drift times A (rounded off at zero, where C is smooth) and the probit s."""
     width = 2 * theta["a"]
     u = horizon / width**2
     root = xp.sqrt(u)

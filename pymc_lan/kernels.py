@@ -3,8 +3,8 @@
 Trials with a response take the density, trials without (rt = inf) the probability of none. They go through in blocks
 that stay in the first-level cache. For each block the closed-form part gives the network's inputs and their derivatives
 (`pymc_lan.generated`), the network runs forward and back, and the chain rule joins the two. The network's innermost
-loop runs over the trials of a block, so that the compiler turns it into vector instructions. There are no threads, so it
-is safe in forked workers.
+loop runs over the trials of a block, so that the compiler turns it into vector instructions. There are no threads, so
+it is safe in forked workers.
 """
 
 from __future__ import annotations

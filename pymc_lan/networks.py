@@ -39,9 +39,7 @@ class FlaxMLP(nnx.Module):
 
     def __init__(self, sizes: tuple[int, ...], activation: str, *, rngs: nnx.Rngs):
         self.activation = activation
-        self.layers = nnx.List(
-            [nnx.Linear(n_in, n_out, rngs=rngs) for n_in, n_out in pairwise(sizes)]
-        )
+        self.layers = nnx.List([nnx.Linear(n_in, n_out, rngs=rngs) for n_in, n_out in pairwise(sizes)])
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map inputs of shape (..., n_inputs) to values of shape (...)."""
@@ -55,17 +53,19 @@ class FlaxMLP(nnx.Module):
 def to_flax(mlp: MLP) -> FlaxMLP:
     """Rebuild the Flax module that carries an `MLP`'s weights."""
     module = FlaxMLP(mlp.sizes, mlp.activation, rngs=nnx.Rngs(0))
-    for layer, kernel, bias in zip(module.layers, mlp.kernels, mlp.biases, strict=True):
+    layers: list[Any] = list(module.layers)
+    for layer, kernel, bias in zip(layers, mlp.kernels, mlp.biases, strict=True):
         layer.kernel[...] = jnp.asarray(kernel)
-        layer.bias[...] = jnp.asarray(bias)  # type: ignore[index]
+        layer.bias[...] = jnp.asarray(bias)
     return module
 
 
 def from_flax(module: FlaxMLP) -> MLP:
     """Take the weights of a Flax module as plain arrays."""
+    layers: list[Any] = list(module.layers)
     return MLP(
-        tuple(np.asarray(layer.kernel[...], np.float32) for layer in module.layers),
-        tuple(np.asarray(layer.bias[...], np.float32) for layer in module.layers)  # type: ignore[index],
+        tuple(np.asarray(layer.kernel[...], np.float32) for layer in layers),
+        tuple(np.asarray(layer.bias[...], np.float32) for layer in layers),
         module.activation,
     )
 

@@ -270,10 +270,10 @@ def _register_numba() -> None:
             n = inputs[counting].size
             x, value, partials = np.empty((n_inputs, n)), np.empty(n), np.empty((n_inputs - 1, n))
             row = 0
-            for given in literal_unroll(inputs):  # noqa: SIM113  enumerate cannot be unrolled
+            for given in literal_unroll(inputs):
                 for j in range(n):
                     x[row, j] = given[j if given.size > 1 else 0]
-                row += 1
+                row += 1  # noqa: SIM113 - literal_unroll takes no enumerate
             kernel(n, x.ctypes, value.ctypes, partials.ctypes)
             return value, partials
 

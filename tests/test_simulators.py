@@ -15,7 +15,8 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import invgauss, kstest
 
-from pymc_lan.exact import ddm_log_choice, ddm_log_go
+from pymc_lan import simulators
+from pymc_lan.exact import ddm_log_choice, ddm_log_go, ddm_logpdf
 from pymc_lan.simulators import ddm_draw, ddm_draws, simulate_diffusion
 from pymc_lan.transforms import NUMPY
 
@@ -91,6 +92,33 @@ def test_exit_times_from_a_symmetric_interval(tilt: float) -> None:
     assert min(p_values(time, np.ones_like(response), tilt, 1.0, 0.5)) > P_VALUE
 
 
+@pytest.mark.parametrize("x", [0.05, 0.3, 0.64, 0.65, 1.0, 3.0])
+def test_series_is_the_density_of_the_exit_time(x: float) -> None:
+    total = sum((-1) ** n * simulators._series_term(n, x) for n in range(12))
+    assert total == pytest.approx(2 * math.exp(ddm_logpdf(NUMPY, x, 1, 0.0, 1.0, 0.5)), rel=1e-12)
+
+
+class Script:
+    """A generator whose draws are written down."""
+
+    def __init__(self, uniforms: list[float], exponentials: list[float]):
+        self._uniforms, self._exponentials = iter(uniforms), iter(exponentials)
+
+    def random(self) -> float:
+        return next(self._uniforms)
+
+    def standard_exponential(self) -> float:
+        return next(self._exponentials)
+
+
+@pytest.mark.parametrize(("height", "accepted"), [(0.98, True), (0.996, False)])
+def test_proposals_are_thinned_by_the_series(height: float, accepted: bool) -> None:
+    """Just above 0.64 the density is 0.9946 of the proposal: too little for a test of the distribution to see."""
+    rng = Script([0.0, height, 0.0, 0.5], [1e-6, 1.0])
+    time = simulators._exit_time.py_func(rng, 0.0)
+    assert (time < 0.641) is accepted
+
+
 def test_bridge_simulator_has_the_exact_distribution() -> None:
     times, responses = simulate_ddm(3, CASES, DRAWS, horizon=100.0)
     for case, time, response in zip(CASES, times, responses, strict=True):
@@ -123,10 +151,10 @@ def test_bridge_at_ten_times_the_step_is_less_biased_than_euler() -> None:
 
 
 def test_leaky_accumulation_ends_where_the_scale_function_says() -> None:
-    v, leak, a, start, n = 0.5, 2.0, 0.8, 0.2, 100_000
+    v, leak, a, start, n = 1.0, 4.0, 1.0, -0.3, 100_000
     theta = {"v": np.full(n, v), "leak": np.full(n, leak), "a": np.full(n, a)}
     _, response = simulate_diffusion(
-        jax.random.key(2), leaky_drift, constant_boundary, theta, np.full(n, start), horizon=100.0
+        jax.random.key(2), leaky_drift, constant_boundary, theta, np.full(n, start), dt=0.05, horizon=100.0
     )
 
     def scale(y: float) -> float:
@@ -202,7 +230,7 @@ def diffuse(start: Any = (0.0, 0.0), a: Any = (1.0, 1.0), **options: float) -> A
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ddm_draws(np.random.default_rng(0), 1.0, [1.0, -1.0], 0.5), "a must be positive and finite; found -1"),
+        (lambda: ddm_draws(np.random.default_rng(0), 1.0, [1.0, -1.0], 0.5), "a must be positive and finite; found"),
         (lambda: ddm_draws(np.random.default_rng(0), 1.0, 1.0, 1.5), "z must be between 0 and 1; found 1.5"),
         (lambda: ddm_draws(np.random.default_rng(0), math.nan, 1.0, 0.5), "v must be finite; found nan"),
         (lambda: diffuse(dt=0.0), "dt and horizon must be positive; found dt=0.0"),
