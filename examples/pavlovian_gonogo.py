@@ -44,29 +44,29 @@ def read(path: Path, n_subjects: int) -> pd.DataFrame:
 
 
 def build_model(df: pd.DataFrame) -> pm.Model:
-    """Every parameter varies over subjects, non-centred, on a scale without bounds."""
+    """Every parameter varies over subjects, on a scale without bounds.
+
+    Subjects are drawn around their group directly ("centred"): with 60 trials per subject and condition the data
+    say more about a subject than the group does, and the non-centred form needed twice the leapfrog steps.
+    """
     subject, subjects = pd.factorize(df["subject"])
     condition = pd.Categorical(df["condition"], CONDITIONS).codes
     valence, valences = pd.factorize(df["valence"])
     coords = {"subject": subjects, "condition": CONDITIONS, "valence": valences}
     with pm.Model(coords=coords) as model:
-        v_mean = pm.Normal("v_mean", 0, 1, dims="condition")
+        v_mean = pm.Normal("v_mean", 0, 1.5, dims="condition")
         v_sd = pm.HalfNormal("v_sd", 1, dims="condition")
-        v_raw = pm.Normal("v_raw", dims=("condition", "subject"))
+        v_raw = pm.Normal("v_raw", v_mean[:, None], v_sd[:, None], dims=("condition", "subject"))
         # 3 tanh(x / 3) is nearly x for ordinary drifts and stays within the trained bounds of -3 to 3.
-        v = pm.Deterministic(
-            "v",
-            3 * pm.math.tanh((v_mean[:, None] + v_sd[:, None] * v_raw) / 3),
-            dims=("condition", "subject"),
-        )
+        v = pm.Deterministic("v", 3 * pm.math.tanh(v_raw / 3), dims=("condition", "subject"))
+        # The bias has one offset per subject, and a mean for each valence: above 0 is a start nearer to a press.
         z_mean = pm.Normal("z_logit", 0, 0.5, dims="valence")
-        z_sd = pm.HalfNormal("z_sd", 0.3)
-        z_raw = pm.Normal("z_raw", dims="subject")
-        z = pm.Deterministic("z", pm.math.invlogit(z_mean[:, None] + z_sd * z_raw), dims=("valence", "subject"))
-        a_log, a_sd = pm.Normal("a_log", np.log(0.8), 0.3), pm.HalfNormal("a_sd", 0.2)
-        a = pm.Deterministic("a", pm.math.exp(a_log + a_sd * pm.Normal("a_raw", dims="subject")), dims="subject")
-        t_log, t_sd = pm.Normal("t_log", np.log(0.25), 0.3), pm.HalfNormal("t_sd", 0.3)
-        t = pm.Deterministic("t", pm.math.exp(t_log + t_sd * pm.Normal("t_raw", dims="subject")), dims="subject")
+        z_subject = pm.Normal("z_subject", 0, pm.HalfNormal("z_sd", 0.5), dims="subject")
+        z = pm.Deterministic("z", pm.math.invlogit(z_mean[:, None] + z_subject), dims=("valence", "subject"))
+        a_log = pm.Normal("a_log", np.log(0.8), 0.3)
+        a = pm.LogNormal("a", a_log, pm.HalfNormal("a_sd", 0.2), dims="subject")
+        t_log = pm.Normal("t_log", np.log(0.25), 0.3)
+        t = pm.LogNormal("t", t_log, pm.HalfNormal("t_sd", 0.3), dims="subject")
         p_lapse = pm.Beta("p_lapse", 2, 38)
         pl.GoNoGoDDM(
             "obs",

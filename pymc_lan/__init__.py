@@ -40,7 +40,7 @@ _SOURCES = {
     "simulate": "draws",
     "train": "build",
 }
-_MODULES = ("diagnostics", "plots")
+_MODULES = ("diagnostics",)
 
 __all__ = ["__version__", *_SOURCES, *_MODULES]
 

@@ -71,8 +71,8 @@ class Printer:
             return inputs[1 - inputs.index("1.0")]
         if primitive in ("add", "add_any") and "0.0" in inputs:
             return inputs[1 - inputs.index("0.0")]
-        if primitive == "select_n" and inputs[1] == inputs[2]:
-            return inputs[1]
+        if primitive == "select_n" and (inputs[1] == inputs[2] or inputs[0] in ("True", "False")):
+            return inputs[2 if inputs[0] == "True" else 1]
         text = _expression(primitive, inputs, params)
         if text not in self._names:
             self._names[text] = f"t{len(self._names)}"

@@ -17,9 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
-from numba import njit
+from numba import carray, njit  # type: ignore[attr-defined]
 
 from pymc_lan.mlp import MLP
 from pymc_lan.spec import MODELS
@@ -206,8 +205,8 @@ def build_kernel(model: str, lan: MLP, choice: MLP | None) -> Callable[..., None
     n_rows = 3 + len(MODELS[model].names)
 
     def log_likelihood(n: int, x_pointer: Any, value_pointer: Any, partials_pointer: Any) -> None:
-        x, value = numba.carray(x_pointer, (n_rows, n)), numba.carray(value_pointer, (n,))
-        partials = numba.carray(partials_pointer, (n_rows - 1, n))
+        x, value = carray(x_pointer, (n_rows, n)), carray(value_pointer, (n,))
+        partials = carray(partials_pointer, (n_rows - 1, n))
         pressed, silent = np.empty(n, np.int64), np.empty(n, np.int64)
         # Not two plain zeros: numba would compile the parts for the literal 0 as well.
         counts = np.zeros(2, np.int64)

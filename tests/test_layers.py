@@ -29,20 +29,26 @@ LAYERS: Mapping[str, float] = {
     "transforms": 0,
     "choice": 1,
     "exact": 1,
+    "generated": 1,
     "kernels": 1,
     "likelihood": 1,
     "mlp": 1,
     "networks": 1,
     "simulators": 1,
     "solvers": 1,
+    "card": 2,
     "checkpoint": 2,
     "data": 2,
+    "draws": 2,
     "labels": 2,
     "network": 2,
+    "codegen": 3,
     "ops": 3,
     "registry": 3,
     "training": 3,
     "distributions": 4,
+    "listing": 4,
+    "build": 5,
     "diagnostics": 5,
     "plots": 5,
     "cli": 6,
@@ -51,7 +57,7 @@ LAYERS: Mapping[str, float] = {
 
 # Libraries that only these modules may import; what is not listed is free for all.
 USES_PYMC = frozenset({"distributions", "diagnostics", "plots", "cli"})
-USES_JAX = frozenset({"networks", "simulators", "labels", "checkpoint", "training", "ops"})
+USES_JAX = frozenset({"networks", "simulators", "labels", "checkpoint", "draws", "training", "ops", "codegen", "diagnostics"})
 IMPORTERS: Mapping[str, frozenset[str]] = {
     "pymc": USES_PYMC,
     "pytensor": USES_PYMC | {"ops"},
@@ -164,7 +170,9 @@ def test_imports_point_downwards() -> None:
 def test_files_and_functions_are_short() -> None:
     folders = (PACKAGE, "tests", "benchmarks", "examples", "scripts")
     files = [path for folder in folders for path in sorted((REPOSITORY / folder).rglob("*.py"))]
-    found = {str(path.relative_to(REPOSITORY)): too_long(path.read_text()) for path in files}
+    # What pymc_lan.codegen writes is not for reading.
+    written = [path for path in files if "generated" not in path.parts]
+    found = {str(path.relative_to(REPOSITORY)): too_long(path.read_text()) for path in written}
     assert {name: messages for name, messages in found.items() if messages} == {}
 
 

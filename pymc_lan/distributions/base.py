@@ -130,7 +130,7 @@ def model_spec(source: Model) -> ModelSpec:
         return source.spec
     if isinstance(source, str) and source in MODELS:
         return get_model(source)
-    return load_network(cast("str | os.PathLike[str]", source)).spec
+    return load_network(source).spec
 
 
 def resolve_model(source: Model, weights: Model | None, likelihood: str) -> tuple[ModelSpec, Network | None]:

@@ -52,8 +52,8 @@ class LANDist(TrialDistribution):
     Notes
     -----
     The value of a trial is the row ``[rt, response]``, so draws have shape (n_trials, 2). Parameters outside the
-    trained bounds are evaluated at the nearest point inside, minus a penalty that grows with the distance, so a sampler is
-    led back; keep priors inside the bounds.
+    trained bounds are evaluated at the nearest point inside, minus a penalty that grows with the distance, so a
+    sampler is led back; keep priors inside the bounds.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
@@ -42,17 +42,9 @@ class TrialRV(RandomVariable):
 
     name = "trial"
     dtype = "float64"
-    __props__: ClassVar[tuple[str, ...]] = (
-        "name",
-        "signature",
-        "dtype",
-        "inplace",
-        "spec",
-        "lan",
-        "choice",
-        "go_nogo",
-        "lapses",
-    )
+    __props__ = (  # type: ignore[assignment]
+        "name", "signature", "dtype", "inplace", "spec", "lan", "choice", "go_nogo", "lapses",
+    )  # fmt: skip
 
     def __init__(
         self,
