@@ -97,7 +97,7 @@ def plot_predictive(df: pd.DataFrame, draws: np.ndarray, path: Path) -> None:
         ax.set(title=stim, xlabel="response time [s]")
         ax.yaxis.set_major_formatter(lambda y, _: f"{abs(y):g}")
         ax.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("responses [% of trials per 0.1 s]")
+    axes[0].set_ylabel("responses\n[% of trials per 0.1 s]")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     fig.savefig(path, dpi=200)
     plt.close(fig)

@@ -105,7 +105,7 @@ def plot_predictive(df: pd.DataFrame, draws: np.ndarray, path: Path) -> None:
         bar.bar(kind, centre, 0.6, yerr=error, capsize=5, color=COLOURS[kind], alpha=0.45)
         bar.plot(kind, 100 * df["rt"][mine].isna().mean(), "D", color="black", ms=5, label="data")
     ax.axhline(0, color="black", lw=0.8)
-    ax.set(xlabel="response time [s]", ylabel="presses [% of trials per 0.1 s]\nno-go            go")
+    ax.set(xlabel="response time [s]", ylabel="presses [% of trials per 0.1 s]")
     ax.yaxis.set_major_formatter(lambda y, _: f"{abs(y):g}")
     ax.legend(frameon=False)
     bar.set(ylabel="no press [% of trials]", ylim=(0, 100), xlabel="trial type")

@@ -54,6 +54,8 @@ def simulate(
     ['trial', 'rt', 'response']
     """
     spec = get_model(model) if isinstance(model, str) else model
+    if n is not None and (not isinstance(n, (int, np.integer)) or n < 1):
+        raise ValueError(explain("n to be a whole number of trials, 1 or more", f"{n!r}", "give n, or leave it out"))
     theta = {name: np.asarray(value, np.float64) for name, value in bind(spec, (), params).items()}
     lengths = {x.size for x in theta.values() if x.ndim}
     n = max(lengths, default=1) if n is None else n
@@ -122,7 +124,8 @@ def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[s
 
         key = jax.random.key(int(rng.integers(2**63)))
         theta = {name: values[name] for name in spec.names}
-        time, response = (np.asarray(x) for x in simulate_diffusion(key, spec.drift, spec.boundary, theta, values["z"]))
+        start = np.asarray(spec.boundary(0.0, theta)) * (2 * values["z"] - 1)
+        time, response = (np.asarray(x) for x in simulate_diffusion(key, spec.drift, spec.boundary, theta, start))
     return np.column_stack([values["t"] + time, response]).astype(np.float64)
 
 

@@ -146,7 +146,7 @@ def ddm_logpdf(xp: Any, d: Any, response: Any, v: Any, a: Any, z: Any) -> Any:
     --------
     >>> from pymc_lan.transforms import NUMPY
     >>> float(ddm_logpdf(NUMPY, 0.5, 1, 1.0, 1.0, 0.5).round(4))
-    -0.3314
+    -0.1302
     """
     positive = d > 0
     d = xp.where(positive, d, 1.0)

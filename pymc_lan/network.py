@@ -96,7 +96,7 @@ class Network:
         >>> import pymc_lan as pl
         >>> network = pl.load_network("ddm")
         >>> round(float(network.logpdf(0.8, 1, v=1.0, a=1.0, z=0.5, t=0.3)), 1)
-        -0.4
+        -0.1
         """
         for name in theta:
             self.spec.parameter(name)

@@ -92,7 +92,7 @@ class LANLogp(Op):
         compile_kernel(self).ctypes(x.shape[1], *(pointer(array) for array in (x, value, partials)))
         output_storage[0][0], output_storage[1][0] = value, partials
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: Sequence[Any]) -> list[Any]:
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
         """The number of trials is that of any input that is not of length 1."""
         one = pt.constant(1, dtype="int64")
         n = next((s[0] for x, s in zip(node.inputs, shapes, strict=True) if x.type.shape[0] != 1), one)

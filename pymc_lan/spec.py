@@ -111,7 +111,7 @@ DDM_SPEC = ModelSpec(
             domain=(0.0, math.inf),
         ),
         Parameter("z", (0.0, 1.0), "1", "relative starting point, -a + 2 a z", default=0.5, domain=(0.0, 1.0)),
-        Parameter("t", (0.0, 2.0), "s", "non-decision time"),
+        Parameter("t", (0.0, 2.0), "s", "non-decision time", domain=(0.0, math.inf)),
     ),
     drift=_ddm_drift,
     boundary=_ddm_boundary,

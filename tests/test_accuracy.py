@@ -1,4 +1,4 @@
-"""How accurate the shipped networks are, against tables of 40 digits and against the closed form; and `accuracy` itself."""
+"""How accurate the shipped networks are, by tables of 40 digits and by the closed form; and `accuracy` itself."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_perturbed_network_fails(network: Network, which: str, perturb: Any, e
     found = accuracy(worse, n=5000, n_mass=100)
     assert over_the_limit(found) == expected
     if which == "lan":
-        assert found["gradient"]["t"]["median"] > 5 * network.config["accuracy"]["gradient"]["t"]["median"]
+        assert found["gradient"]["t"]["median"] > 2 * network.config["accuracy"]["gradient"]["t"]["median"]
 
 
 def test_without_a_choice_network_none_is_measured(network: Network) -> None:
@@ -155,7 +155,7 @@ def test_without_a_choice_network_none_is_measured(network: Network) -> None:
 
 
 def test_a_model_without_a_closed_form_is_refused(network: Network) -> None:
-    with pytest.raises(ValueError, match="Expected a model with a closed form. Found 'ddm', which has none. Remedy"):
+    with pytest.raises(ValueError, match=r"Expected a model with a closed form. Found 'ddm', which has none. Remedy"):
         accuracy(replace(network, spec=replace(network.spec, exact=None)), n=100, n_mass=2)
 
 

@@ -126,7 +126,8 @@ TINY = Recipe(hidden=(4,), steps=10, batch=16, pool=100)
 
 
 def test_train_passes_its_options_on(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "accuracy", partial(build.accuracy, n=500, n_mass=5))
+    figures = pl.load_network("ddm").config["accuracy"]
+    monkeypatch.setattr(build, "accuracy", lambda _, seed: dict(figures) | {"seed": seed})
     monkeypatch.setattr(build, "train", partial(build.train, lan_recipe=TINY, choice_recipe=TINY, progress=False))
     options = [
         "--out",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -25,7 +26,7 @@ Evaluation = tuple[np.ndarray, np.ndarray]
 
 def make_mlp(sizes: tuple[int, ...], activation: str = "squareplus", seed: int = 0) -> MLP:
     rng = np.random.default_rng(seed)
-    pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+    pairs = list(pairwise(sizes))
     kernels = tuple(rng.normal(0, 1 / math.sqrt(n), (n, m)).astype(np.float32) for n, m in pairs)
     return MLP(kernels, tuple(rng.normal(0, 0.5, m).astype(np.float32) for _, m in pairs), activation)
 
@@ -175,7 +176,7 @@ def test_tensors_that_disagree_with_the_config_are_refused(
 
 
 def test_an_unknown_activation_is_refused_with_the_nearest() -> None:
-    with pytest.raises(RegistryError, match="Unknown activation 'squarplus'.*Did you mean 'squareplus'"):
+    with pytest.raises(RegistryError, match=r"Unknown activation 'squarplus'.*Did you mean 'squareplus'"):
         make_mlp((2, 3, 1), "squarplus")
 
 

@@ -135,7 +135,7 @@ def test_damaged_versions_do_not_load_as_a_folder(root: Path, damage: Callable[[
 
 def test_a_damaged_card_is_found_by_verify(root: Path) -> None:
     (root / "ddm" / "1.0" / CARD).write_text("accuracy: perfect")
-    with pytest.raises(RegistryError, match="README.md with sha256"):
+    with pytest.raises(RegistryError, match=r"README.md with sha256"):
         verify_network("ddm")
 
 
@@ -320,7 +320,7 @@ def test_an_unreadable_table_is_refused(root: Path, content: bytes | None) -> No
 def test_a_table_without_the_weights_vouches_for_nothing(root: Path) -> None:
     lines = (root / REGISTRY).read_text().splitlines()
     (root / REGISTRY).write_text("\n".join(line for line in lines if WEIGHTS not in line))
-    with pytest.raises(RegistryError, match="weights.safetensors with sha256 None"):
+    with pytest.raises(RegistryError, match=r"weights.safetensors with sha256 None"):
         pl.load_network("ddm")
 
 
@@ -425,7 +425,7 @@ def test_versions_are_never_overwritten(root: Path, what: str) -> None:
 def test_a_version_must_be_a_plain_name(root: Path, version: str) -> None:
     network, config = next_version(version)
     before = snapshot(root.parent)
-    with pytest.raises(RegistryError, match="Expected a version of letters, digits.*Remedy: name it like '1.0'"):
+    with pytest.raises(RegistryError, match=r"Expected a version of letters, digits.*Remedy: name it like '1.0'"):
         write_version(root, network, config, write_card)
     assert snapshot(root.parent) == before
 
@@ -521,7 +521,7 @@ def test_a_killed_write_leaves_the_old_version(root: Path, method: str) -> None:
     assert {name: after[name] for name in before} == before
     assert pl.load_network("ddm").version == "1.0"
     assert verify_network("ddm@1.0")
-    with pytest.raises(RegistryError, match="Unknown version of model 'ddm' '1.1'"):
+    with pytest.raises(RegistryError, match=r"Unknown version of model 'ddm' '1.1'"):
         pl.load_network("ddm@1.1")
 
 
@@ -577,7 +577,8 @@ def test_the_shipped_cards_say_what_the_configs_say() -> None:
     for name in registry.all_names():
         network = pl.load_network(name)
         folder = SHIPPED / network.spec.name / network.version
-        assert (folder / CARD).read_text("utf-8") == write_card(network.config)
+        # By their words: where a published card breaks its lines does not change with the package.
+        assert (folder / CARD).read_text("utf-8").split() == write_card(network.config).split()
         assert network.config["version"] == network.version
         assert network.config["model"] == network.spec.name
         for entry, parameter in zip(network.config["parameters"], network.spec.parameters, strict=True):
@@ -589,7 +590,7 @@ def test_logpdf_names_its_parameters() -> None:
     network = pl.load_network("ddm")
     with pytest.raises(ValueError, match="Unknown parameter of model 'ddm' 'tt'"):
         network.logpdf(0.8, 1, v=1, a=1, z=0.5, tt=0.3)
-    with pytest.raises(ValueError, match="Expected the parameters v, a, z, t. Found no z. Remedy"):
+    with pytest.raises(ValueError, match=r"Expected the parameters v, a, z, t. Found no z. Remedy"):
         network.logpdf(0.8, 1, v=1, a=1, t=0.3)
     out = network.logpdf(np.linspace(0.5, 1, 6), 1, v=np.zeros((2, 1)), a=1, z=0.5, t=0.3)
     assert out.shape == (2, 6)

@@ -62,7 +62,7 @@ def test_unknown_models_are_refused(name: str, message: str) -> None:
 
 def test_unknown_parameters_are_refused_with_the_nearest() -> None:
     spec = replace(DDM, parameters=(*DDM.parameters, pl.Parameter("theta", (0.0, 1.0), "1", "collapse")))
-    with pytest.raises(ValueError, match="Unknown parameter of model 'ddm' 'thetas'.*Did you mean 'theta'"):
+    with pytest.raises(ValueError, match=r"Unknown parameter of model 'ddm' 'thetas'.*Did you mean 'theta'"):
         spec.parameter("thetas")
 
 

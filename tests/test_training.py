@@ -1,4 +1,4 @@
-"""Training: proposals and labels, seeds, learning, resuming after a real kill, and `pl.train` from nothing to a folder."""
+"""Training: proposals and labels, seeds, learning, resuming after a real kill, and `pl.train` to a whole folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ import pymc_lan.training.fit as fit_module
 from pymc_lan import build
 from pymc_lan.card import write_card
 from pymc_lan.checkpoint import Checkpoints
-from pymc_lan.diagnostics import accuracy
 from pymc_lan.errors import RegistryError
 from pymc_lan.labels import density_labels, go_labels
 from pymc_lan.mlp import MLP
@@ -68,7 +67,7 @@ def test_parameters_lie_within_bounds_and_reach_them() -> None:
         # Uniform: the mean of n draws is within four standard errors of the middle.
         assert abs(theta[p.name].mean() - (low + high) / 2) < 4 * (high - low) / math.sqrt(12 * 20_000)
     # Open ends of the domain are left out.
-    assert 0 < theta["z"].min()
+    assert theta["z"].min() > 0
     assert theta["z"].max() < 1
     assert "t" not in draw_theta(DDM, np.random.default_rng(0), 5)
 
@@ -128,7 +127,7 @@ def test_go_labels_agree_with_the_table() -> None:
 
 
 def test_a_model_without_a_closed_form_has_no_labels() -> None:
-    with pytest.raises(ValueError, match="Expected model 'ddm' to have a closed form.*Remedy: train one of ddm"):
+    with pytest.raises(ValueError, match=r"Expected model 'ddm' to have a closed form.*Remedy: train one of ddm"):
         density_labels(replace(DDM, exact=None), {}, np.ones(1), np.ones(1))
 
 
@@ -159,7 +158,7 @@ def test_a_small_recipe_learns(name: str) -> None:
     if name == "lan":
         off, before = np.abs(output - fresh["residual"]), np.abs(fresh["residual"])
         bulk = fresh["weight"] > 1
-        assert off[bulk].mean() < 0.05 < before[bulk].mean()
+        assert off[bulk].mean() < 0.2 * before[bulk].mean()
 
 
 RUINED = {
@@ -334,8 +333,9 @@ def test_checkpoints_restore_what_they_saved(tmp_path: Path) -> None:
 
 @pytest.fixture
 def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Network]:
-    """Return `pl.train` with recipes of a second, measured on a few trials."""
-    monkeypatch.setattr(build, "accuracy", partial(accuracy, n=500, n_mass=5))
+    """Return `pl.train` with recipes of a second; what is measured there has its own tests, so figures stand in."""
+    figures = pl.load_network("ddm").config["accuracy"]
+    monkeypatch.setattr(build, "accuracy", lambda _, seed: dict(figures) | {"seed": seed})
     monkeypatch.setattr(fit_module, "CHUNK", 10)
     return partial(pl.train, lan_recipe=TINY, choice_recipe=TINY, progress=False)
 
@@ -405,12 +405,23 @@ def test_train_refuses_before_it_trains(
     assert [p.name for p in tmp_path.rglob("*")] == ["ddm", "0.1"]
 
 
-def test_train_never_goes_on_from_the_state_of_other_arguments(tmp_path: Path, train: Callable[..., Any]) -> None:
+def test_train_never_goes_on_from_the_state_of_another_seed(tmp_path: Path, train: Callable[..., Any]) -> None:
     plain = train("ddm", tmp_path / "plain", seed=1)
     checkpoints = tmp_path / "checkpoints"
-    train("ddm", tmp_path / "a", seed=0, checkpoints=checkpoints)
-    train("ddm", tmp_path / "b", seed=1, checkpoints=checkpoints, lan_recipe=replace(TINY, learning_rate=0.1))
-    assert train("ddm", tmp_path / "c", seed=1, checkpoints=checkpoints) == plain
+    assert train("ddm", tmp_path / "a", seed=0, checkpoints=checkpoints) != plain
+    assert train("ddm", tmp_path / "b", seed=1, checkpoints=checkpoints) == plain
+
+
+def test_runs_are_named_by_their_arguments() -> None:
+    runs = [
+        (DDM, "lan", TINY, 0),
+        (DDM, "lan", TINY, 1),
+        (DDM, "choice", TINY, 0),
+        (DDM, "lan", replace(TINY, learning_rate=0.1), 0),
+        (replace(DDM, name="other"), "lan", TINY, 0),
+    ]
+    assert len({build._run_name(*run) for run in runs}) == len(runs)
+    assert build._run_name(*runs[0]) == build._run_name(DDM, "lan", replace(TINY), 0)
 
 
 def test_train_resumes_from_its_checkpoints(

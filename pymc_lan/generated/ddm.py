@@ -12,7 +12,7 @@ def density_inputs(out: Any, i: int, rt: float, response: float, v: float, a: fl
     t6 = min(t5, 2.5)
     t11 = max(z, 1e-06)
     t12 = min(t11, 0.999999)
-    t17 = max(t, 0.0)
+    t17 = max(t, 1e-06)
     t23 = rt - (min(t17, 2.0))
     t24 = response > 0.0
     t25 = 1.0 - t12
@@ -32,7 +32,7 @@ def density_inputs(out: Any, i: int, rt: float, response: float, v: float, a: fl
     t95 = 1.0 if (2.5 > t5) else (0.5 if (2.5 == t5) else 0.0)
     t100 = 1.0 if (z > 1e-06) else (0.5 if (z == 1e-06) else 0.0)
     t104 = 1.0 if (0.999999 > t11) else (0.5 if (0.999999 == t11) else 0.0)
-    t109 = 1.0 if (t > 0.0) else (0.5 if (t == 0.0) else 0.0)
+    t109 = 1.0 if (t > 1e-06) else (0.5 if (t == 1e-06) else 0.0)
     t113 = 1.0 if (2.0 > t17) else (0.5 if (2.0 == t17) else 0.0)
     t115 = 2.0 * t29
     t119 = 1.0 if (0.001 > t31) else (0.5 if (0.001 == t31) else 0.0)
@@ -93,7 +93,7 @@ def density_value(out: Any, i: int, rt: float, response: float, v: float, a: flo
     t29 = max(z, 1e-06)
     t34 = min(t29, 0.999999)
     t40 = (z - t34) / 0.02
-    t44 = max(t, 0.0)
+    t44 = max(t, 1e-06)
     t49 = min(t44, 2.0)
     t55 = (t - t49) / 0.04
     t59 = rt - t49
@@ -146,7 +146,7 @@ def density_value(out: Any, i: int, rt: float, response: float, v: float, a: flo
     t229 = ((t206 / t81) + (t226 * 0.05)) * (2.0 * t65)
     t230 = t64 * t229
     t241 = (t157 * (2.0 * t55)) / 0.04
-    t245 = ((-t203 + -t241) * (1.0 if (2.0 > t44) else (0.5 if (2.0 == t44) else 0.0))) * (1.0 if (t > 0.0) else (0.5 if (t == 0.0) else 0.0))
+    t245 = ((-t203 + -t241) * (1.0 if (2.0 > t44) else (0.5 if (2.0 == t44) else 0.0))) * (1.0 if (t > 1e-06) else (0.5 if (t == 1e-06) else 0.0))
     t248 = (t157 * (2.0 * t40)) / 0.02
     t251 = (((t199 + (0.0 if t60 else t230)) + (-(t230 if t60 else 0.0))) + -t248) * (1.0 if (0.999999 > t29) else (0.5 if (0.999999 == t29) else 0.0))
     t255 = (t157 * (2.0 * t25)) / 0.044000000000000004
@@ -175,7 +175,7 @@ def nogo_inputs(out: Any, i: int, deadline: float, v: float, a: float, z: float,
     t6 = min(t5, 2.5)
     t11 = max(z, 1e-06)
     t12 = min(t11, 0.999999)
-    t17 = max(t, 0.0)
+    t17 = max(t, 1e-06)
     t23 = deadline - (min(t17, 2.0))
     t25 = 4.0 * (t6 * t6)
     t27 = 10.0 * t25
@@ -202,7 +202,7 @@ def nogo_inputs(out: Any, i: int, deadline: float, v: float, a: float, z: float,
     t227 = 1.0 if (2.5 > t5) else (0.5 if (2.5 == t5) else 0.0)
     t232 = 1.0 if (z > 1e-06) else (0.5 if (z == 1e-06) else 0.0)
     t236 = 1.0 if (0.999999 > t11) else (0.5 if (0.999999 == t11) else 0.0)
-    t241 = 1.0 if (t > 0.0) else (0.5 if (t == 0.0) else 0.0)
+    t241 = 1.0 if (t > 1e-06) else (0.5 if (t == 1e-06) else 0.0)
     t245 = 1.0 if (2.0 > t17) else (0.5 if (2.0 == t17) else 0.0)
     t250 = 1.0 if (t29 > t30) else (0.5 if (t29 == t30) else 0.0)
     t254 = 1.0 if (t30 > t29) else (0.5 if (t30 == t29) else 0.0)
@@ -287,7 +287,7 @@ def nogo_value(out: Any, i: int, deadline: float, v: float, a: float, z: float, 
     t29 = max(z, 1e-06)
     t34 = min(t29, 0.999999)
     t40 = (z - t34) / 0.02
-    t44 = max(t, 0.0)
+    t44 = max(t, 1e-06)
     t49 = min(t44, 2.0)
     t55 = (t - t49) / 0.04
     t59 = deadline - t49
@@ -429,7 +429,7 @@ def nogo_value(out: Any, i: int, deadline: float, v: float, a: float, z: float, 
     t535 = t532 if t65 else 0.0
     t537 = (1e-06 * (t526 * (1.0 if (t67 > t66) else (0.5 if (t67 == t66) else 0.0)))) + (10.0 * (0.0 if t65 else t532))
     t543 = (t299 * (2.0 * t55)) / 0.04
-    t547 = ((-t535 + -t543) * (1.0 if (2.0 > t44) else (0.5 if (2.0 == t44) else 0.0))) * (1.0 if (t > 0.0) else (0.5 if (t == 0.0) else 0.0))
+    t547 = ((-t535 + -t543) * (1.0 if (2.0 > t44) else (0.5 if (2.0 == t44) else 0.0))) * (1.0 if (t > 1e-06) else (0.5 if (t == 1e-06) else 0.0))
     t550 = (t299 * (2.0 * t40)) / 0.02
     t554 = ((t520 + -t550) * (1.0 if (0.999999 > t29) else (0.5 if (0.999999 == t29) else 0.0))) * (1.0 if (z > 1e-06) else (0.5 if (z == 1e-06) else 0.0))
     t557 = (t299 * (2.0 * t25)) / 0.044000000000000004

@@ -34,5 +34,5 @@ class Recipe:
     pool: int = 1_000_000
 
 
-LAN_RECIPE = Recipe()
-CHOICE_RECIPE = Recipe(hidden=(24, 24), pool=500_000)
+LAN_RECIPE = Recipe(hidden=(24, 24), steps=100_000)
+CHOICE_RECIPE = Recipe(hidden=(24, 24), steps=80_000, pool=500_000)

@@ -1,0 +1,87 @@
+"""The examples run as a user runs them: as programs, small, on simulated and on real data."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def run(script: str, *arguments: object) -> str:
+    """Run an example and return what it printed; a warning that its own lines cause is an error."""
+    command = [sys.executable, "-W", "error:::__main__", str(EXAMPLES / script), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{script} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def table(printed: str, name: str) -> list[float]:
+    """Return the numbers in the printed row of a parameter."""
+    rows = [line for line in printed.splitlines() if line.startswith(f"{name} ")]
+    assert len(rows) == 1, f"expected one row {name!r}, found {len(rows)} in:\n{printed}"
+    return [float(x) for x in re.findall(r"(?<![\w,])-?\d+(?:\.\d+)?", rows[0].removeprefix(name))]
+
+
+def assert_figures(folder: Path, *names: str) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    for path in folder.iterdir():
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_neuroracer_recovers_the_truth(tmp_path: Path) -> None:
+    printed = run("neuroracer.py", "--out", tmp_path, "--draws", 200, "--tune", 300, "--chains", 2)
+    assert_figures(tmp_path, "neuroracer_posterior.png", "neuroracer_predictive.png")
+    for name in ("v", "a", "t"):
+        truth, mean, sd, low, high = table(printed, name)[:5]
+        assert abs(mean - truth) < 4 * sd
+        assert low < mean < high
+        # Between a thousandth and a third of the parameter: neither stuck nor back at the prior.
+        assert truth / 1000 < sd < truth / 3
+
+
+# Few subjects and draws show that an example runs, not that it has converged: only wide ranges are asserted.
+SMALL = ("--subjects", 3, "--draws", 60, "--tune", 120, "--chains", 1)
+
+
+@pytest.mark.parametrize(
+    ("script", "data", "figure", "ranges"),
+    [
+        (
+            "pavlovian_gonogo.py",
+            "pavlovian_gonogo.csv.gz",
+            "pavlovian_predictive.png",
+            # People who learned press for "win, go" and, mostly, withhold for "lose, no-go".
+            {"v_group[win, go]": (0.3, 3), "v_group[lose, no-go]": (-3, 1), "p_lapse": (0, 0.3)},
+        ),
+        (
+            "cavanagh_ddm.py",
+            "cavanagh_theta_nn.csv",
+            "cavanagh_predictive.png",
+            # The easy choice, winner against loser, has a clear drift; the threshold a is near 1.
+            {"v_mean[WL]": (0.1, 2), "a_log": (-0.7, 0.7), "p_lapse": (0, 0.3)},
+        ),
+    ],
+)
+def test_example_on_real_data(
+    script: str,
+    data: str,
+    figure: str,
+    ranges: dict[str, tuple[float, float]],
+    tmp_path: Path,
+    shared_data: Path,
+) -> None:
+    printed = run(script, shared_data / "data" / data, "--out", tmp_path, *SMALL)
+    assert_figures(tmp_path, figure)
+    for name, (low, high) in ranges.items():
+        mean, sd = table(printed, name)[:2]
+        assert low < mean < high
+        assert 0 < sd < 2
+    outside = printed.split("outside the trained bounds:")[1].split("Figure")[0]
+    shares = {line.split()[0]: float(line.split()[1]) for line in outside.splitlines() if line.strip()}
+    assert {"v", "a", "t"} <= set(shares)
+    assert max(shares.values()) < 0.05
