@@ -84,6 +84,7 @@ def plot_predictive(df: pd.DataFrame, draws: np.ndarray, path: Path) -> None:
     fig, axes = plt.subplots(1, len(STIMULI), figsize=(7.5, 2.9), layout="constrained", sharey=True)
     bins = np.linspace(0, 4, 33)
     for ax, stim in zip(axes, STIMULI, strict=True):
+        ax.use_sticky_edges = False  # so that the lower half keeps a margin
         mine = (df["stim"] == stim).to_numpy()
         scale = 100 / mine.sum() / (10 * np.diff(bins)[0])  # per cent of trials in 0.1 s
         for code, label in ((1, "correct"), (-1, "wrong")):

@@ -90,6 +90,7 @@ def plot_predictive(df: pd.DataFrame, draws: np.ndarray, path: Path) -> None:
     `draws` has shape (n_draws, n_trials, 2): rows rt, response. Bands are 90 % of the predicted data sets.
     """
     fig, (ax, bar) = plt.subplots(1, 2, figsize=(7.5, 3.6), layout="constrained", width_ratios=[3, 1])
+    ax.use_sticky_edges = False  # so that the lower half keeps a margin
     bins = np.linspace(0, np.ceil(df["rt"].quantile(0.99)), 41)
     for sign, kind in zip((1, -1), TRIAL_TYPES, strict=True):
         mine = (df["trial_type"] == kind).to_numpy()

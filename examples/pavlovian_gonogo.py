@@ -33,6 +33,7 @@ import pymc_lan as pl
 DEADLINE = 1.55  # s
 T_MAX = 0.5  # s, longest non-decision time; the median press comes at 0.55 s
 CONDITIONS = ["win, go", "win, no-go", "lose, go", "lose, no-go"]
+VALENCES = ["win", "lose"]
 QUANTILES = [0.1, 0.3, 0.5, 0.7, 0.9]
 DATA = Path(__file__).resolve().parents[2] / "shared/data/pavlovian_gonogo.csv.gz"
 
@@ -52,8 +53,8 @@ def build_model(df: pd.DataFrame) -> pm.Model:
     """
     subject, subjects = pd.factorize(df["subject"])
     condition = pd.Categorical(df["condition"], CONDITIONS).codes
-    valence, valences = pd.factorize(df["valence"])
-    coords = {"subject": subjects, "condition": CONDITIONS, "valence": valences}
+    valence = pd.Categorical(df["valence"], VALENCES).codes
+    coords = {"subject": subjects, "condition": CONDITIONS, "valence": VALENCES}
     with pm.Model(coords=coords) as model:
         v_mean = pm.Normal("v_link_mean", 0, 1, dims="condition")
         v_sd = pm.HalfNormal("v_link_sd", 1, dims="condition")
@@ -61,27 +62,20 @@ def build_model(df: pd.DataFrame) -> pm.Model:
         # 3 tanh(x / 3) is nearly x for ordinary drifts and stays within the trained bounds of -3 to 3.
         pm.Deterministic("v_group", 3 * pm.math.tanh(v_mean / 3), dims="condition")
         v = pm.Deterministic("v", 3 * pm.math.tanh(v_raw / 3), dims=("condition", "subject"))
-        # The bias has one offset per subject, and a mean for each valence: above 0 is a start nearer to a press.
-        z_mean = pm.Normal("z_logit", 0, 0.5, dims="valence")
-        z_subject = pm.Normal("z_subject", 0, pm.HalfNormal("z_sd", 0.5), dims="subject")
-        z = pm.Deterministic("z", pm.math.invlogit(z_mean[:, None] + z_subject), dims=("valence", "subject"))
+        # The bias: above 0 is a start nearer to a press. The Pavlovian part is the shift from winning to losing.
+        z_win, z_shift = pm.Normal("z_logit_win", 0, 0.5), pm.Normal("z_logit_lose_minus_win", 0, 0.5)
+        z_raw = pm.Normal("z_raw", z_win, pm.HalfNormal("z_sd", 0.5), dims="subject")
+        z_both = pm.math.stack([z_raw, z_raw + z_shift])
+        z = pm.Deterministic("z", pm.math.invlogit(z_both), dims=("valence", "subject"))
         a_log = pm.Normal("a_log", np.log(0.8), 0.3)
         a = pm.LogNormal("a", a_log, pm.HalfNormal("a_sd", 0.2), dims="subject")
-        # Without an upper limit a chain can settle where one subject's t exceeds the rts and all presses are lapses.
+        # Bounded, because otherwise a chain may settle where a subject's t is past all rts and every press a lapse.
         t_mean = pm.Normal("t_logit", -0.5, 0.5)
         t_raw = pm.Normal("t_raw", t_mean, pm.HalfNormal("t_sd", 0.5), dims="subject")
         t = pm.Deterministic("t", T_MAX * pm.math.invlogit(t_raw), dims="subject")
         p_lapse = pm.Beta("p_lapse", 2, 38)
-        pl.GoNoGoDDM(
-            "obs",
-            v[condition, subject],
-            a[subject],
-            z[valence, subject],
-            t[subject],
-            deadline=DEADLINE,
-            p_lapse=p_lapse,
-            observed=df[["rt"]],
-        )
+        trials = v[condition, subject], a[subject], z[valence, subject], t[subject]
+        pl.GoNoGoDDM("obs", *trials, deadline=DEADLINE, p_lapse=p_lapse, observed=df[["rt"]])
     return model
 
 
@@ -141,23 +135,21 @@ def main() -> None:
         thinned = idata.isel(draw=slice(None, None, max(1, args.draws * args.chains // 200)))
         predicted = pm.sample_posterior_predictive(thinned, random_seed=args.seed)
 
-    group = ["v_group", "v_link_sd", "z_logit", "z_sd", "a_log", "a_sd", "t_logit", "t_sd", "p_lapse"]
+    group = ["v_group", "v_link_sd", "z_logit_win", "z_logit_lose_minus_win", "z_sd", "a_log", "a_sd"]
+    group += ["t_logit", "t_sd", "p_lapse"]
     print(f"\n{len(df)} trials of {args.subjects} subjects, {args.chains} x {args.draws} draws in {took:.0f} s")
     columns = ["mean", "sd", "eti90_lb", "eti90_ub", "ess_bulk", "r_hat"]
     print(az.summary(idata, var_names=group, ci_prob=0.9, ci_kind="eti", round_to="none")[columns].round(3).to_string())
-    subject_level = az.summary(idata, var_names=["v", "z", "a", "t"], round_to="none")
+    r_hat = az.summary(idata, var_names=["v", "z", "a", "t"], round_to="none")["r_hat"].sort_values(ascending=False)
     print(f"\ndivergences: {int(idata.sample_stats['diverging'].sum())}")
-    print(f"largest r_hat of a subject's parameter: {subject_level['r_hat'].max():.3f} ({subject_level['r_hat'].idxmax()})")
+    print(f"largest r_hat of a subject's parameter: {r_hat.iloc[0]:.3f} ({r_hat.index[0]})")
     print(f"share of draws outside the trained bounds:\n{share_outside(idata).to_string()}")
 
     draws = predicted.posterior_predictive["obs"].stack(sample=("chain", "draw")).transpose("sample", ...).values
     condition = df["condition"].to_numpy()
     path = args.out / "pavlovian_predictive.png"
-    plot_predictive(
-        statistics(df["rt"].to_numpy(), condition),
-        np.array([statistics(x[:, 0], condition) for x in draws]),
-        path,
-    )
+    predictions = np.array([statistics(x[:, 0], condition) for x in draws])
+    plot_predictive(statistics(df["rt"].to_numpy(), condition), predictions, path)
     print(f"\nFigure: {path}")
 
 

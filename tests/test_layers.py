@@ -57,7 +57,9 @@ LAYERS: Mapping[str, float] = {
 
 # Libraries that only these modules may import; what is not listed is free for all.
 USES_PYMC = frozenset({"distributions", "diagnostics", "plots", "cli"})
-USES_JAX = frozenset({"networks", "simulators", "labels", "checkpoint", "draws", "training", "ops", "codegen", "diagnostics"})
+USES_JAX = frozenset(
+    {"networks", "simulators", "labels", "checkpoint", "draws", "training", "ops", "codegen", "diagnostics"}
+)
 IMPORTERS: Mapping[str, frozenset[str]] = {
     "pymc": USES_PYMC,
     "pytensor": USES_PYMC | {"ops"},

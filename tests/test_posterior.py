@@ -101,7 +101,7 @@ def test_intervals_cover_the_truth() -> None:
     """90 % intervals of 100 subjects; 84 to 96 of 100 is what a coverage of 0.9 gives in 97 of 100 studies."""
     rng = np.random.default_rng(2026)
     compiled = nutpie.compile_pymc_model(racer_model(racer(rng), "lan"))
-    covered = pd.DataFrame(0, index=range(100), columns=list(TRUTH))
+    covered = pd.DataFrame(False, index=range(100), columns=list(TRUTH))
     for subject in covered.index:
         run = nutpie.sample(
             compiled.with_data(data=racer(rng)), draws=500, tune=500, chains=2, seed=subject, progress_bar=False
