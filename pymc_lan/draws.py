@@ -54,7 +54,7 @@ def simulate(
     ['trial', 'rt', 'response']
     """
     spec = get_model(model) if isinstance(model, str) else model
-    if n is not None and (not isinstance(n, (int, np.integer)) or n < 1):
+    if n is not None and (n != int(n) or n < 1):
         raise ValueError(explain("n to be a whole number of trials, 1 or more", f"{n!r}", "give n, or leave it out"))
     theta = {name: np.asarray(value, np.float64) for name, value in bind(spec, (), params).items()}
     lengths = {x.size for x in theta.values() if x.ndim}

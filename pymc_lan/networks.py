@@ -12,9 +12,8 @@ import numpy as np
 from flax import nnx
 
 from pymc_lan.mlp import ACTIVATIONS, MLP
-from pymc_lan.transforms import Namespace
 
-JAX = Namespace(jnp, log_ndtr=jax.scipy.special.log_ndtr)
+JAX = jnp
 
 
 class FlaxMLP(nnx.Module):

@@ -33,21 +33,8 @@ from pymc_lan.kernels import build_kernel, has_kernels, kernel_key
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.mlp import ACTIVATIONS, MLP
 from pymc_lan.spec import MODELS, ModelSpec
-from pymc_lan.transforms import Namespace
 
-
-def _log_ndtr(x: TensorVariable) -> TensorVariable:
-    """Log of the standard normal distribution function, by erfcx in the lower tail and log1p in the upper."""
-    low = pt.minimum(x, -1.0)
-    high = pt.maximum(x, -1.0)
-    return pt.where(
-        x < -1.0,
-        pt.log(pt.erfcx(-low / np.sqrt(2.0)) / 2.0) - low**2 / 2.0,
-        pt.log1p(-pt.erfc(high / np.sqrt(2.0)) / 2.0),
-    )
-
-
-PYTENSOR = Namespace(pt, log_ndtr=_log_ndtr)
+PYTENSOR = pt
 
 
 class LANLogp(Op):

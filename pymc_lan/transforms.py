@@ -17,33 +17,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
-from scipy.special import log_ndtr
 
+# The module whose functions a formula uses: numpy, jax.numpy or pytensor.tensor.
+Namespace = Any
 
-class Namespace:
-    """An array module plus the special functions that the three modules keep elsewhere.
-
-    Parameters
-    ----------
-    module : module
-        ``numpy``, ``jax.numpy`` or ``pytensor.tensor``.
-    **functions : callable
-        What the module itself lacks; here ``log_ndtr``, the log of the normal distribution function.
-    """
-
-    def __init__(self, module: ModuleType, **functions: Callable[..., Any]):
-        self._module = module
-        self.__dict__.update(functions)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
-
-
-NUMPY = Namespace(np, log_ndtr=log_ndtr)
+NUMPY = np
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ import pytensor.tensor as pt
 import pytest
 
 from pymc_lan.exact import ddm_log_choice, ddm_log_correction, ddm_log_go, ddm_logpdf
-from pymc_lan.transforms import NUMPY, Namespace
+from pymc_lan.transforms import NUMPY
 
 DATA = Path(__file__).parent / "data"
-JAX = Namespace(jnp)
-PYTENSOR = Namespace(pt)
+JAX = jnp
+PYTENSOR = pt
 EPS = 1e-6
 Arrays = list[np.ndarray]
 

@@ -1,4 +1,4 @@
-"""Laws that every distribution obeys: mass one, draws that follow the density, gradients, agreement with the closed form."""
+"""Laws that every distribution obeys: mass one, draws that follow the density, gradients, agreement with exact."""
 
 from __future__ import annotations
 

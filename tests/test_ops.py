@@ -6,6 +6,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def random_mlp(n_inputs: int, activation: str, seed: int) -> MLP:
     """A network of uneven widths whose output is of order one."""
     rng = np.random.default_rng(seed)
     sizes = (n_inputs, 7, 5, 1)
-    kernels = [rng.normal(0, i**-0.5, (i, j)) for i, j in zip(sizes[:-1], sizes[1:], strict=True)]
+    kernels = [rng.normal(0, i**-0.5, (i, j)) for i, j in pairwise(sizes)]
     biases = [rng.normal(0, 0.3, j) for j in sizes[1:]]
     return MLP(tuple(k.astype("f4") for k in kernels), tuple(b.astype("f4") for b in biases), activation)
 
@@ -158,7 +159,7 @@ def test_any_number_of_trials_in_jax(mode, n):
 
 
 def logp_graph(cls: Any, n: int, **kwargs: Any) -> tuple[list[pt.TensorVariable], list[pt.TensorVariable]]:
-    """Inputs (value, v, a, z, t, p_lapse) and outputs (log density per trial, gradient of their sum) of a distribution."""
+    """Inputs (value, v, a, z, t, p_lapse) and outputs (log densities, gradient of their sum) of a distribution."""
     value = pt.matrix("value", dtype="float64")
     per_trial = kwargs.pop("per_trial", False)
     theta = [pt.tensor(name, dtype="float64", shape=(n,) if per_trial else ()) for name in DDM.names]
@@ -311,6 +312,7 @@ def test_jax_traces_once_however_often_it_is_called(monkeypatch):
 
 NO_JAX = """
 import sys
+from itertools import pairwise
 import numpy as np, pymc as pm, pytensor, pymc_lan as pl
 from pytensor.compile.mode import Mode
 

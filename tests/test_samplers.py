@@ -1,8 +1,8 @@
 """Every sampler of PyMC, with its default options and two cores: finishes, and finds the posterior.
 
 Each runs in a process of its own under a time limit, because a likelihood that touches JAX in a forked worker does not
-fail but hangs. What they should find comes from importance sampling with the closed form in NumPy, which shares no code with
-the samplers nor with the networks.
+fail but hangs. What they should find comes from importance sampling with the closed form in NumPy, which shares no code
+with the samplers nor with the networks.
 """
 
 from __future__ import annotations
