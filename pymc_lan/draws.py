@@ -75,7 +75,9 @@ def simulate(
 def _check_domain(spec: ModelSpec, theta: Mapping[str, Float]) -> None:
     for p in spec.parameters:
         x = theta[p.name]
-        if not np.all((x > p.domain[0]) & (x < p.domain[1])):
+        # A duration may be zero.
+        above = (x > p.domain[0]) | ((x == p.domain[0]) & (p.unit == "s"))
+        if not np.all(above & (x < p.domain[1])):
             raise ValueError(
                 explain(
                     f"{p.name} strictly between {p.domain[0]:g} and {p.domain[1]:g}",

@@ -212,17 +212,26 @@ def test_float64_outside_the_network_whatever_floatx_is(mode):
         )
 
 
-@pytest.mark.parametrize("mode", ["numba", "c", "python"])
-def test_hessian_is_the_derivative_of_the_gradient(mode):
+# Compiling second derivatives of the plain formulas takes minutes in numba and C.
+@pytest.mark.parametrize(
+    ("go_nogo", "mode"),
+    [
+        (False, "python"),
+        pytest.param(True, "python", marks=pytest.mark.slow),
+        pytest.param(False, "numba", marks=pytest.mark.slow),
+    ],
+)
+def test_hessian_is_the_derivative_of_the_gradient(go_nogo, mode):
     trials = random_trials(40, scalar=True)
+    trials["rt"] = trials["rt"] if go_nogo else np.where(np.isinf(trials["rt"]), 1.5, trials["rt"])
     point = np.concatenate([trials[name] for name in DDM.names])
     theta = pt.vector("theta", dtype="float64", shape=(4,))
     lan, choice = networks("shipped")
     data = [pt.constant(trials[name]) for name in ("rt", "response", "deadline")]
-    value = log_likelihood(DDM, lan, choice, [*data, *(theta[i] for i in range(4))], go_nogo=True).sum()
+    value = log_likelihood(DDM, lan, choice, [*data, *(theta[i] for i in range(4))], go_nogo=go_nogo).sum()
     gradient = pt.grad(value, theta)
     hessian = pt.stack([pt.grad(gradient[i], theta) for i in range(4)])
-    slope = pytensor.function([theta], gradient, mode=MODES[mode])
+    slope = pytensor.function([theta], gradient, mode="FAST_COMPILE")
     found = pytensor.function([theta], hessian, mode=MODES[mode])(point)
     # The step is wide because the gradient carries the noise of float32; the curvature's own change is of order h^2.
     h = 2e-3
@@ -284,7 +293,7 @@ def test_kernel_is_compiled_once_however_often_it_is_used(mode, monkeypatch):
     ops.compile_kernel.cache_clear()
     for _ in range(2):
         model = neuroracer()
-        function = model.compile_fn([model.logp(), *model.dlogp(model.value_vars).owner.inputs[1:]], mode=MODES[mode])
+        function = model.compile_fn([model.logp(), model.dlogp()], mode=MODES[mode])
         for shift in range(3):
             function({name: x + 0.1 * shift for name, x in model.initial_point().items()})
     assert len(built) == 1
@@ -330,7 +339,8 @@ def main():
         if {sample}:
             pm.sample(5, tune=5, chains=2, cores=2, nuts_sampler="pymc", progressbar=False, random_seed=1,
                       compute_convergence_checks=False)
-    print("jax" in sys.modules, "flax" in sys.modules)
+    # Not "jax": arviz puts a lazy stand-in under that name, which imports nothing until it is used.
+    print("jaxlib" in sys.modules, "flax" in sys.modules)
 
 if __name__ == "__main__":
     main()

@@ -168,7 +168,7 @@ SIMULATE_ERRORS: dict[str, tuple[str, Mapping[str, Any], int | None, str]] = {
     ),
     "v = nan": ("ddm", THETA | {"v": math.nan}, None, "Expected v strictly between -inf and inf. Found nan"),
     "t = inf": ("ddm", THETA | {"t": math.inf}, None, "Expected t strictly between"),
-    "n negative": ("ddm", THETA, -1, "negative"),
+    "n negative": ("ddm", THETA, -1, "Expected n to be a whole number of trials"),
     "text": ("ddm", THETA | {"v": "fast"}, None, "fast"),
 }
 

@@ -14,7 +14,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.data import NO_RESPONSE
 from pymc_lan.draws import draw_trials
-from pymc_lan.likelihood import mix_lapses
+from pymc_lan.likelihood import Likelihood, mix_lapses
 from pymc_lan.mlp import MLP
 from pymc_lan.ops import PYTENSOR, log_likelihood, register_with_backend
 from pymc_lan.spec import ModelSpec
@@ -94,7 +94,9 @@ def trial_logprob(op: TrialRV, values: Any, rng: Any, size: Any, *params: Any, *
         log_p = log_likelihood(op.spec, op.lan, None, [rt, response, forever, *theta], go_nogo=False)
         possible = responded & pt.any([pt.eq(response, code) for code in op.spec.choices], axis=0)
     if op.lapses:
-        log_p = mix_lapses(PYTENSOR, log_p, named["p_lapse"], _log_guess(op, rt, responded, named))
+        # A guess has no bounds: outside them the penalty has to be taken of the mixture, or guesses would drown it.
+        _, penalty = Likelihood(op.spec, op.lan).clamp(PYTENSOR, {name: named[name] for name in op.spec.names})
+        log_p = mix_lapses(PYTENSOR, log_p, named["p_lapse"], _log_guess(op, rt, responded, named)) - penalty
     return pt.where(possible, log_p, -np.inf)
 
 
