@@ -51,12 +51,13 @@ SMALL = ("--subjects", 3, "--draws", 60, "--tune", 120, "--chains", 1)
 @pytest.mark.parametrize(
     ("script", "data", "figure", "ranges"),
     [
-        (
+        pytest.param(
             "pavlovian_gonogo.py",
             "pavlovian_gonogo.csv.gz",
             "pavlovian_predictive.png",
             # People who learned press for "win, go" and, mostly, withhold for "lose, no-go".
             {"v_group[win, go]": (0.3, 3), "v_group[lose, no-go]": (-3, 1), "p_lapse": (0, 0.3)},
+            marks=pytest.mark.slow,
         ),
         (
             "cavanagh_ddm.py",
