@@ -226,8 +226,8 @@ def gradient_function(case: Case, likelihood: str, values: Float) -> tuple[Any, 
 
 # Relative to 1 + |gradient|: noise and truncation of the differences; for the network, float32 noise over the step.
 STEPS = {"exact": (1e-5, 2e-6), "lan": (3e-4, 5e-3)}
-# The card's accuracy of one trial's derivatives is 2 % at p99; these are sums of eight trials whose terms can cancel.
-GRADIENT_OF_LAN = 0.03
+# The card's accuracy of one trial's derivatives is 2 % at p99, of 1 + |derivative|; these are sums of eight trials.
+GRADIENT_OF_LAN = 0.02
 
 
 @every_case
@@ -254,14 +254,17 @@ def interior(case: Case) -> dict[str, Float]:
 @every_case
 def test_network_agrees_with_the_closed_form_in_value_and_gradient(case):
     point, values = interior(case), typical_values(case)
-    e = np.abs(log_density(case, "lan", values) - log_density(case, "exact", values))
+    lan, exact = (log_density(case, likelihood, values) for likelihood in ("lan", "exact"))
+    impossible = np.isneginf(exact)  # a guess after its window
+    assert np.array_equal(impossible, np.isneginf(lan))
+    e = np.abs(lan[~impossible] - exact[~impossible])
     card = pl.load_network("ddm").config["accuracy"]
     # The card averages over parameters; eight trials of one set can be as bad as its worst hundredth, not worse.
     assert e.max() < max(card["lan"]["max"], card["choice"]["nogo"]["max"])
     assert e.mean() < max(card["lan"]["p99"], card["choice"]["nogo"]["p99"])
     slopes = (gradient_function(case, likelihood, values)[1](*point.values()) for likelihood in LIKELIHOODS)
     for name, exact, lan in zip(point, *slopes, strict=True):
-        error = np.abs(lan - exact) / (1 + np.abs(exact))
+        error = np.abs(lan - exact) / (8 + np.abs(exact))
         assert error.max() < GRADIENT_OF_LAN, f"{name}: {lan} and {exact}"
 
 
