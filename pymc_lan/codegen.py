@@ -1,14 +1,14 @@
-"""From the formulas to straight-line numba code with derivatives: ``python -m pymc_lan.codegen``.
+"""From the formulas to straight-line LLVM code with derivatives: ``python -m pymc_lan.codegen``.
 
 PyTensor's own differentiation and compilation of the go/no-go likelihood takes half a minute on an empty cache. So JAX
-traces and differentiates the formulas once, when they change, and this module prints the result as plain scalar
-Python, which ships in `pymc_lan.generated` and compiles in a few seconds. Sampling then needs no JAX.
+traces and differentiates the formulas once, when they change, and this module prints the result as LLVM code, which
+ships in `pymc_lan.generated` and which `pymc_lan.kernels` compiles. Sampling then needs no JAX.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,22 @@ import jax
 import numpy as np
 from jax.extend import core
 
+from pymc_lan.kernels import LANES, LEADING, PARTS, TILE, smooth_arguments
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.networks import JAX
 from pymc_lan.spec import MODELS, ModelSpec
 
-# Longest expression that is written into the statement that uses it.
-LONGEST = 88
+F, B = f"<{LANES} x double>", f"<{LANES} x i1>"
 
-CALLS = {name: f"math.{name}" for name in ("exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tanh", "erf", "erfc")}
-INFIX = {
-    "add": "+", "add_any": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
-    "eq": "==", "ne": "!=", "and": "and", "or": "or",
+# jaxpr primitive to what LLVM calls it. Functions of the C library take one number, so they are called lane by lane.
+INFIX = {"add": "fadd", "add_any": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
+COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
+LOGICAL = {"and": "and", "or": "or"}
+INTRINSIC = {
+    "exp": "exp", "log": "log", "sqrt": "sqrt", "sin": "sin", "cos": "cos", "abs": "fabs", "max": "maximum",
+    "min": "minimum",
 }  # fmt: skip
-PREFIX = {"neg": "-", "not": "not "}
-CALLS_OF = {"max": "max({}, {})", "min": "min({}, {})", "abs": "abs({})", "square": "({0} * {0})"}
+LIBRARY = {"log1p", "expm1", "tanh", "erf", "erfc"}
 SAME = {"convert_element_type", "stop_gradient", "copy", "copy_p", "reshape", "broadcast_in_dim"}
 INLINE = {"pjit": "jaxpr", "jit": "jaxpr", "custom_jvp_call": "call_jaxpr", "closed_call": "call_jaxpr"}
 
@@ -37,7 +39,7 @@ Function = Callable[..., Any]
 
 
 class Printer:
-    """Print jaxprs over scalars as Python statements, each common subexpression once."""
+    """Print jaxprs over scalars as LLVM code over vectors of trials, each common subexpression once."""
 
     def __init__(self) -> None:
         self.statements: dict[str, str] = {}
@@ -58,119 +60,114 @@ class Printer:
                 inner = equation.params[INLINE[primitive]]
                 outputs = self.read(inner.jaxpr, inner.consts, inputs)
             else:
-                outputs = [self._record(primitive, inputs, equation.params)]
+                outputs = [self._record(primitive, inputs, equation)]
             names |= dict(zip(equation.outvars, outputs, strict=True))
         return [name(atom) for atom in jaxpr.outvars]
 
-    def _record(self, primitive: str, inputs: list[str], params: dict[str, Any]) -> str:
+    def _record(self, primitive: str, inputs: list[str], equation: Any) -> str:
         if primitive in SAME:
+            if equation.invars[0].aval.dtype != equation.outvars[0].aval.dtype == np.float64:
+                return self._name(f"uitofp {B} {inputs[0]} to {F}")
             return inputs[0]
-        if primitive == "mul" and "0.0" in inputs:
-            return "0.0"
-        if primitive == "mul" and "1.0" in inputs:
-            return inputs[1 - inputs.index("1.0")]
-        if primitive in ("add", "add_any") and "0.0" in inputs:
-            return inputs[1 - inputs.index("0.0")]
-        if primitive == "select_n" and (inputs[1] == inputs[2] or inputs[0] in ("True", "False")):
-            return inputs[2 if inputs[0] == "True" else 1]
-        text = _expression(primitive, inputs, params)
-        if text not in self._names:
-            self._names[text] = f"t{len(self._names)}"
-            self.statements[self._names[text]] = text
-        return self._names[text]
+        if primitive == "mul" and ZERO in inputs:
+            return ZERO
+        if primitive == "mul" and ONE in inputs:
+            return inputs[1 - inputs.index(ONE)]
+        if primitive in ("add", "add_any") and ZERO in inputs:
+            return inputs[1 - inputs.index(ZERO)]
+        if primitive == "select_n" and inputs[1] == inputs[2]:
+            return inputs[1]
+        if primitive == "integer_pow":
+            return self._power(inputs[0], equation.params["y"])
+        if primitive == "square":
+            return self._power(inputs[0], 2)
+        return self._name(_instruction(primitive, inputs))
+
+    def _power(self, base: str, exponent: int) -> str:
+        product = base
+        for _ in range(abs(exponent) - 1):
+            product = self._name(f"fmul contract {F} {product}, {base}")
+        return product if exponent > 0 else self._name(f"fdiv {F} {ONE}, {product}")
+
+    def _name(self, instruction: str) -> str:
+        if instruction not in self._names:
+            self._names[instruction] = f"%t{len(self._names)}"
+            self.statements[self._names[instruction]] = instruction
+        return self._names[instruction]
 
     def body(self, outputs: Sequence[str]) -> list[str]:
-        """The statements that the outputs need, what is used once written into its user."""
-        alive = _alive(self.statements, outputs)
-        uses = Counter(word for text in [*(self.statements[n] for n in alive), *outputs] for word in _words(text))
-        lines: list[str] = []
-        inlined: dict[str, str] = {}
-        for name, text in self.statements.items():
-            if name not in alive:
-                continue
-            full = _substitute(text, inlined)
-            if uses[name] == 1 and len(full) <= LONGEST:
-                inlined[name] = f"({full})" if " " in full else full
-            else:
-                lines.append(f"{name} = {full}")
-        return lines + [f"out[{k}, i] = {_substitute(output, inlined)}" for k, output in enumerate(outputs)]
+        """The statements that the outputs need."""
+        alive: set[str] = set()
+        waiting = list(outputs)
+        while waiting:
+            name = waiting.pop()
+            if name in self.statements and name not in alive:
+                alive.add(name)
+                waiting += re.findall(r"%t\d+", self.statements[name])
+        return [f"{name} = {text}" for name, text in self.statements.items() if name in alive]
 
 
-def _words(text: str) -> list[str]:
-    return "".join(c if c.isalnum() or c == "_" else " " for c in text).split()
-
-
-def _substitute(text: str, inlined: dict[str, str]) -> str:
-    for word in set(_words(text)) & inlined.keys():
-        pieces = text.split(word)
-        rebuilt = pieces[0]
-        for piece in pieces[1:]:
-            joins = (rebuilt[-1:].isalnum() or rebuilt[-1:] == "_") or (piece[:1].isalnum() or piece[:1] == "_")
-            rebuilt += (word if joins else inlined[word]) + piece
-        text = rebuilt
-    return text
-
-
-def _alive(statements: dict[str, str], outputs: Sequence[str]) -> set[str]:
-    alive: set[str] = set()
-    waiting = [word for output in outputs for word in _words(output)]
-    while waiting:
-        word = waiting.pop()
-        if word in statements and word not in alive:
-            alive.add(word)
-            waiting += _words(statements[word])
-    return alive
-
-
-def _expression(primitive: str, inputs: list[str], params: dict[str, Any]) -> str:
-    if primitive in CALLS:
-        return f"{CALLS[primitive]}({inputs[0]})"
+def _instruction(primitive: str, inputs: list[str]) -> str:
     if primitive in INFIX:
-        return f"{inputs[0]} {INFIX[primitive]} {inputs[1]}"
-    if primitive in PREFIX:
-        return f"{PREFIX[primitive]}{inputs[0]}"
-    if primitive in CALLS_OF:
-        return CALLS_OF[primitive].format(*inputs)
+        return f"{INFIX[primitive]} contract {F} {inputs[0]}, {inputs[1]}"
+    if primitive in COMPARE:
+        return f"fcmp {COMPARE[primitive]} {F} {inputs[0]}, {inputs[1]}"
+    if primitive in LOGICAL:
+        return f"{LOGICAL[primitive]} {B} {inputs[0]}, {inputs[1]}"
+    if primitive in INTRINSIC:
+        return f"call {F} @llvm.{INTRINSIC[primitive]}.v{LANES}f64({', '.join(f'{F} {x}' for x in inputs)})"
+    if primitive in LIBRARY:
+        return f"call {F} @lanes.{primitive}({F} {inputs[0]})"
+    if primitive == "neg":
+        return f"fneg {F} {inputs[0]}"
+    if primitive == "not":
+        return f"xor {B} {inputs[0]}, splat (i1 true)"
     if primitive == "select_n":
         condition, if_false, if_true = inputs
-        return f"{if_true} if {condition} else {if_false}"
-    if primitive == "integer_pow":
-        return _power(inputs[0], params["y"])
-    if primitive == "sign":
-        return f"math.copysign(1.0, {inputs[0]}) if {inputs[0]} != 0.0 else 0.0"
-    if primitive == "logistic":
-        return f"1.0 / (1.0 + math.exp(-{inputs[0]}))"
-    if primitive == "is_finite":
-        return f"math.isfinite({inputs[0]})"
+        return f"select {B} {condition}, {F} {if_true}, {F} {if_false}"
     raise NotImplementedError(
         f"Expected a primitive that codegen can print. Found {primitive!r}. Remedy: add it to pymc_lan/codegen.py."
     )
 
 
-def _power(base: str, exponent: int) -> str:
-    product = " * ".join([base] * abs(exponent))
-    return product if exponent > 0 else f"1.0 / ({product})"
-
-
 def _literal(value: Any) -> str:
     number = np.asarray(value)
     if number.dtype == bool:
-        return str(bool(number))
-    if not np.isfinite(number):
-        return "math.nan" if np.isnan(number) else ("math.inf" if number > 0 else "-math.inf")
-    return repr(float(number))
+        return f"splat (i1 {str(bool(number)).lower()})"
+    # Hexadecimal, because LLVM takes no decimal that is not exact.
+    return f"splat (double 0x{np.float64(number).view(np.uint64):016X})"
 
 
-def _print_function(name: str, arguments: Sequence[str], doc: str, function: Function) -> list[str]:
+ZERO, ONE = _literal(0.0), _literal(1.0)
+
+
+def _print_function(name: str, rows: Mapping[str, int], doc: str, function: Function) -> list[str]:
+    """Print a function of the named rows of a tile, which fills rows of another."""
     with jax.enable_x64(True):
-        closed = jax.make_jaxpr(function)(*[0.5] * len(arguments))
+        closed = jax.make_jaxpr(function)(*[0.5] * len(rows))
     printer = Printer()
-    outputs = printer.read(closed.jaxpr, closed.consts, arguments)
-    return [
-        f"def {name}(out: Any, i: int, {', '.join(f'{a}: float' for a in arguments)}) -> None:",
-        f'    """{doc}"""',
-        *(f"    {line}" for line in printer.body(outputs)),
-    ]
+    outputs = printer.read(closed.jaxpr, closed.consts, [f"%{row}" for row in rows])
+    lines = [f"; {doc}", f"define void @{name}(ptr noalias %x, ptr noalias %out) {{"]
+    for row, number in rows.items():
+        lines.append(f"  %x.{row} = getelementptr double, ptr %x, i64 {number * TILE}")
+        lines.append(f"  %{row} = load {F}, ptr %x.{row}, align 8")
+    lines += [f"  {line}" for line in printer.body(outputs)]
+    for k, output in enumerate(outputs):
+        lines.append(f"  %out.{k} = getelementptr double, ptr %out, i64 {k * TILE}")
+        lines.append(f"  store {F} {output}, ptr %out.{k}, align 8")
+    return [*lines, "  ret void", "}"]
+
+
+def _print_lanes(name: str) -> list[str]:
+    """Print a function that calls the C library's for each lane."""
+    lines = [f"declare double @{name}(double)", f"define internal {F} @lanes.{name}({F} %x) {{"]
+    before = "poison"
+    for k in range(LANES):
+        lines.append(f"  %x.{k} = extractelement {F} %x, i64 {k}")
+        lines.append(f"  %y.{k} = call double @{name}(double %x.{k})")
+        lines.append(f"  %v.{k} = insertelement {F} {before}, double %y.{k}, i64 {k}")
+        before = f"%v.{k}"
+    return [*lines, f"  ret {F} {before}", "}"]
 
 
 def _density(spec: ModelSpec, network: Function) -> Function:
@@ -189,24 +186,16 @@ def _nogo(spec: ModelSpec, network: Function) -> Function:
     return nogo
 
 
-# What comes before the parameters in a kernel's arguments, and its builder.
-KERNELS: dict[str, tuple[tuple[str, ...], Callable[[ModelSpec, Function], Function]]] = {
-    "density": (("rt", "response"), _density),
-    "nogo": (("deadline",), _nogo),
-}
-# What comes before the parameters in the matrix of arguments.
-LEADING = ("rt", "response", "deadline")
-# Codes, which nothing is differentiated by.
-CODES = {"response"}
+BUILDERS: dict[str, Callable[[ModelSpec, Function], Function]] = {"density": _density, "nogo": _nogo}
 
 
 def generate(spec: ModelSpec) -> str:
-    """Print a model's kernels.
+    """Print a model's closed-form parts.
 
-    For each there are two functions of one trial's arguments, which fill column i of ``out``: ``NAME_inputs`` with the
-    network inputs, then their derivatives by every argument; ``NAME_value``, which takes the network's output ``r`` as
-    well, with the log density, its derivative by r, then those by every argument. ``NAME_row`` picks trial j out of a
-    matrix of arguments. Codes such as the response have no derivative.
+    For each there are two functions of `LANES` trials, columns of a tile with one row for every argument and one for
+    the network's output: ``PART_inputs`` fills rows with the network's inputs, then their derivatives by every
+    argument; ``PART_value`` with the log likelihood, its derivative by the network's output, then those by every
+    argument. Codes such as the response have no derivative.
 
     Parameters
     ----------
@@ -215,39 +204,28 @@ def generate(spec: ModelSpec) -> str:
     Returns
     -------
     str
-        A Python module.
+        LLVM code.
     """
-    lines = [
-        f'"""Kernels of {spec.name}: written by ``python -m pymc_lan.codegen``, not by hand."""',
-        "",
-        "# fmt: off",
-        "# ruff: noqa",
-        "import math",
-        "from typing import Any",
-        "",
-    ]
-    for kernel, (leading, build) in KERNELS.items():
+    rows = {name: row for row, name in enumerate((*LEADING, *spec.names, "output"))}
+    functions: list[str] = []
+    for part, leading in PARTS.items():
         arguments = [*leading, *spec.names]
-        smooth = [i for i, name in enumerate(arguments) if name not in CODES]
+        smooth = [arguments.index(name) for name in smooth_arguments(part, spec)]
+        build = BUILDERS[part]
         inputs = _inputs_with_derivatives(spec, build, smooth)
         value = _value_with_derivatives(spec, build, smooth)
-        lines += [
-            "",
-            *_print_function(f"{kernel}_inputs", arguments, "Network inputs and their derivatives.", inputs),
-        ]
-        lines += ["", ""]
-        lines += _print_function(f"{kernel}_value", [*arguments, "r"], "Log density and its derivatives.", value)
-        lines += ["", "", *_print_row(kernel, arguments, (*LEADING, *spec.names))]
-    return "\n".join(lines)
-
-
-def _print_row(kernel: str, arguments: Sequence[str], rows: Sequence[str]) -> list[str]:
-    return [
-        f"def {kernel}_row(x: Any, j: int) -> tuple[float, ...]:",
-        f'    """Trial j of the rows {", ".join(rows)}."""',
-        f"    return {', '.join(f'x[{rows.index(a)}, j]' for a in arguments)}",
-        "",
-    ]
+        mine = {name: rows[name] for name in arguments}
+        functions += ["", *_print_function(f"{part}_inputs", mine, "Network inputs and their derivatives.", inputs)]
+        mine["output"] = rows["output"]
+        functions += ["", *_print_function(f"{part}_value", mine, "Log likelihood and its derivatives.", value)]
+    called = "\n".join(functions)
+    lines = [f"; Closed-form parts of {spec.name}: written by ``python -m pymc_lan.codegen``, not by hand.", ""]
+    for name in sorted({*re.findall(r"@llvm\.(\w+)", called)}):
+        taken = ", ".join([F] * (2 if name in ("maximum", "minimum") else 1))
+        lines.append(f"declare {F} @llvm.{name}.v{LANES}f64({taken})")
+    for name in sorted({*re.findall(r"@lanes\.(\w+)", called)}):
+        lines += ["", *_print_lanes(name)]
+    return "\n".join([*lines, *functions, ""])
 
 
 def _inputs_with_derivatives(spec: ModelSpec, build: Any, smooth: list[int]) -> Function:
@@ -284,7 +262,7 @@ def main() -> None:
     """Write `pymc_lan.generated` anew for every registered model with networks."""
     folder = Path(__file__).parent / "generated"
     for name, spec in MODELS.items():
-        (folder / f"{name}.py").write_text(generate(spec), "utf-8")
+        (folder / f"{name}.ll").write_text(generate(spec), "utf-8")
 
 
 if __name__ == "__main__":

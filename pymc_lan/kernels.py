@@ -1,225 +1,315 @@
-"""The numba kernel of a log likelihood: value and derivatives of all trials in one pass, without JAX and without BLAS.
+"""The compiled log likelihood: value and derivatives of all trials in one pass, without JAX, BLAS or threads.
 
-Trials with a response take the density, trials without (rt = inf) the probability of none. They go through in blocks
-that stay in the first-level cache. For each block the closed-form part gives the network's inputs and their derivatives
-(`pymc_lan.generated`), the network runs forward and back, and the chain rule joins the two. The network's innermost
-loop runs over the trials of a block, so that the compiler turns it into vector instructions. There are no threads, so
-it is safe in forked workers.
+A kernel is one LLVM module: the closed-form parts of `pymc_lan.generated`, printed ahead of time, and what this file
+builds around them. Trials with a response take the density, trials without (rt = inf) the probability of none. They
+go through in tiles that stay in the first-level cache: the closed-form part gives the network's inputs and their
+derivatives, the network runs forward and back, and the chain rule joins the two. All arithmetic is on vectors of
+trials. LLVM compiles it in a fraction of a second, where numba's own front end needs many.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+import ctypes
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
-from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from importlib.resources import files
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import carray, njit  # type: ignore[attr-defined]
+from llvmlite import ir
 
+from pymc_lan.llvm_code import F32, F64, I64, PTR, Code, compile_module, constant
 from pymc_lan.mlp import MLP
-from pymc_lan.spec import MODELS
+from pymc_lan.spec import MODELS, ModelSpec
 
-# Trials per block: activations, slopes and derivatives of a network of two layers of 24 fit in 64 kB.
-BLOCK = 128
+# Trials per tile: activations, slopes and derivatives of a network of two layers of 24 fit in 32 kB.
+TILE = 64
+# Trials per call of a closed-form part.
+LANES = 8
+# What comes before the parameters among the arguments of a trial, and in the rows of an Op's input.
+LEADING = ("rt", "response", "deadline")
+# Codes, which nothing is differentiated by.
+CODES = frozenset({"response"})
+# The closed-form parts, and what they take before the parameters.
+PARTS = {"density": ("rt", "response"), "nogo": ("deadline",)}
 
-_JIT: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
-
-
-@njit(cache=True, **_JIT)
-def _squareplus(h: Any, slope: Any) -> None:
-    one, half = np.float32(1), np.float32(0.5)
-    for t in range(BLOCK):
-        x = h[t]
-        root = math.sqrt(x * x + one)
-        y = (x + root) * half
-        h[t] = y
-        slope[t] = y / root
+# What the network computes on, and what a closed-form part does.
+WIDE, NARROW, DOUBLES = ir.VectorType(F32, TILE), ir.VectorType(F32, LANES), ir.VectorType(F64, LANES)
 
 
-@njit(cache=True, **_JIT)
-def _tanh(h: Any, slope: Any) -> None:
-    one = np.float32(1)
-    for t in range(BLOCK):
-        y = math.tanh(h[t])
-        h[t] = y
-        slope[t] = one - y * y
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A compiled log likelihood.
 
-
-# The order is the code by which `run_block` is told.
-ACTIVATION_CODES = {"squareplus": 0, "tanh": 1}
-
-
-@njit(cache=True, **_JIT)
-def _affine(weights: Any, bias: Any, x: Any, out: Any) -> None:
-    """``out[j] = bias[j] + sum_i weights[j, i] x[i]`` for a block, four inputs at a time to save stores."""
-    n_out, n_in = weights.shape
-    whole = n_in - n_in % 4
-    for j in range(n_out):
-        target = out[j]
-        target[:] = bias[j]
-        for i in range(0, whole, 4):
-            w0, w1, w2, w3 = weights[j, i], weights[j, i + 1], weights[j, i + 2], weights[j, i + 3]
-            x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
-            for t in range(BLOCK):
-                target[t] += w0 * x0[t] + w1 * x1[t] + w2 * x2[t] + w3 * x3[t]
-        for i in range(whole, n_in):
-            w, row = weights[j, i], x[i]
-            for t in range(BLOCK):
-                target[t] += w * row[t]
-
-
-@njit(cache=True, **_JIT)
-def run_block(forward: Any, backward: Any, biases: Any, widths: Any, code: int, h: Any, slope: Any, back: Any) -> None:
-    """Run a network forward from ``h[0]`` to ``back[-1, 0]``, and back to its derivatives ``back[0]``.
-
-    Weights are padded to one shape per layer: forward (layer, out, in), backward (layer, in, out), biases (layer + 1,
-    out), the last of them zero for the way back.
+    Parameters
+    ----------
+    name : str
+        A symbol that LLVM knows it by, the same in every process.
+    address : int
+        Of a C function ``(int64 n, double *x, double *value, double *partials, double *scratch)``: `x` is (3 + number
+        of parameters, n), rows rt, response, deadline and the parameters; it fills `value` (n,) and `partials` (2 +
+        number of parameters, n), rows rt, deadline and the parameters.
+    scratch : int
+        Length of the last argument, which the kernel writes over.
+    engine : object
+        Owns the code.
     """
-    n_layers = len(widths) - 1
-    top = n_layers - 1
-    for layer in range(top):
-        m, k = widths[layer], widths[layer + 1]
-        _affine(forward[layer, :k, :m], biases[layer, :k], h[layer], h[layer + 1])
-        for j in range(k):
-            if code == 0:
-                _squareplus(h[layer + 1, j], slope[layer + 1, j])
-            else:
-                _tanh(h[layer + 1, j], slope[layer + 1, j])
-    _affine(forward[top, :1, : widths[top]], biases[top, :1], h[top], back[n_layers])
-    for i in range(widths[top]):
-        for t in range(BLOCK):
-            back[top, i, t] = backward[top, i, 0] * (slope[top, i, t] if top > 0 else np.float32(1))
-    for layer in range(top - 1, -1, -1):
-        m, k = widths[layer], widths[layer + 1]
-        _affine(backward[layer, :m, :k], biases[n_layers, :m], back[layer + 1], back[layer])
-        if layer > 0:
-            for i in range(m):
-                for t in range(BLOCK):
-                    back[layer, i, t] *= slope[layer, i, t]
 
+    name: str
+    address: int
+    scratch: int
+    engine: Any
 
-def pack(mlp: MLP) -> tuple[Any, Any, Any, Any, int]:
-    """A network's weights as `run_block` takes them."""
-    sizes = mlp.sizes
-    n_layers, width = len(mlp.kernels), max(sizes)
-    forward = np.zeros((n_layers, width, width), np.float32)
-    backward = np.zeros((n_layers, width, width), np.float32)
-    biases = np.zeros((n_layers + 1, width), np.float32)
-    for i, (kernel, bias) in enumerate(zip(mlp.kernels, mlp.biases, strict=True)):
-        forward[i, : sizes[i + 1], : sizes[i]] = kernel.T
-        backward[i, : sizes[i], : sizes[i + 1]] = kernel
-        biases[i, : sizes[i + 1]] = bias
-    return forward, backward, biases, np.array(sizes), ACTIVATION_CODES[mlp.activation]
+    def __call__(self, x: Any) -> tuple[Any, Any]:
+        """Value and derivatives of the trials in the columns of `x`."""
+        x = np.ascontiguousarray(x, np.float64)
+        value, partials = np.empty(x.shape[1]), np.empty((x.shape[0] - 1, x.shape[1]))
+        arrays = (x, value, partials, np.empty(self.scratch))
+        function = ctypes.CFUNCTYPE(None, ctypes.c_int64, *[ctypes.c_void_p] * 4)(self.address)
+        function(x.shape[1], *(array.ctypes.data for array in arrays))
+        return value, partials
 
 
 def has_kernels(model: str) -> bool:
     """Whether closed-form parts were generated for a model."""
-    return find_spec(f"pymc_lan.generated.{model}") is not None
+    return files("pymc_lan.generated").joinpath(f"{model}.ll").is_file()
 
 
-def kernel_key(model: str, *networks: MLP | None) -> str:
-    """What a compiled kernel depends on: this file, the generated one, the weights. Short: it becomes a file name."""
-    generated = import_module(f"pymc_lan.generated.{model}").__file__
-    digest = sha256()
-    for file in (__file__, str(generated)):
-        digest.update(Path(file).read_bytes())
+def kernel_name(model: str, *networks: MLP | None) -> str:
+    """A name for what a compiled kernel depends on: the code that builds it, the generated one and the weights."""
+    digest = sha256(_generated(model).encode())
+    for builder in ("kernels.py", "llvm_code.py"):
+        digest.update(files("pymc_lan").joinpath(builder).read_bytes())
     for mlp in networks:
         digest.update(mlp.digest.encode() if mlp is not None else b"none")
-    return digest.hexdigest()
+    return f"lan_{digest.hexdigest()}"
 
 
-def _build_part(model: str, kernel: str, mlp: MLP, first: int) -> Callable[..., None]:
-    """Build one formula with its network: it fills ``value[rows]`` and ``partials[:, rows]``.
-
-    `first` is the row of `partials` for the argument before the parameters, whose rows start at 2.
-    """
-    module = import_module(f"pymc_lan.generated.{model}")
-    inputs_of, value_of, row_of = (
-        njit(**_JIT)(getattr(module, f"{kernel}_{part}")) for part in ("inputs", "value", "row")
-    )
-    forward, backward, biases, widths, code = pack(mlp)
-    n_inputs, n_layers, width = mlp.sizes[0], len(mlp.kernels), max(mlp.sizes)
-
-    # Loops, not slices: an assignment of slices costs a second of compilation.
-    @njit(**_JIT)
-    def part(rows: Any, n_rows: int, x: Any, value: Any, partials: Any) -> None:
-        n_partials = partials.shape[0] - 1
-        h = np.zeros((n_layers, width, BLOCK), np.float32)
-        slope = np.zeros((n_layers, width, BLOCK), np.float32)
-        back = np.zeros((n_layers + 1, width, BLOCK), np.float32)
-        inputs = np.zeros((n_inputs * (1 + n_partials), BLOCK))
-        found = np.zeros((2 + n_partials, BLOCK))
-        for start in range(0, n_rows, BLOCK):
-            count = min(BLOCK, n_rows - start)
-            for i in range(count):
-                inputs_of(inputs, i, *row_of(x, rows[start + i]))
-            for k in range(n_inputs):
-                for i in range(BLOCK):
-                    h[0, k, i] = inputs[k, i]
-            run_block(forward, backward, biases, widths, code, h, slope, back)
-            for i in range(count):
-                value_of(found, i, *row_of(x, rows[start + i]), float(back[n_layers, 0, i]))
-                value[rows[start + i]] = found[0, i]
-            for q in range(n_partials):
-                row = first if q == 0 else q + 1
-                for i in range(count):
-                    through = 0.0
-                    for k in range(n_inputs):
-                        through += back[0, k, i] * inputs[n_inputs + k * n_partials + q, i]
-                    partials[row, rows[start + i]] = found[2 + q, i] + found[1, i] * through
-
-    return part
-
-
-@njit(**_JIT)
-def _no_network(rows: Any, n_rows: int, x: Any, value: Any, partials: Any) -> None:
-    for i in range(n_rows):
-        value[rows[i]] = -np.inf
-
-
-def build_kernel(model: str, lan: MLP, choice: MLP | None) -> Callable[..., None]:
-    """Build the log likelihood of a model with its networks, as a Python function that numba can compile.
+def compile_kernel(model: str, lan: MLP, choice: MLP | None) -> Kernel:
+    """Compile the log likelihood of a model with its networks.
 
     Parameters
     ----------
     model : str
         One that `has_kernels`.
     lan : MLP
-        Its weights become constants of the compiled function, as do those of `choice`.
+        Its weights become constants of the code, as do those of `choice`.
     choice : MLP, optional
         Without it, the log likelihood of a trial without response is -inf.
 
     Returns
     -------
-    callable
-        ``(n, x, value, partials)``, pointers to float64: `x` is (3 + number of parameters, n), rows rt, response,
-        deadline and the parameters; it fills `value` (n,) and `partials` (2 + number of parameters, n), rows rt,
-        deadline and the parameters.
+    Kernel
     """
-    density = _build_part(model, "density", lan, 0)
-    nogo = _no_network if choice is None else _build_part(model, "nogo", choice, 1)
-    n_rows = 3 + len(MODELS[model].names)
+    name = kernel_name(model, lan, choice)
+    module, scratch = _build(name, MODELS[model], {"density": lan, "nogo": choice})
+    address, engine = compile_module(name, str(module), _generated(model))
+    return Kernel(name, address, scratch, engine)
 
-    def log_likelihood(n: int, x_pointer: Any, value_pointer: Any, partials_pointer: Any) -> None:
-        x, value = carray(x_pointer, (n_rows, n)), carray(value_pointer, (n,))
-        partials = carray(partials_pointer, (n_rows - 1, n))
-        pressed, silent = np.empty(n, np.int64), np.empty(n, np.int64)
-        # Not two plain zeros: numba would compile the parts for the literal 0 as well.
-        counts = np.zeros(2, np.int64)
-        for j in range(n):
-            for q in range(n_rows - 1):
-                partials[q, j] = 0.0
-            if x[0, j] < np.inf:
-                pressed[counts[0]] = j
-                counts[0] += 1
-            else:
-                silent[counts[1]] = j
-                counts[1] += 1
-        density(pressed, counts[0], x, value, partials)
-        nogo(silent, counts[1], x, value, partials)
 
-    return log_likelihood
+def _generated(model: str) -> str:
+    return files("pymc_lan.generated").joinpath(f"{model}.ll").read_text("utf-8")
+
+
+def _squareplus(code: Code, x: Any, value: Any, slope: Any) -> None:
+    one, half = (code.splat(F32(c), WIDE) for c in (1.0, 0.5))
+    root = code.call(f"llvm.sqrt.v{TILE}f32", code.multiply_add(x, x, one), result=WIDE)
+    y = code.ir.fmul(code.ir.fadd(x, root), half)
+    code.store(y, value)
+    code.store(code.ir.fdiv(y, root), slope)
+
+
+def _tanh(code: Code, x: Any, value: Any, slope: Any) -> None:
+    code.store(x, value)
+    with code.loop(TILE) as i:
+        one = code.at(value, i, F32)
+        code.store(code.call("tanhf", code.load(F32, one), result=F32), one)
+    y = code.load(WIDE, value)
+    code.store(code.ir.fsub(code.splat(F32(1.0), WIDE), code.ir.fmul(y, y)), slope)
+
+
+# Builders of an activation: they store its value and its slope at the addresses.
+ACTIVATION_CODE: dict[str, Callable[[Code, Any, Any, Any], None]] = {"squareplus": _squareplus, "tanh": _tanh}
+
+
+def _affine(code: Code, weights: Any, bias: Any, x: Any, finish: Callable[[Any, Any], None]) -> None:
+    """Hand ``bias[j] + sum_i weights[j, i] x[i]`` of a tile to ``finish(j, sum)``."""
+    n_out, n_in = weights.shape
+    weights, bias = constant(code.module, weights), constant(code.module, bias)
+    with code.loop(n_out) as j:
+        total = code.variable(code.splat(code.load(F32, code.at(bias, j, F32)), WIDE))
+        row = code.at(weights, code.ir.mul(j, I64(n_in)), F32)
+        with code.loop(n_in) as i:
+            weight = code.splat(code.load(F32, code.at(row, i, F32)), WIDE)
+            value = code.load(WIDE, code.at(x, i, WIDE))
+            code.ir.store(code.multiply_add(weight, value, code.ir.load(total, typ=WIDE)), total)
+        finish(j, code.ir.load(total, typ=WIDE))
+
+
+def build_network(module: ir.Module, name: str, mlp: MLP) -> None:
+    """Build ``(x, out, memory)``: a tile's inputs to the network's output and its derivatives by the inputs.
+
+    `memory` holds three rows for each hidden unit: its activation, slope and derivative.
+    """
+    code, sizes, top = Code(module, name, [PTR] * 3), mlp.sizes, len(mlp.kernels) - 1
+    x, out, memory = code.arguments
+    hidden = sum(sizes[1:-1])
+    starts = [sum(sizes[1:layer]) for layer in range(1, top + 1)]
+    acts, slopes, backs = ([code.at(memory, k * hidden + start, WIDE) for start in starts] for k in range(3))
+    derivatives = code.at(out, 1, WIDE)
+    acts, slopes, backs = [x, *acts], [None, *slopes], [derivatives, *backs]
+    activate = ACTIVATION_CODE[mlp.activation]
+
+    def finish_forward(layer: int, j: Any, total: Any) -> None:
+        if layer == top:
+            code.store(total, out)
+        else:
+            activate(code, total, *(code.at(rows[layer + 1], j, WIDE) for rows in (acts, slopes)))
+
+    def finish_back(layer: int, j: Any, total: Any) -> None:
+        if layer:
+            total = code.ir.fmul(total, code.load(WIDE, code.at(slopes[layer], j, WIDE)))
+        code.store(total, code.at(backs[layer], j, WIDE))
+
+    for layer, (kernel, bias) in enumerate(zip(mlp.kernels, mlp.biases, strict=True)):
+        _affine(code, kernel.T, bias, acts[layer], partial(finish_forward, layer))
+    # The last layer's way back is its weights: a product with nothing, and they as the bias.
+    for layer in reversed(range(top + 1)):
+        kernel = mlp.kernels[layer]
+        if layer == top:
+            _affine(code, kernel[:, :0], kernel[:, 0], x, partial(finish_back, layer))
+        else:
+            _affine(code, kernel, np.zeros(len(kernel)), backs[layer + 1], partial(finish_back, layer))
+    code.ir.ret_void()
+
+
+class _Memory(NamedTuple):
+    """Where the parts of a tile's memory start, in doubles, and where they end."""
+
+    numbers: int
+    x: int
+    inputs: int
+    found: int
+    network_in: int
+    network_out: int
+    network: int
+    end: int
+
+
+def _lay_out(part: str, spec: ModelSpec, mlp: MLP) -> _Memory:
+    n_inputs, n_smooth = mlp.sizes[0], len(smooth_arguments(part, spec))
+    # The output of the network is a row after those of x, where the closed-form part expects it.
+    doubles = (1, len(LEADING) + len(spec.names) + 1, n_inputs * (1 + n_smooth), 2 + n_smooth)
+    floats = (n_inputs, 1 + n_inputs, 3 * sum(mlp.sizes[1:-1]))
+    rows = np.cumsum([0, *doubles, *((k + 1) // 2 for k in floats)])
+    return _Memory(*(TILE * rows).tolist())
+
+
+def smooth_arguments(part: str, spec: ModelSpec) -> list[str]:
+    """The arguments of a closed-form part that its result is differentiated by."""
+    return [name for name in (*PARTS[part], *spec.names) if name not in CODES]
+
+
+def _build_tile(module: ir.Module, part: str, spec: ModelSpec, mlp: MLP) -> None:
+    """Build ``(n, count, x, value, partials, memory)``: the trials whose numbers `memory` begins with."""
+    rows, smooth, n_inputs = (*LEADING, *spec.names), smooth_arguments(part, spec), mlp.sizes[0]
+    code = Code(module, f"{part}_tile", [I64, I64, *[PTR] * 4])
+    n, count, x, value, partials, memory = code.arguments
+    numbers, tile, inputs, found, network_in, network_out, network = (
+        code.at(memory, start) for start in _lay_out(part, spec, mlp)[:-1]
+    )
+    for row in range(len(rows)):
+        source, target = code.at(x, code.ir.mul(n, I64(row))), code.at(tile, row * TILE)
+        with code.loop(TILE) as i:
+            code.store(code.load(F64, code.at(source, code.load(I64, code.at(numbers, i)))), code.at(target, i))
+    with code.loop(TILE, LANES) as i:
+        code.call(f"{part}_inputs", code.at(tile, i), code.at(inputs, i))
+        for k in range(n_inputs):
+            number = code.load(DOUBLES, code.at(code.at(inputs, k * TILE), i))
+            code.store(code.ir.fptrunc(number, NARROW), code.at(code.at(network_in, k, WIDE), i, F32))
+    code.call(f"{part}_network", network_in, network_out, network)
+    with code.loop(TILE, LANES) as i:
+        output, *slopes = (
+            code.ir.fpext(code.load(NARROW, code.at(code.at(network_out, k, WIDE), i, F32)), DOUBLES)
+            for k in range(1 + n_inputs)
+        )
+        code.store(output, code.at(code.at(tile, len(rows) * TILE), i))
+        code.call(f"{part}_value", code.at(tile, i), code.at(found, i))
+        by_output = code.load(DOUBLES, code.at(code.at(found, TILE), i))
+        for q in range(len(smooth)):
+            total = code.at(code.at(found, (2 + q) * TILE), i)
+            derivative = code.load(DOUBLES, total)
+            for k, slope in enumerate(slopes):
+                of_input = code.load(DOUBLES, code.at(code.at(inputs, (n_inputs + k * len(smooth) + q) * TILE), i))
+                derivative = code.multiply_add(code.ir.fmul(by_output, slope), of_input, derivative)
+            code.store(derivative, total)
+    of_partials = [name for name in rows if name not in CODES]
+    results = {0: value} | {
+        2 + q: code.at(partials, code.ir.mul(n, I64(of_partials.index(name)))) for q, name in enumerate(smooth)
+    }
+    for row, target in results.items():
+        with code.loop(count) as i:
+            result = code.load(F64, code.at(code.at(found, row * TILE), i))
+            code.store(result, code.at(target, code.load(I64, code.at(numbers, i))))
+    code.ir.ret_void()
+
+
+def _build_scan(module: ir.Module, part: str) -> None:
+    """Build ``(n, x, value, partials, memory)``: collect the trials of a part and run them, a tile at a time."""
+    code = Code(module, part, [I64, *[PTR] * 4])
+    n, x, value, partials, memory = code.arguments
+    count = code.variable(I64(0))
+    responded = "<" if part == "density" else ">="
+    compare = code.ir.fcmp_ordered if part == "density" else code.ir.fcmp_unordered
+    # Unused places of a tile repeat a trial, so that they cost no special case.
+    with code.loop(n) as j:
+        mine = compare(responded, code.load(F64, code.at(x, j)), F64(float("inf")))
+        with code.ir.if_then(mine):
+            filled = code.ir.load(count, typ=I64)
+            code.store(j, code.at(memory, filled))
+            code.ir.store(code.ir.add(filled, I64(1)), count)
+        filled = code.ir.load(count, typ=I64)
+        last = code.ir.icmp_signed("==", j, code.ir.sub(n, I64(1)))
+        some = code.ir.icmp_signed(">", filled, I64(0))
+        full = code.ir.icmp_signed("==", filled, I64(TILE))
+        with code.ir.if_then(code.ir.or_(full, code.ir.and_(last, some))):
+            first = code.load(I64, memory)
+            with code.loop(code.ir.sub(I64(TILE), filled)) as i:
+                code.store(first, code.at(memory, code.ir.add(filled, i)))
+            code.call(f"{part}_tile", n, filled, x, value, partials, memory)
+            code.ir.store(I64(0), count)
+    code.ir.ret_void()
+
+
+def _build_nothing(module: ir.Module, part: str) -> None:
+    """Build the part of a model without its network: log likelihood -inf."""
+    code = Code(module, part, [I64, *[PTR] * 4])
+    n, x, value, _, _ = code.arguments
+    with code.loop(n) as j:
+        mine = code.ir.fcmp_unordered(">=", code.load(F64, code.at(x, j)), F64(float("inf")))
+        with code.ir.if_then(mine):
+            code.store(F64(float("-inf")), code.at(value, j))
+    code.ir.ret_void()
+
+
+def _build(name: str, spec: ModelSpec, networks: Mapping[str, MLP | None]) -> tuple[ir.Module, int]:
+    """Build the whole module; return it with the length of scratch memory."""
+    module = ir.Module(name)
+    code = Code(module, name, [I64, *[PTR] * 4], internal=False)
+    n, _, _, partials, _ = code.arguments
+    scratch = 0
+    with code.loop(code.ir.mul(n, I64(len(LEADING) - len(CODES) + len(spec.names)))) as i:
+        code.store(F64(0.0), code.at(partials, i))
+    for part, mlp in networks.items():
+        if mlp is None:
+            _build_nothing(module, part)
+        else:
+            build_network(module, f"{part}_network", mlp)
+            _build_tile(module, part, spec, mlp)
+            _build_scan(module, part)
+            scratch = max(scratch, _lay_out(part, spec, mlp).end)
+        code.call(part, *code.arguments)
+    code.ir.ret_void()
+    return module, scratch

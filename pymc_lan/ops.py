@@ -11,9 +11,8 @@ Only the JAX mode touches JAX, because a JAX call in a forked worker never retur
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ from pytensor.graph.rewriting.basic import GraphRewriter
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.errors import explain
-from pymc_lan.kernels import build_kernel, has_kernels, kernel_key
+from pymc_lan.kernels import Kernel, compile_kernel, has_kernels
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.mlp import ACTIVATIONS, MLP
 from pymc_lan.spec import MODELS, ModelSpec
@@ -74,10 +73,8 @@ class LANLogp(Op):
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: list[list[Any]]) -> None:
         """Run the kernel, in C and Python modes."""
-        x = np.ascontiguousarray(np.broadcast_arrays(*inputs))
-        value, partials = np.empty(x.shape[1]), np.empty((x.shape[0] - 1, x.shape[1]))
-        compile_kernel(self).ctypes(x.shape[1], *(pointer(array) for array in (x, value, partials)))
-        output_storage[0][0], output_storage[1][0] = value, partials
+        kernel = compiled_kernel(self)
+        output_storage[0][0], output_storage[1][0] = kernel(np.stack(np.broadcast_arrays(*inputs)))
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
         """The number of trials is that of any input that is not of length 1."""
@@ -206,30 +203,10 @@ def register_with_backend(backend: str, name: str, register: Callable[[], None])
     optdb.register(name, _RegisterDispatch(register), backend, position=100)
 
 
-@lru_cache(maxsize=64)
-def compile_kernel(op: LANLogp) -> Any:
-    """Compile an Op's kernel to a C function, or take it from PyTensor's cache on disk.
-
-    A C function and not a numba one, because numba optimises what it calls anew at every level of callers, and PyTensor
-    has four of them.
-    """
-    from numba import cfunc, types
-    from pytensor.link.numba.cache import compile_numba_function_src
-
-    cached = compile_numba_function_src(
-        src="def lan_kernel(n, x, value, partials): impl(n, x, value, partials)",
-        function_name="lan_kernel",
-        # numba finds the cached function's environment by the module's name.
-        global_env={"impl": njit(build_kernel(op.spec.name, op.lan, op.choice)), "__name__": __name__},
-        cache_key=kernel_key(op.spec.name, op.lan, op.choice),
-    )
-    doubles = types.CPointer(types.float64)
-    return cfunc(types.void(types.int64, doubles, doubles, doubles), cache=True)(cached)
-
-
-def pointer(array: Any) -> Any:
-    """The address of a float64 array, as ctypes wants it."""
-    return array.ctypes.data_as(ctypes.POINTER(ctypes.c_double))
+@cache
+def compiled_kernel(op: LANLogp) -> Kernel:
+    """An Op's kernel. None is ever dropped: what other code calls must stay where it is."""
+    return compile_kernel(op.spec.name, op.lan, op.choice)
 
 
 def _register_numba() -> None:
@@ -240,14 +217,12 @@ def _register_numba() -> None:
 
     @register_funcify_and_cache_key(LANLogp)
     def numba_lan_logp(op: LANLogp, node: Apply, **kwargs: Any) -> tuple[Any, str]:
-        import llvmlite.binding
         from numba import literal_unroll, types
 
-        key = kernel_key(op.spec.name, op.lan, op.choice)
+        kernel = compiled_kernel(op)
+        n_scratch, doubles = kernel.scratch, types.CPointer(types.float64)
         # By symbol and not by address, so that what PyTensor caches on disk is right in the next process.
-        llvmlite.binding.add_symbol(f"lan_{key}", compile_kernel(op).address)
-        doubles = types.CPointer(types.float64)
-        kernel: Any = types.ExternalFunction(f"lan_{key}", types.void(types.int64, doubles, doubles, doubles))
+        function: Any = types.ExternalFunction(kernel.name, types.void(types.int64, *[doubles] * 4))
         # Which input tells the number of trials is known by its static shape.
         counting = next((i for i, x in enumerate(node.inputs) if x.type.shape[0] != 1), 0)
         n_inputs = len(node.inputs)
@@ -261,10 +236,11 @@ def _register_numba() -> None:
                 for j in range(n):
                     x[row, j] = given[j if given.size > 1 else 0]
                 row += 1  # noqa: SIM113 - literal_unroll takes no enumerate
-            kernel(n, x.ctypes, value.ctypes, partials.ctypes)
+            scratch = np.empty(n_scratch)
+            function(n, x.ctypes, value.ctypes, partials.ctypes, scratch.ctypes)
             return value, partials
 
-        return lan_logp, f"{key}-{counting}"
+        return lan_logp, f"{kernel.name}-{counting}"
 
 
 def _register_jax() -> None:

@@ -1,7 +1,8 @@
-"""The multilayer perceptron: NumPy, Flax and the numba kernel against a reference in 64-bit loops."""
+"""The multilayer perceptron: NumPy, Flax and the compiled kernel against a reference in 64-bit loops."""
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,9 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from llvmlite import ir
 
 from pymc_lan.errors import RegistryError
-from pymc_lan.kernels import BLOCK, pack, run_block
+from pymc_lan.kernels import TILE, build_network
+from pymc_lan.llvm_code import compile_module
 from pymc_lan.mlp import ACTIVATIONS, MLP
 from pymc_lan.networks import FlaxMLP, from_flax, to_flax
 
@@ -73,18 +76,20 @@ def with_flax(mlp: MLP, x: np.ndarray) -> Evaluation:
 
 
 def with_kernel(mlp: MLP, x: np.ndarray) -> Evaluation:
-    forward, backward, biases, widths, code = pack(mlp)
+    module = ir.Module()
+    build_network(module, "network", mlp)
+    address, _engine = compile_module("network", str(module).replace("define internal", "define"))
     n_inputs, n = x.shape
-    layers, width = len(mlp.kernels), max(mlp.sizes)
-    h, slope = (np.zeros((layers, width, BLOCK), np.float32) for _ in range(2))
-    back = np.zeros((layers + 1, width, BLOCK), np.float32)
-    h[0, :n_inputs, :n] = x
-    run_block(forward, backward, biases, widths, code, h, slope, back)
-    return back[layers, 0, :n], back[0, :n_inputs, :n]
+    tile, out = np.zeros((n_inputs, TILE), np.float32), np.empty((1 + n_inputs, TILE), np.float32)
+    tile[:, :n] = x
+    memory = np.empty((3 * sum(mlp.sizes[1:-1]), TILE), np.float32)
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(address)
+    function(*(array.ctypes.data for array in (tile, out, memory)))
+    return out[0, :n], out[1:, :n]
 
 
-EVALUATORS = {"numpy": with_numpy, "flax": with_flax, "numba": with_kernel}
-# One hidden layer, two, three; widths on both sides of the kernel's stride of four; one input; one weight.
+EVALUATORS = {"numpy": with_numpy, "flax": with_flax, "kernel": with_kernel}
+# One hidden layer, two, three; one input; one weight.
 SIZES = [(4, 16, 16, 1), (6, 24, 24, 1), (1, 5, 1), (3, 7, 2, 9, 1), (1, 1, 1)]
 
 

@@ -18,7 +18,7 @@ from backends import MODES, assert_backends_agree, evaluate
 
 import pymc_lan as pl
 from pymc_lan import ops
-from pymc_lan.kernels import BLOCK
+from pymc_lan.kernels import TILE
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.mlp import ACTIVATIONS, MLP
 from pymc_lan.ops import LANLogp, log_likelihood
@@ -137,10 +137,10 @@ def test_every_backend_gives_the_formula_and_its_gradient(activation, n, scalar,
 
 @pytest.mark.parametrize("mode", ["numba", "c", "python"])
 def test_any_number_of_trials(mode):
-    """Blocks that are empty, full, or one trial off."""
+    """Tiles that are empty, full, or one trial off."""
     x = symbols(random_trials(1, scalar=False), scalar=False)
     function = pytensor.function(list(x.values()), op_outputs("shipped", x, go_nogo=True), mode=MODES[mode])
-    for n in (0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 1000):
+    for n in (0, 1, TILE - 1, TILE, TILE + 1, 1000):
         trials = random_trials(n, scalar=False, seed=n)
         results = function(*trials.values())
         for found, expected in zip(results, reference("shipped", trials, go_nogo=True), strict=True):
@@ -148,7 +148,7 @@ def test_any_number_of_trials(mode):
 
 
 @pytest.mark.parametrize("mode", ["jax"])
-@pytest.mark.parametrize("n", [0, 1, BLOCK + 1])
+@pytest.mark.parametrize("n", [0, 1, TILE + 1])
 def test_any_number_of_trials_in_jax(mode, n):
     trials = random_trials(n, scalar=False, seed=n)
     x = symbols(trials, scalar=False)
@@ -288,9 +288,9 @@ def neuroracer() -> pm.Model:
 @pytest.mark.parametrize("mode", ["numba", "c", "python"])
 def test_kernel_is_compiled_once_however_often_it_is_used(mode, monkeypatch):
     built = []
-    build = ops.build_kernel
-    monkeypatch.setattr(ops, "build_kernel", lambda *args: built.append(args) or build(*args))
-    ops.compile_kernel.cache_clear()
+    build = ops.compile_kernel
+    monkeypatch.setattr(ops, "compile_kernel", lambda *args: built.append(args) or build(*args))
+    ops.compiled_kernel.cache_clear()
     for _ in range(2):
         model = neuroracer()
         function = model.compile_fn([model.logp(), model.dlogp()], mode=MODES[mode])

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -141,6 +142,15 @@ def test_weights_follow_from_the_seed(name: str) -> None:
     assert first == same
     assert first != other
     assert first.sizes == (TASKS[name]().n_inputs, 4, 1)
+
+
+def test_weights_do_not_depend_on_the_precision_of_the_process() -> None:
+    """PyTensor's JAX mode turns float64 on for good, so a run may be killed without it and go on with it."""
+    task = TASKS["lan"]()
+    with jax.enable_x64(True):
+        wide = fit(task, TINY, progress=False)
+    with jax.enable_x64(False):
+        assert fit(task, TINY, progress=False) == wide
 
 
 LEARNING = Recipe(hidden=(16,), steps=2000, batch=128, pool=20_000)

@@ -1,1 +1,1 @@
-"""Scalar kernels with derivatives, one module per model, written by ``python -m pymc_lan.codegen``."""
+"""Closed-form parts with derivatives, a file of LLVM code per model, written by ``python -m pymc_lan.codegen``."""

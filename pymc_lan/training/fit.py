@@ -94,6 +94,14 @@ def fit(
     >>> fit(lan_task(get_model("ddm")), recipe, progress=False).sizes
     (4, 8, 1)
     """
+    # PyTensor's JAX mode turns float64 on for the whole process, and other random numbers with it.
+    with jax.enable_x64(False):
+        return _fit(task, recipe, seed, checkpoints, progress, stop_after)
+
+
+def _fit(
+    task: Task, recipe: Recipe, seed: int, checkpoints: str | Path | None, progress: bool, stop_after: int | None
+) -> MLP:
     sizes = (task.n_inputs, *recipe.hidden, 1)
     graph, params = nnx.split(FlaxMLP(sizes, recipe.activation, rngs=nnx.Rngs(seed)))
     optimizer = optax.chain(
