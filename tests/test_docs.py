@@ -1,18 +1,25 @@
-"""Every example in a docstring runs, and everything public has one."""
+"""Every example in a docstring and in the README runs, and everything public has one."""
 
 from __future__ import annotations
 
 import doctest
 import inspect
+import re
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 from pkgutil import walk_packages
+from typing import Any
 
+import numpy as np
+import pymc as pm
 import pytest
 
 import pymc_lan as pl
 from pymc_lan import build
 
 MODULES = ["pymc_lan", *(module.name for module in walk_packages(pl.__path__, "pymc_lan."))]
+README = Path(__file__).resolve().parents[1] / "README.md"
 # Short outputs, and arrays printed on one line or on several, are compared by their words.
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
@@ -52,3 +59,20 @@ def test_public_names_are_documented(name: str) -> None:
     # The plainest of them, an exception and a record, explain themselves.
     if name not in {"Parameter", "RegistryError"}:
         assert ">>> " in text
+
+
+def test_the_readme_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    block = re.search(r"```python\n(.+?)```", README.read_text("utf-8"), re.DOTALL)
+    assert block is not None
+    monkeypatch.chdir(tmp_path)
+    trial_type, subject = np.tile(["go", "no-go"], 60), np.repeat(["ann", "bob", "eve"], 40)
+    trials = pl.GoNoGoDDM.dist(1.0, 1.2, 0.5, 0.3, deadline=1.5, trial_type=trial_type)
+    table = pl.as_dataframe(pm.draw(trials, random_seed=1))
+    table.assign(trial_type=trial_type, subject=subject).to_csv("trials.csv", index=False)
+    quiet = {"progressbar": False, "random_seed": 1}
+    monkeypatch.setattr(pm, "sample", partial(pm.sample, draws=50, tune=100, chains=2, **quiet))
+    monkeypatch.setattr(pm, "sample_posterior_predictive", partial(pm.sample_posterior_predictive, **quiet))
+    names: dict[str, Any] = {}
+    exec(block[1], names)
+    assert names["idata"].posterior["v"].shape == (2, 50, 3)
+    assert names["idata"].posterior_predictive["obs"].shape == (2, 50, 120, 2)

@@ -12,7 +12,6 @@ from pytensor.graph.basic import Apply
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.data import NO_RESPONSE
 from pymc_lan.draws import draw_trials
 from pymc_lan.likelihood import Likelihood, mix_lapses
 from pymc_lan.mlp import MLP
@@ -137,4 +136,3 @@ def _register_numba() -> None:
 
 
 register_with_backend("numba", "pymc_lan_draws", _register_numba)
-__all__ = ["EXTRAS", "NO_RESPONSE", "TrialRV"]
