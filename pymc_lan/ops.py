@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
-from numba import njit
 from pytensor.compile.mode import optdb
 from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply
@@ -217,7 +216,7 @@ def _register_numba() -> None:
 
     @register_funcify_and_cache_key(LANLogp)
     def numba_lan_logp(op: LANLogp, node: Apply, **kwargs: Any) -> tuple[Any, str]:
-        from numba import literal_unroll, types
+        from numba import literal_unroll, njit, types
 
         kernel = compiled_kernel(op)
         n_scratch, doubles = kernel.scratch, types.CPointer(types.float64)

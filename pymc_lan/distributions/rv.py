@@ -12,7 +12,6 @@ from pytensor.graph.basic import Apply
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.draws import draw_trials
 from pymc_lan.likelihood import Likelihood, mix_lapses
 from pymc_lan.mlp import MLP
 from pymc_lan.ops import PYTENSOR, log_likelihood, register_with_backend
@@ -69,6 +68,8 @@ class TrialRV(RandomVariable):
 
     def rng_fn(self, rng: np.random.Generator, *args: Any) -> Any:
         """Draw trials; PyTensor calls it in its C and Python modes."""
+        from pymc_lan.draws import draw_trials  # loads numba, which takes half a second
+
         *params, size = args
         shape = np.broadcast_shapes(*(np.shape(p) for p in params)) if size is None else tuple(size)
         values = {name: np.broadcast_to(p, shape).ravel() for name, p in zip(self.parameters, params, strict=True)}
