@@ -13,19 +13,36 @@ if TYPE_CHECKING:
     from pymc_lan.data import as_dataframe as as_dataframe
     from pymc_lan.data import as_observed as as_observed
     from pymc_lan.distributions import DDM as DDM
+    from pymc_lan.distributions import Angle as Angle
+    from pymc_lan.distributions import DDMExtended as DDMExtended
+    from pymc_lan.distributions import DDMSdv as DDMSdv
     from pymc_lan.distributions import GoNoGo as GoNoGo
+    from pymc_lan.distributions import GoNoGoAngle as GoNoGoAngle
     from pymc_lan.distributions import GoNoGoDDM as GoNoGoDDM
+    from pymc_lan.distributions import GoNoGoDDMExtended as GoNoGoDDMExtended
+    from pymc_lan.distributions import GoNoGoDDMSdv as GoNoGoDDMSdv
+    from pymc_lan.distributions import GoNoGoWeibull as GoNoGoWeibull
     from pymc_lan.distributions import LANDist as LANDist
+    from pymc_lan.distributions import Weibull as Weibull
     from pymc_lan.draws import simulate as simulate
     from pymc_lan.errors import RegistryError as RegistryError
     from pymc_lan.listing import list_models as list_models
+    from pymc_lan.models import get_model as get_model
     from pymc_lan.registry import load_network as load_network
+    from pymc_lan.registry import register as register
     from pymc_lan.spec import ModelSpec as ModelSpec
     from pymc_lan.spec import Parameter as Parameter
-    from pymc_lan.spec import get_model as get_model
 
 _SOURCES = {
     "DDM": "distributions",
+    "GoNoGoWeibull": "distributions",
+    "Weibull": "distributions",
+    "Angle": "distributions",
+    "DDMExtended": "distributions",
+    "DDMSdv": "distributions",
+    "GoNoGoAngle": "distributions",
+    "GoNoGoDDMExtended": "distributions",
+    "GoNoGoDDMSdv": "distributions",
     "GoNoGo": "distributions",
     "GoNoGoDDM": "distributions",
     "LANDist": "distributions",
@@ -34,9 +51,10 @@ _SOURCES = {
     "RegistryError": "errors",
     "as_dataframe": "data",
     "as_observed": "data",
-    "get_model": "spec",
+    "get_model": "models",
     "list_models": "listing",
     "load_network": "registry",
+    "register": "registry",
     "simulate": "draws",
     "train": "build",
 }

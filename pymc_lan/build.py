@@ -12,22 +12,31 @@ from typing import Any
 
 from pymc_lan.card import write_card
 from pymc_lan.diagnostics import accuracy
+from pymc_lan.models import get_model
 from pymc_lan.network import CONFIG_FORMAT, Network, networks_config
-from pymc_lan.registry import load_network, refuse_existing, write_version
-from pymc_lan.spec import ModelSpec, get_model
-from pymc_lan.training.recipe import CHOICE_RECIPE, LAN_RECIPE, Recipe
+from pymc_lan.registry import load_folder, refuse_existing, write_version
+from pymc_lan.spec import ModelSpec
+from pymc_lan.training.recipe import RECIPES, Recipe
+
+# Where a transform's labels come from.
+LABELS = {
+    "constant_drift": "closed form (Navarro & Fuss 2009; Gondan, Blurton & Kesselmeier 2014)",
+    "straight_boundary": "closed form (the same in the clock of the moving boundaries); go probabilities by quadrature",
+    "variable_drift": "closed form (the same under the mean of the drift's factor); go probabilities by quadrature",
+    "path": "Volterra equations of the two moving boundaries (Buonocore, Nobile & Ricciardi 1987; Smith 2000)",
+}
 
 PACKAGES = ("pymc-lan", "numpy", "jax", "flax", "optax")
 
 
 def train(
-    model: str = "ddm",
+    model: str | ModelSpec = "ddm",
     out: str | os.PathLike[str] = "weights",
     *,
     version: str = "1.0",
     seed: int = 0,
-    lan_recipe: Recipe = LAN_RECIPE,
-    choice_recipe: Recipe = CHOICE_RECIPE,
+    lan_recipe: Recipe | None = None,
+    choice_recipe: Recipe | None = None,
     checkpoints: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> Network:
@@ -35,14 +44,15 @@ def train(
 
     Parameters
     ----------
-    model : str
-        A model with a closed form to take labels from.
+    model : str or ModelSpec
+        A name, or a spec of your own: its drift and boundary are enough.
     out : path
         The registry's folder; the version becomes ``out/model/version``.
     version : str
     seed : int
         Of initial weights, training trials and batches; the accuracy is measured on trials of another seed.
-    lan_recipe, choice_recipe : Recipe
+    lan_recipe, choice_recipe : Recipe, optional
+        By default those of the model's transform.
     checkpoints : path, optional
         Where the run saves its state; called again with the same model, recipes and seed it goes on from there.
     progress : bool
@@ -72,8 +82,10 @@ def train(
     from pymc_lan.training.fit import fit
     from pymc_lan.training.tasks import choice_task, lan_task
 
-    spec = get_model(model)
-    refuse_existing(out, model, version)
+    spec = get_model(model) if isinstance(model, str) else model
+    usual = RECIPES[spec.transform]
+    lan_recipe, choice_recipe = lan_recipe or usual[0], choice_recipe or usual[1]
+    refuse_existing(out, spec.name, version)
     started = time.perf_counter()
     tasks = ((lan_task(spec), lan_recipe), (choice_task(spec), choice_recipe))
     mlps = [
@@ -96,7 +108,7 @@ def train(
         "lan": asdict(lan_recipe),
         "choice": asdict(choice_recipe),
     }
-    return load_network(write_version(out, network, _config(network, training), write_card))
+    return load_folder(write_version(out, network, _config(network, training), write_card), spec)
 
 
 def _run_name(spec: ModelSpec, task: str, recipe: Recipe, seed: int) -> str:
@@ -126,7 +138,7 @@ def _config(network: Network, training: dict[str, Any]) -> dict[str, Any]:
         "choices": list(spec.choices),
         "outcome": "rt in seconds, response +1 upper and -1 lower boundary; go/no-go: rt = inf is no press",
         "networks": networks_config(network),
-        "labels": "closed form (Navarro & Fuss 2009; Gondan, Blurton & Kesselmeier 2014)",
+        "labels": LABELS[spec.transform],
         "training": training,
         "packages": {name: package_version(name) for name in PACKAGES},
         # Another seed than the training's, or the network would be measured on parameters it was fitted to.

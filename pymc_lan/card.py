@@ -74,10 +74,10 @@ def accuracy_lines(measured: Mapping[str, Any]) -> list[str]:
     -------
     list of str
     """
-    lan, mass, choice = measured["lan"], measured["mass"], measured["choice"]
+    lan, mass, choice, gradient = (measured[key] for key in ("lan", "mass", "choice", "gradient"))
     lines = [
-        f"Errors in nats against the closed form on {measured['n']:,} trials, parameters uniform over the bounds,",
-        "one trial each drawn exactly from the model, 5 ms < rt - t, rt < 20 s:",
+        f"Errors in nats against the labels on {measured['n']:,} trials, parameters uniform over the bounds, one trial",
+        "of the model each, 5 ms < rt - t, rt < 20 s:",
         "",
         "| quantity | mean | p95 | p99 | max |",
         "|---|---|---|---|---|",
@@ -97,14 +97,12 @@ def accuracy_lines(measured: Mapping[str, Any]) -> list[str]:
         "",
         f"Median absolute error {lan['median']:g}, bias {lan['bias']:g}. Mass of the density, distance from 1 over "
         f"{measured['n_mass']:,} parameter sets: median {mass['p50']:g}, p99 {mass['p99']:g}.",
-        "",
-        "| derivative with respect to | relative error, median | p99 |",
-        "|---|---|---|",
-        *(f"| `{name}` | {e['median']:g} | {e['p99']:g} |" for name, e in measured["gradient"].items()),
     ]
+    if measured["dropped"]:
+        lines[-1] += f" Parameter sets left out for want of an accurate label: {100 * measured['dropped']:.2g} %."
+    if gradient is not None:
+        lines += ["", "| derivative with respect to | relative error, median | p99 |", "|---|---|---|"]
+        lines += [f"| `{name}` | {e['median']:g} | {e['p99']:g} |" for name, e in gradient.items()]
     if choice is not None:
-        lines += [
-            "",
-            "Probabilities below 1e-4 are left out. Without a deadline the choice probability is the closed form.",
-        ]
+        lines += ["", "Probabilities below 1e-4 are left out; one deadline in eight is none."]
     return lines

@@ -65,7 +65,7 @@ def verify(
 @app.command()
 def evaluate(
     name: Name = "ddm",
-    n: Annotated[int, typer.Option(min=1, help="Trials.")] = 100_000,
+    n: Annotated[int, typer.Option(min=1, help="Trials.")] = 60_000,
     n_mass: Annotated[int, typer.Option(min=1, help="Parameter sets over which the density is integrated.")] = 1000,
     seed: int = 12345,
 ) -> None:

@@ -18,8 +18,9 @@ from jax.extend import core
 
 from pymc_lan.kernels import LANES, LEADING, PARTS, TILE, smooth_arguments
 from pymc_lan.likelihood import Likelihood
+from pymc_lan.models import MODELS
 from pymc_lan.networks import JAX
-from pymc_lan.spec import MODELS, ModelSpec
+from pymc_lan.spec import ModelSpec
 
 F, B = f"<{LANES} x double>", f"<{LANES} x i1>"
 
@@ -29,9 +30,9 @@ COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne"
 LOGICAL = {"and": "and", "or": "or"}
 INTRINSIC = {
     "exp": "exp", "log": "log", "sqrt": "sqrt", "sin": "sin", "cos": "cos", "abs": "fabs", "max": "maximum",
-    "min": "minimum",
+    "min": "minimum", "pow": "pow",
 }  # fmt: skip
-LIBRARY = {"log1p", "expm1", "tanh", "erf", "erfc"}
+LIBRARY = {"log1p", "expm1", "tan", "tanh", "erf", "erfc"}
 SAME = {"convert_element_type", "stop_gradient", "copy", "copy_p", "reshape", "broadcast_in_dim"}
 INLINE = {"pjit": "jaxpr", "jit": "jaxpr", "custom_jvp_call": "call_jaxpr", "closed_call": "call_jaxpr"}
 
@@ -221,7 +222,7 @@ def generate(spec: ModelSpec) -> str:
     called = "\n".join(functions)
     lines = [f"; Closed-form parts of {spec.name}: written by ``python -m pymc_lan.codegen``, not by hand.", ""]
     for name in sorted({*re.findall(r"@llvm\.(\w+)", called)}):
-        taken = ", ".join([F] * (2 if name in ("maximum", "minimum") else 1))
+        taken = ", ".join([F] * (2 if name in ("maximum", "minimum", "pow") else 1))
         lines.append(f"declare {F} @llvm.{name}.v{LANES}f64({taken})")
     for name in sorted({*re.findall(r"@lanes\.(\w+)", called)}):
         lines += ["", *_print_lanes(name)]

@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from pymc_lan.data import NO_RESPONSE, as_dataframe
 from pymc_lan.errors import explain
+from pymc_lan.labels import draw_decisions
+from pymc_lan.models import constant_boundary, constant_drift, get_model
 from pymc_lan.simulators import ddm_draw, ddm_draws, simulate_diffusion
-from pymc_lan.spec import ModelSpec, bind, get_model
+from pymc_lan.spec import ModelSpec, bind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,8 +121,12 @@ def draw_trials(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, 
 
 
 def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> Float:
-    if spec.exact == "ddm":
-        time, response = ddm_draws(rng, values["v"], values["a"], values["z"])
+    values = _vary(spec, rng, values)
+    if spec.boundary is constant_boundary and spec.drift is constant_drift:
+        time, sign = ddm_draws(rng, values["v"], values["a"], values["z"])
+        response = sign.astype(np.float64)
+    elif spec.exact:
+        time, response = draw_decisions(spec, rng, values)
     else:
         import jax
 
@@ -131,6 +137,16 @@ def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[s
     return np.column_stack([values["t"] + time, response]).astype(np.float64)
 
 
+def _vary(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> dict[str, Float]:
+    """Draw what varies across trials."""
+    varied = dict(values)
+    for each in spec.variability:
+        n = values[each.parameter].size
+        unit = rng.standard_normal(n) if each.distribution == "normal" else rng.uniform(-1, 1, n)
+        varied[each.parameter] = values[each.parameter] + values[each.spread] * unit
+    return varied
+
+
 def numba_trial(spec: ModelSpec, *, go_nogo: bool) -> Callable[..., Any]:
     """A numba function that draws one trial: `draw_trials` for PyTensor's default backend.
 
@@ -139,7 +155,7 @@ def numba_trial(spec: ModelSpec, *, go_nogo: bool) -> Callable[..., Any]:
     NotImplementedError
         For a model that numba cannot draw from; PyTensor then calls `draw_trials`.
     """
-    if spec.exact != "ddm":
+    if spec.transform != "constant_drift":
         raise NotImplementedError(f"no numba sampler for {spec.name}")
 
     @njit

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+from pymc_lan.transforms import LOG_SQRT_2PI, log_one_boundary
 
 # Where the image series (few terms at small u) hands over to the sine series (few terms at large u). At 0.3
 # the first omitted terms are below 1e-17 of the sum on either side, with the numbers of terms used here;
@@ -159,6 +159,33 @@ def ddm_logpdf(xp: Any, d: Any, response: Any, v: Any, a: Any, z: Any) -> Any:
     one_boundary = xp.log(distance) - LOG_SQRT_2PI - 1.5 * xp.log(d) - miss * miss / (2.0 * d)
     two_boundaries = one_boundary + ddm_log_correction(xp, d / (width * width), w, eps)
     return xp.where(positive, two_boundaries, -math.inf)
+
+
+def passage_logpdf(xp: Any, passage: Any) -> Any:
+    """Log density of a trial that a transform has brought to a passage out of the unit interval.
+
+    Parameters
+    ----------
+    xp : Namespace
+        Array namespace.
+    passage : Passage
+        From `pymc_lan.transforms.Transform.passage`.
+
+    Returns
+    -------
+    array
+        Log density (per second).
+
+    Examples
+    --------
+    >>> from pymc_lan.transforms import NUMPY, TRANSFORMS
+    >>> theta = {"v": 1.0, "a": 1.0, "z": 0.5, "theta": 0.3}
+    >>> passage = TRANSFORMS["straight_boundary"].passage(NUMPY, 0.5, 1, theta)
+    >>> float(passage_logpdf(NUMPY, passage).round(3))
+    0.205
+    """
+    u, w, eps, log_factor = passage
+    return log_factor + log_one_boundary(xp, u, w) + ddm_log_correction(xp, u, w, eps)
 
 
 def ddm_log_choice(xp: Any, v: Any, a: Any, z: Any) -> tuple[Any, Any]:

@@ -22,7 +22,8 @@ from llvmlite import ir
 
 from pymc_lan.llvm_code import F32, F64, I64, PTR, Code, compile_module, constant
 from pymc_lan.mlp import MLP
-from pymc_lan.spec import MODELS, ModelSpec
+from pymc_lan.models import MODELS
+from pymc_lan.spec import ModelSpec
 
 # Trials per tile: activations, slopes and derivatives of a network of two layers of 24 fit in 32 kB.
 TILE = 64
@@ -72,28 +73,22 @@ class Kernel:
         return value, partials
 
 
-def has_kernels(model: str) -> bool:
-    """Whether closed-form parts were generated for a model."""
-    return files("pymc_lan.generated").joinpath(f"{model}.ll").is_file()
+def shipped_parts(spec: ModelSpec) -> str | None:
+    """The closed-form parts that ship for a model; None for a model that is not this release's own."""
+    if MODELS.get(spec.name) != spec:
+        return None
+    file = files("pymc_lan.generated").joinpath(f"{spec.name}.ll")
+    return file.read_text("utf-8") if file.is_file() else None
 
 
-def kernel_name(model: str, *networks: MLP | None) -> str:
-    """A name for what a compiled kernel depends on: the code that builds it, the generated one and the weights."""
-    digest = sha256(_generated(model).encode())
-    for builder in ("kernels.py", "llvm_code.py"):
-        digest.update(files("pymc_lan").joinpath(builder).read_bytes())
-    for mlp in networks:
-        digest.update(mlp.digest.encode() if mlp is not None else b"none")
-    return f"lan_{digest.hexdigest()}"
-
-
-def compile_kernel(model: str, lan: MLP, choice: MLP | None) -> Kernel:
+def compile_kernel(spec: ModelSpec, parts: str, lan: MLP, choice: MLP | None) -> Kernel:
     """Compile the log likelihood of a model with its networks.
 
     Parameters
     ----------
-    model : str
-        One that `has_kernels`.
+    spec : ModelSpec
+    parts : str
+        Its closed-form parts, from `pymc_lan.codegen.generate`.
     lan : MLP
         Its weights become constants of the code, as do those of `choice`.
     choice : MLP, optional
@@ -103,14 +98,20 @@ def compile_kernel(model: str, lan: MLP, choice: MLP | None) -> Kernel:
     -------
     Kernel
     """
-    name = kernel_name(model, lan, choice)
-    module, scratch = _build(name, MODELS[model], {"density": lan, "nogo": choice})
-    address, engine = compile_module(name, str(module), _generated(model))
+    name = _kernel_name(parts, lan, choice)
+    module, scratch = _build(name, spec, {"density": lan, "nogo": choice})
+    address, engine = compile_module(name, str(module), parts)
     return Kernel(name, address, scratch, engine)
 
 
-def _generated(model: str) -> str:
-    return files("pymc_lan.generated").joinpath(f"{model}.ll").read_text("utf-8")
+def _kernel_name(parts: str, *networks: MLP | None) -> str:
+    """A name for what a compiled kernel depends on: its parts, the code that builds the rest, and the weights."""
+    digest = sha256(parts.encode())
+    for builder in ("kernels.py", "llvm_code.py"):
+        digest.update(files("pymc_lan").joinpath(builder).read_bytes())
+    for mlp in networks:
+        digest.update(mlp.digest.encode() if mlp is not None else b"none")
+    return f"lan_{digest.hexdigest()}"
 
 
 def _squareplus(code: Code, x: Any, value: Any, slope: Any) -> None:

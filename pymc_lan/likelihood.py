@@ -12,16 +12,16 @@ Values, bounds and gradients are finite everywhere a sampler can go (`likelihood
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pymc_lan import exact
-from pymc_lan.choice import CHOICE_TRANSFORMS
+from pymc_lan.errors import explain
 from pymc_lan.spec import ModelSpec
-from pymc_lan.transforms import TRANSFORMS, Namespace
+from pymc_lan.transforms import Namespace, Theta
+from pymc_lan.views import choice_transform_of, transform_of
 
-Theta = Mapping[str, Any]
 Network = Callable[[tuple[Any, ...]], Any]
 
 # A trial whose parameter lies this fraction of the trained range outside loses one nat.
@@ -30,25 +30,12 @@ PENALTY_SCALE = 0.02
 DOMAIN_MARGIN = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedForm:
-    """A model's closed form: log density, and log probabilities of a go response and of none.
+LogGo = Callable[..., tuple[Any, Any]]
 
-    Parameters
-    ----------
-    log_density : callable
-        ``(xp, d, response, *theta without t)``.
-    log_go : callable
-        ``(xp, horizon, *theta without t)`` to the log probability of hitting the upper boundary within `horizon`
-        seconds of decision time, and the log of the rest.
-    """
-
-    log_density: Callable[..., Any]
-    log_go: Callable[..., tuple[Any, Any]]
-
-
-CLOSED_FORMS: dict[str, ClosedForm] = {"ddm": ClosedForm(exact.ddm_logpdf, exact.ddm_log_go)}
-"""Closed forms by the name that a `ModelSpec` gives."""
+# ``(xp, horizon, *theta without t)`` to the log probability of hitting the upper boundary within `horizon` seconds of
+# decision time, and the log of the rest.
+LOG_GO: dict[str, LogGo] = {"constant_drift": exact.ddm_log_go}
+"""Closed forms of go probabilities, by transform."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +88,13 @@ class Likelihood:
             Every parameter of the model, broadcastable against rt.
         """
         theta, penalty = self.clamp(xp, theta)
-        transform = TRANSFORMS[self.spec.transform]
+        transform = transform_of(self.spec)
         d = rt - theta["t"]
         d_min, slope = transform.onset(xp, d, response, theta)
         late = xp.maximum(d, d_min)
         if self.lan is None:
-            core = self._closed_form.log_density(xp, late, response, **_without_t(theta))
+            require_exact(self.spec)
+            core = exact.passage_logpdf(xp, transform.passage(xp, late, response, theta))
         else:
             residual = self.lan(transform.inputs(xp, late, response, theta))
             core = transform.baseline(xp, late, response, theta) + residual
@@ -125,9 +113,10 @@ class Likelihood:
         theta, penalty = self.clamp(xp, theta)
         horizon = deadline - theta["t"]
         if self.choice is None:
-            log_go, log_rest = self._closed_form.log_go(xp, horizon, **_without_t(theta))
+            closed_form = require_exact_go(self.spec)
+            log_go, log_rest = closed_form(xp, horizon, **{name: x for name, x in theta.items() if name != "t"})
         else:
-            log_go, log_rest = CHOICE_TRANSFORMS[self.spec.transform].log_go(xp, self.choice, horizon, theta)
+            log_go, log_rest = choice_transform_of(self.spec).log_go(xp, self.choice, horizon, theta)
         return log_go - penalty, log_rest - penalty
 
     def log_trial(self, xp: Namespace, rt: Any, response: Any, deadline: Any, theta: Theta, *, go_nogo: bool) -> Any:
@@ -138,18 +127,25 @@ class Likelihood:
         log_none = self.log_go(xp, deadline, theta)[1] if go_nogo else -math.inf
         return xp.where(responded, log_density, log_none)
 
-    @property
-    def _closed_form(self) -> ClosedForm:
-        if self.spec.exact is None:
-            raise ValueError(
-                f"Expected a model with a closed form. Found {self.spec.name!r}, which has none. "
-                'Remedy: use likelihood="lan".'
+
+def require_exact(spec: ModelSpec) -> None:
+    """Refuse, with a ValueError, a model whose density has no closed form."""
+    if not spec.exact:
+        raise ValueError(explain("a model with a closed form", f"{spec.name!r}", "use likelihood='lan'"))
+
+
+def require_exact_go(spec: ModelSpec) -> LogGo:
+    """The closed form of a model's go probabilities; ValueError where it has none."""
+    require_exact(spec)
+    if spec.transform not in LOG_GO:
+        raise ValueError(
+            explain(
+                "a model whose go probabilities have a closed form, for likelihood='exact' with go/no-go trials",
+                f"{spec.name!r}",
+                "use likelihood='lan'",
             )
-        return CLOSED_FORMS[self.spec.exact]
-
-
-def _without_t(theta: Theta) -> dict[str, Any]:
-    return {name: value for name, value in theta.items() if name != "t"}
+        )
+    return LOG_GO[spec.transform]
 
 
 def mix_lapses(xp: Namespace, log_p: Any, p_lapse: Any, log_guess: Any) -> Any:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pymc_lan.choice import CHOICE_TRANSFORMS
 from pymc_lan.errors import RegistryError, explain, unknown
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.mlp import MLP
-from pymc_lan.spec import MODELS, ModelSpec
-from pymc_lan.transforms import NUMPY, TRANSFORMS
+from pymc_lan.models import MODELS
+from pymc_lan.spec import ModelSpec
+from pymc_lan.transforms import NUMPY
+from pymc_lan.views import n_inputs
 
 # Raised whenever a reader of an older release could misread a config.
 CONFIG_FORMAT = 1
@@ -126,8 +127,13 @@ def network_tensors(network: Network) -> dict[str, NDArray[np.float32]]:
     return tensors | (network.choice.tensors("choice") if network.choice is not None else {})
 
 
-def build_network(config: Mapping[str, Any], tensors: Mapping[str, NDArray[np.float32]], sha256: str) -> Network:
-    """Rebuild a network from its config and weights.
+def build_network(
+    config: Mapping[str, Any],
+    tensors: Mapping[str, NDArray[np.float32]],
+    sha256: str,
+    spec: ModelSpec | None = None,
+) -> Network:
+    """Rebuild a network from its config and weights, of a model known by name or of the given one.
 
     Raises
     ------
@@ -137,9 +143,12 @@ def build_network(config: Mapping[str, Any], tensors: Mapping[str, NDArray[np.fl
     check_format(config)
     try:
         name, version, networks = config["model"], config["version"], config["networks"]
-        if name not in MODELS:
-            raise RegistryError(f"{unknown('model', name, MODELS)} Remedy: upgrade pymc-lan.")
-        _check_ends(MODELS[name], networks)
+        if spec is None and name not in MODELS:
+            raise RegistryError(
+                f"{unknown('model', name, MODELS)} Remedy: upgrade pymc-lan, or register a model of your own first."
+            )
+        spec = spec or MODELS[name]
+        _check_ends(spec, networks)
         mlps = {
             key: MLP.from_tensors(tensors, key, entry["sizes"], entry["activation"]) for key, entry in networks.items()
         }
@@ -147,7 +156,6 @@ def build_network(config: Mapping[str, Any], tensors: Mapping[str, NDArray[np.fl
         lan = mlps["lan"]
     except (KeyError, TypeError, AttributeError) as error:
         raise RegistryError(explain("a complete config.json", f"no usable entry {error}", REMEDY_ANEW)) from error
-    spec = MODELS[name]
     if transforms != {spec.transform}:
         raise RegistryError(
             explain(
@@ -161,10 +169,7 @@ def build_network(config: Mapping[str, Any], tensors: Mapping[str, NDArray[np.fl
 
 def _check_ends(spec: ModelSpec, networks: Mapping[str, Any]) -> None:
     """Refuse networks that do not take the model's inputs or do not give one output."""
-    inputs = {
-        "lan": TRANSFORMS[spec.transform].n_inputs,
-        "choice": CHOICE_TRANSFORMS[spec.transform].n_inputs,
-    }
+    inputs = n_inputs(spec)
     for key, entry in networks.items():
         sizes = entry["sizes"]
         if key in inputs and (len(sizes) < 2 or [sizes[0], sizes[-1]] != [inputs[key], 1]):

@@ -27,10 +27,11 @@ from pytensor.graph.rewriting.basic import GraphRewriter
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.errors import explain
-from pymc_lan.kernels import Kernel, compile_kernel, has_kernels
+from pymc_lan.kernels import Kernel, compile_kernel, shipped_parts
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.mlp import ACTIVATIONS, MLP
-from pymc_lan.spec import MODELS, ModelSpec
+from pymc_lan.spec import ModelSpec
+from pymc_lan.views import PATH
 
 PYTENSOR = pt
 
@@ -47,7 +48,6 @@ class LANLogp(Op):
     Parameters
     ----------
     spec : ModelSpec
-        A model with generated kernels.
     lan : MLP
     choice : MLP, optional
         Without it, no response has log likelihood -inf.
@@ -96,6 +96,14 @@ class LANLogp(Op):
         return result
 
     def _pull_partials(self, inputs: Sequence[Any], smooth: list[int], of_partials: Any) -> list[Any]:
+        if self.spec.transform == PATH:
+            raise NotImplementedError(
+                explain(
+                    "a model whose formulas PyTensor knows, for second derivatives",
+                    f"{self.spec.name!r}, which is given by functions written in jax.numpy",
+                    "use the gradient only, or backend='jax'",
+                )
+            )
         copies: list[Any] = [x.type() for x in inputs]
         # Per argument and trial, before the sum that broadcasting implies.
         wide = pt.broadcast_arrays(*copies)
@@ -126,7 +134,7 @@ def formula(
     *,
     go_nogo: bool,
 ) -> TensorVariable:
-    """The log likelihood as a plain PyTensor graph: for closed forms, Hessians and models without kernels."""
+    """The log likelihood as a plain PyTensor graph: for closed forms and Hessians."""
     rt, response, deadline, *parameters = inputs
     theta = dict(zip(spec.names, parameters, strict=True))
     networks = (None if mlp is None else partial(network_graph, mlp) for mlp in (lan, choice))
@@ -163,7 +171,7 @@ def log_likelihood(
     TensorVariable
         float64, of the broadcast shape.
     """
-    if lan is None or not has_kernels(spec.name) or MODELS.get(spec.name) != spec:
+    if lan is None:
         return formula(spec, lan, choice, inputs, go_nogo=go_nogo)
     op: Any = LANLogp(spec, lan, choice if go_nogo else None)
     if all(x.type.ndim <= 1 for x in inputs):
@@ -205,7 +213,13 @@ def register_with_backend(backend: str, name: str, register: Callable[[], None])
 @cache
 def compiled_kernel(op: LANLogp) -> Kernel:
     """An Op's kernel. None is ever dropped: what other code calls must stay where it is."""
-    return compile_kernel(op.spec.name, op.lan, op.choice)
+    parts = shipped_parts(op.spec)
+    if parts is None:
+        # A model of the user's own: JAX traces its functions, which starts no thread that a fork could lose.
+        from pymc_lan.codegen import generate
+
+        parts = generate(op.spec)
+    return compile_kernel(op.spec, parts, op.lan, op.choice)
 
 
 def _register_numba() -> None:

@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from pymc_lan.errors import RegistryError, explain, unknown
+from pymc_lan.models import MODELS
 from pymc_lan.network import REMEDY_ANEW, Network, build_network, check_format, network_tensors
+from pymc_lan.spec import ModelSpec
 
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "README.md"
 REGISTRY = "registry.toml"
@@ -94,8 +96,45 @@ def load_network(source: str | os.PathLike[str] = "ddm") -> Network:
     ('v', 'a', 'z', 't')
     """
     if not isinstance(source, str) or os.sep in source or "/" in source:
-        return _load_folder(Path(source))
-    return _load_named(source)
+        return load_folder(Path(source))
+    return _SESSION[source] if source in _SESSION else _load_named(source)
+
+
+# Networks that `register` has named, for as long as the process runs.
+_SESSION: dict[str, Network] = {}
+
+
+def register(spec: ModelSpec, network: Network) -> None:
+    """Make a model of your own a name like any other, for as long as the process runs.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    network : Network
+        Its networks, from `pymc_lan.train`.
+
+    Raises
+    ------
+    ValueError
+        If the name belongs to a model of this release, or the network to another model.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> import pymc_lan as pl
+    >>> spec = replace(pl.get_model("ddm"), name="my_ddm")
+    >>> pl.register(spec, replace(pl.load_network("ddm"), spec=spec))
+    >>> pl.load_network("my_ddm").name
+    'my_ddm@1.0'
+    """
+    if spec.name in MODELS and spec.name not in _SESSION:
+        raise ValueError(explain("a name of your own", f"{spec.name!r}, a model of this release", "choose another"))
+    if network.spec != spec:
+        raise ValueError(
+            explain(f"networks of {spec.name!r}", f"those of {network.spec.name!r}", "train the model's own")
+        )
+    MODELS[spec.name] = spec
+    _SESSION[spec.name] = network
 
 
 @lru_cache(maxsize=32)
@@ -152,7 +191,8 @@ def verify_network(source: str) -> list[Path]:
     return paths
 
 
-def _load_folder(folder: Path) -> Network:
+def load_folder(folder: Path, spec: ModelSpec | None = None) -> Network:
+    """Load a version from its folder, of a model known by name or of the given one."""
     if not folder.is_dir():
         raise RegistryError(
             explain(
@@ -161,10 +201,10 @@ def _load_folder(folder: Path) -> Network:
                 "check the path, or give a registered name such as 'ddm'",
             )
         )
-    return _build(folder, _read(folder / CONFIG), _read(folder / WEIGHTS))
+    return _build(folder, _read(folder / CONFIG), _read(folder / WEIGHTS), spec)
 
 
-def _build(folder: Path, config_bytes: bytes, weights: bytes) -> Network:
+def _build(folder: Path, config_bytes: bytes, weights: bytes, spec: ModelSpec | None = None) -> Network:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -181,7 +221,7 @@ def _build(folder: Path, config_bytes: bytes, weights: bytes) -> Network:
         raise RegistryError(
             explain(f"float32 tensors in {folder / WEIGHTS}", f"an unreadable file ({error})", REMEDY_ANEW)
         ) from error
-    return build_network(config, tensors, sha256(weights).hexdigest())
+    return build_network(config, tensors, sha256(weights).hexdigest(), spec)
 
 
 def _read(path: Path) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymc_lan.errors import explain, unknown
 
@@ -34,6 +34,48 @@ class Parameter:
     domain: tuple[float, float] = (-math.inf, math.inf)
 
 
+@dataclass(frozen=True, slots=True)
+class Variability:
+    """A parameter that differs from trial to trial.
+
+    Parameters
+    ----------
+    parameter : str
+        The one that varies; its value is the mean.
+    distribution : {"normal", "uniform"}
+    spread : str
+        The parameter that holds the standard deviation or, for the uniform, half the width.
+    """
+
+    parameter: str
+    distribution: str
+    spread: str
+
+
+class Structure(NamedTuple):
+    """What the functions of a diffusion depend on.
+
+    Parameters
+    ----------
+    leak : bool
+        Whether the drift depends on position.
+    varying : bool
+        Whether the drift depends on time.
+    moving : bool
+        Whether the boundary does.
+    """
+
+    leak: bool
+    varying: bool
+    moving: bool
+
+    @property
+    def n_shape(self) -> int:
+        """How many network inputs describe the path's shape: see `pymc_lan.paths`."""
+        curved, bent = self.moving or self.leak, self.varying or self.leak
+        return (5 if curved else int(bent)) + 3 * bent
+
+
 Drift = Callable[[Any, Any, Mapping[str, Any]], Any]
 Boundary = Callable[[Any, Mapping[str, Any]], Any]
 
@@ -57,13 +99,20 @@ class ModelSpec:
     description, reference : str
     choices : tuple of int
     transform : str
-        Name of the network inputs and baseline in `pymc_lan.transforms.TRANSFORMS`.
-    exact : str, optional
-        Name of the closed form in `pymc_lan.likelihood.CLOSED_FORMS`, where there is one.
+        Name of the network inputs and baseline in `pymc_lan.transforms.TRANSFORMS`; ``"path"`` makes them from `drift`
+        and `boundary`.
+    exact : bool
+        Whether the transform's passage is the whole of the density, in closed form.
+    variability : tuple of Variability
+        What varies across trials.
+    closes : callable, optional
+        ``closes(theta)``: for boundaries that collapse, the time in seconds by which they have practically met.
+    structure : Structure, optional
+        What the functions depend on; read off from them where it is not given.
 
     Examples
     --------
-    >>> from pymc_lan.spec import get_model
+    >>> from pymc_lan.models import get_model
     >>> get_model("ddm").names
     ('v', 'a', 'z', 't')
     """
@@ -75,8 +124,11 @@ class ModelSpec:
     description: str
     reference: str
     choices: tuple[int, ...] = (-1, 1)
-    transform: str = "constant_drift"
-    exact: str | None = None
+    transform: str = "path"
+    exact: bool = False
+    variability: tuple[Variability, ...] = ()
+    closes: Callable[[Mapping[str, Any]], Any] | None = None
+    structure: Structure | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,68 +141,6 @@ class ModelSpec:
             if p.name == name:
                 return p
         raise ValueError(unknown(f"parameter of model {self.name!r}", name, self.names))
-
-
-def _ddm_drift(time: Any, position: Any, theta: Mapping[str, Any]) -> Any:
-    return theta["v"]
-
-
-def _ddm_boundary(time: Any, theta: Mapping[str, Any]) -> Any:
-    return theta["a"]
-
-
-DDM_SPEC = ModelSpec(
-    name="ddm",
-    parameters=(
-        Parameter("v", (-3.0, 3.0), "evidence/s", "drift towards the upper boundary"),
-        Parameter(
-            "a",
-            (0.3, 2.5),
-            "evidence",
-            "half the separation of the boundaries, at -a and +a",
-            domain=(0.0, math.inf),
-        ),
-        Parameter("z", (0.0, 1.0), "1", "relative starting point, -a + 2 a z", default=0.5, domain=(0.0, 1.0)),
-        Parameter("t", (0.0, 2.0), "s", "non-decision time", domain=(0.0, math.inf)),
-    ),
-    drift=_ddm_drift,
-    boundary=_ddm_boundary,
-    description="Drift diffusion model: constant drift between two constant boundaries.",
-    reference="Ratcliff (1978), Psychological Review 85, 59-108; Ratcliff & McKoon (2008), Neural Computation 20,"
-    " 873-922.",
-    exact="ddm",
-)
-
-MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (DDM_SPEC,)}
-"""The models this release knows by name."""
-
-
-def get_model(name: str) -> ModelSpec:
-    """Look up a model by its registered name.
-
-    Parameters
-    ----------
-    name : str
-        For instance ``"ddm"``.
-
-    Returns
-    -------
-    ModelSpec
-
-    Raises
-    ------
-    ValueError
-        For an unknown name; the message gives the nearest known one.
-
-    Examples
-    --------
-    >>> from pymc_lan.spec import get_model
-    >>> get_model("ddm").parameter("a").bounds
-    (0.3, 2.5)
-    """
-    if name not in MODELS:
-        raise ValueError(unknown("model", name, MODELS))
-    return MODELS[name]
 
 
 def bind(spec: ModelSpec, positional: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,7 +165,8 @@ def bind(spec: ModelSpec, positional: Sequence[Any], named: Mapping[str, Any]) -
 
     Examples
     --------
-    >>> from pymc_lan.spec import bind, get_model
+    >>> from pymc_lan.models import get_model
+    >>> from pymc_lan.spec import bind
     >>> bind(get_model("ddm"), (1.0, 1.2), {"t": 0.3})
     {'v': 1.0, 'a': 1.2, 'z': 0.5, 't': 0.3}
     """

@@ -1,30 +1,61 @@
 """Network inputs and closed-form baselines, written once and run on NumPy, JAX and PyTensor.
 
-The likelihood network learns only what a closed form leaves over (the residual LAN). For constant
-drift and constant boundaries three facts take dimensions away exactly:
+The likelihood network learns only what a closed form leaves over (the residual LAN). Each transform writes a model's
+density as a closed-form factor times g(u, w), the density of the time u at which Brownian motion first leaves (0, 1)
+through the end that lies w from its start. Several facts take dimensions away exactly:
 
 * rt and t enter as the decision time ``d = rt - t`` alone;
 * a hit of the lower boundary is a hit of the upper one by the mirrored process;
-* by Girsanov's theorem the drift multiplies the one-boundary and the two-boundary density by the same
-  factor ``exp(v b - v^2 d / 2)``, so their ratio is free of it, and by Brownian scaling that ratio
-  depends on time only through ``u = d / A^2``, ``A = 2a``.
+* by Girsanov's theorem a constant drift only multiplies the driftless density by ``exp(v x - v^2 d / 2)``, x the
+  displacement from the start to the boundary, and a normal drift by the mean of that;
+* by Brownian scaling time enters through ``u = d / A^2`` alone, A the separation of the boundaries;
+* boundaries that are straight lines are constant ones seen in another clock.
 
-So the residual is a function of two numbers, u and the relative distance to the hit boundary.
+So for these models the residual, log g less its leading terms, is one function of two numbers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 # The module whose functions a formula uses: numpy, jax.numpy or pytensor.tensor.
 Namespace = Any
+Theta = Mapping[str, Any]
 
 NUMPY = np
+
+LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+
+# Where the density is exp(-10) of its scale: the mass below is under 1e-5, and the slope there is positive.
+ONSET_FRACTION = 1 / 20
+# Bounds of the onset in seconds: one millisecond is below every recording's resolution; the floor keeps
+# the slope finite where the start lies on the boundary.
+ONSET_MIN, ONSET_MAX = 1e-6, 1e-3
+# Share of their first separation below which falling boundaries count as closed.
+CLOSED = 0.005
+
+
+class Passage(NamedTuple):
+    """A trial as a passage of Brownian motion out of the unit interval: log density = log_factor + log g(u, w).
+
+    Parameters
+    ----------
+    u : array
+        Time.
+    w, eps : array
+        Distance of the start from the end that is hit, and from the other, each to full relative accuracy.
+    log_factor : array
+    """
+
+    u: Any
+    w: Any
+    eps: Any
+    log_factor: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +64,38 @@ class Transform:
 
     Parameters
     ----------
-    baseline : callable
-        ``(xp, d, response, theta)`` to the closed-form log density that the network corrects.
-    inputs : callable
-        ``(xp, d, response, theta)`` to a tuple of network inputs, each of order one.
-    onset : callable
-        ``(xp, d, response, theta)`` to ``(d_min, slope)``: below ``d_min`` the log density goes on in a
-        straight line of that (positive) slope, so a sampler that starts at rt < t is led back.
+    passage : callable
+        ``(xp, d, response, theta)`` to a `Passage`.
     n_inputs : int
     """
 
-    baseline: Callable[..., Any]
-    inputs: Callable[..., tuple[Any, ...]]
-    onset: Callable[..., tuple[Any, Any]]
-    n_inputs: int
+    passage: Callable[[Namespace, Any, Any, Theta], Passage]
+    n_inputs: int = 4
+
+    def baseline(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> Any:
+        """The closed-form log density that the network corrects."""
+        u, w, eps, log_factor = self.passage(xp, d, response, theta)
+        return log_factor + log_leading(xp, u, w, eps)
+
+    def inputs(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> tuple[Any, ...]:
+        """Network inputs, each of order one.
+
+        The residual falls like -pi^2 u / 2 late (hence u itself), varies on the scale u = 0.1 early (hence the log)
+        and, next to the other boundary, on the scale eps = u.
+        """
+        u, w, eps, _ = self.passage(xp, d, response, theta)
+        return xp.log1p(10 * u), 2 * w - 1, u, eps / (eps + u)
+
+    def onset(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> tuple[Any, Any]:
+        """``(d_min, slope)``: below `d_min` the log density goes on in a straight line of that slope.
+
+        The slope is positive, so a sampler that starts at rt < t is led back.
+        """
+        w, _ = relative_distances(xp, response, theta["z"])
+        squared = (2 * theta["a"] * w) ** 2
+        d_min = xp.maximum(xp.minimum(squared * ONSET_FRACTION, ONSET_MAX), ONSET_MIN)
+        slope = squared / (2 * d_min**2) - 1.5 / d_min - theta["v"] ** 2 / 2
+        return d_min, xp.maximum(slope, 1 / d_min)
 
 
 def relative_distances(xp: Namespace, response: Any, z: Any) -> tuple[Any, Any]:
@@ -58,47 +107,65 @@ def relative_distances(xp: Namespace, response: Any, z: Any) -> tuple[Any, Any]:
     return xp.where(upper, 1 - z, z), xp.where(upper, z, 1 - z)
 
 
-def _constant_drift_baseline(xp: Namespace, d: Any, response: Any, theta: dict[str, Any]) -> Any:
-    """One-boundary first-passage density, times the leading effect of the other boundary.
+def log_one_boundary(xp: Namespace, u: Any, w: Any) -> Any:
+    """Log density of the time u at which Brownian motion first goes a distance w in one direction."""
+    return xp.log(w) - LOG_SQRT_2PI - 1.5 * xp.log(u) - w**2 / (2 * u)
 
-    Without the second term it is the inverse Gaussian; ``1 - exp(-2 eps A^2 / d)`` is the chance that a Brownian
-    bridge over the decision time keeps clear of a boundary eps A behind the start, the way in which the density
-    vanishes as the start nears the other boundary.
+
+def log_leading(xp: Namespace, u: Any, w: Any, eps: Any) -> Any:
+    """Log density for one boundary, times the leading effect of the other.
+
+    ``1 - exp(-2 eps / u)`` is the chance that a Brownian bridge of that duration keeps clear of a boundary eps behind
+    its start, the way in which the density vanishes as the start nears the other boundary.
     """
+    return log_one_boundary(xp, u, w) + xp.log(-xp.expm1(-2 * eps / u))
+
+
+def _constant(xp: Namespace, d: Any, response: Any, theta: Theta) -> Passage:
+    """Constant drift between constant boundaries."""
     width = 2 * theta["a"]
     w, eps = relative_distances(xp, response, theta["z"])
-    distance = width * w
-    towards = response * theta["v"]
-    one_boundary = (
-        xp.log(distance) - 0.5 * math.log(2 * math.pi) - 1.5 * xp.log(d) - (distance - towards * d) ** 2 / (2 * d)
-    )
-    return one_boundary + xp.log(-xp.expm1(-2 * eps * width**2 / d))
+    log_factor = -2 * xp.log(width) + _log_drift(d, response * theta["v"], width * w)
+    return Passage(d / width**2, w, eps, log_factor)
 
 
-def _constant_drift_inputs(xp: Namespace, d: Any, response: Any, theta: dict[str, Any]) -> tuple[Any, ...]:
+def _log_drift(d: Any, towards: Any, distance: Any) -> Any:
+    return towards * distance - towards**2 * d / 2
+
+
+def _variable_drift(xp: Namespace, d: Any, response: Any, theta: Theta) -> Passage:
+    """The same with a drift that is normal across trials, with mean v and standard deviation sv.
+
+    The mean of ``exp(V x - V^2 d / 2)`` over a normal V (Ratcliff 1978, Psychological Review 85, 59-108).
+    """
+    width, sv = 2 * theta["a"], theta["sv"]
     w, eps = relative_distances(xp, response, theta["z"])
-    u = d / (4 * theta["a"] ** 2)
-    # The residual falls like -pi^2 u / 2 late (hence u itself), varies on the scale u = 0.1 early (hence the log)
-    # and, next to the other boundary, on the scale eps = u.
-    return xp.log1p(10 * u), 2 * w - 1, u, eps / (eps + u)
+    distance, towards, spread = width * w, response * theta["v"], 1 + sv**2 * d
+    exponent = (2 * towards * distance - towards**2 * d + (sv * distance) ** 2) / (2 * spread)
+    return Passage(d / width**2, w, eps, exponent - 0.5 * xp.log(spread) - 2 * xp.log(width))
 
 
-# Where the density is exp(-10) of its scale: the mass below is under 1e-5, and the slope there is positive.
-_ONSET_FRACTION = 1 / 20
-# Bounds of the onset in seconds: one millisecond is below every recording's resolution; the floor keeps
-# the slope finite where the start lies on the boundary.
-_ONSET_MIN, _ONSET_MAX = 1e-6, 1e-3
+def _straight(xp: Namespace, d: Any, response: Any, theta: Theta) -> Passage:
+    """Constant drift between boundaries that fall in a straight line, at +-(a - d tan(theta)).
 
-
-def _constant_drift_onset(xp: Namespace, d: Any, response: Any, theta: dict[str, Any]) -> tuple[Any, Any]:
-    w, _ = relative_distances(xp, response, theta["z"])
-    squared = (2 * theta["a"] * w) ** 2
-    d_min = xp.maximum(xp.minimum(squared * _ONSET_FRACTION, _ONSET_MAX), _ONSET_MIN)
-    slope = squared / (2 * d_min**2) - 1.5 / d_min - theta["v"] ** 2 / 2
-    return d_min, xp.maximum(slope, 1 / d_min)
+    Position over half separation b is, in the clock of ``1 / b^2``, Brownian motion with a drift that Girsanov's
+    theorem turns into a factor of the two ends (Hall 1997, Bernoulli 3, 155-181, gives the same density otherwise).
+    Boundaries that have met leave no density: below `CLOSED` of the start their inverse goes on in a straight line.
+    """
+    a, slope = theta["a"], xp.tan(theta["theta"])
+    w, eps = relative_distances(xp, response, theta["z"])
+    b, least = a - slope * d, CLOSED * a
+    closing = xp.maximum(b, least)
+    inverse = 1 / closing - xp.minimum(b - least, 0.0) / least**2
+    start = a * (eps - w)  # towards the boundary that is hit
+    log_ends = -1.5 * xp.log(2 * closing) - 0.5 * xp.log(2 * a) + slope * (closing - start**2 / a) / 2
+    towards = response * theta["v"]
+    return Passage(d * inverse / (4 * a), w, eps, log_ends + _log_drift(d, towards, closing - start))
 
 
 TRANSFORMS: dict[str, Transform] = {
-    "constant_drift": Transform(_constant_drift_baseline, _constant_drift_inputs, _constant_drift_onset, n_inputs=4),
+    "constant_drift": Transform(_constant),
+    "variable_drift": Transform(_variable_drift),
+    "straight_boundary": Transform(_straight),
 }
 """Transforms by the name that a network's config records."""

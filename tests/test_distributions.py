@@ -276,7 +276,7 @@ def other_network() -> Any:
     from dataclasses import replace
 
     network = pl.load_network("ddm")
-    return replace(network, spec=replace(network.spec, name="other", exact=None))
+    return replace(network, spec=replace(network.spec, name="other", exact=False))
 
 
 def network_without_choice() -> Any:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import chisquare
 
 import pymc_lan as pl
+from pymc_lan.likelihood import LOG_GO
 
 INF = np.inf
 Float = NDArray[np.float64]
@@ -39,6 +40,16 @@ class Case:
     def n(self) -> int:
         values = (*self.theta.values(), *(x for k, x in self.fixed.items() if k != "weights"))
         return max(np.size(x) for x in values)
+
+    @property
+    def spec(self) -> pl.ModelSpec:
+        return pl.load_network(self.cls.model or self.model[0]).spec
+
+    @property
+    def likelihoods(self) -> tuple[str, ...]:
+        """The closed form first, where there is one."""
+        known = self.spec.exact and (not self.go_nogo or self.spec.transform in LOG_GO)
+        return ("exact", "lan") if known else ("lan",)
 
     def dist(self, likelihood: str, theta: dict[str, Any] | None = None, *lead: int) -> Any:
         arguments = {**self.theta, **self.fixed, **(theta or {}), "likelihood": likelihood}
@@ -84,9 +95,34 @@ CASES = {
     ),
     "GoNoGo of a model by name": Case(pl.GoNoGo, PLAIN, {"deadline": 1.5}, ("ddm",)),
 }
-LIKELIHOODS = ("exact", "lan")
+
+# Named distributions of the other models: two choices, go/no-go, and what their parameters have beyond the DDM's.
+WITHIN = {**VARIED, "z": np.array([0.25, 0.5, 0.6, 0.75]), "v": np.array([-1.5, 0.0, 0.7, 1.9])}
+OTHERS = {
+    "ddm_extended": (pl.DDMExtended, pl.GoNoGoDDMExtended, {"v": np.array([-4.0, 0.0, 0.7, 5.0])}),
+    "ddm_sdv": (pl.DDMSdv, pl.GoNoGoDDMSdv, {"sv": np.array([0.1, 0.5, 1.0, 2.0])}),
+    "angle": (pl.Angle, pl.GoNoGoAngle, {"theta": np.array([0.0, 0.1, 0.3, 0.5])}),
+    "weibull": (
+        pl.Weibull,
+        pl.GoNoGoWeibull,
+        {"alpha": np.array([0.6, 1.0, 2.0, 4.0]), "beta": np.array([2.0, 1.0, 3.0, 1.5])},
+    ),
+}
+for _name, (_two, _go, _extra) in OTHERS.items():
+    CASES[_name] = Case(_two, {**WITHIN, **_extra})
+    CASES[f"{_name}, go/no-go"] = Case(_go, {**WITHIN, **_extra}, {"deadline": 1.5})
+
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-both_likelihoods = pytest.mark.parametrize("likelihood", LIKELIHOODS)
+EXACT = {name: case for name, case in CASES.items() if "exact" in case.likelihoods}
+every_exact_case = pytest.mark.parametrize("case", EXACT.values(), ids=EXACT.keys())
+every_likelihood = pytest.mark.parametrize(
+    ("case", "likelihood"),
+    [
+        pytest.param(case, likelihood, id=f"{name}-{likelihood}")
+        for name, case in CASES.items()
+        for likelihood in case.likelihoods
+    ],
+)
 
 # Gauss-Legendre panels: where the density starts they lie densely, every jump of a lapse window is an edge.
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
@@ -127,8 +163,7 @@ def panel_masses(case: Case, likelihood: str) -> tuple[Float, Float]:
     return masses, np.exp(log_density(case, likelihood, missing))[0]
 
 
-@every_case
-@both_likelihoods
+@every_likelihood
 def test_integrates_to_one(case, likelihood):
     presses, none = panel_masses(case, likelihood)
     total = presses.sum(axis=(0, 1)) + none
@@ -150,7 +185,7 @@ def test_draws_follow_the_density(case, how):
     """Chi-square over panels of rt, responses and no response, for every trial; bins of under 20 are joined."""
     draws = draw(case, how)
     assert draws.shape == (N_DRAWS, case.n, 2)
-    masses, none = panel_masses(case, "exact")
+    masses, none = panel_masses(case, case.likelihoods[0])
     edges = panel_edges(case)
     for k in range(case.n):
         rt, response = draws[:, k].T
@@ -230,8 +265,7 @@ STEPS = {"exact": (1e-5, 2e-6), "lan": (3e-4, 5e-3)}
 GRADIENT_OF_LAN = 0.02
 
 
-@every_case
-@both_likelihoods
+@every_likelihood
 def test_gradient_is_that_of_finite_differences(case, likelihood):
     point, step = interior(case), STEPS[likelihood][0]
     total, gradient = gradient_function(case, likelihood, typical_values(case))
@@ -251,25 +285,24 @@ def interior(case: Case) -> dict[str, Float]:
     return point
 
 
-@every_case
+@every_exact_case
 def test_network_agrees_with_the_closed_form_in_value_and_gradient(case):
     point, values = interior(case), typical_values(case)
     lan, exact = (log_density(case, likelihood, values) for likelihood in ("lan", "exact"))
     impossible = np.isneginf(exact)  # a guess after its window
     assert np.array_equal(impossible, np.isneginf(lan))
     e = np.abs(lan[~impossible] - exact[~impossible])
-    card = pl.load_network("ddm").config["accuracy"]
+    card = pl.load_network(case.spec.name).config["accuracy"]
     # The card averages over parameters; eight trials of one set can be as bad as its worst hundredth, not worse.
     assert e.max() < max(card["lan"]["max"], card["choice"]["nogo"]["max"])
     assert e.mean() < max(card["lan"]["p99"], card["choice"]["nogo"]["p99"])
-    slopes = (gradient_function(case, likelihood, values)[1](*point.values()) for likelihood in LIKELIHOODS)
+    slopes = (gradient_function(case, likelihood, values)[1](*point.values()) for likelihood in case.likelihoods)
     for name, exact, lan in zip(point, *slopes, strict=True):
         error = np.abs(lan - exact) / (8 + np.abs(exact))
         assert error.max() < GRADIENT_OF_LAN, f"{name}: {lan} and {exact}"
 
 
-@every_case
-@both_likelihoods
+@every_likelihood
 def test_support_point_is_finite_and_possible(case, likelihood):
     trials = case.dist(likelihood)
     point = pm.distributions.distribution.support_point(trials).eval(mode="FAST_COMPILE")

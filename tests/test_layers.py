@@ -33,15 +33,21 @@ LAYERS: Mapping[str, float] = {
     "kernels": 1,
     "likelihood": 1,
     "llvm_code": 0,
+    "fokker_planck": 1,
     "mlp": 1,
+    "models": 0,
     "networks": 1,
     "simulators": 1,
+    "paths": 1,
     "solvers": 1,
+    "views": 1,
+    "volterra": 1,
     "card": 2,
     "checkpoint": 2,
     "data": 2,
     "draws": 2,
     "labels": 2,
+    "solutions": 2,
     "network": 2,
     "codegen": 3,
     "ops": 3,
@@ -59,7 +65,19 @@ LAYERS: Mapping[str, float] = {
 # Libraries that only these modules may import; what is not listed is free for all.
 USES_PYMC = frozenset({"distributions", "diagnostics", "plots", "cli"})
 USES_JAX = frozenset(
-    {"networks", "simulators", "labels", "checkpoint", "draws", "training", "ops", "codegen", "diagnostics"}
+    {
+        "models",
+        "networks",
+        "simulators",
+        "solvers",
+        "labels",
+        "checkpoint",
+        "draws",
+        "training",
+        "ops",
+        "codegen",
+        "diagnostics",
+    }
 )
 IMPORTERS: Mapping[str, frozenset[str]] = {
     "pymc": USES_PYMC,

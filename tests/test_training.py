@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
 import pymc_lan as pl
 import pymc_lan.training.fit as fit_module
@@ -26,7 +27,7 @@ from pymc_lan import build
 from pymc_lan.card import write_card
 from pymc_lan.checkpoint import Checkpoints
 from pymc_lan.errors import RegistryError
-from pymc_lan.labels import density_labels, go_labels
+from pymc_lan.labels import distributions, draw_decisions, go_labels, log_densities
 from pymc_lan.mlp import MLP
 from pymc_lan.network import Network
 from pymc_lan.registry import CARD, CONFIG, REGISTRY, WEIGHTS, verify_network
@@ -74,8 +75,11 @@ def test_parameters_lie_within_bounds_and_reach_them() -> None:
 
 
 PROPOSALS: dict[str, tuple[Callable[..., Any], float]] = {
-    "decision times": (lambda rng: draw_decision_times(rng, rng.uniform(0.3, 2.5, 20_000)), SHORTEST / 5),
-    "horizons": (lambda rng: draw_horizons(rng, 20_000), 10 * SHORTEST),
+    "decision times": (
+        lambda rng: draw_decision_times(rng, rng.uniform(0.3, 2.5, 20_000), np.full(20_000, 30.0)),
+        SHORTEST / 5,
+    ),
+    "horizons": (lambda rng: np.minimum(draw_horizons(rng, (5000, 4)).ravel(), LONGEST), 10 * SHORTEST),
 }
 
 
@@ -106,30 +110,56 @@ def test_tasks_draw_finite_arrays_of_one_length(name: str) -> None:
 # Labels, against tables of 40 digits
 
 
-def test_density_labels_agree_with_the_table_within_their_error() -> None:
+def test_density_labels_agree_with_the_table() -> None:
     rows = table("ddm_reference_logpdf.csv")
     theta = {name: rows[name] for name in "vaz"}
-    label, error = density_labels(DDM, theta, rows["rt"] - rows["t"], rows["response"])
-    # rt - t of the table's decimals is off by a rounding of rt, which the label's own error does not know.
+    upper, lower = (x[:, 0] for x in log_densities(DDM, theta, (rows["rt"] - rows["t"])[:, None]))
+    label = np.where(rows["response"] > 0, upper, lower)
+    # rt - t of the table's decimals is off by a rounding of rt.
     assert np.abs(label - rows["logpdf"]).max() < 1e-9
-    assert (error > 0).all()
-    assert error.max() < 1e-11
 
 
 def test_go_labels_agree_with_the_table() -> None:
     rows = table("ddm_reference_choice.csv")
     theta = {name: rows[name] for name in "vaz"}
-    log_go, log_rest, error = go_labels(DDM, theta, rows["deadline"])
+    log_go, log_rest = (x[:, 0] for x in go_labels(DDM, theta, rows["deadline"][:, None]))
     measurable = rows["log_p_go"] > math.log(1e-12)
     assert measurable.sum() > 300
     assert np.abs(log_go - rows["log_p_go"])[measurable].max() < 1e-9
     assert np.abs(log_rest - rows["log_p_nogo"]).max() < 1e-9
-    assert error.max() < 1e-11
+
+
+def test_go_labels_by_quadrature_agree_with_the_closed_form() -> None:
+    """`ddm_sdv` without variability and `angle` without an angle are the DDM."""
+    rng = np.random.default_rng(4)
+    theta = {"v": rng.uniform(-3, 3, 200), "a": rng.uniform(0.3, 2.5, 200), "z": rng.uniform(0.1, 0.9, 200)}
+    horizon = np.exp(rng.uniform(np.log(0.05), np.log(20), (200, 8)))
+    horizon[:, 0] = np.inf
+    expected = go_labels(DDM, theta, horizon)
+    for name, extra in (("ddm_sdv", "sv"), ("angle", "theta")):
+        found = go_labels(pl.get_model(name), theta | {extra: np.zeros(200)}, horizon)
+        for x, y in zip(found, expected, strict=True):
+            likely = y > math.log(1e-4)
+            # A tenth of what the networks that learn them must reach.
+            assert np.abs(x - y)[likely].max() < 3e-4
+
+
+@pytest.mark.parametrize("name", ["angle", "ddm_sdv"])
+def test_draws_from_the_labels_follow_them(name: str) -> None:
+    spec, n = pl.get_model(name), 20_000
+    one = {k: x[:1] for k, x in draw_theta(spec, np.random.default_rng(8), 1).items()}
+    time_, response = draw_decisions(spec, np.random.default_rng(9), {k: np.repeat(x, n) for k, x in one.items()})
+    upper, _ = distributions(spec, one)
+    up = float(upper.total[0, 0])
+    assert abs((response > 0).mean() - up) < 4 * np.sqrt(up * (1 - up) / n)
+    cdf = lambda t: upper.at(t[None])[0] / up  # noqa: E731
+    assert kstest(time_[response > 0], cdf).pvalue > 1e-3
+    assert kstest(time_[response > 0] * 1.05, cdf).pvalue < 1e-3
 
 
 def test_a_model_without_a_closed_form_has_no_labels() -> None:
-    with pytest.raises(ValueError, match=r"Expected model 'ddm' to have a closed form.*Remedy: train one of ddm"):
-        density_labels(replace(DDM, exact=None), {}, np.ones(1), np.ones(1))
+    with pytest.raises(ValueError, match=r"Expected model 'ddm' to have a closed form.*Remedy: train a model that"):
+        log_densities(replace(DDM, exact=False), {}, np.ones((1, 1)))
 
 
 # The loop

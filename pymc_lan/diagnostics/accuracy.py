@@ -1,6 +1,6 @@
 """Accuracy of a network against exact labels, by one definition for tests, cards and the command line.
 
-Parameters are uniform over the registered bounds, one trial each from the model by the exact sampler, 5 ms < rt - t
+Parameters are uniform over the registered bounds, one trial each from the model, 5 ms < rt - t
 and rt < 20 s; an error is log f(network) - log f(exact).
 """
 
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.network import Network
-from pymc_lan.simulators import ddm_draws
 from pymc_lan.training.proposals import draw_theta
+from pymc_lan.training.trials import decided, draw_deadlines, model_trials
 from pymc_lan.transforms import NUMPY
+from pymc_lan.views import choice_transform_of
 
 Float = NDArray[np.float64]
 
@@ -26,7 +27,7 @@ SMALLEST_P = 1e-4
 SMALLEST_GRADIENT = 0.1
 
 
-def accuracy(network: Network, *, n: int = 100_000, n_mass: int = 1000, seed: int = 0) -> dict[str, Any]:
+def accuracy(network: Network, *, n: int = 60_000, n_mass: int = 1000, seed: int = 0) -> dict[str, Any]:
     """Measure a network against its model's closed form.
 
     Parameters
@@ -44,12 +45,13 @@ def accuracy(network: Network, *, n: int = 100_000, n_mass: int = 1000, seed: in
         ``lan`` (mean, median, p95, p99 and max of the absolute error in nats, bias as the mean of minus the error),
         ``mass`` (p50 and p99 of its distance from 1), ``gradient`` (relative error by parameter: median, p99),
         ``choice`` (mean, p99 and max of the absolute error in both log probabilities; None without that network),
-        ``flop`` (per trial and forward pass), and ``n``, ``n_mass``, ``seed``.
+        ``flop`` (per trial and forward pass), ``dropped`` (share of parameter sets that no solver labelled accurately
+        enough), and ``n``, ``n_mass``, ``seed``. ``gradient`` is None where the density has no closed form.
 
     Raises
     ------
-    ValueError
-        If the model has no closed form.
+    NotImplementedError
+        If the model has no labels.
 
     Examples
     --------
@@ -59,52 +61,48 @@ def accuracy(network: Network, *, n: int = 100_000, n_mass: int = 1000, seed: in
     True
     """
     rng = np.random.default_rng(seed)
-    exact, lan = Likelihood(network.spec), network.likelihood
-    theta, rt, response = _draw_trials(network, rng, n)
-    error = lan.log_density(NUMPY, rt, response, theta) - exact.log_density(NUMPY, rt, response, theta)
+    spec = network.spec
+    trials = model_trials(spec, rng, n)
+    t = draw_theta(spec, rng, trials.d.size, with_t=True)["t"]
+    kept = (trials.d > EARLIEST) & (t + trials.d < LATEST)
+    theta = {name: x[kept] for name, x in (trials.theta | {"t": t}).items()}
+    rt, response = (t + trials.d)[kept], trials.response[kept]
+    error = network.likelihood.log_density(NUMPY, rt, response, theta) - trials.label[kept]
     return {
         "lan": _summary(error) | {"median": _round(np.median(np.abs(error))), "bias": _round(-error.mean())},
         "mass": _mass(network, rng, n_mass),
-        "gradient": _gradient(network, exact, theta, rt, response),
-        "choice": _choice(network, exact, rng, n) if network.choice is not None else None,
+        "gradient": _gradient(network, theta, rt, response) if spec.exact else None,
+        "choice": _choice(network, rng, n) if network.choice is not None else None,
         "flop": {
             "lan": network.lan.flop,
             "choice": network.choice.flop if network.choice is not None else None,
         },
         "n": int(rt.size),
         "n_mass": n_mass,
+        "dropped": _round(trials.dropped),
         "seed": seed,
     }
 
 
-def _draw_trials(network: Network, rng: np.random.Generator, n: int) -> tuple[dict[str, Float], Float, Float]:
-    theta = draw_theta(network.spec, rng, n, with_t=True)
-    d, response = ddm_draws(rng, theta["v"], theta["a"], theta["z"])
-    rt = theta["t"] + d
-    kept = (d > EARLIEST) & (rt < LATEST)
-    return {name: x[kept] for name, x in theta.items()}, rt[kept], response[kept].astype(np.float64)
-
-
 def _mass(network: Network, rng: np.random.Generator, n: int) -> dict[str, float]:
-    """Integral of the density over decision times and both responses, less 1."""
+    """Integral of the density over decision times and both responses, less the probability of a decision."""
     theta = {name: x[:, None] for name, x in draw_theta(network.spec, rng, n, with_t=True).items()}
     nodes, weights = np.polynomial.legendre.leggauss(60)
-    # Composite Gauss-Legendre in log time: 20 panels of 60 nodes between 1e-8 s and 100 A^2, where 1e-200 is left.
-    edges = np.linspace(np.log(1e-8), np.log(400 * theta["a"] ** 2), 21, axis=-1)
+    # Composite Gauss-Legendre in log(d / (last - d)): 20 panels of 60 nodes from 1e-8 s to 1e-7 of `last` before it.
+    last = choice_transform_of(network.spec).latest(NUMPY, theta)
+    edges = np.linspace(np.log(1e-8 / last), np.log(1e7), 21, axis=-1)
     half = np.diff(edges, axis=-1) / 2
-    log_d = (edges[..., :-1] + half)[..., None] + half[..., None] * nodes
-    d = np.exp(log_d).reshape(n, -1)
-    mass = np.zeros(n)
+    even = (edges[..., :-1] + half)[..., None] + half[..., None] * nodes
+    share = (1 / (1 + np.exp(-even))).reshape(n, -1)
+    d, mass = last * share, np.zeros(n)
     for response in (-1.0, 1.0):
         log_f = network.likelihood.log_density(NUMPY, theta["t"] + d, np.full_like(d, response), theta)
-        mass += np.sum(np.exp(log_f) * d * (half[..., None] * weights).reshape(n, -1), axis=-1)
-    off = np.abs(mass - 1)
+        mass += np.sum(np.exp(log_f) * d * (1 - share) * (half[..., None] * weights).reshape(n, -1), axis=-1)
+    off = np.abs(mass - decided(network.spec, {name: x[:, 0] for name, x in theta.items() if name != "t"}))
     return {"p50": _round(np.median(off)), "p99": _round(np.quantile(off, 0.99))}
 
 
-def _gradient(
-    network: Network, exact: Likelihood, theta: dict[str, Float], rt: Float, response: Float
-) -> dict[str, dict[str, float]]:
+def _gradient(network: Network, theta: dict[str, Float], rt: Float, response: Float) -> dict[str, dict[str, float]]:
     """Relative error of the derivative of the log density with respect to each parameter, both by JAX in float64."""
     import jax
 
@@ -114,7 +112,8 @@ def _gradient(
         return jax.grad(lambda theta: likelihood.log_density(JAX, rt, response, theta).sum())(theta)
 
     with jax.enable_x64(True):
-        found, truth = gradient(Likelihood(network.spec, as_network(network.lan))), gradient(exact)
+        found = gradient(Likelihood(network.spec, as_network(network.lan)))
+        truth = gradient(Likelihood(network.spec))
     result = {}
     for name in network.spec.names:
         kept = np.abs(truth[name]) > SMALLEST_GRADIENT
@@ -123,16 +122,15 @@ def _gradient(
     return result
 
 
-def _choice(network: Network, exact: Likelihood, rng: np.random.Generator, n: int) -> dict[str, dict[str, float]]:
-    """Errors of both log probabilities: a fifth of the trials without a deadline, the rest 0.1 to 5 s after t."""
-    theta = draw_theta(network.spec, rng, n, with_t=True)
-    deadline = np.where(rng.random(n) < 0.2, np.inf, theta["t"] + rng.uniform(0.1, 5.0, n))
-    found, truth = (x.log_go(NUMPY, deadline, theta) for x in (network.likelihood, exact))
+def _choice(network: Network, rng: np.random.Generator, n: int) -> dict[str, dict[str, float]]:
+    """Errors of both log probabilities, over deadlines as in training: one in eight of the trials has none."""
+    theta, horizon, *truth = draw_deadlines(network.spec, rng, n, measured=True)
+    found = choice_transform_of(network.spec).log_go(NUMPY, network.choice, horizon, theta)
     result = {}
     for name, a, b in zip(("go", "nogo"), found, truth, strict=True):
-        finite = np.isfinite(deadline) & (b > np.log(SMALLEST_P))
-        result[name] = _summary((a - b)[b > np.log(SMALLEST_P)])
-        result[f"{name}_deadline"] = _summary((a - b)[finite])
+        likely = b > np.log(SMALLEST_P)
+        result[name] = _summary((a - b)[likely])
+        result[f"{name}_deadline"] = _summary((a - b)[likely & np.isfinite(horizon)])
     return result
 
 

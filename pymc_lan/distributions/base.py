@@ -17,9 +17,10 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lan.data import as_observed
 from pymc_lan.distributions.rv import TrialRV
 from pymc_lan.errors import check_length, explain, unknown
+from pymc_lan.models import MODELS, get_model
 from pymc_lan.network import Network
 from pymc_lan.registry import load_network
-from pymc_lan.spec import MODELS, ModelSpec, Parameter, bind, get_model
+from pymc_lan.spec import ModelSpec, Parameter, bind
 
 Model = str | ModelSpec | Network | os.PathLike[str]
 
@@ -147,7 +148,7 @@ def resolve_model(source: Model, weights: Model | None, likelihood: str) -> tupl
         raise ValueError(unknown("likelihood", likelihood, LIKELIHOODS))
     spec = model_spec(source)
     if likelihood == "exact":
-        if spec.exact is None:
+        if not spec.exact:
             raise ValueError(
                 explain(
                     "a model with a closed form, for likelihood='exact'",

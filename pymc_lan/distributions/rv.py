@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,8 @@ def _register_numba() -> None:
 
     from pymc_lan.draws import numba_trial
 
+    # Where numba has no sampler, one vectorised call in object mode is what is meant.
+    warnings.filterwarnings("ignore", "Numba will use object mode to run TrialRV", UserWarning)
     if TrialRV in numba_core_rv_funcify.registry:
         return
 

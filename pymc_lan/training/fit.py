@@ -86,7 +86,7 @@ def fit(
 
     Examples
     --------
-    >>> from pymc_lan.spec import get_model
+    >>> from pymc_lan.models import get_model
     >>> from pymc_lan.training.fit import fit
     >>> from pymc_lan.training.recipe import Recipe
     >>> from pymc_lan.training.tasks import lan_task

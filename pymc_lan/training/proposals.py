@@ -38,17 +38,20 @@ def draw_theta(spec: ModelSpec, rng: np.random.Generator, n: int, *, with_t: boo
     }
 
 
-def draw_decision_times(rng: np.random.Generator, a: Float) -> Float:
+def draw_decision_times(rng: np.random.Generator, a: Float, latest: Float) -> Float:
     """Draw decision times from a mixture that covers onset, bulk and tail.
 
     Seven in ten are log-normal in units of a^2 (median 0.4 a^2, where most trials of the model fall); the rest are
-    log-uniform over all times of interest.
+    log-uniform over all times of interest. Times after everything is decided are drawn anew, denser towards that end,
+    where collapsing boundaries meet.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     a : ndarray, shape (n,)
         Half the boundary separation.
+    latest : ndarray, shape (n,)
+        Seconds: when everything is decided.
 
     Returns
     -------
@@ -56,20 +59,24 @@ def draw_decision_times(rng: np.random.Generator, a: Float) -> Float:
     """
     bulk = a**2 * np.exp(rng.normal(np.log(0.4), 1.0, a.size))
     wide = np.exp(rng.uniform(np.log(SHORTEST), np.log(LONGEST), a.size))
-    return np.clip(np.where(rng.random(a.size) < 0.7, bulk, wide), SHORTEST / 5, LONGEST)
+    d = np.clip(np.where(rng.random(a.size) < 0.7, bulk, wide), SHORTEST / 5, LONGEST)
+    beyond = d >= latest
+    d[beyond] = latest[beyond] * (1 - rng.random(beyond.sum()) ** 2)
+    return np.maximum(d, SHORTEST / 5)
 
 
-def draw_horizons(rng: np.random.Generator, n: int) -> Float:
-    """Draw deadlines after the onset of the decision: half log-uniform, half uniform up to 5 s.
+def draw_horizons(rng: np.random.Generator, size: tuple[int, int]) -> Float:
+    """Draw deadlines after the onset of the decision: half log-uniform, half uniform up to 5 s; one in eight is none.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-    n : int
+    size : tuple of int
 
     Returns
     -------
-    ndarray, shape (n,)
+    ndarray
     """
-    wide = np.exp(rng.uniform(np.log(10 * SHORTEST), np.log(LONGEST), n))
-    return np.where(rng.random(n) < 0.5, wide, rng.uniform(20 * SHORTEST, 5.0, n))
+    wide = np.exp(rng.uniform(np.log(10 * SHORTEST), np.log(LONGEST), size))
+    finite = np.where(rng.random(size) < 0.5, wide, rng.uniform(20 * SHORTEST, 5.0, size))
+    return np.where(rng.random(size) < 1 / 8, np.inf, finite)

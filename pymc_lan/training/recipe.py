@@ -36,3 +36,18 @@ class Recipe:
 
 LAN_RECIPE = Recipe(hidden=(24, 24), steps=100_000)
 CHOICE_RECIPE = Recipe(hidden=(24, 24), steps=80_000, pool=500_000)
+# Where the choice itself has no closed form, the network has more to learn.
+WHOLE_CHOICE_RECIPE = Recipe(hidden=(48, 48), steps=100_000, pool=1_000_000)
+
+# Densities that are solved for, not written down: more inputs, and labels that cost more than the training, of which
+# 64 trials and 32 deadlines come from each solution.
+PATH_LAN_RECIPE = Recipe(hidden=(40, 40), steps=80_000, pool=1_280_000)
+PATH_CHOICE_RECIPE = Recipe(hidden=(56, 56), steps=120_000, pool=640_000)
+
+RECIPES: dict[str, tuple[Recipe, Recipe]] = {
+    "constant_drift": (LAN_RECIPE, CHOICE_RECIPE),
+    "straight_boundary": (LAN_RECIPE, WHOLE_CHOICE_RECIPE),
+    "variable_drift": (LAN_RECIPE, WHOLE_CHOICE_RECIPE),
+    "path": (PATH_LAN_RECIPE, PATH_CHOICE_RECIPE),
+}
+"""Recipes of the likelihood and of the choice/deadline network, by transform."""

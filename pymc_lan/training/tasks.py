@@ -17,16 +17,18 @@ import numpy as np
 import optax
 from numpy.typing import NDArray
 
-from pymc_lan.choice import CHOICE_TRANSFORMS
-from pymc_lan.labels import density_labels, go_labels
 from pymc_lan.spec import ModelSpec
-from pymc_lan.training.proposals import draw_decision_times, draw_horizons, draw_theta
-from pymc_lan.transforms import NUMPY, TRANSFORMS
+from pymc_lan.training.trials import draw_deadlines, training_trials
+from pymc_lan.transforms import NUMPY
+from pymc_lan.views import choice_transform_of, transform_of
 
 Batch = Mapping[str, Any]
 
 # Errors above half a nat are outliers, not information on the fit.
 HUBER_DELTA = 0.5
+
+# Log densities below this do not count: the residual of a network may be anything there.
+NEVER = -300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +56,18 @@ def lan_task(spec: ModelSpec) -> Task:
 
     The weight ``clip(exp((y + 4) / 6), 0.1, 2)`` of a trial with log density y puts the bulk before the far tails.
     """
-    transform = TRANSFORMS[spec.transform]
+    transform = transform_of(spec)
 
     def draw(rng: np.random.Generator, n: int) -> dict[str, NDArray[np.float32]]:
-        theta = draw_theta(spec, rng, n)
-        d = draw_decision_times(rng, theta["a"])
-        response = np.where(rng.random(n) < 0.5, 1.0, -1.0)
-        label, _ = density_labels(spec, theta, d, response)
+        theta, d, response, label, _ = training_trials(spec, rng, n)
+        # What no data set holds, such as a response when collapsing boundaries have all but met, weighs nothing.
+        usable = label > NEVER
+        weight = np.where(usable, np.clip(np.exp((label + 4) / 6), 0.1, 2), 0.0)
+        residual = np.where(usable, label, 0.0) - transform.baseline(NUMPY, d, response, theta)
         return {
             "inputs": _float32(transform.inputs(NUMPY, d, response, theta)).T,
-            "residual": _float32(label - transform.baseline(NUMPY, d, response, theta)),
-            "weight": _float32(np.clip(np.exp((label + 4) / 6), 0.1, 2)),
+            "residual": _float32(np.where(usable, residual, 0.0)),
+            "weight": _float32(weight),
         }
 
     def loss(output: jax.Array, batch: Batch) -> jax.Array:
@@ -79,35 +82,38 @@ def choice_task(spec: ModelSpec) -> Task:
     The loss is on the two log probabilities, not on the logit, and fades where a probability is below 1e-4, where no
     data set can tell.
     """
-    transform = CHOICE_TRANSFORMS[spec.transform]
+    transform = choice_transform_of(spec)
 
     def draw(rng: np.random.Generator, n: int) -> dict[str, NDArray[np.float32]]:
-        theta = draw_theta(spec, rng, n)
-        horizon = draw_horizons(rng, n)
-        log_go, log_rest, _ = go_labels(spec, theta, horizon)
-        log_upper, log_lower = transform.log_choice(NUMPY, theta)
-        named = {
-            "baseline": transform.baseline(NUMPY, horizon, theta),
-            "log_upper": log_upper,
-            "log_lower": log_lower,
-            "log_go": log_go,
-            "log_rest": log_rest,
-        }
-        return {"inputs": _float32(transform.inputs(NUMPY, horizon, theta)).T} | {
+        theta, horizon, log_go, log_rest = draw_deadlines(spec, rng, n)
+        inner = np.minimum(horizon, transform.latest(NUMPY, theta))
+        known = {}
+        if transform.log_choice is not None:
+            known = dict(zip(KNOWN, transform.log_choice(NUMPY, theta), strict=True))
+        named = {"baseline": transform.baseline(NUMPY, inner, theta), "log_go": log_go, "log_rest": log_rest} | known
+        return {"inputs": _float32(transform.inputs(NUMPY, inner, theta)).T} | {
             name: _float32(value) for name, value in named.items()
         }
 
     def cost(predicted: jax.Array, label: jax.Array) -> jax.Array:
+        trusted = jnp.isfinite(label)
+        label = jnp.where(trusted, label, predicted)
         weight = jnp.clip(jnp.exp((label - math.log(1e-4)) / 2), 0.01, 1.0)
-        return weight * optax.huber_loss(predicted, label, delta=HUBER_DELTA)
+        return jnp.where(trusted, weight, 0.0) * optax.huber_loss(predicted, label, delta=HUBER_DELTA)
 
     def loss(output: jax.Array, batch: Batch) -> jax.Array:
         logit = batch["baseline"] + output
-        log_go = batch["log_upper"] + jax.nn.log_sigmoid(logit)
-        log_rest = jnp.logaddexp(batch["log_lower"], batch["log_upper"] + jax.nn.log_sigmoid(-logit))
+        log_go, log_rest = jax.nn.log_sigmoid(logit), jax.nn.log_sigmoid(-logit)
+        if transform.log_choice is not None:
+            log_upper, log_lower = (batch[name] for name in KNOWN)
+            log_go, log_rest = log_upper + log_go, jnp.logaddexp(log_lower, log_upper + log_rest)
         return jnp.mean(cost(log_go, batch["log_go"]) + cost(log_rest, batch["log_rest"]))
 
     return Task("choice", transform.n_inputs, draw, loss)
+
+
+# Log probabilities of the choice itself, where they are known.
+KNOWN = ("log_upper", "log_lower")
 
 
 def _float32(x: Any) -> NDArray[np.float32]:

@@ -1,0 +1,176 @@
+"""Labelled trials: for training, and for measuring what came of it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan import labels
+from pymc_lan.labels import draw_decisions, go_labels, log_densities
+from pymc_lan.likelihood import LOG_GO
+from pymc_lan.simulators import ddm_draws
+from pymc_lan.spec import ModelSpec
+from pymc_lan.training.proposals import draw_decision_times, draw_horizons, draw_theta
+from pymc_lan.transforms import NUMPY
+from pymc_lan.views import choice_transform_of
+
+if TYPE_CHECKING:
+    from pymc_lan.solutions import Solution
+
+Float = NDArray[np.float64]
+Theta = dict[str, Float]
+
+# Deadlines for each parameter set whose distribution function has to be integrated; trials and deadlines for each
+# whose density has to be solved, so many that both networks learn from the same solutions.
+HORIZONS, TRIALS_PER_SOLUTION, HORIZONS_PER_SOLUTION = 16, 64, 32
+# Where the density has to be solved, so many trials of a set stand for as many sets when a network is measured.
+MEASURED_PER_SOLUTION = 8
+
+
+class Trials(NamedTuple):
+    """Trials with their log density.
+
+    Parameters
+    ----------
+    theta : dict of str to ndarray, shape (n,)
+        Every parameter but t.
+    d, response, label : ndarray, shape (n,)
+    dropped : float
+        Share of parameter sets without a label that is accurate enough.
+    """
+
+    theta: Theta
+    d: Float
+    response: Float
+    label: Float
+    dropped: float = 0.0
+
+
+def training_trials(spec: ModelSpec, rng: np.random.Generator, n: int) -> Trials:
+    """Draw trials that cover onset, bulk and tail."""
+    if not spec.exact:
+        return _solved_trials(spec, rng, n)
+    theta = draw_theta(spec, rng, n)
+    d = draw_decision_times(rng, theta["a"], choice_transform_of(spec).latest(NUMPY, theta))
+    response = np.where(rng.random(n) < 0.5, 1.0, -1.0)
+    return Trials(theta, d, response, _label(spec, theta, d, response))
+
+
+def model_trials(spec: ModelSpec, rng: np.random.Generator, n: int) -> Trials:
+    """Draw n trials of the model, each of a parameter set of its own where that has no price; undecided ones go."""
+    if not spec.exact:
+        return _solved_trials(spec, rng, n, per=MEASURED_PER_SOLUTION, of_model=True)
+    theta = draw_theta(spec, rng, n)
+    if spec.transform == "constant_drift":
+        d, sign = ddm_draws(rng, theta["v"], theta["a"], theta["z"])
+        response = sign.astype(np.float64)
+    else:
+        d, response = draw_decisions(spec, rng, theta)
+    kept = np.isfinite(d)
+    theta, d, response = {name: x[kept] for name, x in theta.items()}, d[kept], response[kept]
+    return Trials(theta, d, response, _label(spec, theta, d, response))
+
+
+def _label(spec: ModelSpec, theta: Theta, d: Float, response: Float) -> Float:
+    upper, lower = log_densities(spec, theta, d[:, None])
+    return np.where(response > 0, upper[:, 0], lower[:, 0])
+
+
+def _solved_trials(
+    spec: ModelSpec, rng: np.random.Generator, n: int, per: int = TRIALS_PER_SOLUTION, *, of_model: bool = False
+) -> Trials:
+    """Trials at points of the solver's own grid: half of them as the model has them, half anywhere."""
+    found = _solutions(spec, rng, -(-n // per))
+    sets, points = found.times.shape
+    chance = np.concatenate([np.exp(x) * found.weight for x in (found.log_upper, found.log_lower)], axis=1)
+    ladder = np.cumsum(chance, axis=1)
+    ladder /= ladder[:, -1:]
+    # One sorted array for all rows, to search at once.
+    wanted = rng.random((sets, per)) + np.arange(sets)[:, None]
+    place = np.searchsorted((ladder + np.arange(sets)[:, None]).ravel(), wanted) - np.arange(sets)[:, None] * 2 * points
+    if not of_model:
+        place = np.where(rng.random(place.shape) < 0.5, place, rng.integers(0, 2 * points, place.shape))
+    place = place.clip(0, 2 * points - 1)
+    both = np.concatenate([found.log_upper, found.log_lower], axis=1)
+    label = np.take_along_axis(both, place, 1).ravel()
+    d = np.take_along_axis(np.tile(found.times, 2), place, 1).ravel()
+    response = np.where(place < points, 1.0, -1.0).ravel()
+    return Trials({k: np.repeat(x, per) for k, x in found.theta.items()}, d, response, label, found.dropped)
+
+
+# The solutions of the latest draw, by all that they follow from: they take longer than the training.
+_LATEST: dict[str, Solution] = {}
+
+
+def _solutions(spec: ModelSpec, rng: np.random.Generator, n: int) -> Solution:
+    from pymc_lan.solutions import solve
+
+    theta = draw_theta(spec, rng, n)
+    key = sha256(spec.name.encode() + b"".join(x.tobytes() for x in theta.values())).hexdigest()
+    if key not in _LATEST:
+        _LATEST.clear()
+        _LATEST[key] = solve(spec, theta)
+    return _LATEST[key]
+
+
+def decided(spec: ModelSpec, theta: Theta) -> Float:
+    """The probability that a trial is ever decided, shape (n,): below one where boundaries run away."""
+    if spec.exact:
+        return labels.decided(spec, theta)
+    from pymc_lan.solutions import solve
+
+    found = solve(spec, theta, tolerance=np.inf)
+    total = found.mass_upper[:, -1] + found.mass_lower[:, -1]
+    return np.where(total > 1 - NEARLY, 1.0, total)
+
+
+class Deadlines(NamedTuple):
+    """Deadlines with the log probabilities of a go response and of none; NaN where there is no trusted label."""
+
+    theta: Theta
+    horizon: Float
+    log_go: Float
+    log_rest: Float
+
+
+def draw_deadlines(spec: ModelSpec, rng: np.random.Generator, n: int, *, measured: bool = False) -> Deadlines:
+    """Draw deadlines over all times of interest, one in eight of them without an end.
+
+    For training many share a parameter set where its distribution has a price; to measure, fewer or none.
+    """
+    if not spec.exact:
+        return _solved_deadlines(spec, rng, n, MEASURED_PER_SOLUTION if measured else HORIZONS_PER_SOLUTION)
+    per = 1 if measured or spec.transform in LOG_GO else HORIZONS
+    few = draw_theta(spec, rng, -(-n // per))
+    horizon = draw_horizons(rng, (-(-n // per), per))
+    log_go, log_rest = go_labels(spec, few, horizon)
+    theta = {name: np.repeat(x, per) for name, x in few.items()}
+    return Deadlines(theta, horizon.ravel(), log_go.ravel(), log_rest.ravel())
+
+
+def _solved_deadlines(spec: ModelSpec, rng: np.random.Generator, n: int, per: int) -> Deadlines:
+    found = _solutions(spec, rng, -(-n // per))
+    sets, points = found.times.shape
+    # The grid's points lie where the density does; those of times of interest are as many.
+    target = draw_horizons(rng, (sets, per))
+    near = np.stack([np.searchsorted(t, x) for t, x in zip(found.times, target, strict=True)]).clip(0, points - 1)
+    place = np.where(rng.random(near.shape) < 0.5, near, rng.integers(0, points, near.shape))
+    place = np.where(np.isfinite(target), place, points - 1)
+    go = np.take_along_axis(found.mass_upper, place, 1)
+    horizon = np.where(np.isfinite(target), np.take_along_axis(found.times, place, 1), np.inf)
+    # Summed from what is left, so that small probabilities keep their relative accuracy.
+    total = found.mass_upper[:, -1:] + found.mass_lower[:, -1:]
+    never = np.where(total > 1 - NEARLY, 0.0, 1 - total)
+    rest = (found.mass_upper[:, -1:] - go).clip(0) + found.mass_lower[:, -1:] + never
+    log_go, log_rest = (np.log(np.where(x > SMALLEST_SOLVED, x, np.nan)) for x in (go, rest))
+    theta = {k: np.repeat(x, per) for k, x in found.theta.items()}
+    return Deadlines(theta, horizon.ravel(), log_go.ravel(), log_rest.ravel())
+
+
+# Probabilities below this are within the error of the solver's sums ...
+SMALLEST_SOLVED = 1e-6
+# ... and a model that is this close to deciding for certain, does.
+NEARLY = 1e-3

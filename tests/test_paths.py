@@ -1,0 +1,147 @@
+"""Diffusions from two functions: what is read off them, and networks, labels and solutions that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import kstest
+
+import pymc_lan as pl
+from pymc_lan.labels import log_densities
+from pymc_lan.models import MODELS
+from pymc_lan.paths import structure
+from pymc_lan.simulators import simulate_diffusion
+from pymc_lan.solutions import Solution, solve
+from pymc_lan.spec import ModelSpec, Structure
+from pymc_lan.training.proposals import draw_theta
+from pymc_lan.transforms import NUMPY
+from pymc_lan.views import PATH, choice_transform_of, n_inputs, transform_of
+
+N = 12
+
+
+def as_path(name: str) -> ModelSpec:
+    """A model with a closed form, as if it were known by its two functions only."""
+    return replace(pl.get_model(name), transform=PATH, exact=False)
+
+
+def sets(spec: ModelSpec, n: int = N, seed: int = 0) -> dict[str, np.ndarray]:
+    return draw_theta(spec, np.random.default_rng(seed), n)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_structure_is_read_off_the_functions(name: str) -> None:
+    spec = pl.get_model(name)
+    found = structure(replace(spec, structure=None))
+    assert spec.structure in (None, found)
+    assert found == {
+        "angle": Structure(leak=False, varying=False, moving=True),
+        "weibull": Structure(leak=False, varying=False, moving=True),
+    }.get(name, Structure(leak=False, varying=False, moving=False))
+
+
+def bump(time: Any, position: Any, theta: Mapping[str, Any]) -> Any:
+    return theta["v"] + jnp.exp(-((time - 0.3) ** 2) / 0.02)
+
+
+def cubic(time: Any, position: Any, theta: Mapping[str, Any]) -> Any:
+    return theta["v"] - position**3
+
+
+def leaky(time: Any, position: Any, theta: Mapping[str, Any]) -> Any:
+    return theta["v"] - 0.5 * position
+
+
+DRIFTS = {
+    "bump": (bump, Structure(leak=False, varying=True, moving=False)),
+    "leak": (leaky, Structure(leak=True, varying=False, moving=False)),
+}
+
+
+@pytest.mark.parametrize(("drift", "expected"), DRIFTS.values(), ids=DRIFTS)
+def test_a_drift_that_changes_is_seen(drift: Any, expected: Structure) -> None:
+    assert structure(replace(as_path("ddm"), drift=drift)) == expected
+
+
+def test_a_drift_that_is_not_linear_is_refused() -> None:
+    with pytest.raises(NotImplementedError, match=r"Expected a drift m\(t\) - g x.*Found a slope.*Remedy"):
+        structure(replace(as_path("ddm"), drift=cubic))
+
+
+@pytest.mark.parametrize("drift", [None, bump, leaky], ids=["as shipped", "changing with time", "with a leak"])
+@pytest.mark.parametrize("name", ["ddm", "angle", "weibull"])
+def test_the_number_of_inputs_is_what_the_structure_says(name: str, drift: Any) -> None:
+    spec = as_path(name) if drift is None else replace(as_path(name), drift=drift, structure=None)
+    theta = sets(spec)
+    d, response = np.full(N, 0.3), np.where(np.arange(N) % 2, 1.0, -1.0)
+    seen = {
+        "lan": transform_of(spec).inputs(NUMPY, d, response, theta),
+        "choice": choice_transform_of(spec).inputs(NUMPY, d, theta),
+    }
+    assert {key: len(x) for key, x in seen.items()} == n_inputs(spec)
+    assert all(np.isfinite(x).all() for xs in seen.values() for x in xs)
+
+
+@pytest.mark.parametrize("name", ["ddm", "angle", "weibull"])
+def test_a_constant_drift_is_taken_out_exactly(name: str) -> None:
+    """Inputs do not see it, and the baseline has it as Girsanov's theorem says."""
+    spec = as_path(name)
+    theta, d, response = sets(spec), np.full(N, 0.05), np.where(np.arange(N) % 2, 1.0, -1.0)
+    transform, still = transform_of(spec), theta | {"v": np.zeros(N)}
+    for with_drift, without in zip(
+        transform.inputs(NUMPY, d, response, theta), transform.inputs(NUMPY, d, response, still), strict=True
+    ):
+        np.testing.assert_array_equal(with_drift, without)
+    rise = np.asarray(spec.boundary(d, theta)) - response * theta["a"] * (2 * theta["z"] - 1)
+    expected = response * theta["v"] * rise - theta["v"] ** 2 * d / 2
+    found = transform.baseline(NUMPY, d, response, theta) - transform.baseline(NUMPY, d, response, still)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture(scope="module", params=["ddm", "angle"])
+def solved(request: pytest.FixtureRequest) -> tuple[ModelSpec, Solution]:
+    spec = as_path(request.param)
+    theta = sets(spec, 40, seed=3)
+    # The solver's horizon is long where boundaries are wide: this is a test of the solution, not of patience.
+    theta["a"] = np.minimum(theta["a"], 1.5)
+    theta["z"] = np.clip(theta["z"], 0.1, 0.9)
+    return pl.get_model(request.param), solve(spec, theta)
+
+
+def test_solutions_are_the_closed_form(solved: tuple[ModelSpec, Solution]) -> None:
+    spec, found = solved
+    assert found.dropped < 0.1
+    for log_f, exact in zip(
+        (found.log_upper, found.log_lower), log_densities(spec, found.theta, found.times), strict=True
+    ):
+        likely = exact > np.log(1e-5)
+        assert np.abs(log_f - exact)[likely].max() < 1e-4
+
+
+def test_solutions_add_up(solved: tuple[ModelSpec, Solution]) -> None:
+    _, found = solved
+    total = found.mass_upper[:, -1] + found.mass_lower[:, -1]
+    never = found.theta.get("theta", np.ones(len(total))) < 0
+    np.testing.assert_allclose(total[~never], 1, atol=1e-4)
+
+
+def test_a_solution_with_changing_drift_agrees_with_simulation() -> None:
+    spec = replace(as_path("ddm"), drift=bump, structure=None)
+    one = {"v": np.array([0.4]), "a": np.array([0.8]), "z": np.array([0.4])}
+    found, n = solve(spec, one), 40_000
+    many = {name: np.full(n, x[0]) for name, x in one.items()}
+    import jax
+
+    time, response = simulate_diffusion(jax.random.key(1), spec.drift, spec.boundary, many, np.full(n, 0.8 * -0.2))
+    time, response = np.asarray(time), np.asarray(response)
+    up = found.mass_upper[0, -1]
+    assert abs((response > 0).mean() - up) < 4 * np.sqrt(up * (1 - up) / n)
+    assert kstest(time[response > 0], lambda t: np.interp(t, found.times[0], found.mass_upper[0] / up)).pvalue > 1e-3
+    # The same test sees a drift a tenth weaker.
+    weaker = solve(spec, one | {"v": np.array([0.3])}).mass_upper[0]
+    assert abs((response > 0).mean() - weaker[-1]) > 4 * np.sqrt(up * (1 - up) / n)
