@@ -3,11 +3,13 @@
 #   PYTHON=/path/to/python    use this interpreter (default: scripts/find_python.sh looks for one)
 #   PYTHON_VERSION=3.13       use this version, in an environment of its own (.venv-3.13)
 #   PYTEST_ARGS="-k ddm"      further arguments of pytest
+#   JOBS=4                    processes that run the tests
 #   MODEL=angle               what `make train` trains
 
 PYTHON ?=
 PYTHON_VERSION ?=
 PYTEST_ARGS ?=
+JOBS ?= 2
 MODEL ?= ddm
 
 VENV := .venv$(if $(PYTHON_VERSION),-$(PYTHON_VERSION))
@@ -41,7 +43,7 @@ demo: $(STAMP)  ## fit the go/no-go model of the article
 	$(BIN)/python examples/neuroracer.py
 
 test: $(STAMP)  ## run the default tests
-	$(ONE_THREAD) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
 test-slow: $(STAMP)  ## run the tests marked slow
 	$(ONE_THREAD) $(BIN)/python -m pytest -m slow $(PYTEST_ARGS)

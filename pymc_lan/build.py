@@ -12,11 +12,13 @@ from typing import Any
 
 from pymc_lan.card import write_card
 from pymc_lan.diagnostics import accuracy
+from pymc_lan.errors import explain
 from pymc_lan.models import get_model
 from pymc_lan.network import CONFIG_FORMAT, Network, networks_config
 from pymc_lan.registry import load_folder, refuse_existing, write_version
 from pymc_lan.spec import ModelSpec
 from pymc_lan.training.recipe import RECIPES, Recipe
+from pymc_lan.views import PATH
 
 # Where a transform's labels come from.
 LABELS = {
@@ -66,7 +68,9 @@ def train(
     Raises
     ------
     ValueError
-        For an unknown model, or one without labels.
+        For an unknown model.
+    NotImplementedError
+        For a drift that depends on the position.
     RegistryError
         If the version exists.
 
@@ -83,6 +87,7 @@ def train(
     from pymc_lan.training.tasks import choice_task, lan_task
 
     spec = get_model(model) if isinstance(model, str) else model
+    _refuse_leak(spec)
     usual = RECIPES[spec.transform]
     lan_recipe, choice_recipe = lan_recipe or usual[0], choice_recipe or usual[1]
     refuse_existing(out, spec.name, version)
@@ -109,6 +114,21 @@ def train(
         "choice": asdict(choice_recipe),
     }
     return load_folder(write_version(out, network, _config(network, training), write_card), spec)
+
+
+def _refuse_leak(spec: ModelSpec) -> None:
+    """Refuse a model whose labels are accurate but whose networks, so far, are not."""
+    if spec.transform == PATH:
+        from pymc_lan.paths import structure
+
+        if structure(spec).leak:
+            raise NotImplementedError(
+                explain(
+                    "a drift that does not depend on the position",
+                    f"that of {spec.name!r}, which does",
+                    "leave the position out; networks for leaky drifts are to follow",
+                )
+            )
 
 
 def _run_name(spec: ModelSpec, task: str, recipe: Recipe, seed: int) -> str:

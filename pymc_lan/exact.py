@@ -182,7 +182,7 @@ def passage_logpdf(xp: Any, passage: Any) -> Any:
     >>> theta = {"v": 1.0, "a": 1.0, "z": 0.5, "theta": 0.3}
     >>> passage = TRANSFORMS["straight_boundary"].passage(NUMPY, 0.5, 1, theta)
     >>> float(passage_logpdf(NUMPY, passage).round(3))
-    0.205
+    -0.002
     """
     u, w, eps, log_factor = passage
     return log_factor + log_one_boundary(xp, u, w) + ddm_log_correction(xp, u, w, eps)

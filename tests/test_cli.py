@@ -64,7 +64,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_list(run: Run) -> None:
     result = run("list")
     assert result.code == 0
-    row = next(line for line in result.out.splitlines() if "1.0" in line)
+    row = next(line for line in result.out.splitlines() if "│ ddm " in line)
     for text in ("ddm", "1.0 (default)", "v a z t", pl.load_network("ddm").sha256[:12]):
         assert text in row
 
@@ -86,7 +86,9 @@ def test_verify_names_every_file(run: Run, name: tuple[str, ...]) -> None:
     assert result.code == 0
     for file in (WEIGHTS, CONFIG, CARD):
         assert f"  {file}\n" in result.out
-    assert all(line.startswith("ok  ddm") for line in result.out.splitlines())
+    checked = {line.split()[1] for line in result.out.splitlines() if line.startswith("ok  ")}
+    assert checked == ({f"{model}@1.0" for model in pl.list_models()["model"]} if name == () else {name[0]})
+    assert len(result.out.splitlines()) == 3 * len(checked)
 
 
 FAULTS = {

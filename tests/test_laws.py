@@ -15,6 +15,8 @@ from scipy.stats import chisquare
 
 import pymc_lan as pl
 from pymc_lan.likelihood import LOG_GO
+from pymc_lan.transforms import NUMPY
+from pymc_lan.views import choice_transform_of
 
 INF = np.inf
 Float = NDArray[np.float64]
@@ -167,7 +169,10 @@ def panel_masses(case: Case, likelihood: str) -> tuple[Float, Float]:
 def test_integrates_to_one(case, likelihood):
     presses, none = panel_masses(case, likelihood)
     total = presses.sum(axis=(0, 1)) + none
-    assert np.abs(total - 1).max() < {"exact": 1e-6, "lan": 0.002}[likelihood]
+    # The networks of solved densities have more mass to miss; the card tells how much.
+    missing = 0.002 if case.spec.exact else pl.load_network(case.spec.name).config["accuracy"]["mass"]["p99"]
+    assert missing < 0.01
+    assert np.abs(total - 1).max() < {"exact": 1e-6, "lan": missing}[likelihood]
 
 
 N_DRAWS = 20_000
@@ -196,9 +201,9 @@ def test_draws_follow_the_density(case, how):
             found += list(np.histogram(rt[(response == code) & np.isfinite(rt)], edges)[0])
         assert sum(found) == N_DRAWS
         bins = joined(np.array(found), np.array(expected))
-        if len(bins[0]) == 1:  # a deadline before t: nothing but no response can happen
-            assert none[k] > 1 - 1e-9
-            assert np.isinf(rt).all()
+        if len(bins[0]) == 1:  # a deadline before or just after t: next to nothing but no response can happen
+            assert none[k] > 0.999
+            assert abs(np.isinf(rt).mean() - none[k]) <= 5 * np.sqrt((1 - none[k]) / N_DRAWS)
             continue
         p = chisquare(*bins).pvalue
         assert p > 1e-4, f"trial {k}: p = {p:.2g}"
@@ -240,7 +245,9 @@ def panel_masses_on(case: Case, edges: Float) -> tuple[Float, Float]:
 def typical_values(case: Case) -> Float:
     """Eight rows for every trial: times from early to late within the deadline, both outcomes; shape (8, n, 2)."""
     t, deadline = case.each("t", 0.0), case.each("deadline", INF)
-    scale = 4 * case.each("a", 1.0) ** 2
+    # Collapsing boundaries have no density once they have met.
+    latest = choice_transform_of(case.spec).latest(NUMPY, {k: case.each(k, 0.5) for k in case.spec.names})
+    scale = np.minimum(4 * case.each("a", 1.0) ** 2, latest / 2)
     u = np.array([0.03, 0.06, 0.1, 0.2, 0.3, 0.5, 0.8, 1.5])[:, None]
     rt = t + u * scale
     rt = np.where(rt < deadline, rt, INF if case.go_nogo else rt)
@@ -260,7 +267,7 @@ def gradient_function(case: Case, likelihood: str, values: Float) -> tuple[Any, 
 
 
 # Relative to 1 + |gradient|: noise and truncation of the differences; for the network, float32 noise over the step.
-STEPS = {"exact": (1e-5, 2e-6), "lan": (3e-4, 5e-3)}
+STEPS = {"exact": (1e-5, 2e-6), "lan": (1e-3, 5e-3)}
 # The card's accuracy of one trial's derivatives is 2 % at p99, of 1 + |derivative|; these are sums of eight trials.
 GRADIENT_OF_LAN = 0.02
 
@@ -270,9 +277,12 @@ def test_gradient_is_that_of_finite_differences(case, likelihood):
     point, step = interior(case), STEPS[likelihood][0]
     total, gradient = gradient_function(case, likelihood, typical_values(case))
     for i, (name, slope) in enumerate(zip(point, gradient(*point.values()), strict=True)):
-        up = [x + step * (j == i) for j, x in enumerate(point.values())]
-        down = [x - step * (j == i) for j, x in enumerate(point.values())]
-        expected = (total(*up) - total(*down)) / (2 * step)
+        one, two = (
+            total(*(x + k * step * (j == i) for j, x in enumerate(point.values())))
+            - total(*(x - k * step * (j == i) for j, x in enumerate(point.values())))
+            for k in (1, 2)
+        )
+        expected = (8 * one - two) / (12 * step)  # of fourth order in the step
         error = np.abs(slope - expected) / (1 + np.abs(expected))
         assert error.max() < STEPS[likelihood][1], f"{name}: {slope} and {expected}"
 

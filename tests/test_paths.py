@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
@@ -71,6 +72,12 @@ def test_a_drift_that_changes_is_seen(drift: Any, expected: Structure) -> None:
 def test_a_drift_that_is_not_linear_is_refused() -> None:
     with pytest.raises(NotImplementedError, match=r"Expected a drift m\(t\) - g x.*Found a slope.*Remedy"):
         structure(replace(as_path("ddm"), drift=cubic))
+
+
+def test_training_refuses_a_leak(tmp_path: Path) -> None:
+    with pytest.raises(NotImplementedError, match=r"Expected a drift that does not depend on the position.*Remedy"):
+        pl.train(replace(as_path("ddm"), name="leaky", drift=leaky), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("drift", [None, bump, leaky], ids=["as shipped", "changing with time", "with a leak"])

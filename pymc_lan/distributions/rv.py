@@ -115,9 +115,12 @@ def _log_uniform(rt: TensorVariable, window: TensorVariable) -> TensorVariable:
 
 @_support_point.register(TrialRV)
 def trial_support_point(op: TrialRV, rv: Any, rng: Any, size: Any, *params: Any) -> TensorVariable:
-    """An upper response at ``t`` plus the mean decision time without drift, inside the deadline."""
+    """An upper response at ``t`` plus a quarter of the DDM's mean decision time without drift, inside the deadline.
+
+    That is near the mode, and before boundaries have collapsed.
+    """
     named = dict(zip(op.parameters, params, strict=True))
-    rt = named["t"] + 4 * named["a"] ** 2 * named["z"] * (1 - named["z"])
+    rt = named["t"] + named["a"] ** 2 * named["z"] * (1 - named["z"])
     if op.go_nogo:
         rt = pt.minimum(rt, named["deadline"])
     row = pt.stack([rt, pt.ones_like(rt)], axis=-1)
