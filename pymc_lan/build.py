@@ -40,6 +40,7 @@ def train(
     lan_recipe: Recipe | None = None,
     choice_recipe: Recipe | None = None,
     checkpoints: str | os.PathLike[str] | None = None,
+    n_measured: int = 60_000,
     progress: bool = True,
 ) -> Network:
     """Train a model's networks, measure them and write them as a version of a registry.
@@ -57,6 +58,8 @@ def train(
         By default those of the model's transform.
     checkpoints : path, optional
         Where the run saves its state; called again with the same model, recipes and seed it goes on from there.
+    n_measured : int
+        Trials on which the accuracy is measured.
     progress : bool
         Whether to draw progress bars.
 
@@ -113,7 +116,7 @@ def train(
         "lan": asdict(lan_recipe),
         "choice": asdict(choice_recipe),
     }
-    return load_folder(write_version(out, network, _config(network, training), write_card), spec)
+    return load_folder(write_version(out, network, _config(network, training, n_measured), write_card), spec)
 
 
 def _refuse_leak(spec: ModelSpec) -> None:
@@ -136,7 +139,7 @@ def _run_name(spec: ModelSpec, task: str, recipe: Recipe, seed: int) -> str:
     return f"{spec.name}-{task}-{sha256(repr((recipe, seed)).encode()).hexdigest()[:12]}"
 
 
-def _config(network: Network, training: dict[str, Any]) -> dict[str, Any]:
+def _config(network: Network, training: dict[str, Any], n_measured: int) -> dict[str, Any]:
     """All that ``config.json`` says but the hash of the weights."""
     spec: ModelSpec = network.spec
     return {
@@ -162,5 +165,5 @@ def _config(network: Network, training: dict[str, Any]) -> dict[str, Any]:
         "training": training,
         "packages": {name: package_version(name) for name in PACKAGES},
         # Another seed than the training's, or the network would be measured on parameters it was fitted to.
-        "accuracy": accuracy(network, seed=training["seed"] + 1),
+        "accuracy": accuracy(network, n=n_measured, seed=training["seed"] + 1),
     }

@@ -129,7 +129,7 @@ TINY = Recipe(hidden=(4,), steps=10, batch=16, pool=100)
 
 def test_train_passes_its_options_on(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figures = pl.load_network("ddm").config["accuracy"]
-    monkeypatch.setattr(build, "accuracy", lambda _, seed: dict(figures) | {"seed": seed})
+    monkeypatch.setattr(build, "accuracy", lambda _, n, seed: dict(figures) | {"seed": seed})
     monkeypatch.setattr(build, "train", partial(build.train, lan_recipe=TINY, choice_recipe=TINY, progress=False))
     options = [
         "--out",

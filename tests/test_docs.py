@@ -33,7 +33,7 @@ def examples(module: str) -> list[doctest.DocTest]:
 def test_examples_run(module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     # The example of `pl.train` is to show a call; measuring 100,000 trials would only take time.
     figures = pl.load_network("ddm").config["accuracy"]
-    monkeypatch.setattr(build, "accuracy", lambda _, seed: dict(figures) | {"seed": seed})
+    monkeypatch.setattr(build, "accuracy", lambda _, n, seed: dict(figures) | {"seed": seed})
     runner = doctest.DocTestRunner(optionflags=FLAGS)
     for test in examples(module):
         runner.run(test)

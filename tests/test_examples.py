@@ -44,6 +44,16 @@ def test_neuroracer_recovers_the_truth(tmp_path: Path) -> None:
         assert truth / 1000 < sd < truth / 3
 
 
+@pytest.mark.slow
+def test_my_diffusion_recovers_the_truth(tmp_path: Path) -> None:
+    printed = run("my_diffusion.py", "--out", tmp_path)
+    assert_figures(tmp_path, "my_diffusion.png")
+    for name in ("v", "a", "t", "tau"):
+        truth, mean, sd = table(printed, name)[:3]
+        assert abs(mean - truth) < 4 * sd
+        assert truth / 1000 < sd < truth / 3
+
+
 # Few subjects and draws show that an example runs, not that it has converged: only wide ranges are asserted. With
 # 120 steps of tuning a chain was still on its way from the start.
 SMALL = ("--subjects", 3, "--draws", 100, "--tune", 400, "--chains", 2)

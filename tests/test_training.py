@@ -375,7 +375,7 @@ def test_checkpoints_restore_what_they_saved(tmp_path: Path) -> None:
 def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Network]:
     """Return `pl.train` with recipes of a second; what is measured there has its own tests, so figures stand in."""
     figures = pl.load_network("ddm").config["accuracy"]
-    monkeypatch.setattr(build, "accuracy", lambda _, seed: dict(figures) | {"seed": seed})
+    monkeypatch.setattr(build, "accuracy", lambda _, n, seed: dict(figures) | {"seed": seed})
     monkeypatch.setattr(fit_module, "CHUNK", 10)
     return partial(pl.train, lan_recipe=TINY, choice_recipe=TINY, progress=False)
 
