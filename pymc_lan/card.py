@@ -76,8 +76,9 @@ def accuracy_lines(measured: Mapping[str, Any]) -> list[str]:
     """
     lan, mass, choice, gradient = (measured[key] for key in ("lan", "mass", "choice", "gradient"))
     lines = [
-        f"Errors in nats against the labels on {measured['n']:,} trials, parameters uniform over the bounds, one trial",
-        "of the model each, 5 ms < rt - t, rt < 20 s:",
+        f"Errors in nats against the labels on {measured['n']:,} trials of the model, parameters uniform over the "
+        "bounds,",
+        "5 ms < rt - t, rt < 20 s:",
         "",
         "| quantity | mean | p95 | p99 | max |",
         "|---|---|---|---|---|",

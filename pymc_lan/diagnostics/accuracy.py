@@ -1,7 +1,7 @@
 """Accuracy of a network against exact labels, by one definition for tests, cards and the command line.
 
-Parameters are uniform over the registered bounds, one trial each from the model, 5 ms < rt - t
-and rt < 20 s; an error is log f(network) - log f(exact).
+Parameters are uniform over the registered bounds, one trial each from the model (eight each where the density has to be
+solved for), 5 ms < rt - t and rt < 20 s; an error is log f(network) - log f(exact).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def accuracy(network: Network, *, n: int = 60_000, n_mass: int = 1000, seed: int
     ----------
     network : Network
     n : int
-        Trials, one for each set of parameters.
+        Trials.
     n_mass : int
         Parameter sets over which the density is integrated.
     seed : int
