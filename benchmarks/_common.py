@@ -177,6 +177,27 @@ class Worker:
         self._errors.close()
 
 
+def hssm_python(folder: Path) -> Path:
+    """Return the interpreter of HSSM's environment, which is made if it is missing."""
+    python = folder / "bin" / "python"
+    finished = folder / "finished"
+    if not finished.exists():
+        print(f"making HSSM's environment in {folder} (about 1.3 GB, a minute)", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        requirements = BENCHMARKS / "hssm-requirements.txt"
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
+        finished.touch()  # an interrupted installation is started again
+    return python
+
+
+def peer_network(folder: Path, model: str) -> Path:
+    """Return the path of the network that HSSM published for a model."""
+    network = (folder / f"{model}.onnx").resolve()
+    if not network.exists():
+        raise SystemExit(f"Expected HSSM's network at {network}, found nothing there. Pass its folder as --peers.")
+    return network
+
+
 def run_json(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Json:
     """Run Python with `arguments` in a fresh process and return the JSON on the last line of its output."""
     command = [sys.executable, *arguments]
@@ -196,6 +217,28 @@ def argument_parser(doc: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     return parser
+
+
+def add_peer_options(parser: argparse.ArgumentParser, *, networks: bool) -> None:
+    """Add where HSSM's environment is and, if `networks`, where its published networks are."""
+    parser.add_argument("--hssm-env", type=Path, default=ROOT / ".bench/hssm", help="HSSM's environment")
+    if networks:
+        parser.add_argument("--peers", type=Path, default=ROOT / "../shared/peers", help="folder of ddm.onnx")
+
+
+def add_registry_option(parser: argparse.ArgumentParser) -> None:
+    """Add where weights are read."""
+    parser.add_argument(
+        "--registry", type=Path, help="folder of weights, as pl.train writes it; default: the package's"
+    )
+
+
+def trained(registry: Path | None) -> dict[str, Path]:
+    """Return the folders of the default weights in a registry, by default the package's own, by model."""
+    from pymc_lan.registry import embedded_root, read_registry
+
+    root = registry or embedded_root()
+    return {model: root / model / entry["default"] for model, entry in read_registry(root).items()}
 
 
 def machine() -> Json:

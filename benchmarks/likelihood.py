@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -24,14 +23,16 @@ from typing import NamedTuple
 import numpy as np
 from _common import (
     BENCHMARKS,
-    ROOT,
     Json,
     Worker,
+    add_peer_options,
     argument_parser,
     ddm_trials,
     fresh_cache_env,
+    hssm_python,
     median,
     one_thread_env,
+    peer_network,
     print_table,
     report,
 )
@@ -67,19 +68,6 @@ class Case(NamedTuple):
 
     def __str__(self) -> str:
         return " ".join(map(str, self))
-
-
-def hssm_python(folder: Path) -> Path:
-    """Return the interpreter of HSSM's environment, which is made if it is missing."""
-    python = folder / "bin" / "python"
-    finished = folder / "finished"
-    if not finished.exists():
-        print(f"making HSSM's environment in {folder} (about 1.3 GB, a minute)", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        requirements = BENCHMARKS / "hssm-requirements.txt"
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
-        finished.touch()  # an interrupted installation is started again
-    return python
 
 
 def save_trials(folder: Path, n_trials: int) -> str:
@@ -120,9 +108,7 @@ def check_agreement(prepared: dict[Case, Json]) -> float:
 
 def compare(arguments: argparse.Namespace) -> Json:
     """Run both sides in turn and return all that was measured."""
-    network = (arguments.peers / "ddm.onnx").resolve()
-    if not network.exists():
-        raise SystemExit(f"Expected HSSM's network at {network}, found nothing there. Pass its folder as --peers.")
+    network = peer_network(arguments.peers, "ddm")
     threads = one_thread_env() if arguments.threads == "1" else {}
     scripts = {
         "pymc_lan": (Path(sys.executable), [str(BENCHMARKS / "_lan_worker.py")]),
@@ -200,8 +186,7 @@ def growth() -> Json:
 
 def main() -> None:
     parser = argument_parser(__doc__)
-    parser.add_argument("--peers", type=Path, default=ROOT / "../shared/peers", help="folder of ddm.onnx")
-    parser.add_argument("--hssm-env", type=Path, default=ROOT / ".bench/hssm", help="HSSM's environment")
+    add_peer_options(parser, networks=True)
     parser.add_argument("--threads", choices=["1", "all"], default="1", help="threads of BLAS, numba and XLA")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side")
     parser.add_argument("--repeats", type=int, default=30, help="calls in each turn")

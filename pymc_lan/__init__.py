@@ -9,21 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
+
     from pymc_lan.build import train as train
     from pymc_lan.data import as_dataframe as as_dataframe
     from pymc_lan.data import as_observed as as_observed
-    from pymc_lan.distributions import DDM as DDM
-    from pymc_lan.distributions import Angle as Angle
-    from pymc_lan.distributions import DDMExtended as DDMExtended
-    from pymc_lan.distributions import DDMSdv as DDMSdv
-    from pymc_lan.distributions import GoNoGo as GoNoGo
-    from pymc_lan.distributions import GoNoGoAngle as GoNoGoAngle
-    from pymc_lan.distributions import GoNoGoDDM as GoNoGoDDM
-    from pymc_lan.distributions import GoNoGoDDMExtended as GoNoGoDDMExtended
-    from pymc_lan.distributions import GoNoGoDDMSdv as GoNoGoDDMSdv
-    from pymc_lan.distributions import GoNoGoWeibull as GoNoGoWeibull
-    from pymc_lan.distributions import LANDist as LANDist
-    from pymc_lan.distributions import Weibull as Weibull
+    from pymc_lan.distributions import *  # noqa: F403
     from pymc_lan.draws import simulate as simulate
     from pymc_lan.errors import RegistryError as RegistryError
     from pymc_lan.listing import list_models as list_models
@@ -33,18 +24,23 @@ if TYPE_CHECKING:
     from pymc_lan.spec import ModelSpec as ModelSpec
     from pymc_lan.spec import Parameter as Parameter
 
+# Each in a two-choice and, with "GoNoGo" before its name, in a go/no-go form.
+_DISTRIBUTIONS = (
+    "Angle",
+    "ConflictDS",
+    "DDM",
+    "DDMExtended",
+    "DDMSdv",
+    "DDMSt",
+    "ExponentialCollapse",
+    "HyperbolicCollapse",
+    "Ornstein",
+    "Weibull",
+)
+
 _SOURCES = {
-    "DDM": "distributions",
-    "GoNoGoWeibull": "distributions",
-    "Weibull": "distributions",
-    "Angle": "distributions",
-    "DDMExtended": "distributions",
-    "DDMSdv": "distributions",
-    "GoNoGoAngle": "distributions",
-    "GoNoGoDDMExtended": "distributions",
-    "GoNoGoDDMSdv": "distributions",
+    **{form + name: "distributions" for name in _DISTRIBUTIONS for form in ("", "GoNoGo")},
     "GoNoGo": "distributions",
-    "GoNoGoDDM": "distributions",
     "LANDist": "distributions",
     "ModelSpec": "spec",
     "Parameter": "spec",

@@ -12,20 +12,20 @@ from typing import Any
 
 from pymc_lan.card import write_card
 from pymc_lan.diagnostics import accuracy
-from pymc_lan.errors import explain
 from pymc_lan.models import get_model
 from pymc_lan.network import CONFIG_FORMAT, Network, networks_config
 from pymc_lan.registry import load_folder, refuse_existing, write_version
 from pymc_lan.spec import ModelSpec
-from pymc_lan.training.recipe import RECIPES, Recipe
-from pymc_lan.views import PATH
+from pymc_lan.training.recipe import Recipe, usual_recipes
 
 # Where a transform's labels come from.
 LABELS = {
     "constant_drift": "closed form (Navarro & Fuss 2009; Gondan, Blurton & Kesselmeier 2014)",
     "straight_boundary": "closed form (the same in the clock of the moving boundaries); go probabilities by quadrature",
     "variable_drift": "closed form (the same under the mean of the drift's factor); go probabilities by quadrature",
-    "path": "Volterra equations of the two moving boundaries (Buonocore, Nobile & Ricciardi 1987; Smith 2000)",
+    "spread": "quadrature over non-decision times and starting points of the closed form (Navarro & Fuss 2009)",
+    "path": "Volterra equations of the two moving boundaries (Buonocore, Nobile & Ricciardi 1987; Smith 2000) or, for "
+    "a drift that is not linear in the position, the Fokker-Planck equation (to 0.02 nats)",
 }
 
 PACKAGES = ("pymc-lan", "numpy", "jax", "flax", "optax")
@@ -55,7 +55,7 @@ def train(
     seed : int
         Of initial weights, training trials and batches; the accuracy is measured on trials of another seed.
     lan_recipe, choice_recipe : Recipe, optional
-        By default those of the model's transform.
+        By default `pymc_lan.training.recipe.usual_recipes`.
     checkpoints : path, optional
         Where the run saves its state; called again with the same model, recipes and seed it goes on from there.
     n_measured : int
@@ -72,8 +72,6 @@ def train(
     ------
     ValueError
         For an unknown model.
-    NotImplementedError
-        For a drift that depends on the position.
     RegistryError
         If the version exists.
 
@@ -90,8 +88,7 @@ def train(
     from pymc_lan.training.tasks import choice_task, lan_task
 
     spec = get_model(model) if isinstance(model, str) else model
-    _refuse_leak(spec)
-    usual = RECIPES[spec.transform]
+    usual = usual_recipes(spec)
     lan_recipe, choice_recipe = lan_recipe or usual[0], choice_recipe or usual[1]
     refuse_existing(out, spec.name, version)
     started = time.perf_counter()
@@ -117,21 +114,6 @@ def train(
         "choice": asdict(choice_recipe),
     }
     return load_folder(write_version(out, network, _config(network, training, n_measured), write_card), spec)
-
-
-def _refuse_leak(spec: ModelSpec) -> None:
-    """Refuse a model whose labels are accurate but whose networks, so far, are not."""
-    if spec.transform == PATH:
-        from pymc_lan.paths import structure
-
-        if structure(spec).leak:
-            raise NotImplementedError(
-                explain(
-                    "a drift that does not depend on the position",
-                    f"that of {spec.name!r}, which does",
-                    "leave the position out; networks for leaky drifts are to follow",
-                )
-            )
 
 
 def _run_name(spec: ModelSpec, task: str, recipe: Recipe, seed: int) -> str:

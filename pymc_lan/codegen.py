@@ -7,6 +7,7 @@ ships in `pymc_lan.generated` and which `pymc_lan.kernels` compiles. Sampling th
 
 from __future__ import annotations
 
+import lzma
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +17,11 @@ import jax
 import numpy as np
 from jax.extend import core
 
-from pymc_lan.kernels import LANES, LEADING, PARTS, TILE, smooth_arguments
+from pymc_lan.kernels import LANES, LEADING, PARTS, TILE, shipped_name, smooth_arguments
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.models import MODELS
 from pymc_lan.networks import JAX
+from pymc_lan.registry import embedded_root, read_registry
 from pymc_lan.spec import ModelSpec
 
 F, B = f"<{LANES} x double>", f"<{LANES} x i1>"
@@ -241,9 +243,9 @@ def _inputs_with_derivatives(spec: ModelSpec, build: Any, smooth: list[int]) -> 
         return caught[0]
 
     def both(*args: Any) -> tuple[Any, ...]:
-        values = inputs(*args)
-        derivatives = [jax.grad(lambda *a, k=k: inputs(*a)[k], argnums=smooth)(*args) for k in range(len(values))]
-        return (*values, *(d for row in derivatives for d in row))
+        # Forwards: there are fewer arguments than inputs, and what the inputs share is printed once.
+        columns = [jax.jvp(lambda x, i=i: inputs(*args[:i], x, *args[i + 1 :]), (args[i],), (1.0,))[1] for i in smooth]
+        return (*inputs(*args), *(column[k] for k in range(len(columns[0])) for column in columns))
 
     return both
 
@@ -260,10 +262,10 @@ def _value_with_derivatives(spec: ModelSpec, build: Any, smooth: list[int]) -> F
 
 
 def main() -> None:
-    """Write `pymc_lan.generated` anew for every registered model with networks."""
+    """Write `pymc_lan.generated` anew for every model of the embedded registry."""
     folder = Path(__file__).parent / "generated"
-    for name, spec in MODELS.items():
-        (folder / f"{name}.ll").write_text(generate(spec), "utf-8")
+    for name in read_registry(embedded_root()):
+        (folder / shipped_name(name)).write_bytes(lzma.compress(generate(MODELS[name]).encode()))
 
 
 if __name__ == "__main__":

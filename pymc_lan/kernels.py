@@ -10,6 +10,7 @@ trials. LLVM compiles it in a fraction of a second, where numba's own front end 
 from __future__ import annotations
 
 import ctypes
+import lzma
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -77,8 +78,13 @@ def shipped_parts(spec: ModelSpec) -> str | None:
     """The closed-form parts that ship for a model; None for a model that is not this release's own."""
     if MODELS.get(spec.name) != spec:
         return None
-    file = files("pymc_lan.generated").joinpath(f"{spec.name}.ll")
-    return file.read_text("utf-8") if file.is_file() else None
+    file = files("pymc_lan.generated").joinpath(shipped_name(spec.name))
+    return lzma.decompress(file.read_bytes()).decode() if file.is_file() else None
+
+
+def shipped_name(model: str) -> str:
+    """The file of a model's closed-form parts; megabytes of text, hence packed."""
+    return f"{model}.ll.xz"
 
 
 def compile_kernel(spec: ModelSpec, parts: str, lan: MLP, choice: MLP | None) -> Kernel:

@@ -1,10 +1,11 @@
-"""Network inputs and baselines of any diffusion whose drift is ``m(t) - g x``, from its two functions alone.
+"""Network inputs and baselines of any diffusion between two boundaries, from its drift and boundary alone.
 
-In the clock ``s = (exp(2 g t) - 1) / 2g`` the process ``exp(g t) X`` is Brownian motion with boundaries ``+-B(s)`` and
-displacement ``M(s)``. Given the decision time, Girsanov's theorem takes out the straight part of M, so a constant drift
-leaves nothing behind. What remains is a driftless motion between curves; its baseline is the tangent approximation
-(Strassen 1967; Durbin 1985, Journal of Applied Probability 22, 99-122), times the chance that a Brownian bridge keeps
-clear of the other boundary. By Brownian scaling the network needs only ratios of boundaries, displacement and sqrt(s).
+Given the decision time, Girsanov's theorem takes out the mean over time of the drift at position 0, so a constant
+drift leaves nothing behind. What remains is a driftless motion between curves; its baseline is the tangent
+approximation (Strassen 1967; Durbin 1985, Journal of Applied Probability 22, 99-122), times the chance that a Brownian
+bridge keeps clear of the other boundary. Where the drift depends on position as well, the same theorem weighs the
+paths; its factor is taken along the straight path early, and as it is for a path that has lived long, late. By
+Brownian scaling the network needs only ratios of boundaries, displacement and sqrt(d).
 
 A model's own functions are written in `jax.numpy`, so all of this is, too.
 """
@@ -14,8 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
+from functools import cache, reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -23,8 +23,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from pymc_lan.choice import fraction_baseline, fraction_inputs, softplus
-from pymc_lan.exact import ddm_log_choice
 from pymc_lan.spec import ModelSpec, Structure
 from pymc_lan.transforms import (
     CLOSED,
@@ -35,10 +33,10 @@ from pymc_lan.transforms import (
     Theta,
 )
 
-# Where the path up to a decision is looked at, as shares of its clock, with the weights of a mean over it; the drift
-# is integrated between those points by the same rule.
-_RULE = np.polynomial.legendre.leggauss(3)
-NODES, WEIGHTS = ((1 + _RULE[0]) / 2).tolist(), (_RULE[1] / 2).tolist()
+# Where the path up to a decision is looked at, as shares of its duration, with the weights of a mean over it; and the
+# rule by which the drift is integrated between those points.
+NODES, WEIGHTS = ((x / 2).tolist() for x in np.polynomial.legendre.leggauss(3) + np.array([[1.0], [0.0]]))
+FINE_NODES, FINE_WEIGHTS = ((x / 2).tolist() for x in np.polynomial.legendre.leggauss(4) + np.array([[1.0], [0.0]]))
 
 # The start [s]: not quite 0, where a boundary such as Weibull's may have an infinite slope and so no gradient.
 START = 1e-12
@@ -46,35 +44,35 @@ START = 1e-12
 # How much of a boundary's fall rounds off the tangent's distance.
 _ROUNDING = 0.1
 
+# By this share of the time that it takes to cross, the straight path has stopped to be the typical one.
+_SETTLES = 10.0
+# Rule of integrals from boundary to boundary, and the trial functions of `_rate`: powers of exp(work / 4), and how
+# sharply the lowest of their rates is preferred.
+_ACROSS = [(float(x), float(w)) for x, w in np.transpose(np.polynomial.legendre.leggauss(8))]
+_POWERS, _SHARPNESS = (-3, -1, 0, 1, 3), 8.0
+# Work done by the drift, in nats, beyond which trial functions do not differ.
+_MOST_WORK = 50.0
+
 
 @cache
 def structure(spec: ModelSpec) -> Structure:
     """What a model's functions depend on: as its spec says, or read off from the traced functions.
-
-    Raises
-    ------
-    NotImplementedError
-        For a drift that is not linear in the position, or whose slope changes with time.
 
     Examples
     --------
     >>> from pymc_lan.models import get_model
     >>> from pymc_lan.paths import structure
     >>> structure(get_model("angle"))
-    Structure(leak=False, varying=False, moving=True)
+    Structure(positional=False, varying=False, moving=True, linear=True)
     """
     if spec.structure is not None:
         return spec.structure
     theta = {p.name: 0.5 * (p.bounds[0] + p.bounds[1]) for p in spec.parameters}
-    if any(_depends(lambda t, x: _slope(spec, t, x, theta), i) for i in (0, 1)):
-        raise NotImplementedError(
-            f"Expected a drift m(t) - g x, g constant. Found a slope of {spec.name!r}'s drift that changes with time "
-            "or position. Remedy: train it from its simulator."
-        )
     return Structure(
-        leak=_depends(lambda t, x: spec.drift(t, x, theta), 1),
+        positional=_depends(lambda t, x: spec.drift(t, x, theta), 1),
         varying=_depends(lambda t, x: spec.drift(t, x, theta), 0),
         moving=_depends(lambda t, x: spec.boundary(t, theta), 0),
+        linear=not any(_depends(lambda t, x: _slope(spec, t, x, theta), i) for i in (0, 1)),
     )
 
 
@@ -93,30 +91,34 @@ def _depends(function: Callable[..., Any], argument: int) -> bool:
 
 
 class View(NamedTuple):
-    """The path up to a time, in the clock in which it is Brownian, mirrored so that the upper boundary is the one hit.
+    """The path up to a time, mirrored so that the upper boundary is the one hit.
 
     Parameters
     ----------
-    clock : array
-        s at that time.
-    log_rate : array
-        Log of ds / dt there.
+    time : array
+        Seconds.
     first, last : array
         Half the separation of the boundaries at the start and at the end.
     between : tuple of array
-        The same at `NODES`.
+        The same at `NODES`; empty where it does not change.
     slope : array
         Of the boundary at the end, less the straight part of the displacement.
     start : array
         Position at the start.
     drift : array
-        Displacement at the end over the clock.
+        Mean over time of the drift at position 0.
     bent : tuple of array
-        Displacement at `NODES` less its straight part.
+        Its displacement at `NODES` less the straight part; empty where it does not change.
+    change : tuple of array
+        The drift at the start and at the end less its mean, and its variance over time; empty where it does not change.
+    pull : tuple of array
+        How the drift differs from that at position 0, on the straight path at `NODES` and at its end; empty where it
+        does not.
+    log_pull : array
+        Log of the factor that both bring to the density.
     """
 
-    clock: Any
-    log_rate: Any
+    time: Any
     first: Any
     last: Any
     between: tuple[Any, ...]
@@ -124,20 +126,9 @@ class View(NamedTuple):
     start: Any
     drift: Any
     bent: tuple[Any, ...]
-
-
-def expm1_over(x: Any) -> Any:
-    """``expm1(x) / x``, 1 at 0."""
-    small = jnp.abs(x) < 1e-6
-    safe = jnp.where(small, 1.0, x)
-    return jnp.where(small, 1 + 0.5 * x, jnp.expm1(safe) / safe)
-
-
-def log1p_over(x: Any) -> Any:
-    """``log1p(x) / x``, 1 at 0."""
-    small = jnp.abs(x) < 1e-6
-    safe = jnp.where(small, 1.0, x)
-    return jnp.where(small, 1 - 0.5 * x, jnp.log1p(safe) / safe)
+    change: tuple[Any, ...] = ()
+    pull: tuple[Any, ...] = ()
+    log_pull: Any = 0.0
 
 
 def half_width(spec: ModelSpec, t: Any, theta: Theta) -> Any:
@@ -148,38 +139,120 @@ def half_width(spec: ModelSpec, t: Any, theta: Theta) -> Any:
 def look(spec: ModelSpec, kind: Structure, d: Any, response: Any, theta: Theta) -> View:
     """Follow a model's path up to d seconds of decision time."""
     zero = jnp.full_like(d, START)
-    g = -_leak(spec, zero, theta) if kind.leak else zero
-    clock = d * expm1_over(2 * g * d) if kind.leak else d
-    times = [share * clock * log1p_over(2 * g * share * clock) if kind.leak else share * d for share in NODES]
+    times = [share * d for share in NODES]
 
     def width(t: Any) -> Any:
-        return half_width(spec, t, theta) * (jnp.exp(g * t) if kind.leak else 1.0)
+        return half_width(spec, t, theta)
 
-    first = half_width(spec, zero, theta)
-    last, speed = jax.jvp(width, (d,), (jnp.ones_like(d),)) if kind.moving or kind.leak else (first, zero)
-    between = tuple(width(t) for t in times) if kind.moving or kind.leak else ()
-    rate = jnp.exp(2 * g * d) if kind.leak else jnp.ones_like(d)
-
-    def push(t: Any) -> Any:
-        return spec.drift(t, jnp.zeros_like(t), theta) * (jnp.exp(g * t) if kind.leak else 1.0)
-
-    slope, bent = speed / rate, ()
-    if kind.varying or kind.leak:
-        edges, sums = [zero, *times, d], [zero]
-        for start, end in pairwise(edges):
-            part = sum(w * push(start + node * (end - start)) for node, w in zip(NODES, WEIGHTS, strict=True))
-            sums.append(sums[-1] + (end - start) * part)
-        mean = sums[-1] / clock
-        bent = tuple(response * (x - share * sums[-1]) for x, share in zip(sums[1:-1], NODES, strict=True))
-        slope = slope - response * (push(d) / rate - mean)
-    else:
-        mean = push(d)
-    begin = response * first * (2 * theta["z"] - 1)
-    return View(clock, 2 * g * d, first, last, between, slope, begin, response * mean, bent)
+    first = width(zero)
+    last, slope = jax.jvp(width, (d,), (jnp.ones_like(d),)) if kind.moving else (first, jnp.zeros_like(d))
+    between = tuple(width(t) for t in times) if kind.moving else ()
+    start = response * first * (2 * theta["z"] - 1)
+    view = View(d, first, last, between, slope, start, response * at_rest(spec, d, theta), ())
+    if kind.varying:
+        view = _bent(spec, view, times, response, theta)
+    return _pulled(spec, view, times, response, theta) if kind.positional else view
 
 
-def _leak(spec: ModelSpec, zero: Any, theta: Theta) -> Any:
-    return jax.jvp(lambda x: jnp.asarray(spec.drift(zero, x, theta)) + zero, (zero,), (jnp.ones_like(zero),))[1]
+def _bent(spec: ModelSpec, view: View, times: list[Any], response: Any, theta: Theta) -> View:
+    """Add to a view that the drift at position 0 changes.
+
+    Early the path is free, and Girsanov's theorem leaves the mean of the drift m; late it is held by the boundaries,
+    and with ``int m dX = m(d) x(d) - m(0) x(0) - int x dm`` the last integral is small.
+    """
+    d = view.time
+    sums, squares = displacements(spec, [*times, d], theta)
+    mean, begin, end = (
+        response * sums[-1] / d,
+        *(response * at_rest(spec, t, theta) for t in (jnp.full_like(d, START), d)),
+    )
+    bent = tuple(response * x - share * d * mean for x, share in zip(sums[:-1], NODES, strict=True))
+    change = (begin - mean, end - mean, squares[-1] / d - mean**2)
+    early = _early(view)
+    held = change[1] * view.last - change[0] * view.start - d / 2 * change[2]
+    slope = view.slope - early * change[1]
+    return view._replace(drift=mean, bent=bent, change=change, slope=slope, log_pull=(1 - early) * held)
+
+
+def _early(view: View) -> Any:
+    """From 1 at first to 0 once the boundaries hold the path."""
+    x = _SETTLES * time_of_width(view)
+    return 1 / (1 + x * jnp.sqrt(x))
+
+
+def at_rest(spec: ModelSpec, t: Any, theta: Theta) -> Any:
+    """The drift at position 0."""
+    return spec.drift(t, jnp.zeros_like(t), theta) + jnp.zeros_like(t)
+
+
+def displacements(spec: ModelSpec, times: list[Any], theta: Theta) -> tuple[list[Any], list[Any]]:
+    """Integrals of the drift at position 0, and of its square, from 0 to each of several times, which increase."""
+    edge = total = square = jnp.zeros_like(times[0])
+    sums, squares = [], []
+    for t in times:
+        drifts = [at_rest(spec, edge + node * (t - edge), theta) for node in FINE_NODES]
+        total = total + (t - edge) * sum(w * m for w, m in zip(FINE_WEIGHTS, drifts, strict=True))
+        square = square + (t - edge) * sum(w * m**2 for w, m in zip(FINE_WEIGHTS, drifts, strict=True))
+        edge = t
+        sums.append(total)
+        squares.append(square)
+    return sums, squares
+
+
+def _pulled(spec: ModelSpec, view: View, times: list[Any], response: Any, theta: Theta) -> View:
+    """Add to a view what the drift's dependence on position does to it.
+
+    With r the drift less m, that at position 0, Girsanov's theorem adds
+    ``int r dX - 1/2 int (2 m r + r^2 + dr/dx) dt`` to the logarithm of a path's weight.
+    """
+
+    def pull(t: Any, x: Any) -> Any:
+        return response * (spec.drift(t, response * x, theta) - at_rest(spec, t, theta))
+
+    def cost(t: Any, x: Any) -> Any:
+        r, steepness = jax.jvp(lambda y: pull(t, y), (x,), (jnp.ones_like(x),))
+        return (2 * response * at_rest(spec, t, theta) + r) * r + steepness
+
+    rise = view.last - view.start
+    path = [view.start + share * rise for share in NODES]
+    on_path = tuple(pull(t, x) for t, x in zip(times, path, strict=True))
+    straight = sum(w * cost(t, x) for w, t, x in zip(WEIGHTS, times, path, strict=True))
+    middle, b = times[1], view.between[1] if view.between else view.first
+    rate = _rate(lambda x: response * spec.drift(middle, response * x, theta), b)
+    settled = 2 * (rate - math.pi**2 / (8 * b**2)) - view.drift**2
+    early = _early(view)
+    log_pull = view.log_pull + rise * sum(w * r for w, r in zip(WEIGHTS, on_path, strict=True))
+    log_pull = log_pull - view.time / 2 * (settled + early * (straight - settled))
+    return view._replace(pull=(*on_path, pull(view.time, view.last)), log_pull=log_pull)
+
+
+def _rate(drift: Callable[[Any], Any], b: Any) -> Any:
+    """The rate at which a motion that has long stayed between -b and b leaves, by Rayleigh and Ritz.
+
+    Girsanov's theorem makes it the lowest energy in the potential ``(drift^2 + d drift / dx) / 2`` between walls. The
+    trial functions are a cosine times a power of exp(work), work the integral of the drift.
+    """
+    root_work: dict[float, Any] = {}
+    for sign in (-1, 1):
+        total, edge = jnp.zeros_like(b), jnp.zeros_like(b)
+        for x in sorted((x for x, _ in _ACROSS if x * sign > 0), key=abs):
+            place = x * b
+            rule = zip(FINE_NODES, FINE_WEIGHTS, strict=True)
+            total = total + (place - edge) * sum(w * drift(edge + node * (place - edge)) for node, w in rule)
+            root_work[x], edge = jnp.exp(0.5 * jnp.clip(total, -_MOST_WORK, _MOST_WORK)), place
+    energies = []
+    points = [(x, w, *jax.jvp(drift, (x * b,), (jnp.ones_like(b),))) for x, w in _ACROSS]
+    for power in _POWERS:
+        energy = size = jnp.zeros_like(b)
+        for x, w, m, slope in points:
+            wave, change = math.cos(math.pi * x / 2), -math.pi / 2 * math.sin(math.pi * x / 2)
+            weight = w * root_work[x] ** power
+            energy = energy + weight * ((change / b + power / 4 * m * wave) ** 2 + (m**2 + slope) * wave**2) / 2
+            size = size + weight * wave**2
+        energies.append(energy / size)
+    lowest = reduce(jnp.minimum, energies)
+    shares = [jnp.exp(-_SHARPNESS * b**2 * (energy - lowest)) for energy in energies]
+    return sum(energy * share for energy, share in zip(energies, shares, strict=True)) / sum(shares)
 
 
 def squash(x: Any) -> Any:
@@ -187,23 +260,29 @@ def squash(x: Any) -> Any:
     return x / jnp.sqrt(1 + x**2)
 
 
-def _clock_of_width(view: View) -> Any:
-    """The integral of 1 / (2 B)^2 over the path: the time of the passage out of a unit interval."""
+def time_of_width(view: View) -> Any:
+    """The integral of 1 / (2 b)^2 over the path: the time of the passage out of a unit interval."""
     if not view.between:
-        return view.clock / (4 * view.first**2)
-    return view.clock / 4 * sum(w / b**2 for w, b in zip(WEIGHTS, view.between, strict=True))
+        return view.time / (4 * view.first**2)
+    return view.time / 4 * sum(w / b**2 for w, b in zip(WEIGHTS, view.between, strict=True))
 
 
 def _shape(view: View) -> tuple[Any, ...]:
     """How the path differs from one between constant boundaries without displacement."""
-    root, shape = jnp.sqrt(view.clock), []
+    root, shape = jnp.sqrt(view.time), []
     if view.between:
         straight = [(1 - share) * view.first + share * view.last for share in NODES]
         shape += [(b - line) / (b + line) for b, line in zip(view.between, straight, strict=True)]
-        shape += [view.last / (view.first + view.last), squash(view.clock * view.slope / view.last)]
+        shape += [view.last / (view.first + view.last), squash(view.time * view.slope / view.last)]
     elif view.bent:
-        shape += [squash(view.clock * view.slope / view.last)]
-    return (*shape, *(squash(x / root) for x in view.bent))
+        shape += [squash(view.time * view.slope / view.last)]
+    shape += [squash(x / root) for x in view.bent]
+    if view.change:
+        begin, end, variance = view.change
+        shape += [squash(view.first * begin / 4), squash(view.last * end / 4), squash(view.time * variance / 4)]
+    if view.pull:
+        shape += [squash(view.first * x / 4) for x in (view.drift, *view.pull)]
+    return tuple(shape)
 
 
 @dataclass(frozen=True)
@@ -220,7 +299,8 @@ class PathTransform:
     @property
     def n_inputs(self) -> int:
         """Four, and those of the shape."""
-        return 4 + structure(self.spec).n_shape
+        kind = structure(self.spec)
+        return 4 + (5 if kind.moving else int(kind.varying)) + 6 * kind.varying + 5 * kind.positional
 
     def _look(self, d: Any, response: Any, theta: Theta) -> View:
         d, response, *values = jnp.broadcast_arrays(d, response, *theta.values())
@@ -228,37 +308,37 @@ class PathTransform:
 
     def baseline(self, xp: Any, d: Any, response: Any, theta: Theta) -> Any:
         """The closed-form log density that the network corrects."""
-        return _outside(self._baseline, xp, d, response, theta)
+        return outside(self._baseline, xp, d, response, theta)
 
     def _baseline(self, d: Any, response: Any, theta: Theta) -> Any:
         view = self._look(d, response, theta)
-        clock, distance = view.clock, view.last - view.start
+        d, distance = view.time, view.last - view.start
         # The tangent's distance at the start; positive even where a boundary moves away faster than a path follows.
-        fall = clock * view.slope
+        fall = d * view.slope
         ahead = distance - fall
         ahead = 0.5 * (ahead + jnp.sqrt(ahead**2 + (_ROUNDING * fall) ** 2))
-        tangent = jnp.log(ahead) - LOG_SQRT_2PI - 1.5 * jnp.log(clock) - distance**2 / (2 * clock)
-        behind = jnp.log(-jnp.expm1(-4 * (view.first + view.start) * view.last / clock))
-        return view.log_rate + view.drift * distance - view.drift**2 * clock / 2 + tangent + behind
+        tangent = jnp.log(ahead) - LOG_SQRT_2PI - 1.5 * jnp.log(d) - distance**2 / (2 * d)
+        behind = jnp.log(-jnp.expm1(-4 * (view.first + view.start) * view.last / d))
+        return view.drift * distance - view.drift**2 * d / 2 + view.log_pull + tangent + behind
 
     def inputs(self, xp: Any, d: Any, response: Any, theta: Theta) -> tuple[Any, ...]:
         """Network inputs, each of order one."""
-        return tuple(_outside(self._inputs, xp, d, response, theta))
+        return tuple(outside(self._inputs, xp, d, response, theta))
 
     def _inputs(self, d: Any, response: Any, theta: Theta) -> tuple[Any, ...]:
         view = self._look(d, response, theta)
-        u, room = _clock_of_width(view), 4 * (view.first + view.start) * view.last
+        u, room = time_of_width(view), 4 * (view.first + view.start) * view.last
         return (
             jnp.log1p(10 * u),
             view.start / view.first,
             u / (1 + 0.1 * u),
-            room / (room + 2 * view.clock),
+            room / (room + 2 * view.time),
             *_shape(view),
         )
 
     def onset(self, xp: Any, d: Any, response: Any, theta: Theta) -> tuple[Any, Any]:
         """As `Transform.onset`."""
-        return _outside(self._onset, xp, d, response, theta)
+        return outside(self._onset, xp, d, response, theta)
 
     def _onset(self, d: Any, response: Any, theta: Theta) -> tuple[Any, Any]:
         first = self.spec.boundary(jnp.full_like(d, START), theta)
@@ -267,7 +347,7 @@ class PathTransform:
         return d_min, jnp.maximum(squared / (2 * d_min**2) - 1.5 / d_min, 1 / d_min)
 
 
-def _outside(function: Callable[..., Any], xp: Any, *args: Any) -> Any:
+def outside(function: Callable[..., Any], xp: Any, *args: Any) -> Any:
     """Call a function of JAX arrays from JAX, or from NumPy in float64."""
     if xp is not np:
         return function(*args)
@@ -278,85 +358,3 @@ def _outside(function: Callable[..., Any], xp: Any, *args: Any) -> Any:
 @cache
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return jax.jit(function)
-
-
-@dataclass(frozen=True)
-class PathChoice:
-    """The `ChoiceTransform` of a model given by its drift and boundary.
-
-    It borrows the formulas of constant drift and boundaries, with the mean drift and boundary of a typical decision.
-
-    Parameters
-    ----------
-    spec : ModelSpec
-    """
-
-    spec: ModelSpec
-    log_choice: None = None
-
-    @property
-    def n_inputs(self) -> int:
-        """Ten, and those of the shape."""
-        return 10 + structure(self.spec).n_shape
-
-    def latest(self, xp: Any, theta: Theta) -> Any:
-        """When practically everything is decided [s]."""
-        return _outside(self._latest, xp, dict(theta))
-
-    def _latest(self, theta: Theta) -> Any:
-        first = self.spec.boundary(jnp.full_like(jnp.asarray(theta["z"]), START), theta)
-        forever = FOREVER * first**2
-        return forever if self.spec.closes is None else jnp.minimum(self.spec.closes(theta), forever)
-
-    def _similar(self, horizon: Any, theta: Theta) -> tuple[View, dict[str, Any], Any]:
-        horizon, *values = jnp.broadcast_arrays(horizon, *theta.values())
-        theta = dict(zip(theta, values, strict=True))
-        view = look(self.spec, structure(self.spec), horizon, jnp.ones_like(horizon), theta)
-        typical = horizon / (1 + horizon / view.first**2)
-        early = look(self.spec, structure(self.spec), typical, jnp.ones_like(horizon), theta)
-        a = jnp.sqrt(view.first * half_width(self.spec, typical, theta))
-        return (
-            view,
-            {"v": early.drift, "a": a, "z": theta["z"]},
-            (early.drift * typical + view.start) / jnp.sqrt(typical),
-        )
-
-    def baseline(self, xp: Any, horizon: Any, theta: Theta) -> Any:
-        """The logit that the network corrects."""
-        return _outside(self._baseline, xp, horizon, dict(theta))
-
-    def _baseline(self, horizon: Any, theta: Theta) -> Any:
-        view, other, _ = self._similar(horizon, theta)
-        fraction = fraction_baseline(jnp, _clock_of_width(view), other)
-        log_upper, log_lower = ddm_log_choice(jnp, **other)
-        log_rest = jnp.logaddexp(log_lower, log_upper - softplus(jnp, fraction))
-        return log_upper - softplus(jnp, -fraction) - log_rest
-
-    def inputs(self, xp: Any, horizon: Any, theta: Theta) -> tuple[Any, ...]:
-        """Network inputs, each of order one."""
-        return tuple(_outside(self._inputs, xp, horizon, dict(theta)))
-
-    def _inputs(self, horizon: Any, theta: Theta) -> tuple[Any, ...]:
-        view, other, free = self._similar(horizon, theta)
-        return (
-            *fraction_inputs(jnp, _clock_of_width(view), other),
-            squash(other["v"] * other["a"]),
-            squash(free),
-            other["a"] / (other["a"] + view.first),
-            squash(view.drift * jnp.sqrt(view.clock)),
-            *_shape(view),
-        )
-
-    def log_go(self, xp: Any, network: Callable[..., Any], horizon: Any, theta: Theta) -> tuple[Any, Any]:
-        """As `ChoiceTransform.log_go`."""
-        latest = self.latest(xp, theta)
-        inner = xp.maximum(xp.minimum(horizon, latest), INSTANT)
-        logit = self.baseline(xp, inner, theta) + network(self.inputs(xp, inner, theta))
-        possible = horizon > 0
-        return xp.where(possible, -softplus(xp, -logit), -math.inf), xp.where(possible, -softplus(xp, logit), 0.0)
-
-
-# Seconds, in units of the squared boundary, after which what is still undecided is below 1e-21 without collapse ...
-FOREVER = 40.0
-# ... and the shortest horizon [s]: nothing happens before.
-INSTANT = 1e-6

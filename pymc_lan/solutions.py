@@ -12,20 +12,53 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.affine import expm1_ratio
+from pymc_lan.fokker_planck import fokker_planck
 from pymc_lan.labels import running_integral
-from pymc_lan.paths import expm1_over, structure
+from pymc_lan.mixtures import N_POINTS, mixture
+from pymc_lan.paths import structure
 from pymc_lan.spec import ModelSpec
 from pymc_lan.transforms import NUMPY
-from pymc_lan.views import choice_transform_of
+from pymc_lan.views import SPREAD, choice_transform_of, is_linear
 from pymc_lan.volterra import Densities, volterra
 
 Float = NDArray[np.float64]
 
 # Points of the grids that are tried in turn, each a multiple of the first, which all solutions are handed out on; and
-# the largest estimated error in log f of one that is used as a label.
+# the largest estimated error in log f of one that is used as a label. The equation of Fokker and Planck takes long.
 STEPS, TOLERANCE = (400, 800, 1600), 1e-4
+FEWER_STEPS, LARGER_TOLERANCE = (400, 800), 2e-2
+# Of the points at which a mixture is computed, one in so many is handed out.
+_MIXTURE_EVERY = 2
 # Nodes of the integral of a drift that changes with time; they crowd towards its start.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `solve` did.
+
+    Parameters
+    ----------
+    n : int
+        Number of parameter sets.
+    refined : dict of int to int
+        How many were done with each number of steps in time.
+    dropped : int
+        How many were not accurate enough with the most.
+    worst : float
+        The largest error estimate among those that were; 0 if there are none.
+    """
+
+    n: int
+    refined: dict[int, int]
+    dropped: int
+    worst: float
+
+    @property
+    def share_dropped(self) -> float:
+        """`dropped` over `n`."""
+        return self.dropped / self.n
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +75,8 @@ class Solution:
         Distribution functions.
     weight : ndarray, shape (n, STEPS[0])
         Seconds that a grid point stands for.
-    dropped : float
-        Share of parameter sets left out.
+    report : Report
+        Of the parameter sets that were asked for.
     """
 
     theta: dict[str, Float]
@@ -53,40 +86,61 @@ class Solution:
     mass_upper: Float
     mass_lower: Float
     weight: Float
-    dropped: float
+    report: Report
 
 
-def solve(spec: ModelSpec, theta: Mapping[str, Float], tolerance: float = TOLERANCE) -> Solution:
+def solve(spec: ModelSpec, theta: Mapping[str, Float], tolerance: float | None = None) -> Solution:
     """Solve a model's first-passage densities.
 
     Parameters
     ----------
     spec : ModelSpec
-        With a drift ``m(t) - g x``.
+        By quadrature where parameters vary across trials; else by Volterra's equations where the drift is
+        ``m(t) - g x``, and by that of Fokker and Planck where it is not.
     theta : mapping of str to ndarray, shape (n,)
-    tolerance : float
-        Solutions whose estimated error is larger are left out.
+    tolerance : float, optional
+        Solutions whose estimated error is larger are left out: by default `TOLERANCE` or, where the equation of Fokker
+        and Planck is solved, `LARGER_TOLERANCE`.
 
     Returns
     -------
     Solution
     """
-    boundaries, clock = _brownian(spec)
+    grids, usual = (STEPS, TOLERANCE) if is_linear(spec) else (FEWER_STEPS, LARGER_TOLERANCE)
+    tolerance = usual if tolerance is None else tolerance
+    if spec.transform == SPREAD:
+        return _solve_mixture(spec, theta, tolerance)
     with jax.enable_x64(True):
         first = np.asarray(spec.boundary(np.zeros_like(theta["z"]), theta), np.float64)
     start, last = first * (2 * theta["z"] - 1), choice_transform_of(spec).latest(NUMPY, theta)
     result = np.empty((6, start.size, STEPS[0]))
-    error = np.full(start.size, np.inf)
-    for steps in STEPS:
+    error, refined = np.full(start.size, np.inf), {}
+    for steps in grids:
         rows = np.flatnonzero(~(error < tolerance))
         if rows.size:
             some = {name: x[rows] for name, x in theta.items()}
-            found = volterra(boundaries, some, start[rows], last[rows], steps, clock)
+            found = _solved(spec, some, start[rows], last[rows], steps)
             result[:, rows], error[rows] = _on_first_grid(found, steps // STEPS[0]), found.error
+        refined[steps] = int((error[rows] < tolerance).sum())
+    return _kept(theta, result, error, tolerance, refined)
+
+
+def _solve_mixture(spec: ModelSpec, theta: Mapping[str, Float], tolerance: float) -> Solution:
+    times, weight, log_upper, log_lower, error = mixture(spec, theta)
+    masses = (running_integral(np.exp(x) * weight) for x in (log_upper, log_lower))
+    # The sums need all points, the networks do not.
+    every = [x[:, ::_MIXTURE_EVERY] for x in (times, log_upper, log_lower, *masses, weight * _MIXTURE_EVERY)]
+    return _kept(theta, np.stack(every), error, tolerance, {N_POINTS: int((error < tolerance).sum())})
+
+
+def _kept(
+    theta: Mapping[str, Float], result: Float, error: Float, tolerance: float, refined: dict[int, int]
+) -> Solution:
     good = error < tolerance
-    kept = {name: x[good] for name, x in theta.items()}
+    report = Report(error.size, refined, int((~good).sum()), float(error[good].max(initial=0.0)))
     times, log_upper, log_lower, mass_upper, mass_lower, weight = result[:, good]
-    return Solution(kept, times, log_upper, log_lower, mass_upper, mass_lower, weight, float(1 - good.mean()))
+    kept = {name: x[good] for name, x in theta.items()}
+    return Solution(kept, times, log_upper, log_lower, mass_upper, mass_lower, weight, report)
 
 
 def _on_first_grid(found: Densities, every: int) -> Float:
@@ -99,30 +153,38 @@ def _on_first_grid(found: Densities, every: int) -> Float:
     return np.stack([x[:, every::every] for x in (found.times, *logs, *masses, weight * every)])
 
 
+def _solved(spec: ModelSpec, theta: Mapping[str, Float], start: Float, last: Float, steps: int) -> Densities:
+    if is_linear(spec):
+        boundaries, clock = _brownian(spec)
+        return volterra(boundaries, theta, start, last, steps, clock)
+    # Its grid, twice as fine, is handed out at every second point.
+    return fokker_planck(spec.drift, spec.boundary, theta, start, last, 2 * steps, steps)
+
+
 @cache
 def _brownian(spec: ModelSpec) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
-    """Boundaries and clock of the Brownian motion that a process is in disguise: see `pymc_lan.paths`."""
-    kind = structure(spec)
+    """Boundaries and clock of the Brownian motion that a process is in disguise: see `affine_to_brownian`."""
+    leaky = structure(spec).positional
 
     def leak(row: Mapping[str, Any]) -> Any:
         return spec.drift(0.0, 0.0, row) - spec.drift(0.0, 1.0, row)
 
     def boundaries(t: Any, row: Mapping[str, Any]) -> tuple[Any, Any]:
-        grown = jnp.exp(leak(row) * t) if kind.leak else 1.0
+        grown = jnp.exp(leak(row) * t) if leaky else 1.0
         width = spec.boundary(t, row) * grown
-        moved = _displacement(spec, t, row, leak(row) if kind.leak else None)
+        moved = _displacement(spec, t, row, leak(row) if leaky else None)
         return width - moved, -width - moved
 
     def clock(t: Any, row: Mapping[str, Any]) -> Any:
-        return t * expm1_over(2 * leak(row) * t)
+        return t * expm1_ratio(2 * leak(row) * t)
 
-    return boundaries, clock if kind.leak else None
+    return boundaries, clock if leaky else None
 
 
 def _displacement(spec: ModelSpec, t: Any, row: Mapping[str, Any], leak: Any) -> Any:
     """The integral of ``exp(g s) m(s)`` over s from 0 to t."""
     if not structure(spec).varying:
-        return spec.drift(t, 0.0, row) * t * (1.0 if leak is None else expm1_over(leak * t))
+        return spec.drift(t, 0.0, row) * t * (1.0 if leak is None else expm1_ratio(leak * t))
     # s = t y^4 puts the points where drifts change fastest, early; they are as many as smooth drifts need.
     y = (1 + _NODES) / 2
     s = t * y**4

@@ -57,23 +57,20 @@ class Structure(NamedTuple):
 
     Parameters
     ----------
-    leak : bool
+    positional : bool
         Whether the drift depends on position.
     varying : bool
         Whether the drift depends on time.
     moving : bool
         Whether the boundary does.
+    linear : bool
+        Whether the drift is linear in the position, with a slope that does not change.
     """
 
-    leak: bool
+    positional: bool
     varying: bool
     moving: bool
-
-    @property
-    def n_shape(self) -> int:
-        """How many network inputs describe the path's shape: see `pymc_lan.paths`."""
-        curved, bent = self.moving or self.leak, self.varying or self.leak
-        return (5 if curved else int(bent)) + 3 * bent
+    linear: bool = True
 
 
 Drift = Callable[[Any, Any, Mapping[str, Any]], Any]

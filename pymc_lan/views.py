@@ -2,37 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from pymc_lan.choice import CHOICE_TRANSFORMS
-from pymc_lan.spec import ModelSpec
+from pymc_lan.spec import ModelSpec, Structure
+from pymc_lan.spread import SpreadChoice, SpreadTransform, spread
 from pymc_lan.transforms import TRANSFORMS
 
 # The transform of a model that is given by its two functions alone. It needs JAX, which is loaded only then.
 PATH = "path"
+# The transform of one whose parameters vary across trials.
+SPREAD = "spread"
 
 
 @cache
 def transform_of(spec: ModelSpec) -> Any:
-    """What the likelihood network of a model sees, and what it is added to: a `Transform` or a `PathTransform`."""
+    """What the likelihood network of a model sees, and what it is added to: a `Transform` or its like."""
     if spec.transform == PATH:
         from pymc_lan.paths import PathTransform
 
         return PathTransform(spec)
+    if spec.transform == SPREAD:
+        return SpreadTransform(spec)
     return TRANSFORMS[spec.transform]
 
 
 @cache
 def choice_transform_of(spec: ModelSpec) -> Any:
-    """The same of its choice/deadline network: a `ChoiceTransform` or a `PathChoice`."""
+    """The same of its choice/deadline network: a `ChoiceTransform` or its like."""
     if spec.transform == PATH:
-        from pymc_lan.paths import PathChoice
+        from pymc_lan.path_choice import PathChoice
 
         return PathChoice(spec)
+    if spec.transform == SPREAD:
+        return SpreadChoice(spec)
     return CHOICE_TRANSFORMS[spec.transform]
 
 
 def n_inputs(spec: ModelSpec) -> dict[str, int]:
     """How many inputs the networks of a model have, by network."""
     return {"lan": transform_of(spec).n_inputs, "choice": choice_transform_of(spec).n_inputs}
+
+
+def is_positional(spec: ModelSpec) -> bool:
+    """Whether the drift of a model depends on position."""
+    return spec.transform == PATH and _structure(spec).positional
+
+
+def is_linear(spec: ModelSpec) -> bool:
+    """Whether it does so linearly, if at all."""
+    return spec.transform != PATH or _structure(spec).linear
+
+
+def _structure(spec: ModelSpec) -> Structure:
+    from pymc_lan.paths import structure
+
+    return structure(spec)
+
+
+def earliest(spec: ModelSpec, theta: Mapping[str, Any]) -> Any:
+    """Before which no decision time falls [s], counted from the (mean) non-decision time."""
+    window = spread(spec, "t", theta)
+    return 0.0 if window is None else -window

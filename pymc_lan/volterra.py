@@ -148,7 +148,7 @@ def volterra(
         Grid points per theta less one; a multiple of 4, at least 16.
     clock : callable, optional
         ``clock(t, row)``: the variance of the Brownian motion at time t, increasing from 0, where that is not t
-        itself (see `pymc_lan.solvers.affine_to_brownian`). Times, boundaries and densities go on being those of t.
+        itself (see `pymc_lan.affine.affine_to_brownian`). Times, boundaries and densities go on being those of t.
 
     Returns
     -------

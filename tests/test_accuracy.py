@@ -18,6 +18,7 @@ from pymc_lan.card import accuracy_lines
 from pymc_lan.diagnostics import accuracy
 from pymc_lan.mlp import MLP
 from pymc_lan.network import Network
+from pymc_lan.registry import embedded_root, read_registry
 from pymc_lan.transforms import NUMPY
 
 DATA = Path(__file__).parent / "data"
@@ -60,6 +61,11 @@ SEED_NOISE = {
 }
 
 
+# Other models: the same table's rows, by what they are; many parameters may cost twice.
+OTHERS = {"lan.mean": 0.005, "lan.p99": 0.03}
+ANGLE = {"lan.mean": 0.004, "lan.p99": 0.02}
+
+
 def figure(report: Report, path: str) -> float:
     return float(reduce(lambda level, key: level[key], path.split("."), report))
 
@@ -88,6 +94,17 @@ def test_the_card_tells_the_truth(network: Network, report: Report, path: str) -
     card = network.config["accuracy"]
     assert card["seed"] != report["seed"]
     assert figure(report, path) == pytest.approx(figure(card, path), rel=SEED_NOISE[path])
+
+
+@pytest.mark.parametrize("name", sorted(read_registry(embedded_root())))
+def test_every_card_keeps_the_limits(name: str) -> None:
+    network = pl.load_network(name)
+    limits = MUST if name.startswith("ddm") else MUST | (ANGLE if name == "angle" else OTHERS)
+    if len(network.spec.parameters) > 6:
+        limits = limits | {"flop.lan": 20_000, "flop.choice": 20_000}
+    assert {path for path, limit in limits.items() if figure(network.config["accuracy"], path) > limit} == set()
+    assert network.config["accuracy"]["dropped"] < 0.01
+    assert network.config["training"]["seconds"] < 15 * 60
 
 
 def test_enough_trials_were_measured(network: Network, report: Report) -> None:

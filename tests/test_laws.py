@@ -100,14 +100,33 @@ CASES = {
 
 # Named distributions of the other models: two choices, go/no-go, and what their parameters have beyond the DDM's.
 WITHIN = {**VARIED, "z": np.array([0.25, 0.5, 0.6, 0.75]), "v": np.array([-1.5, 0.0, 0.7, 1.9])}
+LATE = {"z": np.array([0.35, 0.5, 0.6, 0.65]), "t": np.array([0.3, 0.26, 0.5, 1.0])}
+ANGLES, RATES = np.array([0.0, 0.1, 0.3, 0.5]), np.array([0.1, 0.5, 1.0, 2.0])
 OTHERS = {
     "ddm_extended": (pl.DDMExtended, pl.GoNoGoDDMExtended, {"v": np.array([-4.0, 0.0, 0.7, 5.0])}),
     "ddm_sdv": (pl.DDMSdv, pl.GoNoGoDDMSdv, {"sv": np.array([0.1, 0.5, 1.0, 2.0])}),
-    "angle": (pl.Angle, pl.GoNoGoAngle, {"theta": np.array([0.0, 0.1, 0.3, 0.5])}),
+    "angle": (pl.Angle, pl.GoNoGoAngle, {"theta": ANGLES}),
+    "ddm_st": (pl.DDMSt, pl.GoNoGoDDMSt, LATE | {"st": np.array([0.01, 0.1, 0.2, 0.25])}),
     "weibull": (
         pl.Weibull,
         pl.GoNoGoWeibull,
         {"alpha": np.array([0.6, 1.0, 2.0, 4.0]), "beta": np.array([2.0, 1.0, 3.0, 1.5])},
+    ),
+    "exponential_collapse": (pl.ExponentialCollapse, pl.GoNoGoExponentialCollapse, {"lam": RATES}),
+    "hyperbolic_collapse": (pl.HyperbolicCollapse, pl.GoNoGoHyperbolicCollapse, {"lam": RATES}),
+    "ornstein": (pl.Ornstein, pl.GoNoGoOrnstein, {"g": np.array([-0.9, -0.3, 0.3, 0.5])}),
+    "conflict_ds": (
+        pl.ConflictDS,
+        pl.GoNoGoConflictDS,
+        {
+            "tinit": np.array([0.5, 1.0, 2.0, 3.0]),
+            "dinit": np.array([1.0, 2.0, 3.0, 4.0]),
+            "tslope": np.array([0.5, 1.0, 2.0, 4.0]),
+            "dslope": np.array([1.0, 2.0, 0.5, 4.0]),
+            "tfixedp": np.array([1.0, 2.0, 3.0, 4.0]),
+            "tcoh": np.array([0.5, 0.3, -0.2, 0.8]),
+            "dcoh": np.array([-0.5, 0.2, 0.4, -0.3]),
+        },
     ),
 }
 for _name, (_two, _go, _extra) in OTHERS.items():
@@ -133,10 +152,12 @@ LONGEST = 80.0
 
 
 def panel_edges(case: Case) -> Float:
-    t, deadline = case.each("t", 0.0), case.each("deadline", INF)
+    t, st, deadline = case.each("t", 0.0), case.each("st", 0.0), case.each("deadline", INF)
     window = np.where(np.isfinite(deadline), deadline, 1.0)
     window = case.each("lapse_window", 0.0) if "lapse_window" in case.fixed else window
-    edges = np.concatenate([[0.0], t, (t[:, None] + ONSET).ravel(), deadline, window])
+    # With a variable t the density begins at the earliest, and begins to end at the latest.
+    corners = np.unique([t - st, t + st])
+    edges = np.concatenate([[0.0], corners, (corners[:, None] + ONSET).ravel(), deadline, window])
     return np.unique(edges[(edges >= 0) & (edges <= LONGEST)])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
@@ -40,10 +39,11 @@ def test_structure_is_read_off_the_functions(name: str) -> None:
     spec = pl.get_model(name)
     found = structure(replace(spec, structure=None))
     assert spec.structure in (None, found)
-    assert found == {
-        "angle": Structure(leak=False, varying=False, moving=True),
-        "weibull": Structure(leak=False, varying=False, moving=True),
-    }.get(name, Structure(leak=False, varying=False, moving=False))
+    assert found == Structure(
+        positional=name == "ornstein",
+        varying=name in {"gamma_drift", "gamma_drift_angle", "shrink_spot", "conflict_ds"},
+        moving=name in {"angle", "weibull", "exponential_collapse", "hyperbolic_collapse", "gamma_drift_angle"},
+    )
 
 
 def bump(time: Any, position: Any, theta: Mapping[str, Any]) -> Any:
@@ -59,8 +59,9 @@ def leaky(time: Any, position: Any, theta: Mapping[str, Any]) -> Any:
 
 
 DRIFTS = {
-    "bump": (bump, Structure(leak=False, varying=True, moving=False)),
-    "leak": (leaky, Structure(leak=True, varying=False, moving=False)),
+    "bump": (bump, Structure(positional=False, varying=True, moving=False)),
+    "leak": (leaky, Structure(positional=True, varying=False, moving=False)),
+    "cubic": (cubic, Structure(positional=True, varying=False, moving=False, linear=False)),
 }
 
 
@@ -69,18 +70,7 @@ def test_a_drift_that_changes_is_seen(drift: Any, expected: Structure) -> None:
     assert structure(replace(as_path("ddm"), drift=drift)) == expected
 
 
-def test_a_drift_that_is_not_linear_is_refused() -> None:
-    with pytest.raises(NotImplementedError, match=r"Expected a drift m\(t\) - g x.*Found a slope.*Remedy"):
-        structure(replace(as_path("ddm"), drift=cubic))
-
-
-def test_training_refuses_a_leak(tmp_path: Path) -> None:
-    with pytest.raises(NotImplementedError, match=r"Expected a drift that does not depend on the position.*Remedy"):
-        pl.train(replace(as_path("ddm"), name="leaky", drift=leaky), tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("drift", [None, bump, leaky], ids=["as shipped", "changing with time", "with a leak"])
+@pytest.mark.parametrize("drift", [None, bump, leaky, cubic], ids=["as shipped", *DRIFTS])
 @pytest.mark.parametrize("name", ["ddm", "angle", "weibull"])
 def test_the_number_of_inputs_is_what_the_structure_says(name: str, drift: Any) -> None:
     spec = as_path(name) if drift is None else replace(as_path(name), drift=drift, structure=None)

@@ -12,10 +12,15 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from pymc_lan.affine import affine_to_brownian
 from pymc_lan.exact import ddm_logpdf
+from pymc_lan.fokker_planck import fokker_planck
+from pymc_lan.models import get_model
 from pymc_lan.simulators import simulate_diffusion
-from pymc_lan.solvers import Densities, affine_to_brownian, fokker_planck, solve, volterra
+from pymc_lan.solutions import solve
+from pymc_lan.training.proposals import draw_theta
 from pymc_lan.transforms import NUMPY
+from pymc_lan.volterra import Densities, volterra
 
 Rows = dict[str, np.ndarray]
 RELEVANT = math.log(1e-5)
@@ -323,31 +328,24 @@ def test_estimates_are_honest(model: str) -> None:
     assert (error[usable] < 3.0 * found.error[usable] + 1e-6).all()
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_solve_refines_where_it_must(model: str) -> None:
-    boundaries, clock = MODELS[model]
-    rows, start, horizon = random_rows(model, 48, seed=3)
-    found, report = solve(boundaries, rows, start, horizon, steps=(200, 400, 800), clock=clock)
-    finest = volterra(boundaries, rows, start, horizon, 800, clock)
-    print(model, report)
-    assert report.n == 48 == sum(report.refined.values())
-    assert report.dropped == (found.error > 1e-4).sum()
-    assert report.worst == found.error[found.error <= 1e-4].max()
-    assert report.refined[200] + report.refined[400] > 20
-    assert found.times.shape == (48, 801)
-    kept = (found.error <= 1e-4) & (finest.error < 1e-4)
-    for log, other in zip((found.log_upper, found.log_lower), at_times(finest, found.times), strict=True):
-        assert (largest(log, other)[kept] < 4e-4).all()
-    np.testing.assert_allclose(found.survivor[kept], finest.survivor[kept], atol=1e-2)
+def test_solve_refines_where_it_must() -> None:
+    spec = get_model("weibull")
+    theta = draw_theta(spec, np.random.default_rng(3), 48)
+    found = solve(spec, theta)
+    report = found.report
+    assert report.n == 48 == sum(report.refined.values()) + report.dropped
+    assert 24 < report.refined[400] < 48
+    assert 0 < report.worst < 1e-4
+    assert len(found.times) == 48 - report.dropped
 
 
 def test_solve_drops_what_it_cannot_solve() -> None:
-    rows, start, horizon = ddm_rows()
-    found, report = solve(with_drift, rows, start, horizon, tolerance=1e-17, steps=(400, 800))
-    assert report.refined == {400: 0, 800: 20}
-    assert report.dropped == 20
-    assert report.worst == 0.0
-    assert (found.error > 1e-17).all()
+    spec = get_model("exponential_collapse")
+    found = solve(spec, draw_theta(spec, np.random.default_rng(0), 8), tolerance=1e-17)
+    assert found.report.refined == {400: 0, 800: 0, 1600: 0}
+    assert found.report.share_dropped == 1
+    assert found.report.worst == 0
+    assert len(found.times) == 0
 
 
 def test_boundaries_that_meet_end_the_grid() -> None:

@@ -1,7 +1,7 @@
 """Accuracy of a network against exact labels, by one definition for tests, cards and the command line.
 
 Parameters are uniform over the registered bounds, one trial each from the model (eight each where the density has to be
-solved for), 5 ms < rt - t and rt < 20 s; an error is log f(network) - log f(exact).
+solved for), 5 ms < rt - t (the earliest t, where it varies) and rt < 20 s; an error is log f(network) - log f(exact).
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
 
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.network import Network
+from pymc_lan.spec import ModelSpec
 from pymc_lan.training.proposals import draw_theta
 from pymc_lan.training.trials import decided, draw_deadlines, model_trials
 from pymc_lan.transforms import NUMPY
-from pymc_lan.views import choice_transform_of
+from pymc_lan.views import choice_transform_of, earliest
 
 Float = NDArray[np.float64]
 
@@ -46,7 +48,8 @@ def accuracy(network: Network, *, n: int = 60_000, n_mass: int = 1000, seed: int
         ``mass`` (p50 and p99 of its distance from 1), ``gradient`` (relative error by parameter: median, p99),
         ``choice`` (mean, p99 and max of the absolute error in both log probabilities; None without that network),
         ``flop`` (per trial and forward pass), ``dropped`` (share of parameter sets that no solver labelled accurately
-        enough), and ``n``, ``n_mass``, ``seed``. ``gradient`` is None where the density has no closed form.
+        enough), and ``n``, ``n_mass``, ``seed``. Where the density has no
+        closed form, ``gradient`` compares central differences.
 
     Raises
     ------
@@ -64,14 +67,14 @@ def accuracy(network: Network, *, n: int = 60_000, n_mass: int = 1000, seed: int
     spec = network.spec
     trials = model_trials(spec, rng, n)
     t = draw_theta(spec, rng, trials.d.size, with_t=True)["t"]
-    kept = (trials.d > EARLIEST) & (t + trials.d < LATEST)
+    kept = (trials.d - earliest(spec, trials.theta) > EARLIEST) & (t + trials.d < LATEST)
     theta = {name: x[kept] for name, x in (trials.theta | {"t": t}).items()}
     rt, response = (t + trials.d)[kept], trials.response[kept]
     error = network.likelihood.log_density(NUMPY, rt, response, theta) - trials.label[kept]
     return {
         "lan": _summary(error) | {"median": _round(np.median(np.abs(error))), "bias": _round(-error.mean())},
         "mass": _mass(network, rng, n_mass),
-        "gradient": _gradient(network, theta, rt, response) if spec.exact else None,
+        "gradient": _gradient(network, theta, rt, response) if spec.exact else _solved_gradient(network, rng),
         "choice": _choice(network, rng, n) if network.choice is not None else None,
         "flop": {
             "lan": network.lan.flop,
@@ -94,10 +97,11 @@ def _mass(network: Network, rng: np.random.Generator, n: int) -> dict[str, float
     half = np.diff(edges, axis=-1) / 2
     even = (edges[..., :-1] + half)[..., None] + half[..., None] * nodes
     share = (1 / (1 + np.exp(-even))).reshape(n, -1)
-    d, mass = last * share, np.zeros(n)
+    first = earliest(network.spec, theta)
+    d, mass = last * share + first, np.zeros(n)
     for response in (-1.0, 1.0):
         log_f = network.likelihood.log_density(NUMPY, theta["t"] + d, np.full_like(d, response), theta)
-        mass += np.sum(np.exp(log_f) * d * (1 - share) * (half[..., None] * weights).reshape(n, -1), axis=-1)
+        mass += np.sum(np.exp(log_f) * (d - first) * (1 - share) * (half[..., None] * weights).reshape(n, -1), axis=-1)
     off = np.abs(mass - decided(network.spec, {name: x[:, 0] for name, x in theta.items() if name != "t"}))
     return {"p50": _round(np.median(off)), "p99": _round(np.quantile(off, 0.99))}
 
@@ -114,11 +118,56 @@ def _gradient(network: Network, theta: dict[str, Float], rt: Float, response: Fl
     with jax.enable_x64(True):
         found = gradient(Likelihood(network.spec, as_network(network.lan)))
         truth = gradient(Likelihood(network.spec))
+    return {name: _relative(found[name], truth[name]) for name in network.spec.names}
+
+
+def _relative(found: Any, truth: Any) -> dict[str, float]:
+    kept = np.abs(truth) > SMALLEST_GRADIENT
+    off = np.abs(found - truth)[kept] / np.abs(truth)[kept]
+    return {"median": _round(np.median(off)), "p99": _round(np.quantile(off, 0.99))}
+
+
+def _solved_gradient(network: Network, rng: np.random.Generator, n: int = 512) -> dict[str, dict[str, float]]:
+    """The same where densities are solved for: central differences over a hundredth of each parameter's range."""
+    spec = network.spec
+    trials = model_trials(spec, rng, n)
+    sets, which = np.unique(np.column_stack(list(trials.theta.values())), axis=0, return_inverse=True)
+    centre = dict(zip(trials.theta, sets.T, strict=True))
+    t = 0.5 * sum(spec.parameter("t").bounds)
     result = {}
-    for name in network.spec.names:
-        kept = np.abs(truth[name]) > SMALLEST_GRADIENT
-        off = np.abs(found[name] - truth[name])[kept] / np.abs(truth[name])[kept]
-        result[name] = {"median": _round(np.median(off)), "p99": _round(np.quantile(off, 0.99))}
+    for p in spec.parameters:
+        step = 0.005 * (p.bounds[1] - p.bounds[0])
+        ends = []
+        for move in (step, -step):
+            # A longer non-decision time leaves less for the decision.
+            d = trials.d - (move if p.name == "t" else 0.0)
+            theta = centre if p.name == "t" else centre | {p.name: centre[p.name] + move}
+            each = {name: x[which] for name, x in theta.items()} | {"t": t}
+            found = network.likelihood.log_density(NUMPY, t + d, trials.response, each)
+            ends.append((found, _solved_log_density(spec, theta, which, d, trials.response)))
+        slopes = [(after - before) / (2 * step) for after, before in zip(*ends, strict=True)]
+        value = trials.theta.get(p.name, np.full(trials.d.size, t))
+        kept = (value > p.bounds[0] + step) & (value < p.bounds[1] - step) & np.isfinite(slopes[1])
+        result[p.name] = _relative(*(x[kept] for x in slopes))
+    return result
+
+
+def _solved_log_density(
+    spec: ModelSpec, theta: dict[str, Float], which: NDArray[np.intp], d: Float, response: Float
+) -> Float:
+    """Labels at given times: splines through the solution's points; NaN where it has none."""
+    from pymc_lan.solutions import solve
+
+    found, result = solve(spec, theta, tolerance=np.inf), np.full(d.size, np.nan)
+    begin = np.broadcast_to(earliest(spec, theta), len(found.times))
+    for row, times in enumerate(found.times):
+        for code, log_f in ((1.0, found.log_upper[row]), (-1.0, found.log_lower[row])):
+            known, wanted = np.isfinite(log_f), (which == row) & (response == code) & (d > begin[row])
+            if wanted.any():
+                # Times the time since the onset, so that it is finite there.
+                since = times[known] - begin[row]
+                spline = CubicSpline(np.log(since), since * log_f[known], extrapolate=False)
+                result[wanted] = spline(np.log(d[wanted] - begin[row])) / (d[wanted] - begin[row])
     return result
 
 

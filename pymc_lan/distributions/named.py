@@ -1,114 +1,67 @@
-"""Named distributions: one thin class per model, in its two-choice and its go/no-go form.
-
-Parameters come in the model's order; ``pl.get_model(name).parameters`` says what they mean and where they were trained.
-Everything else is as in `LANDist` and `GoNoGo`.
-"""
+"""Named distributions: one class per model, in its two-choice and its go/no-go form."""
 
 from __future__ import annotations
 
+from types import new_class
+
 from pymc_lan.distributions.gonogo import GoNoGo
 from pymc_lan.distributions.lan import LANDist
+from pymc_lan.models import get_model
+
+_DOC = """{description}
+
+``{name}(name, {parameters}, ...)``; {reference}
+
+Parameters
+----------
+{table}
+**kwargs
+    As `{base}` has them.
+
+Examples
+--------
+>>> import pymc as pm, pymc_lan as pl
+>>> pm.draw(pl.{name}.dist({values}, shape=(10, 2)), random_seed=1).shape
+(10, 2)
+"""
 
 
-class DDMExtended(LANDist):
-    """The drift diffusion model with wider bounds, ``DDMExtended(name, v, a, z, t)``: v -6 to 6, a 0.3 to 4.
-
-    Examples
-    --------
-    >>> import pymc as pm, pymc_lan as pl
-    >>> pm.draw(pl.DDMExtended.dist(5.0, 3.0, 0.5, 0.3, shape=(10, 2)), random_seed=1).shape
-    (10, 2)
-    """
-
-    model = "ddm_extended"
-
-
-class DDMSdv(LANDist):
-    """The drift diffusion model with a drift that is normal across trials, ``DDMSdv(name, v, a, z, t, sv)``.
-
-    Examples
-    --------
-    >>> import pymc as pm, pymc_lan as pl
-    >>> pm.draw(pl.DDMSdv.dist(1.0, 1.2, 0.5, 0.3, 0.8, shape=(10, 2)), random_seed=1).shape
-    (10, 2)
-    """
-
-    model = "ddm_sdv"
+def _named[Form: (LANDist, GoNoGo)](name: str, base: type[Form], model: str) -> type[Form]:
+    """A distribution that knows its model, with a docstring from the model's spec."""
+    spec = get_model(model)
+    table = "\n".join(
+        f"{p.name} : tensor_like{'' if p.default is None else f', default {p.default:g}'}\n"
+        f"    {p.meaning[0].upper()}{p.meaning[1:]} [{p.unit}]; trained from {p.bounds[0]:g} to {p.bounds[1]:g}."
+        for p in spec.parameters
+    )
+    doc = _DOC.format(
+        name=name,
+        base=base.__name__,
+        description=spec.description,
+        reference=spec.reference,
+        parameters=", ".join(spec.names),
+        table=table,
+        values=", ".join(f"{(p.bounds[0] + p.bounds[1]) / 2:g}" for p in spec.parameters),
+    )
+    body = {"model": model, "__doc__": doc, "__module__": __name__}
+    return new_class(name, (base,), exec_body=lambda namespace: namespace.update(body))
 
 
-class Angle(LANDist):
-    """Boundaries that collapse in a straight line, ``Angle(name, v, a, z, t, theta)``: +-(a - d tan(theta)).
-
-    Examples
-    --------
-    >>> import pymc as pm, pymc_lan as pl
-    >>> pm.draw(pl.Angle.dist(1.0, 1.2, 0.5, 0.3, 0.4, shape=(10, 2)), random_seed=1).shape
-    (10, 2)
-    """
-
-    model = "angle"
-
-
-class Weibull(LANDist):
-    """Boundaries that collapse like a Weibull survival function, ``Weibull(name, v, a, z, t, alpha, beta)``.
-
-    Examples
-    --------
-    >>> import pymc as pm, pymc_lan as pl
-    >>> pm.draw(pl.Weibull.dist(1.0, 1.2, 0.5, 0.3, 2.0, 1.5, shape=(10, 2)), random_seed=1).shape
-    (10, 2)
-    """
-
-    model = "weibull"
-
-
-class GoNoGoDDMExtended(GoNoGo):
-    """`DDMExtended` of go/no-go trials, ``GoNoGoDDMExtended(name, v, a, z, t, ...)``.
-
-    Examples
-    --------
-    >>> import pymc as pm, pymc_lan as pl
-    >>> pm.draw(pl.GoNoGoDDMExtended.dist(5.0, 3.0, 0.5, 0.3, deadline=1.5, shape=(10, 2)), random_seed=1).shape
-    (10, 2)
-    """
-
-    model = "ddm_extended"
-
-
-class GoNoGoDDMSdv(GoNoGo):
-    """`DDMSdv` of go/no-go trials, ``GoNoGoDDMSdv(name, v, a, z, t, sv, ...)``.
-
-    Examples
-    --------
-    >>> import pymc as pm, pymc_lan as pl
-    >>> pm.draw(pl.GoNoGoDDMSdv.dist(1.0, 1.2, 0.5, 0.3, 0.8, deadline=1.5, shape=(10, 2)), random_seed=1).shape
-    (10, 2)
-    """
-
-    model = "ddm_sdv"
-
-
-class GoNoGoAngle(GoNoGo):
-    """`Angle` of go/no-go trials, ``GoNoGoAngle(name, v, a, z, t, theta, ...)``.
-
-    Examples
-    --------
-    >>> import pymc as pm, pymc_lan as pl
-    >>> pm.draw(pl.GoNoGoAngle.dist(1.0, 1.2, 0.5, 0.3, 0.4, deadline=1.5, shape=(10, 2)), random_seed=1).shape
-    (10, 2)
-    """
-
-    model = "angle"
-
-
-class GoNoGoWeibull(GoNoGo):
-    """`Weibull` of go/no-go trials, ``GoNoGoWeibull(name, ...)`` with the same parameters.
-
-    Examples
-    --------
-    >>> import pymc as pm, pymc_lan as pl
-    >>> pm.draw(pl.GoNoGoWeibull.dist(1.0, 1.2, 0.5, 0.3, 2.0, 1.5, deadline=1.5, shape=(10, 2)), random_seed=1).shape
-    (10, 2)
-    """
-
-    model = "weibull"
+Angle = _named("Angle", LANDist, "angle")
+GoNoGoAngle = _named("GoNoGoAngle", GoNoGo, "angle")
+ConflictDS = _named("ConflictDS", LANDist, "conflict_ds")
+GoNoGoConflictDS = _named("GoNoGoConflictDS", GoNoGo, "conflict_ds")
+DDMExtended = _named("DDMExtended", LANDist, "ddm_extended")
+GoNoGoDDMExtended = _named("GoNoGoDDMExtended", GoNoGo, "ddm_extended")
+DDMSdv = _named("DDMSdv", LANDist, "ddm_sdv")
+GoNoGoDDMSdv = _named("GoNoGoDDMSdv", GoNoGo, "ddm_sdv")
+DDMSt = _named("DDMSt", LANDist, "ddm_st")
+GoNoGoDDMSt = _named("GoNoGoDDMSt", GoNoGo, "ddm_st")
+ExponentialCollapse = _named("ExponentialCollapse", LANDist, "exponential_collapse")
+GoNoGoExponentialCollapse = _named("GoNoGoExponentialCollapse", GoNoGo, "exponential_collapse")
+HyperbolicCollapse = _named("HyperbolicCollapse", LANDist, "hyperbolic_collapse")
+GoNoGoHyperbolicCollapse = _named("GoNoGoHyperbolicCollapse", GoNoGo, "hyperbolic_collapse")
+Ornstein = _named("Ornstein", LANDist, "ornstein")
+GoNoGoOrnstein = _named("GoNoGoOrnstein", GoNoGo, "ornstein")
+Weibull = _named("Weibull", LANDist, "weibull")
+GoNoGoWeibull = _named("GoNoGoWeibull", GoNoGo, "weibull")

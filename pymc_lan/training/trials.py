@@ -15,7 +15,7 @@ from pymc_lan.simulators import ddm_draws
 from pymc_lan.spec import ModelSpec
 from pymc_lan.training.proposals import draw_decision_times, draw_horizons, draw_theta
 from pymc_lan.transforms import NUMPY
-from pymc_lan.views import choice_transform_of
+from pymc_lan.views import choice_transform_of, is_linear
 
 if TYPE_CHECKING:
     from pymc_lan.solutions import Solution
@@ -25,9 +25,11 @@ Theta = dict[str, Float]
 
 # Deadlines for each parameter set whose distribution function has to be integrated; trials and deadlines for each
 # whose density has to be solved, so many that both networks learn from the same solutions.
-HORIZONS, TRIALS_PER_SOLUTION, HORIZONS_PER_SOLUTION = 16, 64, 32
+HORIZONS, TRIALS_PER_SOLUTION, HORIZONS_PER_SOLUTION = 16, 64, 64
 # Where the density has to be solved, so many trials of a set stand for as many sets when a network is measured.
 MEASURED_PER_SOLUTION = 8
+# A solution by the equation of Fokker and Planck takes tens of times as long: so many times fewer are made.
+FEWER = 8
 
 
 class Trials(NamedTuple):
@@ -52,7 +54,7 @@ class Trials(NamedTuple):
 def training_trials(spec: ModelSpec, rng: np.random.Generator, n: int) -> Trials:
     """Draw trials that cover onset, bulk and tail."""
     if not spec.exact:
-        return _solved_trials(spec, rng, n)
+        return _solved_trials(spec, rng, n, _per(spec, TRIALS_PER_SOLUTION))
     theta = draw_theta(spec, rng, n)
     d = draw_decision_times(rng, theta["a"], choice_transform_of(spec).latest(NUMPY, theta))
     response = np.where(rng.random(n) < 0.5, 1.0, -1.0)
@@ -62,7 +64,7 @@ def training_trials(spec: ModelSpec, rng: np.random.Generator, n: int) -> Trials
 def model_trials(spec: ModelSpec, rng: np.random.Generator, n: int) -> Trials:
     """Draw n trials of the model, each of a parameter set of its own where that has no price; undecided ones go."""
     if not spec.exact:
-        return _solved_trials(spec, rng, n, per=MEASURED_PER_SOLUTION, of_model=True)
+        return _solved_trials(spec, rng, n, _per(spec, MEASURED_PER_SOLUTION), of_model=True)
     theta = draw_theta(spec, rng, n)
     if spec.transform == "constant_drift":
         d, sign = ddm_draws(rng, theta["v"], theta["a"], theta["z"])
@@ -74,14 +76,17 @@ def model_trials(spec: ModelSpec, rng: np.random.Generator, n: int) -> Trials:
     return Trials(theta, d, response, _label(spec, theta, d, response))
 
 
+def _per(spec: ModelSpec, usual: int) -> int:
+    """Trials or deadlines for each parameter set."""
+    return usual if is_linear(spec) else FEWER * usual
+
+
 def _label(spec: ModelSpec, theta: Theta, d: Float, response: Float) -> Float:
     upper, lower = log_densities(spec, theta, d[:, None])
     return np.where(response > 0, upper[:, 0], lower[:, 0])
 
 
-def _solved_trials(
-    spec: ModelSpec, rng: np.random.Generator, n: int, per: int = TRIALS_PER_SOLUTION, *, of_model: bool = False
-) -> Trials:
+def _solved_trials(spec: ModelSpec, rng: np.random.Generator, n: int, per: int, *, of_model: bool = False) -> Trials:
     """Trials at points of the solver's own grid: half of them as the model has them, half anywhere."""
     found = _solutions(spec, rng, -(-n // per))
     sets, points = found.times.shape
@@ -98,7 +103,9 @@ def _solved_trials(
     label = np.take_along_axis(both, place, 1).ravel()
     d = np.take_along_axis(np.tile(found.times, 2), place, 1).ravel()
     response = np.where(place < points, 1.0, -1.0).ravel()
-    return Trials({k: np.repeat(x, per) for k, x in found.theta.items()}, d, response, label, found.dropped)
+    return Trials(
+        {k: np.repeat(x, per) for k, x in found.theta.items()}, d, response, label, found.report.share_dropped
+    )
 
 
 # The solutions of the latest draw, by all that they follow from: they take longer than the training.
@@ -117,7 +124,10 @@ def _solutions(spec: ModelSpec, rng: np.random.Generator, n: int) -> Solution:
 
 
 def decided(spec: ModelSpec, theta: Theta) -> Float:
-    """The probability that a trial is ever decided, shape (n,): below one where boundaries run away."""
+    """The probability of a decision by the time of `latest`, shape (n,).
+
+    Below one where boundaries run away, or a leak holds the process between them.
+    """
     if spec.exact:
         return labels.decided(spec, theta)
     from pymc_lan.solutions import solve
@@ -142,7 +152,7 @@ def draw_deadlines(spec: ModelSpec, rng: np.random.Generator, n: int, *, measure
     For training many share a parameter set where its distribution has a price; to measure, fewer or none.
     """
     if not spec.exact:
-        return _solved_deadlines(spec, rng, n, MEASURED_PER_SOLUTION if measured else HORIZONS_PER_SOLUTION)
+        return _solved_deadlines(spec, rng, n, _per(spec, MEASURED_PER_SOLUTION if measured else HORIZONS_PER_SOLUTION))
     per = 1 if measured or spec.transform in LOG_GO else HORIZONS
     few = draw_theta(spec, rng, -(-n // per))
     horizon = draw_horizons(rng, (-(-n // per), per))
@@ -161,13 +171,23 @@ def _solved_deadlines(spec: ModelSpec, rng: np.random.Generator, n: int, per: in
     place = np.where(np.isfinite(target), place, points - 1)
     go = np.take_along_axis(found.mass_upper, place, 1)
     horizon = np.where(np.isfinite(target), np.take_along_axis(found.times, place, 1), np.inf)
+    upper, lower, never = _in_all(spec, found)
+    go = np.where(np.isfinite(target), go, upper)
     # Summed from what is left, so that small probabilities keep their relative accuracy.
-    total = found.mass_upper[:, -1:] + found.mass_lower[:, -1:]
-    never = np.where(total > 1 - NEARLY, 0.0, 1 - total)
-    rest = (found.mass_upper[:, -1:] - go).clip(0) + found.mass_lower[:, -1:] + never
+    rest = (upper - go).clip(0) + lower + never
     log_go, log_rest = (np.log(np.where(x > SMALLEST_SOLVED, x, np.nan)) for x in (go, rest))
     theta = {k: np.repeat(x, per) for k, x in found.theta.items()}
     return Deadlines(theta, horizon.ravel(), log_go.ravel(), log_rest.ravel())
+
+
+def _in_all(spec: ModelSpec, found: Solution) -> tuple[Float, Float, Float]:
+    """Probability of either boundary, and of none, ever; shape (n, 1)."""
+    transform = choice_transform_of(spec)
+    if transform.log_choice is not None:
+        upper, lower = (np.exp(x)[:, None] for x in transform.log_choice(NUMPY, found.theta))
+        return upper, lower, np.zeros_like(upper)
+    upper, lower = found.mass_upper[:, -1:], found.mass_lower[:, -1:]
+    return upper, lower, np.where(upper + lower > 1 - NEARLY, 0.0, 1 - upper - lower)
 
 
 # Probabilities below this are within the error of the solver's sums ...

@@ -1,0 +1,271 @@
+"""Are parameters recovered: simulated subjects, each fitted with the model that made its trials.
+
+    python benchmarks/recovery.py [--models ddm_sdv angle weibull] [--registry FOLDER] [--out FILE] [--quick]
+
+Each subject's parameters are uniform over the middle 80 % of the bounds, the priors uniform over all of them. A model
+is compiled once, and sampled by nutpie as ``pm.sample`` does where that is installed; a fit whose chains have not
+arrived is sampled once more, for longer.
+
+``covered`` is the share of subjects whose 90 % interval holds the truth, with the exact binomial interval of that share
+at 95 % (Clopper & Pearson 1934, Biometrika 26, 404-413): with 30 subjects it is wider than the bar. ``matched`` is the
+same share with the posterior cut to where truths were drawn, so that prior and truths have one distribution and 90 % is
+exactly what is expected. ``contraction`` is one less the posterior variance over that of the prior (median), ``r`` the
+correlation of truth and posterior mean. What has a contraction below 0.5 is called not identifiable: the trials leave
+open more than half of the prior's variance. The bar is for the others. Where parameters enter a density in sums and
+products only, these are judged in their place: see `COMBINATIONS`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import arviz as az
+import numpy as np
+import nutpie
+import pymc as pm
+from _common import Json, add_registry_option, argument_parser, print_table, report, trained
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+import pymc_lan as pl
+from pymc_lan.network import Network
+from pymc_lan.spec import ModelSpec
+
+Float = NDArray[np.float64]
+
+# What subjects' parameters leave free of the bounds on either side.
+MARGIN = 0.1
+COVERAGE = 0.9
+# Coverage of identifiable parameters, and the median contraction that makes one identifiable.
+BAR = (0.80, 0.97)
+IDENTIFIABLE = 0.5
+# Chains that agree (Vehtari et al. 2021, Bayesian Analysis 16, 667-718).
+R_HAT = 1.01
+SAMPLER = {"chains": 2, "tune": 1000, "target_accept": 0.9}
+# Draws of each chain; the second number where the first was not enough.
+DRAWS = (750, 3000)
+# A posterior that is cut is represented by so many draws at least.
+LEAST_DRAWS = 100
+SEED = 11
+
+
+class Combinations(NamedTuple):
+    """What trials can tell where parameters enter a density in sums and products only.
+
+    Parameters
+    ----------
+    reason : str
+    parameters : tuple of str
+        Those that enter in no other way; they are not judged.
+    functions : mapping of str to callable
+        Functions of the parameters that are judged.
+    """
+
+    reason: str
+    parameters: tuple[str, ...]
+    functions: Mapping[str, Callable[[Any], Any]]
+
+
+COMBINATIONS = {
+    "conflict_ds": Combinations(
+        "the drift is v + tcoh tfixedp, plus tcoh (tinit - tfixedp), which fades at the rate tslope, plus dcoh dinit, "
+        "which fades at dslope; the density is the same where those two change places",
+        ("v", "tinit", "dinit", "tslope", "dslope", "tfixedp", "tcoh", "dcoh"),
+        {
+            "drift at 0 s": lambda p: p["v"] + p["tcoh"] * p["tinit"] + p["dcoh"] * p["dinit"],
+            "drift at 0.5 s": lambda p: _conflict(p, 0.5),
+            "drift at 1 s": lambda p: _conflict(p, 1.0),
+            "drift at last": lambda p: p["v"] + p["tcoh"] * p["tfixedp"],
+            "sum of what fades": lambda p: p["tcoh"] * (p["tinit"] - p["tfixedp"]) + p["dcoh"] * p["dinit"],
+        },
+    ),
+    "shrink_spot": Combinations(
+        "the spotlight's weights sum to one, so v less c and ptarget, pinner and pouter more c is the same drift",
+        ("v", "ptarget", "pinner", "pouter"),
+        {
+            "v + ptarget": lambda p: p["v"] + p["ptarget"],
+            "v + pinner": lambda p: p["v"] + p["pinner"],
+            "v + pouter": lambda p: p["v"] + p["pouter"],
+        },
+    ),
+}
+
+
+def _conflict(p: Any, seconds: float) -> Any:
+    """Drift of conflict_ds after some time."""
+    target = p["tfixedp"] + (p["tinit"] - p["tfixedp"]) * np.exp(-p["tslope"] * seconds)
+    return p["v"] + p["tcoh"] * target + p["dcoh"] * p["dinit"] * np.exp(-p["dslope"] * seconds)
+
+
+def quantities(spec: ModelSpec, parameters: Any) -> dict[str, Any]:
+    """Every parameter, and what is judged in the place of some, from a mapping by parameter."""
+    found = {name: parameters[name] for name in spec.names}
+    if spec.name in COMBINATIONS:
+        found |= {name: f(parameters) for name, f in COMBINATIONS[spec.name].functions.items()}
+    return found
+
+
+def draw_uniform(spec: ModelSpec, rng: np.random.Generator, margin: float, n: int) -> dict[str, Float]:
+    """Draw parameters uniformly from between the bounds, less a share of them on either side."""
+    return {
+        p.name: p.bounds[0] + (p.bounds[1] - p.bounds[0]) * rng.uniform(margin, 1 - margin, n) for p in spec.parameters
+    }
+
+
+def draw_subject(spec: ModelSpec, rng: np.random.Generator, trials: int) -> tuple[dict[str, float], Float]:
+    """Draw parameters and trials, rows of rt and response; anew where a trial is undecided after 20 s."""
+    while True:
+        truth = {name: float(x[0]) for name, x in draw_uniform(spec, rng, MARGIN, 1).items()}
+        df = pl.simulate(spec, truth, n=trials, seed=int(rng.integers(2**31)))
+        if df["rt"].notna().all():
+            return truth, df[["rt", "response"]].to_numpy(float)
+
+
+def build_model(network: Network, observed: Float) -> pm.Model:
+    """Return the model with uniform priors over the bounds, and data that can be replaced."""
+    with pm.Model() as model:
+        data = pm.Data("data", observed)
+        parameters = [pm.Uniform(p.name, *p.bounds) for p in network.spec.parameters]
+        pl.LANDist("obs", network, *parameters, observed=data)
+    return model
+
+
+def fit(compiled: Any, spec: ModelSpec, truth: Mapping[str, float], observed: Float, seed: int) -> Json:
+    """Sample one subject's posterior; return a row of figures for each quantity."""
+    started, data = time.perf_counter(), compiled.with_data(data=observed)
+    for draws in DRAWS:
+        run = nutpie.sample(data, draws=draws, cores=1, seed=seed, progress_bar=False, **SAMPLER)
+        posterior = run.posterior.to_dataset()
+        posterior = posterior.assign(quantities(spec, posterior))
+        r_hat = az.rhat(posterior)
+        if all(float(r_hat[name]) < R_HAT for name in r_hat):
+            break
+    inside = np.ones(posterior[spec.names[0]].size, bool)
+    for p in spec.parameters:
+        x, free = posterior[p.name].to_numpy().ravel(), MARGIN * (p.bounds[1] - p.bounds[0])
+        inside &= (x > p.bounds[0] + free) & (x < p.bounds[1] - free)
+    rows = {}
+    for name, true in quantities(spec, truth).items():
+        x = posterior[name].to_numpy().ravel()
+        rows[name] = {
+            "truth": true,
+            "mean": float(x.mean()),
+            "variance": float(x.var()),
+            "covered": covers(x, true),
+            "matched": covers(x[inside], true) if inside.sum() >= LEAST_DRAWS else None,
+            "r_hat": float(r_hat[name]),
+        }
+    diverging = int(run.sample_stats["diverging"].sum())
+    seconds = time.perf_counter() - started
+    return {"quantities": rows, "divergences": diverging, "draws": draws, "seconds": seconds}
+
+
+def covers(draws: Float, truth: float) -> bool:
+    """Whether the interval of some draws holds the truth."""
+    low, high = np.quantile(draws, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
+    return bool(low <= truth <= high)
+
+
+def share(held: list[bool]) -> Json:
+    """A share of subjects and its exact 95 % interval."""
+    found = binomtest(sum(held), len(held)).proportion_ci(0.95, "exact")
+    return {"share": sum(held) / len(held), "n": len(held), "low": found.low, "high": found.high}
+
+
+def summarise(spec: ModelSpec, fits: list[Json]) -> Json:
+    """Summarise each quantity over subjects."""
+    prior = quantities(spec, draw_uniform(spec, np.random.default_rng(SEED), 0.0, 100_000))
+    summary = {}
+    for name, before in prior.items():
+        rows = [each["quantities"][name] for each in fits]
+        column = {key: np.array([row[key] for row in rows]) for key in ("truth", "mean", "variance", "r_hat")}
+        matched = [row["matched"] for row in rows if row["matched"] is not None]
+        summary[name] = {
+            "covered": share([row["covered"] for row in rows]),
+            "matched": share(matched) if matched else None,
+            "r": float(np.corrcoef(column["truth"], column["mean"])[0, 1]),
+            "contraction": float(1 - np.median(column["variance"]) / before.var()),
+            "r_hat_share": float((column["r_hat"] < R_HAT).mean()),
+            "r_hat_max": float(column["r_hat"].max()),
+        }
+    return summary
+
+
+def recover(network: Network, subjects: int, trials: int) -> Json:
+    """Fit all subjects of a model and summarise them."""
+    started = time.perf_counter()
+    spec, rng = network.spec, np.random.default_rng(SEED)
+    drawn = [draw_subject(spec, rng, trials) for _ in range(subjects)]
+    compiled = nutpie.compile_pymc_model(build_model(network, drawn[0][1]))
+    fits = [fit(compiled, spec, *subject, seed=SEED + i) for i, subject in enumerate(drawn)]
+    return {
+        "model": spec.name,
+        "version": network.version,
+        "subjects": subjects,
+        "trials": trials,
+        "quantities": summarise(spec, fits),
+        "seconds": time.perf_counter() - started,
+        "fits": fits,
+    }
+
+
+def verdict(model: str, name: str, each: Json) -> str:
+    """Where the coverage of a quantity lies."""
+    if model in COMBINATIONS and name in COMBINATIONS[model].parameters:
+        return "in combinations only"
+    if each["contraction"] < IDENTIFIABLE:
+        return "not identifiable"
+    covered = each["covered"]["share"]
+    return "below" if covered < BAR[0] else "above" if covered > BAR[1] else "met"
+
+
+def print_recovery(measured: Json) -> None:
+    """Print one line for each quantity of a model."""
+    model, fits, rows = measured["model"], measured["fits"], []
+    for name, each in measured["quantities"].items():
+        covered, matched = each["covered"], each["matched"]
+        held = f"{round(covered['share'] * covered['n'])}/{covered['n']}"
+        interval = f"{covered['low']:.0%} to {covered['high']:.0%}"
+        matched = "" if matched is None else f"{round(matched['share'] * matched['n'])}/{matched['n']}"
+        rest = (each[key] for key in ("r", "contraction", "r_hat_share", "r_hat_max"))
+        rows.append((name, held, interval, matched, *rest, verdict(model, name, each)))
+    divergences, with_some = (f([fit["divergences"] for fit in fits]) for f in (sum, np.count_nonzero))
+    longer = sum(each["draws"] > DRAWS[0] for each in fits)
+    title = (
+        f"{model} {measured['version']}: {measured['subjects']} subjects of {measured['trials']:,} trials, "
+        f"{measured['seconds']:.0f} s; {SAMPLER['chains']} chains, {DRAWS[0]} draws after {SAMPLER['tune']}, "
+        f"{DRAWS[1]} for {longer} subjects; {divergences} divergences, in {with_some} fits"
+    )
+    bar = f"bar: {BAR[0]:.0%} to {BAR[1]:.0%}"
+    columns = ["", "covered", "95 %", "matched", "r", "contraction", f"r_hat < {R_HAT:g}", "r_hat max", bar]
+    print_table(title, columns, rows)
+    if model in COMBINATIONS:
+        print(f"in combinations only: {COMBINATIONS[model].reason}.")
+
+
+def main() -> None:
+    parser = argument_parser(__doc__)
+    parser.add_argument("--out", dest="json", type=Path, help="the same as --json")
+    add_registry_option(parser)
+    parser.add_argument("--models", nargs="+", help="default: all with weights")
+    parser.add_argument("--subjects", type=int, default=30)
+    parser.add_argument("--trials", type=int, default=1_000, help="trials of each subject")
+    parser.add_argument("--quick", action="store_true", help="2 subjects of 200 trials: only to see that it runs")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.subjects, arguments.trials = 2, 200
+    folders, measured = trained(arguments.registry), []
+    for model in arguments.models or folders:
+        if model not in folders:
+            print(f"{model}: skipped, it has no weights")
+            continue
+        measured.append(recover(pl.load_network(folders[model]), arguments.subjects, arguments.trials))
+        print_recovery(measured[-1])
+    report({"recovery": measured}, arguments.json)
+
+
+if __name__ == "__main__":
+    main()

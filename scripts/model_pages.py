@@ -1,0 +1,423 @@
+"""Write docs/models: a page and a picture for every model with weights, and their index.
+
+    python scripts/model_pages.py [NAME ...]
+
+Text comes from the spec and from the config.json of the default weights; formulas and the values in the pictures stand
+below. Without names all models are written; the index always is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import pymc_lan as pl
+from pymc_lan import distributions, models
+from pymc_lan.card import accuracy_lines
+from pymc_lan.models import MODELS
+from pymc_lan.spec import ModelSpec
+
+PAGES = Path(__file__).resolve().parents[1] / "docs" / "models"
+INDEX = "README.md"
+
+Values = Mapping[str, float]
+Float = NDArray[np.float64]
+
+# Lines of LaTeX by drift and boundary, so that a model that shares them needs none of its own; d is decision time.
+FORMULAS: Mapping[Callable[..., Any], tuple[str, ...]] = {
+    models.constant_drift: ("m &= v",),
+    models.leaky_drift: (r"m &= v - g \, X_d",),
+    models.gamma_drift: (
+        r"m &= v + c \left(x \, e^{1 - x}\right)^{\mathrm{shape} - 1}",
+        r"x &= \frac{d}{(\mathrm{shape} - 1) \, \mathrm{scale}}",
+    ),
+    models.shrinking_spotlight: (
+        r"m &= v + \mathrm{ptarget} \; p(0, 0.5) + \mathrm{pinner} \; p(0.5, 1.5) + \mathrm{pouter} \; p(1.5, \infty)",
+        r"p(l, h) &= 2 \, \Phi(h / w) - 2 \, \Phi(l / w)",
+        r"w &= \max(\mathrm{sda} - r \, d, \; 0.001)",
+    ),
+    models.conflict_drift: (
+        r"m &= v + \mathrm{tcoh} \; q + \mathrm{dcoh} \; \mathrm{dinit} \; e^{-\mathrm{dslope} \, d}",
+        r"q &= \mathrm{tfixedp} + (\mathrm{tinit} - \mathrm{tfixedp}) \, e^{-\mathrm{tslope} \, d}",
+    ),
+    models.constant_boundary: ("b &= a",),
+    models.straight_boundary: (r"b &= a - d \tan\theta",),
+    models.weibull_boundary: (r"b &= a \, e^{-(d / \beta)^\alpha}",),
+    models.exponential_boundary: (r"b &= a \, e^{-\mathrm{lam} \, d}",),
+    models.hyperbolic_boundary: (r"b &= \frac{a}{1 + \mathrm{lam} \, d}",),
+}
+VARIABILITY = {
+    "normal": r"{0}_i &\sim \mathrm{{N}}({0}, \, \mathrm{{{1}}}^2)",
+    "uniform": r"{0}_i &\sim \mathrm{{U}}({0} - \mathrm{{{1}}}, \; {0} + \mathrm{{{1}}})",
+}
+
+# What pictures are drawn with: these or, for a model whose point they miss, its own; else the middle of the bounds.
+USUAL = {"v": 0.7, "a": 1.2, "z": 0.5, "t": 0.3, "sv": 1.2, "sz": 0.2, "st": 0.15}
+OWN: Mapping[str, Values] = {
+    "ddm_extended": {"v": 4.0, "a": 3.0},
+    "angle": {"a": 1.5, "theta": 0.7},
+    "weibull": {"a": 1.5, "alpha": 3.0, "beta": 1.2},
+    "exponential_collapse": {"a": 2.0, "lam": 1.0},
+    "hyperbolic_collapse": {"a": 2.0, "lam": 1.5},
+    "ornstein": {"v": 1.0, "g": 1.0},
+    "gamma_drift": {"v": -0.7, "a": 1.4, "shape": 4.0, "scale": 0.15, "c": 3.0},
+    "gamma_drift_angle": {"v": -0.7, "a": 1.8, "theta": 0.6, "shape": 4.0, "scale": 0.15, "c": 3.0},
+    "shrink_spot": {"v": 0.0, "ptarget": 4.0, "pinner": -2.0, "pouter": -2.0, "r": 0.05, "sda": 1.0},
+    "conflict_ds": {
+        "v": 0.0,
+        "tinit": 0.0,
+        "dinit": 5.0,
+        "tslope": 2.0,
+        "dslope": 4.0,
+        "tfixedp": 3.0,
+        "tcoh": 1.0,
+        "dcoh": -0.8,
+    },
+}
+
+# Paths drawn, of how many simulated: sorted by response and time, every so-many-th, so that few stand for all.
+N_PATHS, OF_PATHS = 8, 400
+# Euler step [s] of the paths.
+STEP = 0.004
+N_DRAWS, N_BINS = 20_000, 60
+# Share of the response times that the picture reaches.
+SHOWN = 0.975
+# Of the palette of a picture, which makes it a third as large.
+N_COLOURS = 64
+COLOURS = {1: "#0072B2", -1: "#D55E00", 0: "0.6"}
+LABELS = {1: "upper, +1", -1: "lower, -1"}
+
+
+def model_names() -> list[str]:
+    """Every model that has weights, in the order of the package."""
+    weighted = set(pl.list_models()["model"])
+    return [name for name in MODELS if name in weighted]
+
+
+def class_names(name: str) -> tuple[str, str]:
+    """The two-choice and the go/no-go distribution of a model."""
+    named = [getattr(distributions, each) for each in distributions.__all__]
+    found = {each.go_nogo: each.__name__ for each in named if each.model == name}
+    if len(found) < 2:
+        raise LookupError(f"{name} has weights but not both forms in pymc_lan/distributions/named.py; add them")
+    return found[False], found[True]
+
+
+def picture_values(spec: ModelSpec) -> dict[str, float]:
+    """The parameters that a model's picture is drawn with."""
+    chosen = USUAL | dict(OWN.get(spec.name, {}))
+    return {p.name: chosen.get(p.name, sum(p.bounds) / 2) for p in spec.parameters}
+
+
+def formula(spec: ModelSpec) -> list[str]:
+    """The process as a block of LaTeX."""
+    lines = [
+        r"X_0 &= -b(0) + 2 \, z \, b(0)",
+        r"\mathrm{d}X_d &= m \, \mathrm{d}d + \mathrm{d}W_d",
+        *FORMULAS[spec.drift],
+        *FORMULAS[spec.boundary],
+        *(VARIABILITY[each.distribution].format(each.parameter, each.spread) for each in spec.variability),
+    ]
+    rows = [*(rf"{line} \\" for line in lines[:-1]), lines[-1]]
+    return ["```math", r"\begin{aligned}", *rows, r"\end{aligned}", "```"]
+
+
+def process_lines(spec: ModelSpec) -> list[str]:
+    """Formula and conventions."""
+    varying = [each.parameter for each in spec.variability]
+    lines = [
+        *formula(spec),
+        "",
+        "$X_d$ is the evidence after $d$ seconds of decision and $W$ a Wiener process: the noise is 1. The response is",
+        "+1 where $X$ reaches $+b(d)$, -1 where it reaches $-b(d)$, and `rt = t + d`, in seconds. `a` is **half** the",
+        "separation of the boundaries at the start, as in HSSM and ssm-simulators.",
+    ]
+    if varying:
+        drawn = ", ".join(f"${each}_i$ takes the place of ${each}$" for each in varying)
+        lines += ["", f"Trials differ: in trial $i$, {drawn}."]
+    return lines
+
+
+def usage_lines(name: str, values: Values) -> list[str]:
+    """A fit, and the same for go/no-go trials."""
+    two_choice, go_nogo = class_names(name)
+    given = ", ".join(f"{key}={value:g}" for key, value in values.items())
+    return [
+        "```python",
+        "import pymc as pm, pymc_lan as pl",
+        "",
+        f'df = pl.simulate("{name}", dict({given}), n=500, seed=1)  # or your trials',
+        "with pm.Model():",
+        f'    theta = {{p.name: pm.Uniform(p.name, *p.bounds) for p in pl.get_model("{name}").parameters}}',
+        f'    pl.{two_choice}("obs", **theta, observed=df)',
+        "    idata = pm.sample()",
+        "```",
+        "",
+        "Priors of your own take the place of the uniform ones. For go/no-go trials, `rt` empty where nothing was",
+        f'pressed: `pl.{go_nogo}("obs", **theta, deadline=1.5, observed=df)`.',
+    ]
+
+
+def training_lines(config: Mapping[str, Any]) -> list[str]:
+    """Labels and recipe."""
+    training, networks = config["training"], list(config["networks"])
+    keys = [*dict.fromkeys(key for each in networks for key in training[each])]
+    rows = []
+    for key in keys:
+        found = [training[each].get(key, "-") for each in networks]
+        cells = [
+            " - ".join(map(str, x)) if isinstance(x, list) else f"{x:,}" if isinstance(x, int) else x for x in found
+        ]
+        rows.append(f"| {key.replace('_', ' ')} | {' | '.join(map(str, cells))} |")
+    return [
+        f"Labels: {config['labels']}.",
+        "",
+        f"| recipe | {' | '.join(networks)} |",
+        "|---" * (1 + len(networks)) + "|",
+        *rows,
+        "",
+        f"Seed {training['seed']}, {training['seconds']:g} s. `pymc-lan train {config['model']}` trains it anew.",
+    ]
+
+
+def network_lines(config: Mapping[str, Any]) -> list[str]:
+    """Sizes and cost of the networks."""
+    flop = config["accuracy"]["flop"]
+    rows = [
+        f"| {key} | {' - '.join(map(str, entry['sizes']))} | {entry['activation']} | {flop[key]:,} |"
+        for key, entry in config["networks"].items()
+    ]
+    return ["| network | layers | activation | FLOP per trial, forward |", "|---|---|---|---|", *rows]
+
+
+def page_text(name: str) -> str:
+    """The page of a model."""
+    network = pl.load_network(name)
+    spec, config = network.spec, network.config
+    values = picture_values(spec)
+    two_choice, go_nogo = class_names(name)
+    shown = ", ".join(f"{key} = {value:g}" for key, value in values.items())
+    parameters = [
+        f"| `{p.name}` | {p.bounds[0]:g} to {p.bounds[1]:g} | {p.unit} | {p.meaning} "
+        f"| {'-' if p.default is None else format(p.default, 'g')} |"
+        for p in spec.parameters
+    ]
+    return "\n".join(
+        [
+            f"# {name}: `{two_choice}`, `{go_nogo}`",
+            "",
+            spec.description,
+            "",
+            *process_lines(spec),
+            "",
+            f"![Paths between the boundaries, densities of the response times]({name}.png)",
+            "",
+            f"Drawn with {shown}.",
+            f"{N_PATHS} simulated paths coloured by response (grey: none yet), dashed the one without noise. Curves",
+            f"are the network's densities, bars {N_DRAWS:,} simulated trials. The non-decision time is shaded.",
+            "",
+            "## Use",
+            "",
+            *usage_lines(name, values),
+            "",
+            "## Parameters",
+            "",
+            "| parameter | trained bounds | unit | meaning | default |",
+            "|---|---|---|---|---|",
+            *parameters,
+            "",
+            "## Accuracy",
+            "",
+            f"Of `{network.name}`, from its card; `pymc-lan evaluate {name}` measures it anew.",
+            "",
+            *accuracy_lines(config["accuracy"]),
+            "",
+            *network_lines(config),
+            "",
+            "## Training",
+            "",
+            *training_lines(config),
+            "",
+            "## References",
+            "",
+            *(f"* {each.strip().rstrip('.')}." for each in spec.reference.split(";")),
+            "",
+            "[All models](README.md). Written by `scripts/model_pages.py`; do not edit.",
+            "",
+        ]
+    )
+
+
+def index_text() -> str:
+    """The table of all pages."""
+    rows = []
+    for name in model_names():
+        network = pl.load_network(name)
+        measured = network.config["accuracy"]
+        lan, choice = measured["lan"], measured["choice"]
+        error = "-" if choice is None else f"{choice['go']['mean']:g} / {choice['go']['p99']:g}"
+        two_choice, go_nogo = class_names(name)
+        rows.append(
+            f"| [{name}]({name}.md) | `{two_choice}`, `{go_nogo}` | {', '.join(network.spec.names)} "
+            f"| {lan['mean']:g} / {lan['p99']:g} | {error} | {measured['flop']['lan']:,} |"
+        )
+    return "\n".join(
+        [
+            "# Models",
+            "",
+            "Errors are absolute, mean / p99, in nats; FLOP are those of one trial's log density, forward.",
+            "",
+            "| model | distribution, go/no-go form | parameters | log f | log P(go) | FLOP |",
+            "|---|---|---|---|---|---|",
+            *rows,
+            "",
+            "Written by `scripts/model_pages.py`; do not edit.",
+            "",
+        ]
+    )
+
+
+class Trajectory(NamedTuple):
+    """One path, and the response at its end: 0 where there is none yet."""
+
+    rt: Float
+    x: Float
+    response: int
+
+
+def vary(spec: ModelSpec, values: Values, n: int, rng: np.random.Generator) -> dict[str, Float]:
+    """Parameters of n trials, with what varies between them drawn."""
+    theta = {name: np.full(n, value) for name, value in values.items()}
+    for each in spec.variability:
+        unit = rng.standard_normal(n) if each.distribution == "normal" else rng.uniform(-1, 1, n)
+        theta[each.parameter] = theta[each.parameter] + theta[each.spread] * unit
+    return theta
+
+
+def simulate_paths(spec: ModelSpec, theta: Mapping[str, Float], noise: Float) -> list[Trajectory]:
+    """Euler-Maruyama steps with the given standard normal noise, shape (steps, n), up to the boundaries."""
+    times = STEP * np.arange(len(noise) + 1)
+    bound = np.broadcast_to(spec.boundary(times[:, None], theta), (len(times), noise.shape[1]))
+    x = np.empty(bound.shape)
+    x[0] = bound[0] * (2 * theta["z"] - 1)
+    for k, kick in enumerate(np.sqrt(STEP) * noise):
+        x[k + 1] = x[k] + STEP * np.asarray(spec.drift(times[k], x[k], theta)) + kick
+    found = []
+    for trial in range(x.shape[1]):
+        crossed = np.abs(x[:, trial]) >= bound[:, trial]
+        end = int(crossed.argmax()) if crossed.any() else len(times) - 1
+        response = int(np.sign(x[end, trial])) if crossed.any() else 0
+        path = x[: end + 1, trial].copy()
+        if response:
+            path[-1] = response * max(bound[end, trial], 0)
+        found.append(Trajectory(theta["t"][trial] + times[: end + 1], path, response))
+    return found
+
+
+def network_densities(name: str, values: Values, rt: Float) -> dict[int, Float]:
+    """The network's density of each response, by response."""
+    import pymc as pm
+
+    trials = getattr(pl, class_names(name)[0]).dist(**values)
+    rows = {response: np.column_stack([rt, np.full_like(rt, response)]) for response in LABELS}
+    log_density = pm.logp(trials, np.concatenate([*rows.values()])).eval()
+    return dict(zip(rows, np.exp(np.split(log_density, len(rows))), strict=True))
+
+
+def draw(name: str, path: Path) -> None:
+    """Draw the picture of a model."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from PIL import Image  # matplotlib needs it too
+
+    spec = pl.get_model(name)
+    values = picture_values(spec)
+    trials = pl.simulate(name, values, n=N_DRAWS, seed=1)
+    last = np.ceil(10 * trials["rt"].quantile(SHOWN)) / 10
+    fig, axes = plt.subplots(
+        3, 1, figsize=(6.4, 4.4), sharex=True, height_ratios=(1, 2, 1), gridspec_kw={"hspace": 0.1}
+    )
+    draw_densities(axes[0], axes[2], name, values, trials, last)
+    draw_process(axes[1], spec, values, last)
+    spread = next((values[each.spread] for each in spec.variability if each.parameter == "t"), 0.0)
+    for ax in axes:
+        ax.axvspan(0, values["t"] - spread, color="0.9", lw=0, zorder=0)
+        ax.axvspan(values["t"] - spread, values["t"] + spread, color="0.95", lw=0, zorder=0)
+        ax.spines[["top", "right", "bottom"]].set_visible(False)
+        ax.tick_params(bottom=False)
+    axes[1].text((values["t"] - spread) / 2, 0, "$t$", ha="center", va="center", color="0.35", size=11)
+    axes[2].spines["bottom"].set_visible(True)
+    axes[2].tick_params(bottom=True)
+    axes[2].set(xlim=(0, last), xlabel="response time [s]")
+    fig.align_ylabels(axes)
+    image = io.BytesIO()
+    fig.savefig(image, dpi=130, bbox_inches="tight")
+    plt.close(fig)
+    Image.open(image).convert("RGB").quantize(N_COLOURS).save(path, optimize=True)
+
+
+def draw_densities(upper: Any, lower: Any, name: str, values: Values, trials: Any, last: float) -> None:
+    """Draw both responses' times on axes that share their scale, the lower response upside down."""
+    rt = np.linspace(0, last, 600)[1:]
+    edges = np.linspace(0, last, N_BINS + 1)
+    highest = 0.0
+    for response, density in network_densities(name, values, rt).items():
+        ax = upper if response > 0 else lower
+        counts, _ = np.histogram(trials["rt"][trials["response"] == response], edges)
+        shares = counts / (len(trials) * np.diff(edges))
+        ax.stairs(shares, edges, fill=True, color=COLOURS[response], alpha=0.25, lw=0)
+        ax.plot(rt, density, color=COLOURS[response], lw=1.6)
+        share = (trials["response"] == response).mean()
+        label = f"{LABELS[response]}: {share:.0%}"
+        ax.text(
+            0.99, 0.5 + 0.4 * response, label, transform=ax.transAxes, ha="right", va="center", color=COLOURS[response]
+        )
+        highest = max(highest, density.max(), shares.max())
+    upper.set(ylim=(0, 1.3 * highest), ylabel="density [1/s]")
+    lower.set(ylim=(1.3 * highest, 0), ylabel="density [1/s]")
+
+
+def draw_process(ax: Any, spec: ModelSpec, values: Values, last: float) -> None:
+    """Draw boundaries, paths, and the path without noise."""
+    rng = np.random.default_rng(3)
+    steps = int((last - values["t"]) / STEP) + 1
+    theta = {name: np.array([value]) for name, value in values.items()}
+    bound = np.broadcast_to(spec.boundary(STEP * np.arange(steps + 1), theta), steps + 1)
+    open_until = int((bound <= 0).argmax()) if (bound <= 0).any() else steps
+    seconds = values["t"] + STEP * np.arange(open_until + 1)
+    for sign in (1, -1):
+        ax.plot(seconds, sign * bound[: open_until + 1], color="black", lw=1.6)
+    noise = rng.standard_normal((steps, OF_PATHS))
+    paths = simulate_paths(spec, vary(spec, values, OF_PATHS, rng), noise)
+    paths.sort(key=lambda path: (path.response, path.rt[-1]))
+    for each in paths[OF_PATHS // N_PATHS // 2 :: OF_PATHS // N_PATHS]:
+        ax.plot(each.rt, each.x, color=COLOURS[each.response], lw=0.7, alpha=0.8)
+    (still,) = simulate_paths(spec, theta, np.zeros((steps, 1)))
+    ax.plot(still.rt, still.x, color="black", lw=1.6, ls=(0, (4, 2)))
+    ax.plot(still.rt[0], still.x[0], "o", color="black", ms=4)
+    ax.set(ylabel="evidence", ylim=(-1.12 * bound[0], 1.12 * bound[0]))
+    ax.set_yticks([-bound[0], 0, bound[0]], ["$-a$", "0", "$a$"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="models; all that have weights without it")
+    names = parser.parse_args().names or model_names()
+    PAGES.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (PAGES / f"{name}.md").write_text(page_text(name), "utf-8")
+        draw(name, PAGES / f"{name}.png")
+        print(f"{name}: {PAGES / name}.md, .png")
+    (PAGES / INDEX).write_text(index_text(), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
