@@ -34,7 +34,6 @@ _DISTRIBUTIONS = (
     "DDMSt",
     "ExponentialCollapse",
     "HyperbolicCollapse",
-    "Ornstein",
     "Weibull",
 )
 

@@ -61,8 +61,8 @@ def mixture(spec: ModelSpec, theta: Mapping[str, Float]) -> tuple[Float, Float, 
         finer = _in_chunks(_averages(spec, FINER), times[:, ::EVERY], theta)
     error = np.zeros(len(times))
     for log_f, better in zip((log_upper[:, ::EVERY], log_lower[:, ::EVERY]), finer, strict=True):
-        error = np.maximum(error, np.where(better > RELEVANT, np.abs(log_f - better), 0.0).max(axis=1))
-    return times, weight, log_upper, log_lower, error
+        error = np.maximum(error, np.where(better <= RELEVANT, 0.0, np.abs(log_f - better)).max(axis=1))
+    return times, weight, log_upper, log_lower, np.where(np.isnan(error), np.inf, error)
 
 
 def _in_chunks(function: Callable[..., Any], times: Float, theta: Mapping[str, Float]) -> tuple[Float, Float]:

@@ -384,8 +384,8 @@ CONFLICT_DS_SPEC = ModelSpec(
     ),
     drift=conflict_drift,
     boundary=constant_boundary,
-    description="Conflict of a target and a distractor, as in flanker and Simon tasks, whose drifts relax "
-    "exponentially, between two constant boundaries. Only the products tcoh tinit, tcoh tfixedp and dcoh dinit are "
+    description="Conflict of target and distractor, as in flanker and Simon tasks: drifts that relax exponentially, "
+    "between constant boundaries. Only the products tcoh tinit, tcoh tfixedp and dcoh dinit are "
     "identified: fix the coherences, usually at what the experiment sets.",
     reference="ssm-simulators (Fengler, Govindarajan, Chen & Frank 2021, eLife 10, e65074), model conflict_ds.",
 )

@@ -53,7 +53,7 @@ def is_positional(spec: ModelSpec) -> bool:
 
 def is_linear(spec: ModelSpec) -> bool:
     """Whether it does so linearly, if at all."""
-    return spec.transform != PATH or _structure(spec).linear
+    return spec.transform == SPREAD or _structure(spec).linear
 
 
 def _structure(spec: ModelSpec) -> Structure:

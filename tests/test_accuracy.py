@@ -171,12 +171,6 @@ def test_without_a_choice_network_none_is_measured(network: Network) -> None:
     assert not any("P(go)" in line for line in accuracy_lines(found))
 
 
-def test_a_model_without_labels_is_refused(network: Network) -> None:
-    spec = replace(network.spec, exact=False, drift=lambda time, position, theta: theta["v"] - position**3)
-    with pytest.raises(NotImplementedError, match=r"Expected a drift m\(t\) - g x.*Found.*Remedy"):
-        accuracy(replace(network, spec=spec), n=100, n_mass=2)
-
-
 # Against tables of 40 digits, which nothing of this package has computed.
 
 

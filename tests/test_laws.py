@@ -114,7 +114,6 @@ OTHERS = {
     ),
     "exponential_collapse": (pl.ExponentialCollapse, pl.GoNoGoExponentialCollapse, {"lam": RATES}),
     "hyperbolic_collapse": (pl.HyperbolicCollapse, pl.GoNoGoHyperbolicCollapse, {"lam": RATES}),
-    "ornstein": (pl.Ornstein, pl.GoNoGoOrnstein, {"g": np.array([-0.9, -0.3, 0.3, 0.5])}),
     "conflict_ds": (
         pl.ConflictDS,
         pl.GoNoGoConflictDS,

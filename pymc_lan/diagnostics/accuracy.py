@@ -51,11 +51,6 @@ def accuracy(network: Network, *, n: int = 60_000, n_mass: int = 1000, seed: int
         enough), and ``n``, ``n_mass``, ``seed``. Where the density has no
         closed form, ``gradient`` compares central differences.
 
-    Raises
-    ------
-    NotImplementedError
-        If the model has no labels.
-
     Examples
     --------
     >>> import pymc_lan as pl

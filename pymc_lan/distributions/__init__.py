@@ -16,10 +16,8 @@ from pymc_lan.distributions.named import (
     GoNoGoDDMSt,
     GoNoGoExponentialCollapse,
     GoNoGoHyperbolicCollapse,
-    GoNoGoOrnstein,
     GoNoGoWeibull,
     HyperbolicCollapse,
-    Ornstein,
     Weibull,
 )
 
@@ -40,10 +38,8 @@ __all__ = [
     "GoNoGoDDMSt",
     "GoNoGoExponentialCollapse",
     "GoNoGoHyperbolicCollapse",
-    "GoNoGoOrnstein",
     "GoNoGoWeibull",
     "HyperbolicCollapse",
     "LANDist",
-    "Ornstein",
     "Weibull",
 ]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from types import new_class
 
 from pymc_lan.distributions.gonogo import GoNoGo
 from pymc_lan.distributions.lan import LANDist
 from pymc_lan.models import get_model
 
-_DOC = """{description}
+_DOC = """{summary}.
 
-``{name}(name, {parameters}, ...)``; {reference}
+``{name}(name, {parameters}, ...)``: {description} {reference}
 
 Parameters
 ----------
@@ -37,6 +38,7 @@ def _named[Form: (LANDist, GoNoGo)](name: str, base: type[Form], model: str) -> 
     doc = _DOC.format(
         name=name,
         base=base.__name__,
+        summary=re.split("[:.]", spec.description)[0],
         description=spec.description,
         reference=spec.reference,
         parameters=", ".join(spec.names),
@@ -61,7 +63,5 @@ ExponentialCollapse = _named("ExponentialCollapse", LANDist, "exponential_collap
 GoNoGoExponentialCollapse = _named("GoNoGoExponentialCollapse", GoNoGo, "exponential_collapse")
 HyperbolicCollapse = _named("HyperbolicCollapse", LANDist, "hyperbolic_collapse")
 GoNoGoHyperbolicCollapse = _named("GoNoGoHyperbolicCollapse", GoNoGo, "hyperbolic_collapse")
-Ornstein = _named("Ornstein", LANDist, "ornstein")
-GoNoGoOrnstein = _named("GoNoGoOrnstein", GoNoGo, "ornstein")
 Weibull = _named("Weibull", LANDist, "weibull")
 GoNoGoWeibull = _named("GoNoGoWeibull", GoNoGo, "weibull")
