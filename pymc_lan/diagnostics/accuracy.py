@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.network import Network
@@ -151,6 +150,9 @@ def _solved_log_density(
     spec: ModelSpec, theta: dict[str, Float], which: NDArray[np.intp], d: Float, response: Float
 ) -> Float:
     """Labels at given times: splines through the solution's points; NaN where it has none."""
+    # Not above: importing it changes the filters of warnings.
+    from scipy.interpolate import CubicSpline
+
     from pymc_lan.solutions import solve
 
     found, result = solve(spec, theta, tolerance=np.inf), np.full(d.size, np.nan)
