@@ -44,7 +44,7 @@ BAR = (0.80, 0.97)
 IDENTIFIABLE = 0.5
 # Chains that agree (Vehtari et al. 2021, Bayesian Analysis 16, 667-718).
 R_HAT = 1.01
-# The mass matrix of low rank follows ridges, such as that of a, t and alpha in weibull: half the steps of a diagonal one,
+# A mass matrix of low rank follows ridges, such as that of a, t and alpha in weibull: half the steps of a diagonal one,
 # and several times as many effective draws.
 SAMPLER = {"chains": 2, "tune": 500, "target_accept": 0.9, "adaptation": "low_rank"}
 # Draws of each chain; the second number where the first was not enough.
