@@ -112,7 +112,7 @@ def solved(request: pytest.FixtureRequest) -> tuple[ModelSpec, Solution]:
 
 def test_solutions_are_the_closed_form(solved: tuple[ModelSpec, Solution]) -> None:
     spec, found = solved
-    assert found.dropped < 0.1
+    assert found.report.share_dropped < 0.1
     for log_f, exact in zip(
         (found.log_upper, found.log_lower), log_densities(spec, found.theta, found.times), strict=True
     ):

@@ -386,8 +386,6 @@ def test_messages(change: dict[str, Any], message: str) -> None:
         volterra(linear, **arguments)
 
 
-def test_messages_of_the_others() -> None:
+def test_messages_of_fokker_planck() -> None:
     with pytest.raises(ValueError, match="Expected cells to be a multiple of 4"):
         fokker_planck(no_drift, constant, ONE, [0.0], [1.0], 64, 30)
-    with pytest.raises(ValueError, match="Expected steps each a multiple"):
-        solve(linear, ONE, [0.0], [1.0], steps=(64, 100))

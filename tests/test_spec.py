@@ -15,7 +15,7 @@ from pymc_lan.exact import ddm_log_choice, ddm_log_go
 from pymc_lan.models import MODELS
 from pymc_lan.spec import bind
 from pymc_lan.transforms import NUMPY, TRANSFORMS
-from pymc_lan.views import PATH
+from pymc_lan.views import PATH, SPREAD
 
 DDM = pl.get_model("ddm")
 THETA = {"v": 0.8, "a": 1.1, "z": 0.4, "t": 0.3}
@@ -27,7 +27,7 @@ def test_models_are_complete(name: str) -> None:
     assert spec.name == name
     assert len(set(spec.names)) == len(spec.names)
     assert "t" in spec.names
-    assert spec.transform == PATH or spec.transform in TRANSFORMS
+    assert spec.transform in {PATH, SPREAD, *TRANSFORMS}
     assert spec.description
     assert spec.reference
     for p in spec.parameters:
