@@ -13,6 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 
+from backends import AS_WRITTEN
+
 import pymc_lan as pl
 from pymc_lan.likelihood import LOG_GO
 from pymc_lan.transforms import NUMPY
@@ -164,7 +166,7 @@ def log_density(case: Case, likelihood: str, values: Float) -> Float:
     """The log density of values of shape (..., n, 2), one per trial."""
     x = pt.tensor("x", dtype="float64", shape=(None,) * values.ndim)
     logp = pm.logp(case.dist(likelihood, {}, *(1,) * (values.ndim - 2)), x)
-    return pytensor.function([x], logp, mode="FAST_COMPILE")(values)
+    return pytensor.function([x], logp, mode=AS_WRITTEN)(values)
 
 
 def panel_masses(case: Case, likelihood: str) -> tuple[Float, Float]:
@@ -283,9 +285,9 @@ def gradient_function(case: Case, likelihood: str, values: Float) -> tuple[Any, 
     x = {name: pt.vector(name, dtype="float64", shape=(case.n,)) for name in case.theta}
     logp = pm.logp(case.dist(likelihood, x, 1), pt.constant(values))
     inputs = list(x.values())
-    total = pytensor.function(inputs, logp.sum(0), mode="FAST_COMPILE", on_unused_input="ignore")
+    total = pytensor.function(inputs, logp.sum(0), mode=AS_WRITTEN, on_unused_input="ignore")
     slopes = pt.grad(logp.sum(), inputs)
-    return total, pytensor.function(inputs, slopes, mode="FAST_COMPILE", on_unused_input="ignore")
+    return total, pytensor.function(inputs, slopes, mode=AS_WRITTEN, on_unused_input="ignore")
 
 
 # Relative to 1 + |gradient|: noise and truncation of the differences; for the network, float32 noise over the step.

@@ -12,6 +12,8 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 
+from backends import AS_WRITTEN
+
 import pymc_lan as pl
 
 INF = np.inf
@@ -49,7 +51,7 @@ def compiled(cls: Any, likelihood: str, **kwargs: Any) -> Any:
     # A trial's own derivative: no trial depends on another's parameters.
     slopes = pt.grad(logp.sum(), [theta[name] for name in used])
     inputs = [x, *(theta[name] for name in used), *symbolic.values()]
-    function = pytensor.function(inputs, [logp, *slopes], mode="FAST_COMPILE")
+    function = pytensor.function(inputs, [logp, *slopes], mode=AS_WRITTEN)
 
     def call(values: Any, point: dict[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         n = len(values)
