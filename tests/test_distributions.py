@@ -13,6 +13,7 @@ import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
+from backends import AS_WRITTEN
 
 import pymc_lan as pl
 
@@ -26,7 +27,7 @@ PRESSES = pd.DataFrame(
         "trial_type": ["go", "go", "no-go", "go", "no-go", "no-go"],
     }
 )
-FAST = {"mode": "FAST_COMPILE"}
+FAST = {"mode": AS_WRITTEN}
 
 
 def choice_model(**kwargs: Any) -> pm.Model:
@@ -74,7 +75,7 @@ def test_shapes_of_draws_and_densities(cls, kwargs, shape, mode):
     assert draws.shape == shape
     assert draws.dtype == np.float64
     assert pm.draw(trials, draws=2, random_seed=1, mode="FAST_COMPILE").shape == (2, *shape)
-    density = pm.logp(trials, draws).eval(mode="FAST_COMPILE")
+    density = pm.logp(trials, draws).eval(mode=AS_WRITTEN)
     assert density.shape == shape[:-1]
     assert np.isfinite(density).all()
 

@@ -11,7 +11,6 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
-
 from backends import AS_WRITTEN
 
 import pymc_lan as pl

@@ -98,8 +98,8 @@ def test_tasks_draw_finite_arrays_of_one_length(name: str) -> None:
     task = TASKS[name]()
     batch = task.draw(np.random.default_rng(2), 5000)
     assert batch["inputs"].shape == (5000, task.n_inputs)
-    for array in batch.values():
-        assert array.dtype == np.float32
+    for key, array in batch.items():
+        assert array.dtype == (bool if key == "unknown" else np.float32)
         assert array.shape[0] == 5000
         assert np.isfinite(array).all()
     # Inputs of order one need no scaling in the network.

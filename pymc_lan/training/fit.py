@@ -20,7 +20,10 @@ from pymc_lan.errors import explain
 from pymc_lan.mlp import MLP
 from pymc_lan.networks import FlaxMLP, from_flax
 from pymc_lan.training.recipe import Recipe
+from pymc_lan.training.soap import soap
 from pymc_lan.training.tasks import Batch, Task
+
+Optimizer = Callable[[optax.Schedule], optax.GradientTransformation]
 
 # Steps that run as one compiled loop, and so between two checks of the loss.
 CHUNK = 1000
@@ -57,6 +60,7 @@ def fit(
     checkpoints: str | Path | None = None,
     progress: bool = True,
     stop_after: int | None = None,
+    optimizer: Optimizer = soap,
 ) -> MLP:
     """Train one network.
 
@@ -74,6 +78,8 @@ def fit(
         Whether to draw a progress bar.
     stop_after : int, optional
         Stop before this step, as if killed right after a checkpoint.
+    optimizer : callable
+        From a schedule of learning rates to an optax transformation.
 
     Returns
     -------
@@ -89,6 +95,7 @@ def fit(
     >>> from pymc_lan.models import get_model
     >>> from pymc_lan.training.fit import fit
     >>> from pymc_lan.training.recipe import Recipe
+    from pymc_lan.training.soap import soap
     >>> from pymc_lan.training.tasks import lan_task
     >>> recipe = Recipe(hidden=(8,), steps=1000, batch=64, pool=1000)
     >>> fit(lan_task(get_model("ddm")), recipe, progress=False).sizes
@@ -96,17 +103,23 @@ def fit(
     """
     # PyTensor's JAX mode turns float64 on for the whole process, and other random numbers with it.
     with jax.enable_x64(False):
-        return _fit(task, recipe, seed, checkpoints, progress, stop_after)
+        return _fit(task, recipe, seed, checkpoints, progress, stop_after, optimizer)
 
 
 def _fit(
-    task: Task, recipe: Recipe, seed: int, checkpoints: str | Path | None, progress: bool, stop_after: int | None
+    task: Task,
+    recipe: Recipe,
+    seed: int,
+    checkpoints: str | Path | None,
+    progress: bool,
+    stop_after: int | None,
+    make_optimizer: Optimizer,
 ) -> MLP:
     sizes = (task.n_inputs, *recipe.hidden, 1)
     graph, params = nnx.split(FlaxMLP(sizes, recipe.activation, rngs=nnx.Rngs(seed)))
     optimizer = optax.chain(
         optax.clip_by_global_norm(recipe.clip),
-        optax.adam(optax.cosine_decay_schedule(recipe.learning_rate, recipe.steps)),
+        make_optimizer(optax.cosine_decay_schedule(recipe.learning_rate, recipe.steps)),
     )
     step = make_step(task, graph, optimizer)
     pool = {k: jnp.asarray(x) for k, x in task.draw(np.random.default_rng([seed, 1]), recipe.pool).items()}

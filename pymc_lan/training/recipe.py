@@ -21,7 +21,7 @@ class Recipe:
     steps, batch : int
         Optimiser steps, and trials per step.
     learning_rate : float
-        Peak rate of Adam; it falls to zero by half a cosine.
+        Peak rate of SOAP; it falls to zero by half a cosine.
     clip : float
         Largest norm of the gradient.
     pool : int
@@ -30,30 +30,30 @@ class Recipe:
 
     hidden: tuple[int, ...] = (16, 16)
     activation: str = "squareplus"
-    steps: int = 40_000
+    steps: int = 10_000
     batch: int = 2048
     learning_rate: float = 1e-2
     clip: float = 1.0
     pool: int = 1_000_000
 
 
-LAN_RECIPE = Recipe(hidden=(24, 24), steps=100_000)
-CHOICE_RECIPE = Recipe(hidden=(24, 24), steps=80_000, pool=500_000)
+LAN_RECIPE = Recipe(hidden=(24, 24), steps=40_000)
+CHOICE_RECIPE = Recipe(hidden=(24, 24), steps=40_000, pool=500_000)
 # Where the choice itself has no closed form, the network has more to learn.
-WHOLE_CHOICE_RECIPE = Recipe(hidden=(48, 48), steps=100_000, pool=1_000_000)
+WHOLE_CHOICE_RECIPE = Recipe(hidden=(48, 48), steps=40_000, pool=1_000_000)
 
 # Densities that are solved for, not written down: more inputs, and labels that cost more than the training, of which
 # 64 trials and as many deadlines come from each solution.
-PATH_LAN_RECIPE = Recipe(hidden=(40, 40), steps=80_000, pool=1_280_000)
-PATH_CHOICE_RECIPE = Recipe(hidden=(60, 60), steps=120_000, pool=1_280_000)
+PATH_LAN_RECIPE = Recipe(hidden=(40, 40), steps=50_000, pool=1_280_000)
+PATH_CHOICE_RECIPE = Recipe(hidden=(60, 60), steps=60_000, pool=1_280_000)
 
 # A drift that depends on position is not taken out in closed form: networks near the limit of 10,000 FLOP.
 POSITIONAL_RECIPES = (replace(PATH_LAN_RECIPE, hidden=(60, 60)), replace(PATH_CHOICE_RECIPE, hidden=(64, 64)))
 # Many parameters are given, and may cost, more.
 MANY = 6
 MANY_RECIPES = (
-    replace(PATH_LAN_RECIPE, hidden=(56, 56), steps=100_000),
-    replace(PATH_CHOICE_RECIPE, hidden=(88, 88), steps=150_000),
+    replace(PATH_LAN_RECIPE, hidden=(56, 56), steps=60_000),
+    replace(PATH_CHOICE_RECIPE, hidden=(88, 88), steps=80_000),
 )
 
 RECIPES: dict[str, tuple[Recipe, Recipe]] = {

@@ -27,8 +27,11 @@ Batch = Mapping[str, Any]
 # Errors above half a nat are outliers, not information on the fit.
 HUBER_DELTA = 0.5
 
-# Log densities below this do not count: the residual of a network may be anything there.
-NEVER = -300.0
+# Of log densities below NEVER no more is learned than that they are below CEILING: no data set holds such a trial.
+NEVER, CEILING = -300.0, -16.0
+
+# The smallest and the largest weight of a trial.
+LEAST, MOST = 0.02, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,38 +43,40 @@ class Task:
     name : str
     n_inputs : int
     draw : callable
-        ``(rng, n)`` to a dict of float32 arrays whose first axis is n; ``"inputs"`` is (n, n_inputs).
+        ``(rng, n)`` to a dict of arrays whose first axis is n, numbers in float32; ``"inputs"`` is (n, n_inputs).
     loss : callable
         ``(output, batch)`` to the mean loss.
     """
 
     name: str
     n_inputs: int
-    draw: Callable[[np.random.Generator, int], dict[str, NDArray[np.float32]]]
+    draw: Callable[[np.random.Generator, int], dict[str, NDArray[Any]]]
     loss: Callable[[jax.Array, Batch], jax.Array]
 
 
 def lan_task(spec: ModelSpec) -> Task:
     """The residual log density of a model's decision times and responses.
 
-    The weight ``clip(exp((y + 4) / 6), 0.1, 2)`` of a trial with log density y puts the bulk before the far tails.
+    The weight ``clip(exp((y + 4) / 6), LEAST, MOST)`` of a trial with log density y puts the bulk before the far tails.
     """
     transform = transform_of(spec)
 
-    def draw(rng: np.random.Generator, n: int) -> dict[str, NDArray[np.float32]]:
+    def draw(rng: np.random.Generator, n: int) -> dict[str, NDArray[Any]]:
         theta, d, response, label, _ = training_trials(spec, rng, n)
-        # What no data set holds, such as a response when collapsing boundaries have all but met, weighs nothing.
-        usable = label > NEVER
-        weight = np.where(usable, np.clip(np.exp((label + 4) / 6), 0.1, 2), 0.0)
-        residual = np.where(usable, label, 0.0) - transform.baseline(NUMPY, d, response, theta)
+        # Such as a response when collapsing boundaries have all but met.
+        unknown = ~(label > NEVER)
+        label = np.where(unknown, CEILING, label)
         return {
             "inputs": _float32(transform.inputs(NUMPY, d, response, theta)).T,
-            "residual": _float32(np.where(usable, residual, 0.0)),
-            "weight": _float32(weight),
+            "residual": _float32(label - transform.baseline(NUMPY, d, response, theta)),
+            "weight": _float32(np.clip(np.exp((label + 4) / 6), LEAST, MOST)),
+            "unknown": unknown,
         }
 
     def loss(output: jax.Array, batch: Batch) -> jax.Array:
-        return jnp.mean(batch["weight"] * optax.huber_loss(output, batch["residual"], delta=HUBER_DELTA))
+        error = output - batch["residual"]
+        error = jnp.where(batch["unknown"], jnp.maximum(error, 0.0), error)
+        return jnp.mean(batch["weight"] * optax.huber_loss(error, delta=HUBER_DELTA))
 
     return Task("lan", transform.n_inputs, draw, loss)
 
@@ -84,7 +89,7 @@ def choice_task(spec: ModelSpec) -> Task:
     """
     transform = choice_transform_of(spec)
 
-    def draw(rng: np.random.Generator, n: int) -> dict[str, NDArray[np.float32]]:
+    def draw(rng: np.random.Generator, n: int) -> dict[str, NDArray[Any]]:
         theta, horizon, log_go, log_rest = draw_deadlines(spec, rng, n)
         inner = np.minimum(horizon, transform.latest(NUMPY, theta))
         known = {}

@@ -1,0 +1,62 @@
+"""What SOAP brings over Adam: both train the same network on the same trials.
+
+    python benchmarks/optimizers.py [--model ddm] [--steps 20000] [--json FILE]
+
+Adam is also given ten times the steps. Errors are those of cards: on trials of the model that nothing was trained on.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import optax
+from _common import Json, argument_parser, print_table, report
+
+import pymc_lan as pl
+from pymc_lan.network import Network
+from pymc_lan.training.fit import Optimizer, fit
+from pymc_lan.training.recipe import Recipe, usual_recipes
+from pymc_lan.training.soap import soap
+from pymc_lan.training.tasks import Task, lan_task
+from pymc_lan.training.trials import Trials, model_trials
+from pymc_lan.transforms import NUMPY
+
+# Of the trials that errors are measured on; recipes use small seeds.
+SEED, N_MEASURED = 20_261_121, 60_000
+MORE = 10
+
+
+def measured(spec: pl.ModelSpec, task: Task, recipe: Recipe, optimizer: Optimizer, trials: Trials) -> Json:
+    """Seconds of the training and errors of what came of it."""
+    start = time.perf_counter()
+    network = Network(spec, fit(task, recipe, progress=False, optimizer=optimizer), None)
+    seconds = time.perf_counter() - start
+    theta = trials.theta | {"t": np.zeros_like(trials.d)}
+    error = np.abs(network.likelihood.log_density(NUMPY, trials.d, trials.response, theta) - trials.label)
+    p99 = float(np.quantile(error, 0.99))
+    return {"steps": recipe.steps, "seconds": seconds, "mean": float(error.mean()), "p99": p99}
+
+
+def main() -> None:
+    parser = argument_parser(__doc__)
+    parser.add_argument("--model", default="ddm")
+    parser.add_argument("--steps", type=int, default=20_000)
+    options = parser.parse_args()
+    spec = pl.get_model(options.model)
+    task, recipe = lan_task(spec), replace(usual_recipes(spec)[0], steps=options.steps)
+    trials = model_trials(spec, np.random.default_rng(SEED), N_MEASURED)
+    longer = replace(recipe, steps=MORE * options.steps)
+    runs = {"SOAP": (recipe, soap), "Adam": (recipe, optax.adam), f"Adam, {MORE} x": (longer, optax.adam)}
+    rows = {name: measured(spec, task, some, optimizer, trials) for name, (some, optimizer) in runs.items()}
+    print_table(
+        f"The likelihood of {options.model}, {N_MEASURED} trials",
+        ("optimiser", "steps", "seconds", "mean |e|", "p99"),
+        [(name, *x.values()) for name, x in rows.items()],
+    )
+    report({"model": options.model, "optimizers": rows}, options.json)
+
+
+if __name__ == "__main__":
+    main()

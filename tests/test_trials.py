@@ -1,0 +1,59 @@
+"""Labels that solvers cannot give: told apart, and learned from as bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import pymc_lan as pl
+import pymc_lan.training.tasks as tasks_module
+import pymc_lan.training.trials as trials_module
+from pymc_lan.solutions import Report, Solution
+from pymc_lan.training.tasks import lan_task
+from pymc_lan.training.trials import Trials
+from pymc_lan.transforms import NUMPY
+from pymc_lan.views import transform_of
+
+DDM = pl.get_model("ddm")
+
+
+def late_trials(monkeypatch: pytest.MonkeyPatch, **how: Any) -> Trials:
+    """Trials of two parameter sets with the same exponential decay, one of them down to where only noise is left."""
+    times = np.tile(np.linspace(0.1, 30.0, 300), (2, 1))
+    log_f = np.stack([-times[0], -0.1 * times[1]])
+    mass = (1 - np.exp(log_f)) / 2
+    report = Report(2, {300: 2}, 0, 0.0)
+    found = Solution({name: np.full(2, 0.5) for name in "vaz"}, times, log_f, log_f, mass, mass, times, report)
+    monkeypatch.setattr(trials_module, "_solutions", lambda *_: found)
+    return trials_module._solved_trials(DDM, np.random.default_rng(0), 2000, 1000, **how)
+
+
+def test_a_late_label_that_is_noise_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = late_trials(monkeypatch)
+    decays = np.repeat([1.0, 0.1], 1000)
+    noise = -decays * trials.d < trials_module.LEAST_LATE
+    assert 100 < noise.sum() < 900
+    np.testing.assert_array_equal(np.isneginf(trials.label), noise)
+    np.testing.assert_allclose(trials.label[~noise], (-decays * trials.d)[~noise])
+    # When a network is measured, its trials are the model's, and keep the labels that they have.
+    assert np.isfinite(late_trials(monkeypatch, of_model=True).label).all()
+
+
+def test_an_unknown_density_is_pushed_down_only_where_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    d, one = np.array([0.2, 0.4]), np.ones(2)
+    drawn = Trials(dict.fromkeys("vaz", 0.5 * one), d, one, np.array([-np.inf, -1.0]))
+    monkeypatch.setattr(tasks_module, "training_trials", lambda *_: drawn)
+    task = lan_task(DDM)
+    batch = task.draw(np.random.default_rng(0), 2)
+    baseline = transform_of(DDM).baseline(NUMPY, d, one, drawn.theta)
+    np.testing.assert_allclose(batch["residual"] + baseline, [tasks_module.CEILING, -1.0], rtol=1e-6)
+    output = jnp.asarray(batch["residual"])
+    slope = jax.grad(task.loss)
+    assert task.loss(output, batch) == 0
+    assert slope(output - 1.0, batch)[0] == 0
+    assert slope(output - 1.0, batch)[1] < 0
+    assert slope(output + 1.0, batch)[0] > 0
