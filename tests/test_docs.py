@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+import pytensor
 import pytest
 
 import pymc_lan as pl
@@ -35,8 +36,10 @@ def test_examples_run(module: str, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     figures = pl.load_network("ddm").config["accuracy"]
     monkeypatch.setattr(build, "accuracy", lambda _, n, seed: dict(figures) | {"seed": seed})
     runner = doctest.DocTestRunner(optionflags=FLAGS)
-    for test in examples(module):
-        runner.run(test)
+    # Compiling each for numba would take half of the time.
+    with pytensor.config.change_flags(mode="FAST_COMPILE"):
+        for test in examples(module):
+            runner.run(test)
     assert runner.summarize().failed == 0, capsys.readouterr().out
 
 

@@ -95,7 +95,6 @@ def fit(
     >>> from pymc_lan.models import get_model
     >>> from pymc_lan.training.fit import fit
     >>> from pymc_lan.training.recipe import Recipe
-    from pymc_lan.training.soap import soap
     >>> from pymc_lan.training.tasks import lan_task
     >>> recipe = Recipe(hidden=(8,), steps=1000, batch=64, pool=1000)
     >>> fit(lan_task(get_model("ddm")), recipe, progress=False).sizes

@@ -49,9 +49,9 @@ def soap(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
     >>> import jax, jax.numpy as jnp, optax
     >>> from pymc_lan.training.soap import soap
     >>> optimizer, w = soap(0.1), {"kernel": jnp.ones((3, 2))}
-    >>> state = optimizer.init(w)
+    >>> state, step = optimizer.init(w), jax.jit(optimizer.update)
     >>> for _ in range(200):
-    ...     update, state = optimizer.update(jax.grad(lambda w: jnp.sum(w["kernel"] ** 2))(w), state)
+    ...     update, state = step({"kernel": 2 * w["kernel"]}, state)  # the gradient of the sum of squares
     ...     w = optax.apply_updates(w, update)
     >>> bool(jnp.abs(w["kernel"]).max() < 0.1)
     True
