@@ -33,7 +33,12 @@ _DISTRIBUTIONS = (
     "DDMSdv",
     "DDMSt",
     "ExponentialCollapse",
+    "FullDDM",
+    "GammaDrift",
+    "GammaDriftAngle",
     "HyperbolicCollapse",
+    "Ornstein",
+    "ShrinkSpot",
     "Weibull",
 )
 

@@ -87,10 +87,10 @@ class Printer:
         return self._name(_instruction(primitive, inputs))
 
     def _power(self, base: str, exponent: int) -> str:
-        product = base
+        product = base if exponent else ONE
         for _ in range(abs(exponent) - 1):
             product = self._name(f"fmul contract {F} {product}, {base}")
-        return product if exponent > 0 else self._name(f"fdiv {F} {ONE}, {product}")
+        return product if exponent >= 0 else self._name(f"fdiv {F} {ONE}, {product}")
 
     def _name(self, instruction: str) -> str:
         if instruction not in self._names:

@@ -251,7 +251,7 @@ FULL_DDM_SPEC = replace(
         _ST,
     ),
     description="Full drift diffusion model: a drift that is normal across trials, a starting point and a non-decision "
-    "time that are uniform.",
+    "time that are uniform. The starting point's range is relative to the separation, as z is.",
     variability=(
         Variability("z", "uniform", "sz"),
         Variability("v", "normal", "sv"),

@@ -9,6 +9,13 @@ from typing import Any, NamedTuple
 
 from pymc_lan.errors import explain, unknown
 
+# Arguments of every PyMC distribution, and of those of this package.
+RESERVED = {
+    *("name", "dims", "shape", "size", "rng", "return_next_rng", "initval", "observed", "total_size", "transform"),
+    *("default_transform", "model", "likelihood", "weights", "deadline", "trial_type", "v_nogo"),
+    *("p_lapse", "lapse_go", "lapse_window"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -32,6 +39,11 @@ class Parameter:
     meaning: str
     default: float | None = None
     domain: tuple[float, float] = (-math.inf, math.inf)
+
+    @property
+    def keyword(self) -> str:
+        """What the argument of a distribution is called: the name, with an underscore where it means something else."""
+        return f"{self.name}_" if self.name in RESERVED else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +199,7 @@ def bind(spec: ModelSpec, positional: Sequence[Any], named: Mapping[str, Any]) -
             explain(
                 f"the parameters {', '.join(spec.names)} of model {spec.name!r}",
                 f"no {missing[0]}",
-                f"give {missing[0]}=...",
+                f"give {spec.parameter(missing[0]).keyword}=...",
             )
         )
     return bound

@@ -155,7 +155,7 @@ def usage_lines(name: str, values: Values) -> list[str]:
         f"truth = dict({given})",
         f'df = pl.simulate("{name}", truth, n=500, seed=1)  # or your trials',
         "with pm.Model():",
-        f'    theta = {{p.name: pm.Uniform(p.name, *p.bounds) for p in pl.get_model("{name}").parameters}}',
+        f'    theta = {{p.keyword: pm.Uniform(p.name, *p.bounds) for p in pl.get_model("{name}").parameters}}',
         f'    pl.{two_choice}("obs", **theta, observed=df)',
         "    idata = pm.sample()",
         "```",
@@ -325,7 +325,7 @@ def network_densities(name: str, values: Values, rt: Float) -> dict[int, Float]:
     """The network's density of each response, by response."""
     import pymc as pm
 
-    trials = getattr(pl, class_names(name)[0]).dist(**values)
+    trials = getattr(pl, class_names(name)[0]).dist(*(values[p] for p in pl.get_model(name).names))
     rows = {response: np.column_stack([rt, np.full_like(rt, response)]) for response in LABELS}
     log_density = pm.logp(trials, np.concatenate([*rows.values()])).eval()
     return dict(zip(rows, np.exp(np.split(log_density, len(rows))), strict=True))

@@ -386,3 +386,14 @@ def test_errors_say_what_was_expected_and_found(call, kind, pieces):
         call()
     for piece in pieces:
         assert piece in str(caught.value)
+
+
+def test_a_parameter_called_shape_is_not_the_shape():
+    theta = {"v": 0.5, "a": 1.0, "z": 0.5, "t": 0.3, "scale": 0.1, "c": 1.0}
+    trials = pl.GammaDrift.dist(**theta, shape_=3.0, shape=(7, 2))
+    assert pm.draw(trials, random_seed=1, **FAST).shape == (7, 2)
+    by_position = pl.GammaDrift.dist(0.5, 1.0, 0.5, 0.3, 3.0, 0.1, 1.0)
+    value = [[0.6, 1.0]]
+    assert pm.logp(trials, value * 7).eval(**FAST)[0] == pm.logp(by_position, value[0]).eval(**FAST)
+    with pytest.raises(ValueError, match=r"Remedy: give shape_="):
+        pl.GammaDrift.dist(**theta, shape=3.0)

@@ -10,10 +10,9 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from backends import AS_WRITTEN
 from numpy.typing import NDArray
 from scipy.stats import chisquare
-
-from backends import AS_WRITTEN
 
 import pymc_lan as pl
 from pymc_lan.likelihood import LOG_GO
@@ -57,6 +56,9 @@ class Case:
 
     def dist(self, likelihood: str, theta: dict[str, Any] | None = None, *lead: int) -> Any:
         arguments = {**self.theta, **self.fixed, **(theta or {}), "likelihood": likelihood}
+        for p in self.spec.parameters:
+            if p.name in arguments:
+                arguments[p.keyword] = arguments.pop(p.name)
         return self.cls.dist(*self.model, **arguments, shape=(*lead, self.n, 2))
 
     def each(self, name: str, default: float) -> Float:
@@ -104,6 +106,11 @@ CASES = {
 WITHIN = {**VARIED, "z": np.array([0.25, 0.5, 0.6, 0.75]), "v": np.array([-1.5, 0.0, 0.7, 1.9])}
 LATE = {"z": np.array([0.35, 0.5, 0.6, 0.65]), "t": np.array([0.3, 0.26, 0.5, 1.0])}
 ANGLES, RATES = np.array([0.0, 0.1, 0.3, 0.5]), np.array([0.1, 0.5, 1.0, 2.0])
+BUMP = {
+    "shape": np.array([2.2, 4.0, 6.0, 9.0]),
+    "scale": np.array([0.05, 0.1, 0.3, 0.9]),
+    "c": np.array([-2.5, 1.0, 2.0, 0.5]),
+}
 OTHERS = {
     "ddm_extended": (pl.DDMExtended, pl.GoNoGoDDMExtended, {"v": np.array([-4.0, 0.0, 0.7, 5.0])}),
     "ddm_sdv": (pl.DDMSdv, pl.GoNoGoDDMSdv, {"sv": np.array([0.1, 0.5, 1.0, 2.0])}),
@@ -116,6 +123,30 @@ OTHERS = {
     ),
     "exponential_collapse": (pl.ExponentialCollapse, pl.GoNoGoExponentialCollapse, {"lam": RATES}),
     "hyperbolic_collapse": (pl.HyperbolicCollapse, pl.GoNoGoHyperbolicCollapse, {"lam": RATES}),
+    "full_ddm": (
+        pl.FullDDM,
+        pl.GoNoGoFullDDM,
+        LATE
+        | {
+            "sz": np.array([0.01, 0.05, 0.1, 0.19]),
+            "sv": np.array([0.1, 0.5, 1.0, 1.9]),
+            "st": np.array([0.02, 0.1, 0.2, 0.23]),
+        },
+    ),
+    "ornstein": (pl.Ornstein, pl.GoNoGoOrnstein, {"g": np.array([-0.9, 0.2, 0.9, -0.4])}),
+    "gamma_drift": (pl.GammaDrift, pl.GoNoGoGammaDrift, BUMP),
+    "gamma_drift_angle": (pl.GammaDriftAngle, pl.GoNoGoGammaDriftAngle, BUMP | {"theta": ANGLES}),
+    "shrink_spot": (
+        pl.ShrinkSpot,
+        pl.GoNoGoShrinkSpot,
+        {
+            "ptarget": np.array([2.2, 3.0, 4.0, 5.0]),
+            "pouter": np.array([-3.0, 1.0, 3.0, -5.0]),
+            "pinner": np.array([-4.0, 2.0, 3.0, -1.0]),
+            "r": np.array([0.015, 0.02, 0.03, 0.045]),
+            "sda": np.array([1.2, 1.8, 2.2, 2.8]),
+        },
+    ),
     "conflict_ds": (
         pl.ConflictDS,
         pl.GoNoGoConflictDS,
@@ -298,9 +329,10 @@ GRADIENT_OF_LAN = 0.02
 
 @every_likelihood
 def test_gradient_is_that_of_finite_differences(case, likelihood):
-    point, step = interior(case), STEPS[likelihood][0]
+    point = interior(case)
     total, gradient = gradient_function(case, likelihood, typical_values(case))
     for i, (name, slope) in enumerate(zip(point, gradient(*point.values()), strict=True)):
+        step = STEPS[likelihood][0] * narrow(case, name)
         one, two = (
             total(*(x + k * step * (j == i) for j, x in enumerate(point.values())))
             - total(*(x - k * step * (j == i) for j, x in enumerate(point.values())))
@@ -311,12 +343,33 @@ def test_gradient_is_that_of_finite_differences(case, likelihood):
         assert error.max() < STEPS[likelihood][1], f"{name}: {slope} and {expected}"
 
 
+def narrow(case: Case, name: str) -> float:
+    """How much narrower than usual the bounds of a parameter are; 1 where they are not."""
+    low, high = case.spec.parameter(name).bounds if name in case.spec.names else (0.0, 1.0)
+    return min(1.0, 4 * (high - low))
+
+
 def interior(case: Case) -> dict[str, Float]:
     """Theta, one per trial, moved off the edges 0 and 1 of probabilities and off t = 0."""
     point = {name: case.each(name, 0.0).copy() for name in case.theta}
     for name in point.keys() & {"p_lapse", "t"}:
         point[name] = np.clip(point[name], 0.05, 0.95 if name == "p_lapse" else INF)
     return point
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("form", ["", ", go/no-go"])
+def test_compiled_code_agrees_with_the_formula(name, form):
+    """The one that samplers call, and the one that the card's accuracy was measured on."""
+    case = CASES[name + form]
+    values = typical_values(case)
+    compiled = log_density(case, "lan", values)
+    network = pl.load_network(case.spec.name)
+    theta = {key: np.broadcast_to(case.each(key, 0.5), compiled.shape) for key in case.spec.names}
+    deadline = np.broadcast_to(case.each("deadline", INF), compiled.shape)
+    trials = (*np.moveaxis(values, -1, 0), deadline, theta)
+    expected = network.likelihood.log_trial(NUMPY, *trials, go_nogo=case.go_nogo)
+    np.testing.assert_allclose(compiled, expected, rtol=2e-5, atol=2e-5)
 
 
 @every_exact_case

@@ -125,7 +125,8 @@ def test_the_code_of_a_page_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     )
     names["df"] = names["df"].drop(columns="response")
     with pm.Model() as model:
-        exec(f"{block[1].splitlines()[4].strip()}\n{go_nogo[1]}", names)
+        (priors,) = (line.strip() for line in block[1].splitlines() if line.startswith("    theta = "))
+        exec(f"{priors}\n{go_nogo[1]}", names)
     assert model["obs"].owner.op.go_nogo
 
 
@@ -144,3 +145,15 @@ def test_every_model_can_have_a_page(name: str) -> None:
     values = GENERATOR.picture_values(spec)
     assert all(p.bounds[0] <= values[p.name] <= p.bounds[1] for p in spec.parameters)
     assert set(GENERATOR.OWN.get(name, {})) <= set(spec.names)
+
+
+def test_the_table_of_the_readme_is_that_of_the_cards() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    expected = []
+    for name in SHIPPED:
+        config, classes = shipped_config(name), GENERATOR.class_names(name)
+        error = " / ".join(f"{1000 * config['accuracy']['lan'][key]:.2g}" for key in ("mean", "p99"))
+        names = ", ".join(p.keyword for p in pl.get_model(name).parameters)
+        expected.append([", ".join(f"`{each}`" for each in classes), names, error])
+    found = [[row[0], row[1], row[3]] for row in cells(text) if "`GoNoGo" in row[0] and len(row) == 4]
+    assert sorted(found) == sorted(expected)

@@ -213,3 +213,10 @@ def test_public_names_resolve(name: str) -> None:
 def test_other_names_do_not() -> None:
     with pytest.raises(AttributeError, match="no attribute 'DMD'"):
         pl.DMD  # noqa: B018
+
+
+def test_names_that_are_reserved_take_an_underscore() -> None:
+    spec = pl.get_model("gamma_drift")
+    assert [p.keyword for p in spec.parameters] == ["v", "a", "z", "t", "shape_", "scale", "c"]
+    with pytest.raises(ValueError, match=r"Found no shape\. Remedy: give shape_=\.\.\."):
+        bind(spec, (0.5, 1.0, 0.5, 0.3), {"scale": 0.1, "c": 1.0})

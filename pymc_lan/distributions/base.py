@@ -174,7 +174,8 @@ def resolve_model(source: Model, weights: Model | None, likelihood: str) -> tupl
 def extract_theta(spec: ModelSpec, positional: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Take the model's parameters out of `kwargs` and match them with the positional ones."""
     known_to_pymc = {"shape", "size", "rng", "return_next_rng"}
-    named = {name: kwargs.pop(name) for name in [*kwargs] if name not in known_to_pymc}
+    names = {p.keyword: p.name for p in spec.parameters}
+    named = {names.get(key, key): kwargs.pop(key) for key in [*kwargs] if key not in known_to_pymc}
     return bind(spec, positional, named)
 
 

@@ -27,7 +27,8 @@ class LANDist(TrialDistribution):
     model : str, ModelSpec, path or Network
         ``"ddm"``, ``"ddm@1.0"``, a spec, a version's folder, or a network just trained.
     *params, **params_by_name : tensor_like
-        The model's parameters, in its order or by name; scalar or one per trial. See ``pl.get_model(model)``.
+        The model's parameters, in its order or by name; scalar or one per trial. See ``pl.get_model(model)``. A name
+        that PyMC reserves takes an underscore: ``shape_`` in ``gamma_drift``.
     likelihood : {"lan", "exact"}
         The network, or the closed form where the model has one.
     weights : str, path or Network, optional

@@ -31,7 +31,7 @@ def _named[Form: (LANDist, GoNoGo)](name: str, base: type[Form], model: str) -> 
     """A distribution that knows its model, with a docstring from the model's spec."""
     spec = get_model(model)
     table = "\n".join(
-        f"{p.name} : tensor_like{'' if p.default is None else f', default {p.default:g}'}\n"
+        f"{p.keyword} : tensor_like{'' if p.default is None else f', default {p.default:g}'}\n"
         f"    {p.meaning[0].upper()}{p.meaning[1:]} [{p.unit}]; trained from {p.bounds[0]:g} to {p.bounds[1]:g}."
         for p in spec.parameters
     )
@@ -41,7 +41,7 @@ def _named[Form: (LANDist, GoNoGo)](name: str, base: type[Form], model: str) -> 
         summary=re.split("[:.]", spec.description)[0],
         description=spec.description,
         reference=spec.reference,
-        parameters=", ".join(spec.names),
+        parameters=", ".join(p.keyword for p in spec.parameters),
         table=table,
         values=", ".join(f"{(p.bounds[0] + p.bounds[1]) / 2:g}" for p in spec.parameters),
     )
@@ -61,7 +61,17 @@ DDMSt = _named("DDMSt", LANDist, "ddm_st")
 GoNoGoDDMSt = _named("GoNoGoDDMSt", GoNoGo, "ddm_st")
 ExponentialCollapse = _named("ExponentialCollapse", LANDist, "exponential_collapse")
 GoNoGoExponentialCollapse = _named("GoNoGoExponentialCollapse", GoNoGo, "exponential_collapse")
+FullDDM = _named("FullDDM", LANDist, "full_ddm")
+GoNoGoFullDDM = _named("GoNoGoFullDDM", GoNoGo, "full_ddm")
+GammaDrift = _named("GammaDrift", LANDist, "gamma_drift")
+GoNoGoGammaDrift = _named("GoNoGoGammaDrift", GoNoGo, "gamma_drift")
+GammaDriftAngle = _named("GammaDriftAngle", LANDist, "gamma_drift_angle")
+GoNoGoGammaDriftAngle = _named("GoNoGoGammaDriftAngle", GoNoGo, "gamma_drift_angle")
 HyperbolicCollapse = _named("HyperbolicCollapse", LANDist, "hyperbolic_collapse")
 GoNoGoHyperbolicCollapse = _named("GoNoGoHyperbolicCollapse", GoNoGo, "hyperbolic_collapse")
+Ornstein = _named("Ornstein", LANDist, "ornstein")
+GoNoGoOrnstein = _named("GoNoGoOrnstein", GoNoGo, "ornstein")
+ShrinkSpot = _named("ShrinkSpot", LANDist, "shrink_spot")
+GoNoGoShrinkSpot = _named("GoNoGoShrinkSpot", GoNoGo, "shrink_spot")
 Weibull = _named("Weibull", LANDist, "weibull")
 GoNoGoWeibull = _named("GoNoGoWeibull", GoNoGo, "weibull")

@@ -16,7 +16,7 @@ from pymc_lan.simulators import ddm_draws
 from pymc_lan.spec import ModelSpec
 from pymc_lan.training.proposals import draw_decision_times, draw_horizons, draw_theta
 from pymc_lan.transforms import NUMPY
-from pymc_lan.views import choice_transform_of, is_linear
+from pymc_lan.views import SPREAD, choice_transform_of, is_linear
 
 if TYPE_CHECKING:
     from pymc_lan.solutions import Solution
@@ -29,8 +29,9 @@ Theta = dict[str, Float]
 HORIZONS, TRIALS_PER_SOLUTION, HORIZONS_PER_SOLUTION = 16, 64, 64
 # Where the density has to be solved, so many trials of a set stand for as many sets when a network is measured.
 MEASURED_PER_SOLUTION = 8
-# A solution by the equation of Fokker and Planck takes tens of times as long: so many times fewer are made.
-FEWER = 8
+# A solution by the equation of Fokker and Planck takes tens of times as long, a mixture a few times: so many times
+# fewer are made.
+FEWER, FEWER_MIXTURES = 8, 2
 
 
 class Trials(NamedTuple):
@@ -79,6 +80,8 @@ def model_trials(spec: ModelSpec, rng: np.random.Generator, n: int) -> Trials:
 
 def _per(spec: ModelSpec, usual: int) -> int:
     """Trials or deadlines for each parameter set."""
+    if spec.transform == SPREAD:
+        return FEWER_MIXTURES * usual
     return usual if is_linear(spec) else FEWER * usual
 
 
