@@ -27,7 +27,7 @@ class Factor(NamedTuple):
 class SoapState(NamedTuple):
     """What the optimiser remembers: two moments like the parameters, and a pair of factors for each matrix of them."""
 
-    count: jax.Array
+    steps: jax.Array
     mean: Any
     squares: Any
     sides: Any
@@ -72,18 +72,18 @@ def _matrix(x: jax.Array) -> tuple[int, ...]:
 
 def _update(gradient: Any, state: SoapState, params: Any = None) -> tuple[Any, SoapState]:
     leaves, tree = jax.tree.flatten(gradient)
-    count = state.count + 1
+    steps = state.steps + 1
     grown = [_grow(sides, g) for sides, g in zip(state.sides, leaves, strict=True)]
     mean = [_blend(MEAN, m, g) for m, g in zip(jax.tree.leaves(state.mean), leaves, strict=True)]
     turned = [_into(sides, g) for sides, g in zip(grown, leaves, strict=True)]
     squares = [_blend(SQUARES, s, g**2) for s, g in zip(jax.tree.leaves(state.squares), turned, strict=True)]
     updates = [
-        _out_of(sides, _into(sides, m) / (1 - MEAN**count) / (jnp.sqrt(s / (1 - SQUARES**count)) + _SMALL))
+        _out_of(sides, _into(sides, m) / (1 - MEAN**steps) / (jnp.sqrt(s / (1 - SQUARES**steps)) + _SMALL))
         for sides, m, s in zip(grown, mean, squares, strict=True)
     ]
-    sides = jax.lax.cond((count == 1) | (count % REFRESH == 0), _refreshed, lambda x: x, grown)
-    unflatten = tree.unflatten
-    return unflatten(updates), SoapState(count, unflatten(mean), unflatten(squares), sides)
+    sides = jax.lax.cond((steps == 1) | (steps % REFRESH == 0), _refreshed, lambda x: x, grown)
+    updates, mean, squares = (jax.tree.unflatten(tree, x) for x in (updates, mean, squares))
+    return updates, SoapState(steps, mean, squares, sides)
 
 
 def _blend(kept: float, old: jax.Array, new: jax.Array) -> jax.Array:
