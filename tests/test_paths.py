@@ -9,6 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.interpolate import CubicSpline
 from scipy.stats import kstest
 
 import pymc_lan as pl
@@ -16,7 +17,7 @@ from pymc_lan.labels import log_densities
 from pymc_lan.models import MODELS
 from pymc_lan.paths import structure
 from pymc_lan.simulators import simulate_diffusion
-from pymc_lan.solutions import Solution, solve
+from pymc_lan.solutions import FEWER_STEPS, LARGER_TOLERANCE, Solution, solve
 from pymc_lan.spec import ModelSpec, Structure
 from pymc_lan.training.proposals import draw_theta
 from pymc_lan.transforms import NUMPY
@@ -142,3 +143,24 @@ def test_a_solution_with_changing_drift_agrees_with_simulation() -> None:
     # The same test sees a drift a tenth weaker.
     weaker = solve(spec, one | {"v": np.array([0.3])}).mass_upper[0]
     assert abs((response > 0).mean() - weaker[-1]) > 4 * np.sqrt(up * (1 - up) / n)
+
+
+def test_a_drift_that_is_not_linear_is_solved_by_fokker_and_planck() -> None:
+    """Said not to be linear, the leaky drift is solved by the other equation, to the accuracy it claims."""
+    spec = pl.get_model("ornstein")
+    other = replace(spec, structure=Structure(positional=True, varying=False, moving=False, linear=False))
+    theta = {"v": [0.5, -1.0, 1.5], "a": [0.8, 1.2, 1.5], "z": [0.5, 0.3, 0.6], "g": [0.8, -0.5, 0.3]}
+    theta = {name: np.array(x) for name, x in theta.items()}
+    found, exact = solve(other, theta), solve(spec, theta)
+    assert set(found.report.refined) == set(FEWER_STEPS)
+    assert found.report.dropped == exact.report.dropped == 0
+    assert 0 < found.report.worst < LARGER_TOLERANCE
+    for name in ("log_upper", "log_lower"):
+        for row, times in enumerate(found.times):
+            log_f = getattr(found, name)[row]
+            known = np.isfinite(getattr(exact, name)[row])
+            truth = CubicSpline(exact.times[row][known], getattr(exact, name)[row][known])(times)
+            likely = (truth > np.log(1e-3)) & (times < exact.times[row][-1])  # at the very onset it is worse
+            assert likely.sum() > 30
+            assert np.abs(log_f - truth)[likely].max() < LARGER_TOLERANCE
+    np.testing.assert_allclose(found.mass_upper[:, -1], exact.mass_upper[:, -1], atol=2e-3)
