@@ -15,6 +15,7 @@ import optax
 from _common import Json, argument_parser, print_table, report
 
 import pymc_lan as pl
+from pymc_lan.diagnostics.accuracy import EARLIEST
 from pymc_lan.network import Network
 from pymc_lan.training.fit import Optimizer, fit
 from pymc_lan.training.recipe import Recipe, usual_recipes
@@ -34,7 +35,8 @@ def measured(spec: pl.ModelSpec, task: Task, recipe: Recipe, optimizer: Optimize
     network = Network(spec, fit(task, recipe, progress=False, optimizer=optimizer), None)
     seconds = time.perf_counter() - start
     theta = trials.theta | {"t": np.zeros_like(trials.d)}
-    error = np.abs(network.likelihood.log_density(NUMPY, trials.d, trials.response, theta) - trials.label)
+    error = network.likelihood.log_density(NUMPY, trials.d, trials.response, theta) - trials.label
+    error = np.abs(error[trials.d > EARLIEST])
     p99 = float(np.quantile(error, 0.99))
     return {"steps": recipe.steps, "seconds": seconds, "mean": float(error.mean()), "p99": p99}
 

@@ -331,8 +331,7 @@ GAMMA_DRIFT_ANGLE_SPEC = replace(
         *GAMMA_DRIFT_SPEC.parameters[4:],
     ),
     boundary=straight_boundary,
-    description="Diffusion with a bump of drift in the form of a gamma density, between boundaries that fall in a "
-    "straight line.",
+    description="Diffusion with a bump of drift in the form of a gamma density, between straight falling boundaries.",
     closes=straight_closes,
 )
 

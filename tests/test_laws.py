@@ -222,11 +222,11 @@ def panel_masses(case: Case, likelihood: str) -> tuple[Float, Float]:
 def test_integrates_to_one(case, likelihood):
     presses, none = panel_masses(case, likelihood)
     total = presses.sum(axis=(0, 1)) + none
-    # The networks of solved densities have more mass to miss; the card tells how much. Where nothing was pressed, the
-    # probability is another network's.
+    # The networks of solved densities have more mass to miss; the card tells how much, but for one in a hundred. Where
+    # nothing was pressed, the probability is another network's. No card may miss more than 0.01 and, there, 0.003.
     card = pl.load_network(case.spec.name).config["accuracy"]
-    missing = 0.002 if case.spec.exact else card["mass"]["p99"] + case.go_nogo * card["choice"]["nogo"]["mean"]
-    assert missing < 0.013  # 0.01 and 0.003, which every card keeps
+    told = card["mass"]["p99"] + case.go_nogo * card["choice"]["nogo_deadline"]["p99"]
+    missing = 0.002 if case.spec.exact else min(told, 0.013)
     assert np.abs(total - 1).max() < {"exact": 1e-6, "lan": missing}[likelihood]
 
 
@@ -311,10 +311,11 @@ def typical_values(case: Case) -> Float:
     return np.stack([rt, np.where(np.isinf(rt), other, responded)], axis=-1)
 
 
-def gradient_function(case: Case, likelihood: str, values: Float) -> tuple[Any, Any]:
-    """Functions of theta, as one vector per argument, to the log densities and to the gradient of each trial's sum."""
+def gradient_function(case: Case, likelihood: str, values: Float, counts: Any = True) -> tuple[Any, Any]:
+    """Functions of theta, as one vector per argument, to each trial's sum of log densities that count, and its gradient."""
     x = {name: pt.vector(name, dtype="float64", shape=(case.n,)) for name in case.theta}
     logp = pm.logp(case.dist(likelihood, x, 1), pt.constant(values))
+    logp = pt.switch(counts, logp, 0.0)
     inputs = list(x.values())
     total = pytensor.function(inputs, logp.sum(0), mode=AS_WRITTEN, on_unused_input="ignore")
     slopes = pt.grad(logp.sum(), inputs)
@@ -323,14 +324,17 @@ def gradient_function(case: Case, likelihood: str, values: Float) -> tuple[Any, 
 
 # Relative to 1 + |gradient|: noise and truncation of the differences; for the network, float32 noise over the step.
 STEPS = {"exact": (1e-5, 2e-6), "lan": (3e-3, 5e-3)}
+# No network is trained on, and no difference taken, where a trial has a density of exp(-50): it never happens.
+NEVER = {"exact": -INF, "lan": -50.0}
 # The card's accuracy of one trial's derivatives is 2 % at p99, of 1 + |derivative|; these are sums of eight trials.
 GRADIENT_OF_LAN = 0.02
 
 
 @every_likelihood
 def test_gradient_is_that_of_finite_differences(case, likelihood):
-    point = interior(case)
-    total, gradient = gradient_function(case, likelihood, typical_values(case))
+    point, values = interior(case), typical_values(case)
+    happens = log_density(case, likelihood, values) > NEVER[likelihood]
+    total, gradient = gradient_function(case, likelihood, values, happens)
     for i, (name, slope) in enumerate(zip(point, gradient(*point.values()), strict=True)):
         step = STEPS[likelihood][0] * narrow(case, name)
         one, two = (

@@ -33,26 +33,33 @@ def test_vectors_are_left_to_adam() -> None:
     np.testing.assert_allclose(found["bias"], expected["bias"], rtol=1e-5)
 
 
-def rotation(key: int, n: int) -> jax.Array:
-    return jnp.linalg.qr(jax.random.normal(jax.random.key(key), (n, n)))[0]
+def rotation(key: jax.Array, n: int) -> jax.Array:
+    return jnp.linalg.qr(jax.random.normal(key, (n, n)))[0]
 
 
-def test_a_rotated_valley_is_no_harder_than_a_straight_one() -> None:
+def test_a_valley_at_an_angle_is_easier_than_for_adam() -> None:
     """Adam follows the axes; in the eigenbasis of the gradients' products no direction is special."""
-    m, n, steps = 8, 6, 1000
-    scale = jnp.outer(jnp.logspace(0, 2, m), jnp.logspace(0, 2, n))
-    left, right, target = rotation(1, m), rotation(2, n), jax.random.normal(jax.random.key(3), (m, n))
+    m, n, steps = 8, 6, 300
+    scale, rate = jnp.outer(jnp.logspace(0, 2, m), jnp.logspace(0, 2, n)), optax.cosine_decay_schedule(0.1, steps)
 
-    def loss(w: jax.Array) -> jax.Array:
-        return jnp.mean(scale * (left @ w @ right - target) ** 2)
+    def left_over(key: jax.Array) -> tuple[jax.Array, jax.Array, SoapState]:
+        one, two, three = jax.random.split(key, 3)
+        left, right, target = rotation(one, m), rotation(two, n), jax.random.normal(three, (m, n))
 
-    start, rate = jnp.zeros((m, n)), optax.cosine_decay_schedule(0.1, steps)
-    found, state = run(soap(rate), loss, start, steps)
-    adam, _ = run(optax.adam(rate, b1=MEAN, b2=SQUARES), loss, start, steps)
-    assert loss(found) < 0.1 * loss(adam)
-    (sides,) = next(x for x in state if isinstance(x, SoapState)).sides
+        def loss(w: jax.Array) -> jax.Array:
+            return jnp.mean(scale * (left @ w @ right - target) ** 2)
+
+        found, state = run(soap(rate), loss, jnp.zeros((m, n)), steps)
+        adam, _ = run(optax.adam(rate, b1=MEAN, b2=SQUARES), loss, jnp.zeros((m, n)), steps)
+        return loss(found), loss(adam), next(x for x in state if isinstance(x, SoapState))
+
+    # One valley is luck, in the last bits; the median of 32 repeats.
+    found, adam, state = jax.vmap(left_over)(jax.random.split(jax.random.key(0), 32))
+    assert jnp.median(found / adam) < 0.5
+    (sides,) = state.sides
     for side, size in zip(sides, (m, n), strict=True):
-        np.testing.assert_allclose(side.basis @ side.basis.T, np.eye(size), atol=1e-5)
+        products = side.basis @ side.basis.swapaxes(-1, -2)
+        np.testing.assert_allclose(products, np.broadcast_to(np.eye(size), products.shape), atol=1e-5)
 
 
 def test_the_basis_is_looked_at_now_and_then() -> None:

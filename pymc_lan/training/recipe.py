@@ -53,7 +53,7 @@ POSITIONAL_RECIPES = (replace(PATH_LAN_RECIPE, hidden=(60, 60)), replace(PATH_CH
 MANY = 6
 MANY_RECIPES = (
     replace(PATH_LAN_RECIPE, hidden=(56, 56), steps=60_000),
-    replace(PATH_CHOICE_RECIPE, hidden=(88, 88), steps=80_000),
+    replace(PATH_CHOICE_RECIPE, hidden=(84, 84), steps=80_000),
 )
 
 RECIPES: dict[str, tuple[Recipe, Recipe]] = {
