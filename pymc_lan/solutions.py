@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -89,7 +89,9 @@ class Solution:
     report: Report
 
 
-def solve(spec: ModelSpec, theta: Mapping[str, Float], tolerance: float | None = None) -> Solution:
+def solve(
+    spec: ModelSpec, theta: Mapping[str, Float], tolerance: float | None = None, grids: Sequence[int] = ()
+) -> Solution:
     """Solve a model's first-passage densities.
 
     Parameters
@@ -101,12 +103,14 @@ def solve(spec: ModelSpec, theta: Mapping[str, Float], tolerance: float | None =
     tolerance : float, optional
         Solutions whose estimated error is larger are left out: by default `TOLERANCE` or, where the equation of Fokker
         and Planck is solved, `LARGER_TOLERANCE`.
+    grids : sequence of int, optional
+        Other numbers of steps to try in turn, multiples of ``STEPS[0]``; quadrature has its own.
 
     Returns
     -------
     Solution
     """
-    grids, usual = (STEPS, TOLERANCE) if is_linear(spec) else (FEWER_STEPS, LARGER_TOLERANCE)
+    steps_tried, usual = (STEPS, TOLERANCE) if is_linear(spec) else (FEWER_STEPS, LARGER_TOLERANCE)
     tolerance = usual if tolerance is None else tolerance
     if spec.transform == SPREAD:
         return _solve_mixture(spec, theta, tolerance)
@@ -115,7 +119,7 @@ def solve(spec: ModelSpec, theta: Mapping[str, Float], tolerance: float | None =
     start, last = first * (2 * theta["z"] - 1), choice_transform_of(spec).latest(NUMPY, theta)
     result = np.empty((6, start.size, STEPS[0]))
     error, refined = np.full(start.size, np.inf), {}
-    for steps in grids:
+    for steps in grids or steps_tried:
         rows = np.flatnonzero(~(error < tolerance))
         if rows.size:
             some = {name: x[rows] for name, x in theta.items()}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pymc_lan.diagnostics import accuracy
 from pymc_lan.mlp import MLP
 from pymc_lan.network import Network
 from pymc_lan.registry import embedded_root, read_registry
+from pymc_lan.training.recipe import usual_recipes
 from pymc_lan.transforms import NUMPY
 
 DATA = Path(__file__).parent / "data"
@@ -105,6 +107,14 @@ def test_every_card_keeps_the_limits(name: str) -> None:
     assert {path for path, limit in limits.items() if figure(network.config["accuracy"], path) > limit} == set()
     assert network.config["accuracy"]["dropped"] < 0.01
     assert network.config["training"]["seconds"] < 15 * 60
+
+
+@pytest.mark.parametrize("name", sorted(read_registry(embedded_root())))
+def test_every_card_tells_the_recipe_that_is_used_now(name: str) -> None:
+    """Or ``pymc-lan train`` would make other weights than those that ship."""
+    network = pl.load_network(name)
+    recorded = [network.config["training"][part] for part in ("lan", "choice")]
+    assert recorded == [json.loads(json.dumps(asdict(recipe))) for recipe in usual_recipes(network.spec)]
 
 
 def test_enough_trials_were_measured(network: Network, report: Report) -> None:

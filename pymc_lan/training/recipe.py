@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pymc_lan.spec import ModelSpec
-from pymc_lan.views import is_positional
+from pymc_lan.views import choice_transform_of, is_positional
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,11 @@ POSITIONAL_RECIPES = (replace(PATH_LAN_RECIPE, hidden=(60, 60)), replace(PATH_CH
 MANY = 6
 MANY_RECIPES = (
     replace(PATH_LAN_RECIPE, hidden=(56, 56), steps=60_000),
-    replace(PATH_CHOICE_RECIPE, hidden=(84, 84), steps=80_000),
+    replace(PATH_CHOICE_RECIPE, hidden=(88, 88), steps=80_000),
 )
+# With more inputs the same width would cost more than 20,000 FLOP.
+WIDE = 20
+WIDE_CHOICE_RECIPE = replace(MANY_RECIPES[1], hidden=(84, 84))
 
 RECIPES: dict[str, tuple[Recipe, Recipe]] = {
     "constant_drift": (LAN_RECIPE, CHOICE_RECIPE),
@@ -69,5 +72,6 @@ RECIPES: dict[str, tuple[Recipe, Recipe]] = {
 def usual_recipes(spec: ModelSpec) -> tuple[Recipe, Recipe]:
     """The recipes of a model's likelihood and choice/deadline networks where none are given."""
     if len(spec.parameters) > MANY:
-        return MANY_RECIPES
+        lan, choice = MANY_RECIPES
+        return lan, WIDE_CHOICE_RECIPE if choice_transform_of(spec).n_inputs > WIDE else choice
     return POSITIONAL_RECIPES if is_positional(spec) else RECIPES[spec.transform]
