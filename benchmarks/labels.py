@@ -2,10 +2,10 @@
 
     python benchmarks/labels.py [--models weibull ...] [--sets 1000] [--json FILE]
 
-Parameters are uniform over the bounds. ``accurate`` is the share of parameter sets whose estimated error of log f, where
-f > 1e-5, is below 1e-4; the rest is left out of training, and the card says how much that is. By Volterra's equations,
-the first `CHECKED` of the accurate ones are solved once more with twice the steps of the finest grid, and ``change`` is
-what that changes in log f there: the estimate is to cover it.
+Parameters are uniform over the bounds. The first column is the share of parameter sets whose estimated error of log f,
+where f > 1e-5, is below 1e-4; the rest is left out of training, and the card says how much that is. By Volterra's
+equations, the first `CHECKED` of the accurate ones are solved once more with twice the steps of the finest grid, and
+``change`` is what that changes in log f there: the estimate is to cover it.
 """
 
 from __future__ import annotations

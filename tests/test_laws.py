@@ -312,7 +312,7 @@ def typical_values(case: Case) -> Float:
 
 
 def gradient_function(case: Case, likelihood: str, values: Float, counts: Any = True) -> tuple[Any, Any]:
-    """Functions of theta, as one vector per argument, to each trial's sum of log densities that count, and its gradient."""
+    """Functions of theta, as one vector per argument, to each trial's sum of what counts, and its gradient."""
     x = {name: pt.vector(name, dtype="float64", shape=(case.n,)) for name in case.theta}
     logp = pm.logp(case.dist(likelihood, x, 1), pt.constant(values))
     logp = pt.switch(counts, logp, 0.0)
