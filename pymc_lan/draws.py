@@ -87,6 +87,17 @@ def _check_domain(spec: ModelSpec, theta: Mapping[str, Float]) -> None:
                     f"check {p.name}",
                 )
             )
+    for each in spec.variability:
+        low, high = spec.parameter(each.parameter).domain
+        x, reach = theta[each.parameter], theta[each.spread]
+        if each.distribution == "uniform" and not np.all((x - reach >= low) & (x + reach <= high)):
+            raise ValueError(
+                explain(
+                    f"{each.parameter} less and plus {each.spread} between {low:g} and {high:g}",
+                    f"{each.parameter} = {x} and {each.spread} = {reach}",
+                    f"lower {each.spread}",
+                )
+            )
 
 
 def draw_trials(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float], *, go_nogo: bool) -> Float:

@@ -19,6 +19,7 @@ from pymc_lan.views import PATH, SPREAD
 
 DDM = pl.get_model("ddm")
 THETA = {"v": 0.8, "a": 1.1, "z": 0.4, "t": 0.3}
+SPREADING = THETA | {"st": 0.1}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -170,6 +171,13 @@ SIMULATE_ERRORS: dict[str, tuple[str, Mapping[str, Any], int | None, str]] = {
         "Expected z strictly between 0 and 1",
     ),
     "v = nan": ("ddm", THETA | {"v": math.nan}, None, "Expected v strictly between -inf and inf. Found nan"),
+    "sz reaches the boundary": (
+        "full_ddm",
+        SPREADING | {"sz": 0.1, "sv": 0.1, "z": 0.05},
+        None,
+        "Expected z less and plus sz between 0 and 1",
+    ),
+    "st before 0": ("ddm_st", SPREADING | {"t": 0.05}, None, "Expected t less and plus st between 0 and inf"),
     "t = inf": ("ddm", THETA | {"t": math.inf}, None, "Expected t strictly between"),
     "n negative": ("ddm", THETA, -1, "Expected n to be a whole number of trials"),
     "text": ("ddm", THETA | {"v": "fast"}, None, "fast"),
