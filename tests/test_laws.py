@@ -311,7 +311,7 @@ def typical_values(case: Case) -> Float:
     return np.stack([rt, np.where(np.isinf(rt), other, responded)], axis=-1)
 
 
-def gradient_function(case: Case, likelihood: str, values: Float, counts: Any = True) -> tuple[Any, Any]:
+def gradient_function(case: Case, likelihood: str, values: Float, counts: Any = np.True_) -> tuple[Any, Any]:
     """Functions of theta, as one vector per argument, to each trial's sum of what counts, and its gradient."""
     x = {name: pt.vector(name, dtype="float64", shape=(case.n,)) for name in case.theta}
     logp = pm.logp(case.dist(likelihood, x, 1), pt.constant(values))

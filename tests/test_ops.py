@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import pickle
 import subprocess
 import sys
@@ -205,6 +206,9 @@ def test_float64_outside_the_network_whatever_floatx_is(mode):
     given = [value, *(np.asarray(x) for x in (1.0, 1.2, 0.55, 0.3))]
     inputs, outputs = logp_graph(pl.GoNoGoDDM, 2, deadline=1.5)
     expected = evaluate(outputs, dict(zip(inputs, given, strict=True)), "python")
+    if mode == "jax":
+        # It sets JAX's precision by floatX, for good, when it is first imported.
+        importlib.import_module("pytensor.link.jax.dispatch")
     with pytensor.config.change_flags(floatX="float32"):
         inputs, outputs = logp_graph(pl.GoNoGoDDM, 2, deadline=1.5)
         assert_backends_agree(
