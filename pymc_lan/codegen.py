@@ -243,9 +243,11 @@ def _inputs_with_derivatives(spec: ModelSpec, build: Any, smooth: list[int]) -> 
         return caught[0]
 
     def both(*args: Any) -> tuple[Any, ...]:
+        # Python runs once; what it did is differentiated again and again.
+        again = core.jaxpr_as_fun(jax.make_jaxpr(inputs)(*args))
         # Forwards: there are fewer arguments than inputs, and what the inputs share is printed once.
-        columns = [jax.jvp(lambda x, i=i: inputs(*args[:i], x, *args[i + 1 :]), (args[i],), (1.0,))[1] for i in smooth]
-        return (*inputs(*args), *(column[k] for k in range(len(columns[0])) for column in columns))
+        columns = [jax.jvp(lambda x, i=i: again(*args[:i], x, *args[i + 1 :]), (args[i],), (1.0,))[1] for i in smooth]
+        return (*again(*args), *(column[k] for k in range(len(columns[0])) for column in columns))
 
     return both
 
