@@ -115,15 +115,16 @@ def _log_uniform(rt: TensorVariable, window: TensorVariable) -> TensorVariable:
 
 @_support_point.register(TrialRV)
 def trial_support_point(op: TrialRV, rv: Any, rng: Any, size: Any, *params: Any) -> TensorVariable:
-    """An upper response at ``t`` plus a quarter of the DDM's mean decision time without drift, inside the deadline.
+    """The model's last response at ``t`` plus a quarter of the DDM's mean decision time without drift, in the deadline.
 
-    That is near the mode, and before boundaries have collapsed.
+    That is near the mode, and before boundaries have collapsed. Models without boundaries decide in half a second.
     """
     named = dict(zip(op.parameters, params, strict=True))
-    rt = named["t"] + named["a"] ** 2 * named["z"] * (1 - named["z"])
+    z = named.get("z", 0.5)
+    rt = named["t"] + (named["a"] ** 2 * z * (1 - z) if "a" in named else 0.5)
     if op.go_nogo:
         rt = pt.minimum(rt, named["deadline"])
-    row = pt.stack([rt, pt.ones_like(rt)], axis=-1)
+    row = pt.stack([rt, pt.full_like(rt, op.spec.choices[-1])], axis=-1)
     return pt.broadcast_to(row, (*size, 2)) if size.type.ndim == 1 else row
 
 
