@@ -51,6 +51,7 @@ LAYERS: Mapping[str, float] = {
     "draws": 2,
     "labels": 2,
     "mixtures": 2,
+    "omissions": 2,
     "solutions": 2,
     "network": 2,
     "onnx_reader": 2,

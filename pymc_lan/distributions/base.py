@@ -19,6 +19,7 @@ from pymc_lan.distributions.rv import TrialRV
 from pymc_lan.errors import check_length, explain, unknown
 from pymc_lan.models import MODELS, get_model
 from pymc_lan.network import Network
+from pymc_lan.omissions import observed_with_omissions
 from pymc_lan.plain import PLAIN, PLAIN_OMISSION
 from pymc_lan.registry import load_network
 from pymc_lan.spec import ModelSpec, Parameter, bind
@@ -48,12 +49,11 @@ class TrialDistribution(Continuous):
             n_trials, times = observed.type.shape[0], None
         else:
             deadline = kwargs.get("deadline")
-            observed = as_observed(
-                observed,
-                choices=choices,
-                go_nogo=cls.go_nogo,
-                deadline=None if isinstance(deadline, Variable) else deadline,
-            )
+            limit = None if isinstance(deadline, Variable) else deadline
+            if deadline is None or cls.go_nogo:
+                observed = as_observed(observed, choices=choices, go_nogo=cls.go_nogo, deadline=limit)
+            else:
+                observed = observed_with_omissions(observed, choices, limit)
             n_trials, times = len(observed), observed[:, 0]
             observed = convert_observed_data(observed)
         return observed, kwargs | {"_n_trials": n_trials, "_times": times}
@@ -72,8 +72,11 @@ class TrialDistribution(Continuous):
     ) -> TensorVariable:
         """Build the random variable from bound parameters and checked extras."""
         spec, network = resolve_model(source, weights, likelihood)
+        omissions = "deadline" in extras and not cls.go_nogo
         if cls.go_nogo and network is not None:
             _check_go_nogo(network, extras["deadline"])
+        elif omissions:
+            _check_omissions(spec, network, extras["deadline"])
         for p in spec.parameters:
             _check_parameter(p, theta[p.name], trained=network is not None)
         params = theta | extras
@@ -83,8 +86,9 @@ class TrialDistribution(Continuous):
         op = TrialRV(
             spec,
             network.lan if network is not None else None,
-            network.choice if network is not None and cls.go_nogo else None,
+            network.choice if network is not None and (cls.go_nogo or omissions) else None,
             go_nogo=cls.go_nogo,
+            omissions=omissions,
             lapses=not _is_zero(extras["p_lapse"]),
         )
         return _apply(op, [pt.as_tensor_variable(value) for value in params.values()], **kwargs)
@@ -92,17 +96,31 @@ class TrialDistribution(Continuous):
 
 def _check_go_nogo(network: Network, deadline: Any) -> None:
     """Refuse networks that do not say how likely it is that nothing is pressed by the deadline."""
-    expected = f"a network that knows how likely no press is, for the go/no-go form of {network.spec.name!r}"
+    spec = network.spec
+    expected = f"a network that knows how likely no press is, for the go/no-go form of {spec.name!r}"
+    if len(spec.choices) != 2:
+        raise ValueError(explain("a model of two choices", f"{spec.choices} in {spec.name!r}", "use LANDist"))
     if network.choice is None:
         remedy = "train one, import one with its CPN (cpn=...), or use the two-choice distribution"
         raise ValueError(explain(expected, "none in its weights", remedy))
-    if network.spec.view == PLAIN_OMISSION:
+    if spec.view == PLAIN_OMISSION:
         found = "an OPN, which knows trials without any decision but not those decided at the lower boundary"
         raise ValueError(explain(expected, found, "import the CPN (cpn=...) instead"))
     ends = constant_value(deadline)
-    if network.spec.view == PLAIN and (ends is None or np.any(np.isfinite(ends))):
+    if spec.view == PLAIN and (ends is None or np.any(np.isfinite(ends))):
         found = f"a CPN, which knows no deadline, and deadline={deadline}"
         raise ValueError(explain(expected, found, "leave the deadline out, or use a network trained with pl.train"))
+
+
+def _check_omissions(spec: ModelSpec, network: Network | None, deadline: Any) -> None:
+    """Refuse a deadline where nothing says how likely it is that it passes without a decision."""
+    if network is None or network.choice is None or spec.view != PLAIN_OMISSION:
+        expected = f"a network that knows how likely an omission is, for {spec.name!r} with a deadline"
+        found = "a network without an OPN" if network is not None else "likelihood='exact'"
+        raise ValueError(explain(expected, found, "import one with opn=..., or leave out the deadline and omissions"))
+    ends = constant_value(deadline)
+    if ends is not None and not np.all(np.isfinite(ends)):
+        raise ValueError(explain("finite deadlines, because the OPN knows no others", f"{ends}", "leave it out"))
 
 
 def _apply(

@@ -111,6 +111,9 @@ class GoNoGo(TrialDistribution):
         source, positional = split_model(cls, args)
         theta = extract_theta(model_spec(source), positional, kwargs)
         deadline = np.inf if deadline is None else deadline
+        if "v" not in theta:
+            found = f"{', '.join(theta)} in its place"
+            raise ValueError(explain("a model with a drift v, for go/no-go trials", found, "use LANDist"))
         theta["v"] = _drift(theta["v"], v_nogo, trial_type, _n_trials)
         extras = {
             "p_lapse": check_fraction("p_lapse", p_lapse),
