@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import pymc as pm
 import pytest
 from onnx import TensorProto
-from onnx_files import CONSTANT, SAME, by_onnxruntime, rows_over_bounds, small
+from onnx_files import CONSTANT, SAME, by_onnxruntime, layers, make_file, rows_over_bounds, small
 
 import pymc_lan as pl
 from pymc_lan import interop, onnx_writer
 from pymc_lan.mlp import MLP
 from pymc_lan.transforms import NUMPY
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "interoperability.md"
 
 
 @pytest.mark.parametrize("model", ["ddm", "ddm_sdv", "angle", "full_ddm", "weibull"])
@@ -108,3 +113,18 @@ def test_orbax_keeps_every_bit(tmp_path: Path) -> None:
         pl.import_orbax(tmp_path / "x")
     with pytest.raises(pl.RegistryError, match=r"Expected a checkpoint of pl\.export"):
         pl.import_orbax(tmp_path / "nothing")
+
+
+def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(interop, "accuracy", lambda network, n, n_mass: pl.load_network("ddm").config["accuracy"])
+    monkeypatch.setattr(pm, "sample", lambda: None)
+    for name, n in (("ddm", 6), ("race_3_no_bias", 8), ("ddm_cpn", 4), ("ddm_opn", 5)):
+        make_file(tmp_path / f"{name}.onnx", layers(n, 8, 1), end="log of sigmoid" if n < 6 else "")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.+?)```", PAGE.read_text("utf-8"), re.DOTALL):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*is imported as it is", UserWarning)
+            exec(block, names)
+    assert names["same"] == pl.load_network("ddm")
+    assert (tmp_path / "angle.onnx").is_file()
