@@ -97,7 +97,7 @@ class TrialDistribution(Continuous):
 def _check_go_nogo(network: Network, deadline: Any) -> None:
     """Refuse networks that do not say how likely it is that nothing is pressed by the deadline."""
     spec = network.spec
-    expected = f"a network that knows how likely no press is, for the go/no-go form of {spec.name!r}"
+    expected = f"a choice/deadline network that knows how likely no press is, for the go/no-go form of {spec.name!r}"
     if len(spec.choices) != 2:
         raise ValueError(explain("a model of two choices", f"{spec.choices} in {spec.name!r}", "use LANDist"))
     if network.choice is None:
