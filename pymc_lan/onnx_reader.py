@@ -108,14 +108,20 @@ def read_onnx(path: str | os.PathLike[str]) -> tuple[MLP, bool]:
         raise RegistryError(explain(f"a file {path}", f"{error.strerror or error}", "check the path")) from error
     except DecodeError as error:
         raise RegistryError(explain(f"an ONNX file {path}", f"{error}", "fetch the file anew")) from error
-    graph = model.graph
-    constants = {tensor.name: _array(onnx, tensor, str(path)) for tensor in graph.initializer}
-    inputs = [value.name for value in graph.input if value.name not in constants]
+    try:
+        return _read_graph(onnx, model.graph, str(path))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        found = f"a damaged graph ({type(error).__name__}: {error})"
+        raise RegistryError(explain(f"{PLAIN_GRAPH} in {path}", found, "fetch the file anew")) from error
+
+
+def _read_graph(onnx: Any, graph: Any, name: str) -> tuple[MLP, bool]:
+    constants = {tensor.name: _array(onnx, tensor, name) for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in constants]
     if len(inputs) != 1 or len(graph.output) != 1:
         found = f"{len(inputs)} inputs and {len(graph.output)} outputs"
-        raise RegistryError(explain(f"a graph of one input and one output in {path}", found, REMEDY))
-    chain = _Chain(str(path), inputs[0])
-    rank = len(graph.input[[value.name for value in graph.input].index(inputs[0])].type.tensor_type.shape.dim)
+        raise RegistryError(explain(f"a graph of one input and one output in {name}", found, REMEDY))
+    chain, rank = _Chain(name, inputs[0].name), len(inputs[0].type.tensor_type.shape.dim)
     for node in graph.node:
         _read_node(onnx, chain, node, constants, rank)
     if chain.current != graph.output[0].name:
@@ -127,10 +133,7 @@ def _array(onnx: Any, tensor: Any, name: str) -> Float:
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         expected = f"every weight inside {name}"
         raise RegistryError(explain(expected, f"{tensor.name!r} in another file", "save it as a single file"))
-    try:
-        array = onnx.numpy_helper.to_array(tensor)
-    except (ValueError, TypeError) as error:
-        raise RegistryError(explain(f"readable weights in {name}", f"{error}", "fetch the file anew")) from error
+    array: Float = onnx.numpy_helper.to_array(tensor)
     return array
 
 

@@ -158,6 +158,22 @@ def test_what_is_no_onnx_file_is_refused(content: bytes | None, tmp_path: Path) 
         pl.import_onnx(path, "ddm")
 
 
+def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
+    whole = make_file(tmp_path / "x.onnx", layers(3, 2, 1), build=matmul_add, end="softplus").read_bytes()
+    rng, refused = np.random.default_rng(0), 0
+    for _ in range(600):
+        damaged = bytearray(whole)
+        for place in rng.integers(len(whole), size=rng.integers(1, 4)):
+            damaged[place] = rng.integers(256)
+        (tmp_path / "y.onnx").write_bytes(damaged[: rng.integers(len(whole) // 2, 2 * len(whole))])
+        try:
+            with np.errstate(all="ignore"):
+                read_onnx(tmp_path / "y.onnx")
+        except pl.RegistryError:
+            refused += 1
+    assert 300 < refused < 600
+
+
 ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "both networks of no response": ({"cpn": "x.onnx", "opn": "x.onnx"}, "Expected a CPN or an OPN"),
     "an unknown model": ({"model": "levy"}, "Remedy: give bounds="),
