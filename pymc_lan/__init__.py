@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pymc_lan.distributions import *  # noqa: F403
     from pymc_lan.draws import simulate as simulate
     from pymc_lan.errors import RegistryError as RegistryError
+    from pymc_lan.interop import export as export
+    from pymc_lan.interop import import_onnx as import_onnx
+    from pymc_lan.interop import import_orbax as import_orbax
     from pymc_lan.listing import list_models as list_models
     from pymc_lan.models import get_model as get_model
     from pymc_lan.registry import load_network as load_network
@@ -51,7 +54,10 @@ _SOURCES = {
     "RegistryError": "errors",
     "as_dataframe": "data",
     "as_observed": "data",
+    "export": "interop",
     "get_model": "models",
+    "import_onnx": "interop",
+    "import_orbax": "interop",
     "list_models": "listing",
     "load_network": "registry",
     "register": "registry",

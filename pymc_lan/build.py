@@ -13,7 +13,7 @@ from typing import Any
 from pymc_lan.card import write_card
 from pymc_lan.diagnostics import accuracy
 from pymc_lan.models import get_model
-from pymc_lan.network import CONFIG_FORMAT, Network, networks_config
+from pymc_lan.network import CONFIG_FORMAT, Network, networks_config, parameters_config
 from pymc_lan.registry import load_folder, refuse_existing, write_version
 from pymc_lan.spec import ModelSpec
 from pymc_lan.training.recipe import Recipe, usual_recipes
@@ -130,16 +130,7 @@ def _config(network: Network, training: dict[str, Any], n_measured: int) -> dict
         "version": network.version,
         "description": spec.description,
         "reference": spec.reference,
-        "parameters": [
-            {
-                "name": p.name,
-                "bounds": list(p.bounds),
-                "unit": p.unit,
-                "meaning": p.meaning,
-                "default": p.default,
-            }
-            for p in spec.parameters
-        ],
+        "parameters": parameters_config(spec),
         "choices": list(spec.choices),
         "outcome": "rt in seconds, response +1 upper and -1 lower boundary; go/no-go: rt = inf is no press",
         "networks": networks_config(network),

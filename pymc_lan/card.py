@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 
@@ -25,11 +26,10 @@ def write_card(config: Mapping[str, Any]) -> str:
         for p in config["parameters"]
     ]
     networks = [
-        f"| {key} | {' - '.join(map(str, entry['sizes']))} | {entry['activation']} | {measured['flop'][key]:,} |"
+        f"| {key} | {' - '.join(map(str, entry['sizes']))} | {entry['activation']} | {_flop(entry['sizes']):,} |"
         for key, entry in config["networks"].items()
     ]
     packages = ", ".join(f"{package} {number}" for package, number in config["packages"].items())
-    training = config["training"]
     return "\n".join(
         [
             f"# {name}",
@@ -51,15 +51,28 @@ def write_card(config: Mapping[str, Any]) -> str:
             *networks,
             "",
             f"Labels: {config['labels']}.",
-            f"Trained in {training['seconds']:g} s from seed {training['seed']} with {packages};",
-            "the recipe is in `config.json`.",
+            *_origin(config["training"], packages),
             "",
             "## Accuracy",
             "",
-            *accuracy_lines(measured),
+            *(["Unknown."] if measured is None else accuracy_lines(measured)),
             "",
         ]
     )
+
+
+def _flop(sizes: list[int]) -> int:
+    return 2 * sum(n_in * n_out for n_in, n_out in pairwise(sizes))
+
+
+def _origin(training: Mapping[str, Any], packages: str) -> list[str]:
+    if "imported" in training:
+        files = [f"`{each['file']}` (sha256 {each['sha256']})" for each in training["imported"].values()]
+        return [f"Imported from {' and '.join(files)} with {packages}."]
+    return [
+        f"Trained in {training['seconds']:g} s from seed {training['seed']} with {packages};",
+        "the recipe is in `config.json`.",
+    ]
 
 
 def accuracy_lines(measured: Mapping[str, Any]) -> list[str]:

@@ -1,12 +1,15 @@
-"""Checkpoints of a training run: the one file that knows orbax."""
+"""Checkpoints of a training run, and of a network's arrays: the one file that knows orbax."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import orbax.checkpoint as ocp
+from numpy.typing import NDArray
 
 
 class Checkpoints:
@@ -52,3 +55,37 @@ class Checkpoints:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._manager.close()
+
+
+def write_arrays(directory: Path, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+    """Write arrays, whose names are paths with slashes, as the tree that they name."""
+    tree: dict[str, Any] = {}
+    for path, array in arrays.items():
+        *folders, name = path.split("/")
+        leaf = tree
+        for folder in folders:
+            leaf = leaf.setdefault(folder, {})
+        leaf[name] = array
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(directory.absolute(), tree)
+
+
+def read_arrays(directory: Path) -> dict[str, NDArray[np.float32]]:
+    """Read them back, by path.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError
+        If there is no whole checkpoint.
+    """
+    with ocp.StandardCheckpointer() as checkpointer:
+        tree = checkpointer.restore(directory.absolute())
+    return dict(_flatten(tree, ()))
+
+
+def _flatten(tree: Any, path: tuple[str, ...]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    if not isinstance(tree, Mapping):
+        yield "/".join(path), np.asarray(tree)
+        return
+    for name, branch in tree.items():
+        yield from _flatten(branch, (*path, name))

@@ -94,10 +94,46 @@ def train(
     typer.echo("\n".join(accuracy_lines(network.config["accuracy"])))
 
 
+@app.command()
+def export(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="The file or, of orbax, the folder.")],
+    format_: Annotated[str, typer.Option("--format", help="onnx, as HSSM loads it, or orbax.")] = "onnx",
+    part: Annotated[str, typer.Option(help="Of ONNX: density, or nogo.")] = "density",
+) -> None:
+    """Write a network for other tools."""
+    from pymc_lan.interop import export as export_network
+
+    export_network(name, out, format_, part=part)
+    typer.echo(f"{out}")
+
+
+@app.command("import-onnx")
+def import_onnx(
+    file: Annotated[Path, typer.Argument(help="A likelihood network published for HSSM.")],
+    model: Annotated[str, typer.Option(help="The model it is of.")],
+    out: Annotated[Path, typer.Option(help="The registry's folder.")] = Path("weights"),
+    cpn: Annotated[Path | None, typer.Option(help="Its choice probability network.")] = None,
+    opn: Annotated[Path | None, typer.Option(help="Its omission probability network.")] = None,
+    version: str = "imported",
+) -> None:
+    """Import a network as a version of a registry."""
+    import warnings
+
+    from pymc_lan.interop import import_onnx as import_network
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        network = import_network(file, model, cpn=cpn, opn=opn, out=out, version=version)
+    typer.echo(f"{out / network.spec.name / network.version}")
+    for each in caught:
+        typer.echo(f"{each.message}")
+
+
 def main() -> None:
     """Run the command; an error the user can mend is one sentence, not a traceback."""
     try:
         app()
-    except (ValueError, RegistryError, FloatingPointError) as error:
+    except (ValueError, RegistryError, FloatingPointError, ImportError) as error:
         typer.echo(f"pymc-lan: {error}", err=True)
         sys.exit(1)

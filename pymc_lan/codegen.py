@@ -214,9 +214,8 @@ def generate(spec: ModelSpec) -> str:
     for part, leading in PARTS.items():
         arguments = [*leading, *spec.names]
         smooth = [arguments.index(name) for name in smooth_arguments(part, spec)]
-        build = BUILDERS[part]
-        inputs = _inputs_with_derivatives(spec, build, smooth)
-        value = _value_with_derivatives(spec, build, smooth)
+        inputs = _inputs_with_derivatives(network_inputs(spec, part), smooth)
+        value = _value_with_derivatives(value_of_output(spec, part), smooth)
         mine = {name: rows[name] for name in arguments}
         functions += ["", *_print_function(f"{part}_inputs", mine, "Network inputs and their derivatives.", inputs)]
         mine["output"] = rows["output"]
@@ -231,7 +230,9 @@ def generate(spec: ModelSpec) -> str:
     return "\n".join([*lines, *functions, ""])
 
 
-def _inputs_with_derivatives(spec: ModelSpec, build: Any, smooth: list[int]) -> Function:
+def network_inputs(spec: ModelSpec, part: str) -> Function:
+    """The function from the arguments of a closed-form part to the inputs of its network."""
+
     def inputs(*args: Any) -> tuple[Any, ...]:
         caught: list[tuple[Any, ...]] = []
 
@@ -239,9 +240,22 @@ def _inputs_with_derivatives(spec: ModelSpec, build: Any, smooth: list[int]) -> 
             caught.append(x)
             return 0.0 * x[0]
 
-        build(spec, catch)(*args)
+        BUILDERS[part](spec, catch)(*args)
         return caught[0]
 
+    return inputs
+
+
+def value_of_output(spec: ModelSpec, part: str) -> Function:
+    """The function from the same arguments and the network's output, which comes last, to the log likelihood."""
+
+    def value(*args: Any) -> Any:
+        return BUILDERS[part](spec, lambda x: args[-1])(*args[:-1])
+
+    return value
+
+
+def _inputs_with_derivatives(inputs: Function, smooth: list[int]) -> Function:
     def both(*args: Any) -> tuple[Any, ...]:
         # Python runs once; what it did is differentiated again and again.
         again = core.jaxpr_as_fun(jax.make_jaxpr(inputs)(*args))
@@ -252,11 +266,8 @@ def _inputs_with_derivatives(spec: ModelSpec, build: Any, smooth: list[int]) -> 
     return both
 
 
-def _value_with_derivatives(spec: ModelSpec, build: Any, smooth: list[int]) -> Function:
+def _value_with_derivatives(value: Function, smooth: list[int]) -> Function:
     def both(*args: Any) -> tuple[Any, ...]:
-        def value(*inner: Any) -> Any:
-            return build(spec, lambda x: inner[-1])(*inner[:-1])
-
         of_args = jax.grad(value, argnums=[len(args) - 1, *smooth])(*args)
         return (value(*args), *of_args)
 

@@ -100,7 +100,9 @@ def _check_domain(spec: ModelSpec, theta: Mapping[str, Float]) -> None:
             )
 
 
-def draw_trials(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float], *, go_nogo: bool) -> Float:
+def draw_trials(
+    spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float], *, go_nogo: bool, omissions: bool = False
+) -> Float:
     """Draw one trial for each set of parameters.
 
     Parameters
@@ -108,9 +110,12 @@ def draw_trials(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, 
     spec : ModelSpec
     rng : numpy.random.Generator
     values : mapping of str to ndarray, shape (n,)
-        The model's parameters, ``p_lapse`` and ``lapse_window`` and, for go/no-go, ``lapse_go`` and ``deadline``.
+        The model's parameters, ``p_lapse`` and ``lapse_window`` and, for go/no-go, ``lapse_go`` and ``deadline``; of
+        omissions ``deadline``.
     go_nogo : bool
         Whether lower and late responses are unseen.
+    omissions : bool
+        Whether late responses are.
 
     Returns
     -------
@@ -128,6 +133,8 @@ def draw_trials(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, 
     if go_nogo:
         unseen = (trials[:, 1] != 1) | (trials[:, 0] > values["deadline"])
         trials[unseen] = np.inf, NO_RESPONSE
+    if omissions:
+        trials[trials[:, 0] > values["deadline"]] = np.inf, NO_RESPONSE
     return trials
 
 

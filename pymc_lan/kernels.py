@@ -137,8 +137,28 @@ def _tanh(code: Code, x: Any, value: Any, slope: Any) -> None:
     code.store(code.ir.fsub(code.splat(F32(1.0), WIDE), code.ir.fmul(y, y)), slope)
 
 
+def _relu(code: Code, x: Any, value: Any, slope: Any) -> None:
+    zero, one = (code.splat(F32(c), WIDE) for c in (0.0, 1.0))
+    positive = code.ir.fcmp_ordered(">", x, zero)
+    code.store(code.ir.select(positive, x, zero), value)
+    code.store(code.ir.select(positive, one, zero), slope)
+
+
+def _sigmoid(code: Code, x: Any, value: Any, slope: Any) -> None:
+    """``(1 + tanh(x / 2)) / 2``, and a quarter of the slope of that tanh."""
+    half = code.splat(F32(0.5), WIDE)
+    _tanh(code, code.ir.fmul(x, half), value, slope)
+    code.store(code.multiply_add(code.load(WIDE, value), half, half), value)
+    code.store(code.ir.fmul(code.load(WIDE, slope), code.splat(F32(0.25), WIDE)), slope)
+
+
 # Builders of an activation: they store its value and its slope at the addresses.
-ACTIVATION_CODE: dict[str, Callable[[Code, Any, Any, Any], None]] = {"squareplus": _squareplus, "tanh": _tanh}
+ACTIVATION_CODE: dict[str, Callable[[Code, Any, Any, Any], None]] = {
+    "squareplus": _squareplus,
+    "tanh": _tanh,
+    "relu": _relu,
+    "sigmoid": _sigmoid,
+}
 
 
 def _affine(code: Code, weights: Any, bias: Any, x: Any, finish: Callable[[Any, Any], None]) -> None:

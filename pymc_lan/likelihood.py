@@ -20,7 +20,7 @@ from pymc_lan import exact
 from pymc_lan.errors import explain
 from pymc_lan.spec import ModelSpec
 from pymc_lan.transforms import Namespace, Theta
-from pymc_lan.views import choice_transform_of, transform_of
+from pymc_lan.views import choice_view, lan_view, transform_of
 
 Network = Callable[[tuple[Any, ...]], Any]
 
@@ -88,7 +88,7 @@ class Likelihood:
             Every parameter of the model, broadcastable against rt.
         """
         theta, penalty = self.clamp(xp, theta)
-        transform = transform_of(self.spec)
+        transform = transform_of(self.spec) if self.lan is None else lan_view(self.spec)
         d = rt - theta["t"]
         d_min, slope = transform.onset(xp, d, response, theta)
         late = xp.maximum(d, d_min)
@@ -116,7 +116,7 @@ class Likelihood:
             closed_form = require_exact_go(self.spec)
             log_go, log_rest = closed_form(xp, horizon, **{name: x for name, x in theta.items() if name != "t"})
         else:
-            log_go, log_rest = choice_transform_of(self.spec).log_go(xp, self.choice, horizon, theta)
+            log_go, log_rest = choice_view(self.spec).log_go(xp, self.choice, horizon, theta)
         return log_go - penalty, log_rest - penalty
 
     def log_trial(self, xp: Namespace, rt: Any, response: Any, deadline: Any, theta: Theta, *, go_nogo: bool) -> Any:

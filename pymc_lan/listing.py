@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from pymc_lan.registry import load_network, read_registry, registry_roots
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# What stands for the accuracy of a network that was imported and could not be measured.
+UNKNOWN = {"lan": {"mean": math.nan, "p99": math.nan}}
 
 
 def list_models() -> pd.DataFrame:
@@ -37,7 +41,7 @@ def list_models() -> pd.DataFrame:
         for model, entry in read_registry(root).items():
             for version in entry["versions"]:
                 network = load_network(f"{model}@{version}")
-                measured = network.config["accuracy"]["lan"]
+                measured = (network.config["accuracy"] or UNKNOWN)["lan"]
                 rows.append(
                     {
                         "model": model,

@@ -37,6 +37,9 @@ ACTIVATIONS: dict[str, Activation] = {
     # Barron (2021, arXiv:2112.11687): smooth and free of exponentials, so it vectorises everywhere.
     "squareplus": Activation(lambda xp, x: (x + xp.sqrt(x * x + 1)) / 2, lambda xp, x, y: y / xp.sqrt(x * x + 1)),
     "tanh": Activation(lambda xp, x: xp.tanh(x), lambda xp, x, y: 1 - y * y),
+    # Those below are not trained here: networks that others trained have them.
+    "relu": Activation(lambda xp, x: xp.maximum(x, 0), lambda xp, x, y: xp.where(x > 0, 1, 0).astype(y.dtype)),
+    "sigmoid": Activation(lambda xp, x: (1 + xp.tanh(x / 2)) / 2, lambda xp, x, y: y * (1 - y)),
 }
 """Activations by the name that a network's config records."""
 

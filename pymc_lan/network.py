@@ -13,6 +13,7 @@ from pymc_lan.errors import RegistryError, explain, unknown
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.mlp import MLP
 from pymc_lan.models import MODELS
+from pymc_lan.plain import VIEWS, is_plain, plain_spec
 from pymc_lan.spec import ModelSpec
 from pymc_lan.transforms import NUMPY
 from pymc_lan.views import n_inputs
@@ -79,7 +80,7 @@ class Network:
         rt : array_like
             Seconds, finite.
         response : array_like
-            +1 or -1.
+            A code of the model's choices: +1 or -1.
         **theta : array_like
             Every parameter of the model by name; all broadcast.
 
@@ -115,10 +116,23 @@ def networks_config(network: Network) -> dict[str, Any]:
     """The part of a config that rebuilds the networks: sizes, activation, transform."""
     networks = {"lan": network.lan, "choice": network.choice}
     return {
-        name: {"sizes": list(mlp.sizes), "activation": mlp.activation, "transform": network.spec.transform}
+        name: {"sizes": list(mlp.sizes), "activation": mlp.activation, "transform": _transform(network.spec)}
         for name, mlp in networks.items()
         if mlp is not None
     }
+
+
+def _transform(spec: ModelSpec) -> str:
+    """What a config calls the way in which networks see a trial."""
+    return spec.view if is_plain(spec) else spec.transform
+
+
+def parameters_config(spec: ModelSpec) -> list[dict[str, Any]]:
+    """The part of a config that lists the parameters."""
+    return [
+        {"name": p.name, "bounds": list(p.bounds), "unit": p.unit, "meaning": p.meaning, "default": p.default}
+        for p in spec.parameters
+    ]
 
 
 def network_tensors(network: Network) -> dict[str, NDArray[np.float32]]:
@@ -143,6 +157,10 @@ def build_network(
     check_format(config)
     try:
         name, version, networks = config["model"], config["version"], config["networks"]
+        transforms = {entry["transform"] for entry in networks.values()}
+        if transforms <= {*VIEWS}:
+            bounds = {p["name"]: tuple(p["bounds"]) for p in config["parameters"]}
+            spec = plain_spec(spec or name, bounds, config["choices"], *transforms)
         if spec is None and name not in MODELS:
             raise RegistryError(
                 f"{unknown('model', name, MODELS)} Remedy: upgrade pymc-lan, or register a model of your own first."
@@ -152,14 +170,13 @@ def build_network(
         mlps = {
             key: MLP.from_tensors(tensors, key, entry["sizes"], entry["activation"]) for key, entry in networks.items()
         }
-        transforms = {entry["transform"] for entry in networks.values()}
         lan = mlps["lan"]
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise RegistryError(explain("a complete config.json", f"no usable entry {error}", REMEDY_ANEW)) from error
-    if transforms != {spec.transform}:
+    if transforms != {_transform(spec)}:
         raise RegistryError(
             explain(
-                f"the transform {spec.transform!r} of model {name!r}",
+                f"the transform {_transform(spec)!r} of model {name!r}",
                 f"{sorted(transforms)}",
                 "upgrade pymc-lan",
             )

@@ -118,6 +118,8 @@ class ModelSpec:
         ``closes(theta)``: for boundaries that collapse, the time in seconds by which they have practically met.
     structure : Structure, optional
         What the functions depend on; read off from them where it is not given.
+    view : str
+        How its networks see a trial: ``"residual"`` ones through `transform`; others are in `pymc_lan.plain`.
 
     Examples
     --------
@@ -138,6 +140,7 @@ class ModelSpec:
     variability: tuple[Variability, ...] = ()
     closes: Callable[[Mapping[str, Any]], Any] | None = None
     structure: Structure | None = None
+    view: str = "residual"
 
     @property
     def names(self) -> tuple[str, ...]:

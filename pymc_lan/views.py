@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from pymc_lan.choice import CHOICE_TRANSFORMS
+from pymc_lan.plain import PlainChoice, PlainLAN, is_plain
 from pymc_lan.spec import ModelSpec, Structure
 from pymc_lan.spread import SpreadChoice, SpreadTransform, spread
 from pymc_lan.transforms import TRANSFORMS
@@ -17,9 +18,19 @@ PATH = "path"
 SPREAD = "spread"
 
 
+def lan_view(spec: ModelSpec) -> Any:
+    """What a likelihood network sees, and what it is added to: the model's transform, or the trial as it is."""
+    return PlainLAN(spec) if is_plain(spec) else transform_of(spec)
+
+
+def choice_view(spec: ModelSpec) -> Any:
+    """The same of a choice/deadline network."""
+    return PlainChoice(spec) if is_plain(spec) else choice_transform_of(spec)
+
+
 @cache
 def transform_of(spec: ModelSpec) -> Any:
-    """What the likelihood network of a model sees, and what it is added to: a `Transform` or its like."""
+    """What a residual network of a model sees, and what it is added to: a `Transform` or its like."""
     if spec.transform == PATH:
         from pymc_lan.paths import PathTransform
 
@@ -43,7 +54,7 @@ def choice_transform_of(spec: ModelSpec) -> Any:
 
 def n_inputs(spec: ModelSpec) -> dict[str, int]:
     """How many inputs the networks of a model have, by network."""
-    return {"lan": transform_of(spec).n_inputs, "choice": choice_transform_of(spec).n_inputs}
+    return {"lan": lan_view(spec).n_inputs, "choice": choice_view(spec).n_inputs}
 
 
 def is_positional(spec: ModelSpec) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from onnx_files import layers, make_file
 
 import pymc_lan as pl
 from pymc_lan import build, cli, registry
@@ -220,3 +221,25 @@ def test_the_installed_command_runs() -> None:
     done = subprocess.run([command, "info", "dmd"], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("pymc-lan: Unknown model 'dmd'.")
+
+
+@pytest.mark.parametrize(("format_", "name"), [("onnx", "ddm.onnx"), ("orbax", "ddm")])
+def test_export(run: Run, tmp_path: Path, format_: str, name: str) -> None:
+    out = tmp_path / name
+    assert run("export", "ddm", "--format", format_, "--out", str(out)) == (0, f"{out}\n", "")
+    assert out.exists()
+    result = run("export", "ddm", "--format", "torch", "--out", str(out))
+    assert (result.code, result.out) == (1, "")
+    assert "Unknown format 'torch'" in result.err
+
+
+def test_import_onnx(run: Run, tmp_path: Path) -> None:
+    file = make_file(tmp_path / "x.onnx", layers(len(pl.get_model("weibull").names) + 2, 4, 1))
+    result = run("import-onnx", str(file), "--model", "weibull", "--out", str(tmp_path / "w"))
+    folder = tmp_path / "w" / "weibull" / "imported"
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"{folder}\nx.onnx is imported as it is; its accuracy is unknown.")
+    assert pl.load_network(folder).name == "weibull@imported"
+    result = run("import-onnx", str(file), "--model", "ddm", "--out", str(tmp_path / "w"))
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("pymc-lan: Expected a network of the 6 inputs")

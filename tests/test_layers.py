@@ -40,6 +40,7 @@ LAYERS: Mapping[str, float] = {
     "simulators": 1,
     "paths": 1,
     "path_choice": 1,
+    "plain": 1,
     "spread": 1,
     "affine": 1,
     "views": 1,
@@ -50,15 +51,19 @@ LAYERS: Mapping[str, float] = {
     "draws": 2,
     "labels": 2,
     "mixtures": 2,
+    "omissions": 2,
     "solutions": 2,
     "network": 2,
+    "onnx_reader": 2,
     "codegen": 3,
+    "onnx_writer": 3,
     "ops": 3,
     "registry": 3,
     "training": 3,
     "distributions": 4,
     "listing": 4,
     "build": 5,
+    "interop": 5,
     "diagnostics": 5,
     "plots": 5,
     "cli": 6,
@@ -85,6 +90,7 @@ USES_JAX = frozenset(
         "training",
         "ops",
         "codegen",
+        "onnx_writer",
         "diagnostics",
     }
 )
@@ -98,11 +104,12 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
     "orbax": frozenset({"checkpoint"}),
     "matplotlib": frozenset({"plots"}),
     "huggingface_hub": frozenset({"registry"}),
+    "onnx": frozenset({"onnx_reader", "interop"}),
     "typer": frozenset({"cli"}),
 }
 
 # What nobody should wait for, or have installed, to import the package.
-LOADED_LATE = ("jax", "flax", "optax", "orbax", "matplotlib", "huggingface_hub", "typer")
+LOADED_LATE = ("jax", "flax", "optax", "orbax", "matplotlib", "huggingface_hub", "onnx", "typer")
 
 LONGEST_FILE = 500
 LONGEST_BODY = 80

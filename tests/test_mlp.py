@@ -41,7 +41,16 @@ def squareplus(x: float) -> float:
     return 0.5 * (x + math.sqrt(x * x + 1))
 
 
-ORACLES: dict[str, Callable[[float], float]] = {"squareplus": squareplus, "tanh": math.tanh}
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+ORACLES: dict[str, Callable[[float], float]] = {
+    "squareplus": squareplus,
+    "tanh": math.tanh,
+    "relu": lambda x: max(x, 0.0),
+    "sigmoid": sigmoid,
+}
 
 
 def reference(mlp: MLP, x: list[float]) -> float:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.network import Network
+from pymc_lan.plain import is_plain
 from pymc_lan.spec import ModelSpec
 from pymc_lan.training.proposals import draw_theta
 from pymc_lan.training.trials import decided, draw_deadlines, model_trials
@@ -45,7 +46,8 @@ def accuracy(network: Network, *, n: int = 60_000, n_mass: int = 1000, seed: int
     dict
         ``lan`` (mean, median, p95, p99 and max of the absolute error in nats, bias as the mean of minus the error),
         ``mass`` (p50 and p99 of its distance from 1), ``gradient`` (relative error by parameter: median, p99),
-        ``choice`` (mean, p99 and max of the absolute error in both log probabilities; None without that network),
+        ``choice`` (mean, p99 and max of the absolute error in both log probabilities; None without that network and of
+        one that was imported),
         ``flop`` (per trial and forward pass), ``dropped`` (share of parameter sets that no solver labelled accurately
         enough), and ``n``, ``n_mass``, ``seed``. Where the density has no
         closed form, ``gradient`` compares central differences.
@@ -69,7 +71,7 @@ def accuracy(network: Network, *, n: int = 60_000, n_mass: int = 1000, seed: int
         "lan": _summary(error) | {"median": _round(np.median(np.abs(error))), "bias": _round(-error.mean())},
         "mass": _mass(network, rng, n_mass),
         "gradient": _gradient(network, theta, rt, response) if spec.exact else _solved_gradient(network, rng),
-        "choice": _choice(network, rng, n) if network.choice is not None else None,
+        "choice": _choice(network, rng, n) if network.choice is not None and not is_plain(spec) else None,
         "flop": {
             "lan": network.lan.flop,
             "choice": network.choice.flop if network.choice is not None else None,

@@ -19,6 +19,8 @@ from pymc_lan.distributions.rv import TrialRV
 from pymc_lan.errors import check_length, explain, unknown
 from pymc_lan.models import MODELS, get_model
 from pymc_lan.network import Network
+from pymc_lan.omissions import observed_with_omissions
+from pymc_lan.plain import PLAIN, PLAIN_OMISSION
 from pymc_lan.registry import load_network
 from pymc_lan.spec import ModelSpec, Parameter, bind
 
@@ -37,19 +39,21 @@ class TrialDistribution(Continuous):
     def __new__(cls, name: str, *args: Any, observed: Any = None, dims: Any = None, **kwargs: Any) -> TensorVariable:  # type: ignore[misc]
         """Add the trials to the current PyMC model."""
         if observed is not None:
-            observed, kwargs = cls._observe(observed, kwargs)
+            observed, kwargs = cls._observe(observed, kwargs, model_spec(split_model(cls, args)[0]).choices)
         return super().__new__(cls, name, *args, observed=observed, dims=_value_dims(dims, observed), **kwargs)
 
     @classmethod
-    def _observe(cls, observed: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def _observe(cls, observed: Any, kwargs: dict[str, Any], choices: Sequence[int]) -> tuple[Any, dict[str, Any]]:
         """Check the observed data and take from them what the arguments refer to."""
         if isinstance(observed, Variable):
             n_trials, times = observed.type.shape[0], None
         else:
             deadline = kwargs.get("deadline")
-            observed = as_observed(
-                observed, go_nogo=cls.go_nogo, deadline=None if isinstance(deadline, Variable) else deadline
-            )
+            limit = None if isinstance(deadline, Variable) else deadline
+            if deadline is None or cls.go_nogo:
+                observed = as_observed(observed, choices=choices, go_nogo=cls.go_nogo, deadline=limit)
+            else:
+                observed = observed_with_omissions(observed, choices, limit)
             n_trials, times = len(observed), observed[:, 0]
             observed = convert_observed_data(observed)
         return observed, kwargs | {"_n_trials": n_trials, "_times": times}
@@ -68,14 +72,11 @@ class TrialDistribution(Continuous):
     ) -> TensorVariable:
         """Build the random variable from bound parameters and checked extras."""
         spec, network = resolve_model(source, weights, likelihood)
-        if cls.go_nogo and network is not None and network.choice is None:
-            raise ValueError(
-                explain(
-                    f"a choice/deadline network for the go/no-go form of {spec.name!r}",
-                    "none in its weights",
-                    "train one, or use the two-choice distribution",
-                )
-            )
+        omissions = "deadline" in extras and not cls.go_nogo
+        if cls.go_nogo and network is not None:
+            _check_go_nogo(network, extras["deadline"])
+        elif omissions:
+            _check_omissions(spec, network, extras["deadline"])
         for p in spec.parameters:
             _check_parameter(p, theta[p.name], trained=network is not None)
         params = theta | extras
@@ -85,11 +86,41 @@ class TrialDistribution(Continuous):
         op = TrialRV(
             spec,
             network.lan if network is not None else None,
-            network.choice if network is not None and cls.go_nogo else None,
+            network.choice if network is not None and (cls.go_nogo or omissions) else None,
             go_nogo=cls.go_nogo,
+            omissions=omissions,
             lapses=not _is_zero(extras["p_lapse"]),
         )
         return _apply(op, [pt.as_tensor_variable(value) for value in params.values()], **kwargs)
+
+
+def _check_go_nogo(network: Network, deadline: Any) -> None:
+    """Refuse networks that do not say how likely it is that nothing is pressed by the deadline."""
+    spec = network.spec
+    expected = f"a choice/deadline network that knows how likely no press is, for the go/no-go form of {spec.name!r}"
+    if len(spec.choices) != 2:
+        raise ValueError(explain("a model of two choices", f"{spec.choices} in {spec.name!r}", "use LANDist"))
+    if network.choice is None:
+        remedy = "train one, import one with its CPN (cpn=...), or use the two-choice distribution"
+        raise ValueError(explain(expected, "none in its weights", remedy))
+    if spec.view == PLAIN_OMISSION:
+        found = "an OPN, which knows trials without any decision but not those decided at the lower boundary"
+        raise ValueError(explain(expected, found, "import the CPN (cpn=...) instead"))
+    ends = constant_value(deadline)
+    if spec.view == PLAIN and (ends is None or np.any(np.isfinite(ends))):
+        found = f"a CPN, which knows no deadline, and deadline={deadline}"
+        raise ValueError(explain(expected, found, "leave the deadline out, or use a network trained with pl.train"))
+
+
+def _check_omissions(spec: ModelSpec, network: Network | None, deadline: Any) -> None:
+    """Refuse a deadline where nothing says how likely it is that it passes without a decision."""
+    if network is None or network.choice is None or spec.view != PLAIN_OMISSION:
+        expected = f"a network that knows how likely an omission is, for {spec.name!r} with a deadline"
+        found = "a network without an OPN" if network is not None else "likelihood='exact'"
+        raise ValueError(explain(expected, found, "import one with opn=..., or leave out the deadline and omissions"))
+    ends = constant_value(deadline)
+    if ends is not None and not np.all(np.isfinite(ends)):
+        raise ValueError(explain("finite deadlines, because the OPN knows no others", f"{ends}", "leave it out"))
 
 
 def _apply(
@@ -168,7 +199,8 @@ def resolve_model(source: Model, weights: Model | None, likelihood: str) -> tupl
                 "give the model's own weights",
             )
         )
-    return spec, network
+    # The network's own: other weights of a model may see trials in another way, within other bounds.
+    return network.spec, network
 
 
 def extract_theta(spec: ModelSpec, positional: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:

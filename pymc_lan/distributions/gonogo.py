@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -82,13 +83,13 @@ class GoNoGo(TrialDistribution):
     go_nogo = True
 
     @classmethod
-    def _observe(cls, observed: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def _observe(cls, observed: Any, kwargs: dict[str, Any], choices: Sequence[int]) -> tuple[Any, dict[str, Any]]:
         trial_type = kwargs.get("trial_type")
         if trial_type is None and "trial_type" in (table_columns(observed) or ()):
             trial_type = "trial_type"
         if isinstance(trial_type, str):
             kwargs = kwargs | {"trial_type": column(observed, trial_type, argument="trial_type")}
-        return super()._observe(observed, kwargs)
+        return super()._observe(observed, kwargs, choices)
 
     @classmethod
     def dist(
@@ -110,6 +111,9 @@ class GoNoGo(TrialDistribution):
         source, positional = split_model(cls, args)
         theta = extract_theta(model_spec(source), positional, kwargs)
         deadline = np.inf if deadline is None else deadline
+        if "v" not in theta:
+            found = f"{', '.join(theta)} in its place"
+            raise ValueError(explain("a model with a drift v, for go/no-go trials", found, "use LANDist"))
         theta["v"] = _drift(theta["v"], v_nogo, trial_type, _n_trials)
         extras = {
             "p_lapse": check_fraction("p_lapse", p_lapse),

@@ -37,6 +37,9 @@ class LANDist(TrialDistribution):
         Probability that a trial is a guess: either response, at a time uniform on the lapse window. Default 0.
     lapse_window : tensor_like, optional
         Seconds; by default the largest observed rt.
+    deadline : tensor_like, optional
+        End of the response window in seconds, where trials without a decision by then are seen as omissions (no rt).
+        Only networks that were imported with an OPN know how likely they are.
     observed : DataFrame, array or pm.Data, optional
         Columns ``rt`` (seconds) and ``response`` (-1 or +1), or rows of the two.
     dims : str, optional
@@ -73,6 +76,7 @@ class LANDist(TrialDistribution):
         weights: Model | None = None,
         p_lapse: Any = 0.0,
         lapse_window: Any = None,
+        deadline: Any = None,
         _n_trials: int | None = None,
         _times: Any = None,
         **kwargs: Any,
@@ -82,8 +86,10 @@ class LANDist(TrialDistribution):
         theta = extract_theta(model_spec(source), positional, kwargs)
         extras = {
             "p_lapse": check_fraction("p_lapse", p_lapse),
-            "lapse_window": _window(lapse_window, p_lapse, None, _times),
+            "lapse_window": _window(lapse_window, p_lapse, deadline, _times),
         }
+        if deadline is not None:
+            extras["deadline"] = deadline
         return cls._make(source, theta, extras, likelihood=likelihood, weights=weights, n_trials=_n_trials, **kwargs)
 
 

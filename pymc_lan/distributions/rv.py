@@ -18,15 +18,17 @@ from pymc_lan.mlp import MLP
 from pymc_lan.ops import PYTENSOR, log_likelihood, register_with_backend
 from pymc_lan.spec import ModelSpec
 
-# Parameters behind the model's own, in this order; two-choice models have the first two only.
-EXTRAS = ("p_lapse", "lapse_window", "lapse_go", "deadline")
+# Parameters behind the model's own, in this order.
+TWO_CHOICE = ("p_lapse", "lapse_window")
+OMISSIONS = (*TWO_CHOICE, "deadline")
+GO_NOGO = (*TWO_CHOICE, "lapse_go", "deadline")
 
 
 class TrialRV(RandomVariable):
     """Trials ``[rt, response]`` of a model; ``rt = inf`` is no response.
 
     Inputs: the model's parameters in order, then ``p_lapse`` and ``lapse_window`` and, for go/no-go, ``lapse_go`` and
-    ``deadline``; all scalar per trial.
+    ``deadline``, or ``deadline`` for omissions; all scalar per trial.
 
     Parameters
     ----------
@@ -35,6 +37,8 @@ class TrialRV(RandomVariable):
         None for the closed form.
     go_nogo : bool
         Whether only upper responses before the deadline are seen.
+    omissions : bool
+        Whether trials without a decision before the deadline are seen as such.
     lapses : bool
         Whether any trial may be a guess; without, the mixture is left out of the graph.
     """
@@ -42,7 +46,7 @@ class TrialRV(RandomVariable):
     name = "trial"
     dtype = "float64"
     __props__ = (  # type: ignore[assignment]
-        "name", "signature", "dtype", "inplace", "spec", "lan", "choice", "go_nogo", "lapses",
+        "name", "signature", "dtype", "inplace", "spec", "lan", "choice", "go_nogo", "omissions", "lapses",
     )  # fmt: skip
 
     def __init__(
@@ -52,13 +56,14 @@ class TrialRV(RandomVariable):
         choice: MLP | None,
         *,
         go_nogo: bool,
+        omissions: bool,
         lapses: bool,
         inplace: bool = False,
         **fixed: Any,
     ):
         self.spec, self.lan, self.choice = spec, lan, choice
-        self.go_nogo, self.lapses = go_nogo, lapses
-        self.parameters = (*spec.names, *(EXTRAS if go_nogo else EXTRAS[:2]))
+        self.go_nogo, self.omissions, self.lapses = go_nogo, omissions, lapses
+        self.parameters = (*spec.names, *(GO_NOGO if go_nogo else OMISSIONS if omissions else TWO_CHOICE))
         label = f"GoNoGo{spec.name.upper()}" if go_nogo else spec.name.upper()
         self._print_name = (label, rf"\operatorname{{{label}}}")
         super().__init__(signature=f"{','.join(['()'] * len(self.parameters))}->(2)", inplace=inplace)
@@ -74,7 +79,7 @@ class TrialRV(RandomVariable):
         *params, size = args
         shape = np.broadcast_shapes(*(np.shape(p) for p in params)) if size is None else tuple(size)
         values = {name: np.broadcast_to(p, shape).ravel() for name, p in zip(self.parameters, params, strict=True)}
-        return draw_trials(self.spec, rng, values, go_nogo=self.go_nogo).reshape(*shape, 2)
+        return draw_trials(self.spec, rng, values, go_nogo=self.go_nogo, omissions=self.omissions).reshape(*shape, 2)
 
 
 @_logprob.register(TrialRV)
@@ -91,9 +96,11 @@ def trial_logprob(op: TrialRV, values: Any, rng: Any, size: Any, *params: Any, *
         log_p = log_likelihood(op.spec, op.lan, op.choice, [rt, press, deadline, *theta], go_nogo=True)
         possible = ~responded | (rt <= deadline)
     else:
-        forever = pt.constant(np.inf, dtype="float64")
-        log_p = log_likelihood(op.spec, op.lan, None, [rt, response, forever, *theta], go_nogo=False)
+        deadline = named["deadline"] if op.omissions else pt.constant(np.inf, dtype="float64")
+        log_p = log_likelihood(op.spec, op.lan, op.choice, [rt, response, deadline, *theta], go_nogo=op.omissions)
         possible = responded & pt.any([pt.eq(response, code) for code in op.spec.choices], axis=0)
+        if op.omissions:
+            possible = ~responded | (possible & (rt <= deadline))
     if op.lapses:
         # A guess has no bounds: outside them the penalty has to be taken of the mixture, or guesses would drown it.
         _, penalty = Likelihood(op.spec, op.lan).clamp(PYTENSOR, {name: named[name] for name in op.spec.names})
@@ -115,15 +122,16 @@ def _log_uniform(rt: TensorVariable, window: TensorVariable) -> TensorVariable:
 
 @_support_point.register(TrialRV)
 def trial_support_point(op: TrialRV, rv: Any, rng: Any, size: Any, *params: Any) -> TensorVariable:
-    """An upper response at ``t`` plus a quarter of the DDM's mean decision time without drift, inside the deadline.
+    """The model's last response at ``t`` plus a quarter of the DDM's mean decision time without drift, in the deadline.
 
-    That is near the mode, and before boundaries have collapsed.
+    That is near the mode, and before boundaries have collapsed. Models without boundaries decide in half a second.
     """
     named = dict(zip(op.parameters, params, strict=True))
-    rt = named["t"] + named["a"] ** 2 * named["z"] * (1 - named["z"])
-    if op.go_nogo:
+    z = named.get("z", 0.5)
+    rt = named["t"] + (named["a"] ** 2 * z * (1 - z) if "a" in named else 0.5)
+    if "deadline" in named:
         rt = pt.minimum(rt, named["deadline"])
-    row = pt.stack([rt, pt.ones_like(rt)], axis=-1)
+    row = pt.stack([rt, pt.full_like(rt, op.spec.choices[-1])], axis=-1)
     return pt.broadcast_to(row, (*size, 2)) if size.type.ndim == 1 else row
 
 
@@ -139,6 +147,8 @@ def _register_numba() -> None:
 
     @numba_core_rv_funcify.register(TrialRV)
     def numba_trial_rv(op: TrialRV, node: Apply) -> Any:
+        if op.omissions:
+            raise NotImplementedError("no numba sampler of omissions")
         return numba_trial(op.spec, go_nogo=op.go_nogo), 1
 
 
