@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pymc_lan.listing import list_models as list_models
     from pymc_lan.models import get_model as get_model
     from pymc_lan.registry import load_network as load_network
+    from pymc_lan.registry import pull as pull
     from pymc_lan.registry import register as register
     from pymc_lan.spec import ModelSpec as ModelSpec
     from pymc_lan.spec import Parameter as Parameter
@@ -54,6 +55,7 @@ _SOURCES = {
     "get_model": "models",
     "list_models": "listing",
     "load_network": "registry",
+    "pull": "registry",
     "register": "registry",
     "simulate": "draws",
     "train": "build",

@@ -13,19 +13,21 @@ from pymc_lan.errors import RegistryError
 
 app = typer.Typer(help="Neural likelihoods for decision data.", no_args_is_help=True, pretty_exceptions_enable=False)
 
-Name = Annotated[str, typer.Argument(help="A model, 'ddm' or 'ddm@1.0', or a version's folder.")]
+Name = Annotated[str, typer.Argument(help="A model, 'ddm', 'ddm@1.0' or 'org/repo:ddm@1.0', or a version's folder.")]
 
 
 @app.command("list")
-def list_() -> None:
+def list_(
+    everywhere: Annotated[bool, typer.Option("--all", help="Of all registries, and where each comes from.")] = False,
+) -> None:
     """List models and versions."""
     from rich.console import Console
     from rich.table import Table
 
     from pymc_lan.listing import list_models
 
-    table = Table("model", "version", "parameters", "mean abs error", "p99", "sha256")
-    for row in list_models().itertuples():
+    table = Table("model", "version", "parameters", "mean abs error", "p99", "sha256", *["registry"] * everywhere)
+    for row in list_models(everywhere=everywhere).itertuples():
         version = f"{row.version} (default)" if row.default else row.version
         table.add_row(
             row.model,
@@ -34,6 +36,7 @@ def list_() -> None:
             f"{row.mean_abs_error:g}",
             f"{row.p99_abs_error:g}",
             row.sha256[:12],
+            *[row.registry] * everywhere,
         )
     Console().print(table)
 
@@ -60,6 +63,16 @@ def verify(
     for each in [name] if name else all_names():
         for path in verify_network(each):
             typer.echo(f"ok  {each}  {path.name}")
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="'org/repo:model@version', 'org/repo:model' or 'org/repo' for all.")],
+) -> None:
+    """Fetch versions from a repository of the hub, verify them, and print their folder."""
+    from pymc_lan.registry import pull as pull_version
+
+    typer.echo(pull_version(name))
 
 
 @app.command()

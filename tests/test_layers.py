@@ -51,10 +51,13 @@ LAYERS: Mapping[str, float] = {
     "labels": 2,
     "mixtures": 2,
     "solutions": 2,
+    "tables": 2,
     "network": 2,
     "codegen": 3,
     "ops": 3,
+    "hub": 3,
     "registry": 3,
+    "sources": 3,
     "training": 3,
     "distributions": 4,
     "listing": 4,
@@ -97,12 +100,13 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
     "optax": frozenset({"training"}),
     "orbax": frozenset({"checkpoint"}),
     "matplotlib": frozenset({"plots"}),
-    "huggingface_hub": frozenset({"registry"}),
+    "huggingface_hub": frozenset({"hub", "publish"}),
+    "httpx2": frozenset({"hub", "publish"}),
     "typer": frozenset({"cli"}),
 }
 
 # What nobody should wait for, or have installed, to import the package.
-LOADED_LATE = ("jax", "flax", "optax", "orbax", "matplotlib", "huggingface_hub", "typer")
+LOADED_LATE = ("jax", "flax", "optax", "orbax", "matplotlib", "huggingface_hub", "httpx2", "typer")
 
 LONGEST_FILE = 500
 LONGEST_BODY = 80
