@@ -288,17 +288,18 @@ def explained(repo: str, what: str = "") -> Iterator[None]:
         What is asked of the repository, for the message.
     """
     import httpx2
-    from huggingface_hub import constants
+    from huggingface_hub import constants, errors
 
     try:
         yield
     except (OSError, ValueError, httpx2.HTTPError) as error:
-        # The client wraps what went wrong where it looked into its cache meanwhile.
-        cause = error.__cause__ if isinstance(error.__cause__, OSError | httpx2.HTTPError) else error
+        # The client wraps what went wrong where it then looked into its cache.
+        wrapped = isinstance(error, errors.LocalEntryNotFoundError | ValueError) and error.__cause__ is not None
+        cause = error.__cause__ if wrapped else error
         raise RegistryError(explain(*_sentences(cause, repo, what or "a registry", constants.ENDPOINT))) from error
 
 
-def _sentences(error: BaseException, repo: str, what: str, endpoint: str) -> tuple[str, str, str]:
+def _sentences(error: BaseException | None, repo: str, what: str, endpoint: str) -> tuple[str, str, str]:
     """Expected, found and remedy."""
     import httpx2
     from huggingface_hub import errors
@@ -309,11 +310,7 @@ def _sentences(error: BaseException, repo: str, what: str, endpoint: str) -> tup
             expected = f"{what} of {repo} in the cache, because HF_HUB_OFFLINE is set"
             return expected, "none", f"pull it once where there is a network: pymc-lan pull {repo}"
         case errors.GatedRepoError():
-            return (
-                f"leave to read {repo}",
-                "a gated repository",
-                "ask for access at the hub, and log in or set HF_TOKEN",
-            )
+            return f"leave to read {repo}", "a gated repository", "ask for it at the hub, and log in or set HF_TOKEN"
         case errors.RevisionNotFoundError():
             return f"{what} of {repo}", "no such revision", "name a branch, a tag or a commit of the repository"
         case errors.RemoteEntryNotFoundError():

@@ -64,7 +64,7 @@ def load_network(
     source : str or path
         ``"ddm"`` for the version this release was tested with, ``"ddm@1.0"`` for a given one, ``"org/repo:ddm@1.0"``
         for one in a repository of the hub (``"org/repo@revision:ddm@1.0"`` for another branch, tag or commit than
-        main), or the path of a version's folder: a `pathlib.Path`, or text with a path separator, as in ``"./my_model"``.
+        main), or the path of a version's folder: a `pathlib.Path`, or text with a path separator (``"./my_model"``).
     registries : sequence of str or path
         Folders with ``registry.toml``, or repositories of the hub. A name that the embedded registry lacks is looked up
         in these, then in those of the environment variable ``PYMC_LAN_REGISTRIES``, then in those of
