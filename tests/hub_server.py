@@ -151,7 +151,9 @@ class Request(BaseHTTPRequestHandler):
     def api(self, parts: list[str]) -> bool | None:
         if parts == ["validate-yaml"]:
             return self.answer(200, {"warnings": [], "errors": []})
-        if parts[0] != "models" or (repository := self.repository("/".join(parts[1:3]))) is None:
+        if parts[0] != "models":
+            return self.refuse(404)
+        if (repository := self.repository("/".join(parts[1:3]))) is None:
             return None
         match parts[3:]:
             case [] | ["revision", _]:
