@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pymc_lan.errors import RegistryError as RegistryError
     from pymc_lan.listing import list_models as list_models
     from pymc_lan.models import get_model as get_model
+    from pymc_lan.provenance import cite as cite
     from pymc_lan.registry import load_network as load_network
     from pymc_lan.registry import pull as pull
     from pymc_lan.registry import register as register
@@ -52,6 +53,7 @@ _SOURCES = {
     "RegistryError": "errors",
     "as_dataframe": "data",
     "as_observed": "data",
+    "cite": "provenance",
     "get_model": "models",
     "list_models": "listing",
     "load_network": "registry",

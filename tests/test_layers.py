@@ -56,6 +56,7 @@ LAYERS: Mapping[str, float] = {
     "codegen": 3,
     "ops": 3,
     "hub": 3,
+    "provenance": 3,
     "registry": 3,
     "sources": 3,
     "training": 3,

@@ -19,6 +19,7 @@ from pymc_lan.distributions.rv import TrialRV
 from pymc_lan.errors import check_length, explain, unknown
 from pymc_lan.models import MODELS, get_model
 from pymc_lan.network import Network
+from pymc_lan.provenance import COORDINATE, DATA, record
 from pymc_lan.registry import load_network
 from pymc_lan.spec import ModelSpec, Parameter, bind
 
@@ -38,7 +39,9 @@ class TrialDistribution(Continuous):
         """Add the trials to the current PyMC model."""
         if observed is not None:
             observed, kwargs = cls._observe(observed, kwargs)
-        return super().__new__(cls, name, *args, observed=observed, dims=_value_dims(dims, observed), **kwargs)
+        rv = super().__new__(cls, name, *args, observed=observed, dims=_value_dims(dims, observed), **kwargs)
+        _record(rv)
+        return rv
 
     @classmethod
     def _observe(cls, observed: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -88,8 +91,19 @@ class TrialDistribution(Continuous):
             network.choice if network is not None and cls.go_nogo else None,
             go_nogo=cls.go_nogo,
             lapses=not _is_zero(extras["p_lapse"]),
+            record=record(network),
         )
         return _apply(op, [pt.as_tensor_variable(value) for value in params.values()], **kwargs)
+
+
+def _record(rv: TensorVariable) -> None:
+    """Put what is known of the weights into the model, so that every sampler copies it into its results."""
+    from pymc.data import Data
+    from pymc.model.core import modelcontext
+
+    lines, name = rv.owner.op.record, DATA.format(rv.name)
+    modelcontext(None).add_coord(COORDINATE.format(rv.name), lines)
+    Data(name, np.arange(len(lines)), dims=COORDINATE.format(rv.name))
 
 
 def _apply(

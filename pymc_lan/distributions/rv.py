@@ -37,6 +37,8 @@ class TrialRV(RandomVariable):
         Whether only upper responses before the deadline are seen.
     lapses : bool
         Whether any trial may be a guess; without, the mixture is left out of the graph.
+    record : tuple of str
+        What `pymc_lan.provenance.record` says of the networks; no part of what makes two of these equal.
     """
 
     name = "trial"
@@ -53,11 +55,12 @@ class TrialRV(RandomVariable):
         *,
         go_nogo: bool,
         lapses: bool,
+        record: tuple[str, ...] = (),
         inplace: bool = False,
         **fixed: Any,
     ):
         self.spec, self.lan, self.choice = spec, lan, choice
-        self.go_nogo, self.lapses = go_nogo, lapses
+        self.go_nogo, self.lapses, self.record = go_nogo, lapses, record
         self.parameters = (*spec.names, *(EXTRAS if go_nogo else EXTRAS[:2]))
         label = f"GoNoGo{spec.name.upper()}" if go_nogo else spec.name.upper()
         self._print_name = (label, rf"\operatorname{{{label}}}")
