@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pymc_lan.listing import list_models as list_models
     from pymc_lan.models import get_model as get_model
     from pymc_lan.provenance import cite as cite
+    from pymc_lan.publishing import publish as publish
     from pymc_lan.registry import load_network as load_network
     from pymc_lan.registry import pull as pull
     from pymc_lan.registry import register as register
@@ -57,6 +58,7 @@ _SOURCES = {
     "get_model": "models",
     "list_models": "listing",
     "load_network": "registry",
+    "publish": "publishing",
     "pull": "registry",
     "register": "registry",
     "simulate": "draws",

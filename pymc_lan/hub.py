@@ -23,7 +23,7 @@ from typing import Any, final
 from urllib.parse import quote
 
 from pymc_lan.errors import RegistryError, explain
-from pymc_lan.tables import PLAIN_NAME, REGISTRY, Entry, check_files, digest, parse_table
+from pymc_lan.tables import PLAIN_NAME, REGISTRY, Entry, Table, check_files, digest, parse_table
 
 # Seconds that a hub may take for its first answer; HF_HUB_ETAG_TIMEOUT changes it. The client alone would take 23.
 PATIENCE = 4.0
@@ -111,8 +111,7 @@ class HubRegistry:
             was recorded of it, or the cache cannot be written.
         """
         commit = self._resolve(self.revision)
-        content = self._download(commit, REGISTRY, fresh=True)
-        table = parse_table(content, f"{REGISTRY} of {self.repo}@{commit[:12]}", _REMEDY_PULL)
+        table = self._table(commit)
         wanted = [
             self._entry(name, number, commit, found["files"], default=number == content["default"])
             for name, content in table.items()
@@ -126,6 +125,36 @@ class HubRegistry:
             if entry.default:
                 self._record(entry.model, {"version": entry.version})
         return wanted
+
+    def head(self) -> tuple[str, Table]:
+        """The newest commit and its table, which is empty where the repository has none.
+
+        Raises
+        ------
+        RegistryError
+            If the hub cannot be reached, or the table cannot be read.
+        """
+        from huggingface_hub import HfApi
+
+        with explained(self.repo, f"revision {self.revision!r}"):
+            seconds = _patience()
+            found = _within(seconds, lambda: HfApi().model_info(self.repo, revision=self.revision, timeout=seconds))
+        if REGISTRY not in {each.rfilename for each in found.siblings or ()}:
+            return str(found.sha), {}
+        return str(found.sha), self._table(str(found.sha))
+
+    def has(self, revision: str) -> bool:
+        """Whether the repository has a branch, tag or commit of this name.
+
+        Raises
+        ------
+        RegistryError
+            If the hub refuses to say.
+        """
+        from huggingface_hub import HfApi
+
+        with explained(self.repo, f"revision {revision!r}"):
+            return HfApi().revision_exists(self.repo, revision)
 
     # Records
 
@@ -209,11 +238,10 @@ class HubRegistry:
 
     def _resolve(self, revision: str) -> str:
         """The commit of a revision, from one request that is answered soon or not at all."""
-        from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url
         from huggingface_hub.errors import HfHubHTTPError
 
-        changed = constants.HF_HUB_ETAG_TIMEOUT != constants.DEFAULT_ETAG_TIMEOUT
-        seconds = constants.HF_HUB_ETAG_TIMEOUT if changed else PATIENCE
+        seconds = _patience()
         url = hf_hub_url(self.repo, REGISTRY, revision=revision)
         with explained(self.repo, f"{REGISTRY} at revision {revision!r}"):
             try:
@@ -228,6 +256,10 @@ class HubRegistry:
                 explain(f"the commit of revision {revision!r} of {self.repo}", f"{commit!r}", "check HF_ENDPOINT")
             )
         return commit
+
+    def _table(self, commit: str) -> Table:
+        content = self._download(commit, REGISTRY, fresh=True)
+        return parse_table(content, f"{REGISTRY} of {self.repo}@{commit[:12]}", _REMEDY_PULL)
 
     def _fetch(self, entry: Entry, commit: str) -> None:
         for name, expected in entry.files.items():
@@ -326,8 +358,17 @@ def _sentences(error: BaseException | None, repo: str, what: str, endpoint: str)
             return expected, found, "check the network and HF_ENDPOINT; what was pulled before loads without them"
         case errors.FileMetadataError():
             return f"a hub at {endpoint}", says, "check HF_ENDPOINT and proxies"
-        case _:
+        case OSError():
             return f"{what} of {repo} to fit into the cache", says, "check HF_HOME, the disk, and who may write there"
+        case _:
+            return f"{what} of {repo}", says, "check HF_ENDPOINT and the version of huggingface-hub"
+
+
+def _patience() -> float:
+    from huggingface_hub import constants
+
+    changed = constants.HF_HUB_ETAG_TIMEOUT != constants.DEFAULT_ETAG_TIMEOUT
+    return constants.HF_HUB_ETAG_TIMEOUT if changed else PATIENCE
 
 
 def _within[T](seconds: float, call: Callable[[], T]) -> T:

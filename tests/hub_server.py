@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,6 +55,7 @@ class Hub:
         self.faults: list[Fault] = []
         # What the hub sends in place of a file, under the hash of the right one.
         self.sent: dict[str, bytes] = {}
+        self.connections: list[socket.socket] = []
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Request)
         self.server.daemon_threads = True
         self.server.hub = self  # type: ignore[attr-defined]
@@ -73,6 +76,10 @@ class Hub:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+        for connection in self.connections:
+            # Clients keep connections open, and have closed some of them since.
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class Request(BaseHTTPRequestHandler):
@@ -84,6 +91,10 @@ class Request(BaseHTTPRequestHandler):
     @property
     def hub(self) -> Hub:
         return self.server.hub  # type: ignore[attr-defined]
+
+    def setup(self) -> None:
+        super().setup()
+        self.hub.connections.append(self.connection)
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -168,7 +179,7 @@ class Request(BaseHTTPRequestHandler):
                 modes = [{"path": each["path"], "uploadMode": "regular", "shouldIgnore": False} for each in asked]
                 return self.answer(200, {"files": modes})
             case ["commit", revision]:
-                return self.commit(repository, revision)
+                return self.commit("/".join(parts[1:3]), repository, revision)
             case ["tag", revision]:
                 tag = json.loads(self.body)["tag"]
                 if tag in repository.refs:
@@ -177,7 +188,7 @@ class Request(BaseHTTPRequestHandler):
                 return self.answer(200, {})
         return self.refuse(404)
 
-    def commit(self, repository: Repository, revision: str) -> bool:
+    def commit(self, name: str, repository: Repository, revision: str) -> bool:
         """Apply the lines of a commit at once, if nobody else has committed since its parent."""
         lines = [json.loads(line) for line in self.body.splitlines()]
         parent, files = repository.files(revision) or ("", {})
@@ -185,7 +196,7 @@ class Request(BaseHTTPRequestHandler):
             return self.refuse(412)
         added = {each["value"]["path"]: base64.b64decode(each["value"]["content"]) for each in lines[1:]}
         sha = repository.commit(files | added, revision)
-        return self.answer(200, {"commitUrl": f"{self.hub.endpoint}/commit/{sha}", "commitOid": sha})
+        return self.answer(200, {"commitUrl": f"{self.hub.endpoint}/{name}/commit/{sha}", "commitOid": sha})
 
 
 def git_hash(content: bytes) -> str:

@@ -64,6 +64,7 @@ LAYERS: Mapping[str, float] = {
     "listing": 4,
     "build": 5,
     "diagnostics": 5,
+    "publishing": 5,
     "plots": 5,
     "cli": 6,
     "": math.inf,  # pymc_lan/__init__.py re-exports, so nothing may import from it
@@ -101,8 +102,8 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
     "optax": frozenset({"training"}),
     "orbax": frozenset({"checkpoint"}),
     "matplotlib": frozenset({"plots"}),
-    "huggingface_hub": frozenset({"hub", "publish"}),
-    "httpx2": frozenset({"hub", "publish"}),
+    "huggingface_hub": frozenset({"hub", "publishing"}),
+    "httpx2": frozenset({"hub", "publishing"}),
     "typer": frozenset({"cli"}),
 }
 
