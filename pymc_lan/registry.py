@@ -223,7 +223,7 @@ def resolve(source: str, where: Sequence[Registry]) -> Entry:
 def _refuse_disagreement(entry: Entry, registry: Registry, where: Sequence[Registry]) -> None:
     """Compare with the same version in the other registries, as far as they are at hand: this makes no request."""
     for other in where:
-        found = other.find(entry.model, entry.version, fetch=False)
+        found = other.find(entry.model, entry.version, fetch=False) if other != registry else None
         if found is not None and found.files != entry.files:
             raise RegistryError(
                 explain(
