@@ -68,6 +68,17 @@ class HubRegistry:
         names = sorted(path.stem for path in self._records.glob("*@*.json"))
         return [entry for model, _, version in (n.partition("@") for n in names) if (entry := self._at(model, version))]
 
+    def known(self) -> list[tuple[str, str]]:
+        """Models and versions of the repository, asked anew.
+
+        Raises
+        ------
+        RegistryError
+            As `pull`.
+        """
+        table = self._table(self._resolve(self.revision))
+        return [(model, version) for model, content in table.items() for version in content["versions"]]
+
     def find(self, model: str, version: str | None, *, fetch: bool = True) -> Entry | None:
         """A version of a model, or its default one: as recorded, else pulled, unless `fetch` is false.
 
@@ -242,8 +253,8 @@ class HubRegistry:
         from huggingface_hub.errors import HfHubHTTPError
 
         seconds = _patience()
-        url = hf_hub_url(self.repo, REGISTRY, revision=revision)
         with explained(self.repo, f"{REGISTRY} at revision {revision!r}"):
+            url = hf_hub_url(self.repo, REGISTRY, revision=revision)
             try:
                 found = _within(seconds, partial(get_hf_file_metadata, url, timeout=seconds))
             except HfHubHTTPError as error:
@@ -336,7 +347,7 @@ def _sentences(error: BaseException | None, repo: str, what: str, endpoint: str)
     import httpx2
     from huggingface_hub import errors
 
-    says = str(error).split("\n", 1)[0] or type(error).__name__
+    says = str(error).split("\n", 1)[0].rstrip(".") or type(error).__name__
     match error:
         case errors.OfflineModeIsEnabled():
             expected = f"{what} of {repo} in the cache, because HF_HUB_OFFLINE is set"
@@ -353,11 +364,12 @@ def _sentences(error: BaseException | None, repo: str, what: str, endpoint: str)
         case errors.HfHubHTTPError(response=response):
             return f"{what} of {repo} from {endpoint}", f"the answer {response.status_code} ({says})", "try again later"
         case TimeoutError() | httpx2.TransportError():
-            expected = f"an answer about {what} of {repo} from {endpoint}"
-            found = f"none in time ({type(error).__name__} {says})".replace(" TimeoutError)", ")")
+            expected, found = f"an answer about {what} of {repo} from {endpoint}", f"none in time ({says})"
             return expected, found, "check the network and HF_ENDPOINT; what was pulled before loads without them"
         case errors.FileMetadataError():
             return f"a hub at {endpoint}", says, "check HF_ENDPOINT and proxies"
+        case errors.HFValidationError():
+            return "a repository's name", says, "check it"
         case OSError():
             return f"{what} of {repo} to fit into the cache", says, "check HF_HOME, the disk, and who may write there"
         case _:

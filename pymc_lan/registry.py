@@ -134,7 +134,7 @@ def pull(source: str) -> Path:
     # A bare name may mean another version now.
     _load_named.cache_clear()
     if not entries:
-        raise RegistryError(unknown("version", name, (entry.name for entry in registry.entries())))
+        raise _unknown(model, version, [registry])
     return entries[0].folder if colon else entries[0].folder.parents[1]
 
 
@@ -213,11 +213,15 @@ def resolve(source: str, where: Sequence[Registry]) -> Entry:
         if entry := registry.find(model, version if at else None):
             _refuse_disagreement(entry, registry, where)
             return entry
-    known = [entry for registry in where for entry in registry.entries()]
-    versions = [entry.version for entry in known if entry.model == model]
+    raise _unknown(model, version, where)
+
+
+def _unknown(model: str, version: str, where: Sequence[Registry]) -> RegistryError:
+    known = [each for registry in where for each in registry.known()]
+    versions = [number for name, number in known if name == model]
     if versions:
-        raise RegistryError(unknown(f"version of model {model!r}", version, versions))
-    raise RegistryError(unknown("model", model, dict.fromkeys(entry.model for entry in known)))
+        return RegistryError(unknown(f"version of model {model!r}", version, versions))
+    return RegistryError(unknown("model", model, dict.fromkeys(name for name, _ in known)))
 
 
 def _refuse_disagreement(entry: Entry, registry: Registry, where: Sequence[Registry]) -> None:

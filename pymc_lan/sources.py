@@ -55,6 +55,10 @@ class FolderRegistry:
             for version, found in content["versions"].items()
         ]
 
+    def known(self) -> list[tuple[str, str]]:
+        """Models and versions."""
+        return [(entry.model, entry.version) for entry in self.entries()]
+
     def find(self, model: str, version: str | None, *, fetch: bool = True) -> Entry | None:
         """A version of a model, or its default one; None where there is none."""
         return next(

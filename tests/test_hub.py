@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,8 @@ def test_fresh_pull(hub: Hub, nets: Repository, lab: Path) -> None:
     network = pl.load_network(NAME)
     commit = nets.refs["main"]
     assert network == pl.load_network(lab / "ddm" / "1.1")
+    op = pl.LANDist.dist(NAME, 1.0, 1.0, 0.5, 0.3).owner.op
+    assert (op.lan, f"registry: lab/nets@{commit}" in op.record) == (network.lan, True)
     assert (network.name, network.origin) == ("ddm@1.1", f"lab/nets@{commit}")
     assert hub.writes == []
     # The files lie where the hub's client looks for them, and every download was of the commit.
@@ -229,6 +233,28 @@ def test_not_found(hub: Hub, nets: Repository, lab: Path, name: str, sentences: 
     hub.repositories["lab/empty"] = Repository()
     hub.repositories["lab/empty"].commit({"README.md": b"nothing"})
     refused(name, *sentences)
+    usable(lab)
+
+
+UNKNOWN = {
+    "lab/nets:dmd": "Unknown model 'dmd'. Known models: ddm. Did you mean 'ddm'",
+    "lab/nets:ddm@1.2": "Unknown version of model 'ddm' '1.2'. Known version of model 'ddm's: 1.1. Did you mean '1.1'",
+    "lab/nets:": "Unknown model ''. Known models: ddm",
+    "lab/nets:../x": "Unknown model '../x'. Known models: ddm",
+    "lab/nets:ddm@../x": "Unknown version of model 'ddm' '../x'. Known ",
+    "lab--x/nets:ddm": "Expected a repository's name. Found Cannot have -- or .. in repo_id: 'lab--x/nets'",
+    "nets:ddm": "Expected a repository as 'org/repo' or 'org/repo@revision'. Found 'nets'",
+}
+
+
+@pytest.mark.parametrize(("name", "message"), UNKNOWN.items())
+@pytest.mark.parametrize("attempt", [pl.load_network, pl.pull, verify_network])
+def test_unknown_names(
+    hub: Hub, nets: Repository, lab: Path, name: str, message: str, attempt: Callable[[str], object]
+) -> None:
+    with pytest.raises(RegistryError, match=re.escape(message)):
+        attempt(name)
+    assert recorded() == []
     usable(lab)
 
 

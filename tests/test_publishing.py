@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from safetensors.numpy import load, save
 
 import pymc_lan as pl
 from pymc_lan import publishing
+from pymc_lan.card import write_card
 from pymc_lan.errors import RegistryError
 from pymc_lan.publishing import publish
+from pymc_lan.registry import write_version
 from pymc_lan.tables import CARD, CONFIG, REGISTRY, WEIGHTS, digest
 
 pytestmark = pytest.mark.usefixtures("no_memory")
@@ -68,6 +71,21 @@ def test_what_is_published_is_what_is_pulled(hub: Hub, empty: Repository, folder
         assert line in metadata
     assert 'pl.load_network("lab/nets:ddm@1.1")' in card
     assert "# ddm@1.1" in card
+
+
+def test_a_model_of_ones_own(hub: Hub, empty: Repository, tmp_path: Path, as_claimed: None) -> None:
+    shipped = pl.load_network("ddm")
+    mine = replace(shipped.spec, name="mine")
+    network = replace(shipped, spec=mine, version="1.0")
+    folder = write_version(tmp_path / "own", network, dict(shipped.config) | {"model": "mine"}, write_card)
+    publish(folder, "lab/nets", spec=mine)
+    with pytest.raises(RegistryError, match=r"Unknown model 'mine'.*register a model of your own"):
+        pl.load_network("lab/nets:mine")
+    assert pl.load_network("lab/nets:mine", spec=mine) == network
+    # The list shows what the config says, and needs no functions.
+    found = pl.list_models(everywhere=True)
+    assert "mine" not in found["model"].tolist()
+    pl.load_network("mine", registries=["lab/nets"], spec=mine)
 
 
 def test_a_second_version_keeps_the_first(hub: Hub, empty: Repository, folder: Path, as_claimed: None) -> None:
