@@ -31,8 +31,9 @@ PATIENCE = 4.0
 # No network here has a thousandth of it; what is larger is not fetched.
 LARGEST_FILE = 2**28
 
-# A revision of git has no colon, so "org/repo@revision:model@1.0" can be read in one way only.
-_REPOSITORY = re.compile(r"(?P<repo>[0-9A-Za-z][\w.-]*/[0-9A-Za-z][\w.-]*)(@(?P<revision>[^:@]+))?", re.ASCII)
+# A revision of git has no colon, so "org/repo@revision:model@1.0" can be read in one way only; nor does it begin with
+# a dot, so it can be the name of a folder.
+_REPOSITORY = re.compile(r"(?P<repo>[0-9A-Za-z][\w.-]*/[0-9A-Za-z][\w.-]*)(@(?P<revision>\w[^:@]*))?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REMEDY_PULL = "ask whoever publishes the registry, or take another revision"
 
@@ -133,7 +134,8 @@ class HubRegistry:
             self._refuse_changed(entry)
             self._fetch(entry, commit)
             self._record(entry.name, {"commit": commit, "files": dict(entry.files)})
-            if entry.default:
+            if entry.default and version is None:
+                # Asked for by number, a version leaves the meaning of the bare name.
                 self._record(entry.model, {"version": entry.version})
         return wanted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Publication:
 
     Parameters
     ----------
-    repo : str
+    registry : HubRegistry
     parent : str
         The commit it is added to.
     files : mapping of str to bytes
@@ -50,7 +50,7 @@ class Publication:
         None where nothing was written.
     """
 
-    repo: str
+    registry: HubRegistry
     parent: str
     files: Mapping[str, bytes]
     tag: str
@@ -60,7 +60,7 @@ class Publication:
         """Print one line for each file, the commit and the tag."""
         lines = [f"write  {path}  {len(c):,} bytes  sha256 {digest(c)}" for path, c in self.files.items()]
         done = f"commit {self.commit}" if self.commit else "dry run, nothing was written"
-        return "\n".join([*lines, f"tag    {self.tag}", f"{self.repo}: {done}, on top of {self.parent}"])
+        return "\n".join([*lines, f"tag    {self.tag}", f"{self.registry}: {done}, on top of {self.parent}"])
 
 
 def publish(
@@ -74,15 +74,15 @@ def publish(
 ) -> Publication:
     """Publish a version: check its folder, then add it to a registry in a repository of the hub.
 
-    The version's files, the table ``registry.toml`` and the repository's card go in one commit on ``main``, which the
-    hub refuses where somebody else has committed meanwhile; then the tag ``MODEL-VERSION`` is set.
+    The version's files, the table ``registry.toml`` and the repository's card go in one commit, which the hub refuses
+    where somebody else has committed meanwhile; then the tag ``MODEL-VERSION`` is set.
 
     Parameters
     ----------
     folder : path
         As `pymc_lan.train` writes it: ``weights.safetensors``, ``config.json`` and ``README.md``.
     repo : str
-        ``"org/repo"``, which must exist.
+        ``"org/repo"``, which must exist, or ``"org/repo@branch"`` for another branch than main.
     spec : ModelSpec, optional
         Of a model of your own.
     license : str, optional
@@ -127,19 +127,22 @@ def publish(
     text = add_version(table, model, version, {name: digest(content) for name, content in contents.items()})
     files = {f"{model}/{version}/{name}": content for name, content in contents.items()}
     files |= {REGISTRY: text.encode(), CARD: repository_card(registry, network, license).encode()}
-    publication = Publication(repo, parent, files, tag)
+    publication = Publication(registry, parent, files, tag)
     return publication if dry_run else _commit(publication, f"{model} {version}")
 
 
 def _commit(new: Publication, message: str) -> Publication:
     from huggingface_hub import CommitOperationAdd, HfApi
 
+    repo, branch = new.registry.repo, new.registry.revision
     operations = [CommitOperationAdd(path, content) for path, content in new.files.items()]
-    with explained(new.repo, f"a commit of {message} to main"):
-        done = HfApi().create_commit(new.repo, operations, commit_message=message, parent_commit=new.parent)
-    with explained(new.repo, f"the tag {new.tag} of commit {done.oid}, which is made,"):
-        HfApi().create_tag(new.repo, tag=new.tag, revision=done.oid)
-    return Publication(new.repo, new.parent, new.files, new.tag, done.oid)
+    with explained(repo, f"a commit of {message} to {branch}"):
+        done = HfApi().create_commit(
+            repo, operations, commit_message=message, parent_commit=new.parent, revision=branch
+        )
+    with explained(repo, f"the tag {new.tag} of commit {done.oid}, which is made,"):
+        HfApi().create_tag(repo, tag=new.tag, revision=done.oid)
+    return replace(new, commit=done.oid)
 
 
 def repository_card(registry: HubRegistry, network: Network, license: str | None) -> str:

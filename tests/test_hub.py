@@ -155,13 +155,16 @@ def test_a_bare_name_moves_when_it_is_pulled(hub: Hub, nets: Repository, lab: Pa
 
 
 def test_a_version_published_later_is_found(hub: Hub, nets: Repository, lab: Path, tmp_path: Path) -> None:
-    pl.load_network(NAME)
+    assert pl.load_network("lab/nets:ddm").version == "1.1"
     with pytest.raises(RegistryError, match=r"Unknown version of model 'ddm' '1.2'. .*Did you mean '1.1'"):
         pl.load_network("lab/nets:ddm@1.2")
     newer = shutil.copytree(lab, tmp_path / "newer")
     write(newer, "1.2", 0.7)
     nets.commit_folder(newer)
     assert pl.load_network("lab/nets:ddm@1.2").version == "1.2"
+    # Which leaves what the bare name means.
+    forget()
+    assert pl.load_network("lab/nets:ddm").version == "1.1"
 
 
 # What goes wrong on the way
@@ -243,6 +246,7 @@ UNKNOWN = {
     "lab/nets:../x": "Unknown model '../x'. Known models: ddm",
     "lab/nets:ddm@../x": "Unknown version of model 'ddm' '../x'. Known ",
     "lab--x/nets:ddm": "Expected a repository's name. Found Cannot have -- or .. in repo_id: 'lab--x/nets'",
+    "lab/nets@..:ddm": "Expected a ",
     "nets:ddm": "Expected a repository as 'org/repo' or 'org/repo@revision'. Found 'nets'",
 }
 

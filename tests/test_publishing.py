@@ -100,6 +100,13 @@ def test_a_second_version_keeps_the_first(hub: Hub, empty: Repository, folder: P
     assert pl.load_network("lab/nets:ddm").version == "1.2"
 
 
+def test_another_branch(hub: Hub, empty: Repository, folder: Path, as_claimed: None) -> None:
+    empty.refs["dev"] = before = empty.refs["main"]
+    done = publish(folder, "lab/nets@dev")
+    assert empty.refs == {"main": before, "dev": done.commit, "ddm-1.1": done.commit}
+    assert pl.load_network("lab/nets@dev:ddm@1.1") == pl.load_network(folder)
+
+
 def test_dry_run_writes_nothing(hub: Hub, empty: Repository, folder: Path, as_claimed: None) -> None:
     before = dict(empty.refs)
     planned = publish(folder, "lab/nets", dry_run=True)

@@ -179,7 +179,7 @@ def test_list_all_says_where_each_version_comes_from(
     code, out, _ = run(monkeypatch, capsys, "list", "--all")
     rows = {tuple(cell.strip() for cell in line.split("│")[1:3]): line for line in out.splitlines() if "│" in line}
     assert "embedded" in rows["ddm", "1.0 (default)"]
-    assert f"lab/nets@{nets.refs['main']}" in rows["ddm", "1.1 (default)"]
+    assert f"lab/nets@{nets.refs['main']}" in rows["ddm", "1.1"]
     assert "embedded" not in run(monkeypatch, capsys, "list")[1]
     assert "1.1" not in pl.list_models()["version"].tolist()
 
