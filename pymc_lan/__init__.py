@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from pymc_lan.interop import import_orbax as import_orbax
     from pymc_lan.listing import list_models as list_models
     from pymc_lan.models import get_model as get_model
+    from pymc_lan.provenance import cite as cite
+    from pymc_lan.publishing import publish as publish
     from pymc_lan.registry import load_network as load_network
+    from pymc_lan.registry import pull as pull
     from pymc_lan.registry import register as register
     from pymc_lan.spec import ModelSpec as ModelSpec
     from pymc_lan.spec import Parameter as Parameter
@@ -54,12 +57,15 @@ _SOURCES = {
     "RegistryError": "errors",
     "as_dataframe": "data",
     "as_observed": "data",
+    "cite": "provenance",
     "export": "interop",
     "get_model": "models",
     "import_onnx": "interop",
     "import_orbax": "interop",
     "list_models": "listing",
     "load_network": "registry",
+    "publish": "publishing",
+    "pull": "registry",
     "register": "registry",
     "simulate": "draws",
     "train": "build",

@@ -13,19 +13,21 @@ from pymc_lan.errors import RegistryError
 
 app = typer.Typer(help="Neural likelihoods for decision data.", no_args_is_help=True, pretty_exceptions_enable=False)
 
-Name = Annotated[str, typer.Argument(help="A model, 'ddm' or 'ddm@1.0', or a version's folder.")]
+Name = Annotated[str, typer.Argument(help="A model, 'ddm', 'ddm@1.0' or 'org/repo:ddm@1.0', or a version's folder.")]
 
 
 @app.command("list")
-def list_() -> None:
+def list_(
+    everywhere: Annotated[bool, typer.Option("--all", help="Of all registries, and where each comes from.")] = False,
+) -> None:
     """List models and versions."""
     from rich.console import Console
     from rich.table import Table
 
     from pymc_lan.listing import list_models
 
-    table = Table("model", "version", "parameters", "mean abs error", "p99", "sha256")
-    for row in list_models().itertuples():
+    table = Table("model", "version", "parameters", "mean abs error", "p99", "sha256", *["registry"] * everywhere)
+    for row in list_models(everywhere=everywhere).itertuples():
         version = f"{row.version} (default)" if row.default else row.version
         table.add_row(
             row.model,
@@ -34,6 +36,7 @@ def list_() -> None:
             f"{row.mean_abs_error:g}",
             f"{row.p99_abs_error:g}",
             row.sha256[:12],
+            *[row.registry] * everywhere,
         )
     Console().print(table)
 
@@ -60,6 +63,30 @@ def verify(
     for each in [name] if name else all_names():
         for path in verify_network(each):
             typer.echo(f"ok  {each}  {path.name}")
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="'org/repo:model@version', 'org/repo:model' or 'org/repo' for all.")],
+) -> None:
+    """Fetch versions from a repository of the hub, verify them, and print their folder."""
+    from pymc_lan.registry import pull as pull_version
+
+    typer.echo(pull_version(name))
+
+
+@app.command()
+def publish(
+    folder: Annotated[Path, typer.Argument(help="A version's folder, as train writes it.")],
+    repo: Annotated[str, typer.Option(help="'org/repo', a repository of the hub that exists.")],
+    license_: Annotated[str | None, typer.Option("--license", help="For the card, such as 'cc-by-4.0'.")] = None,
+    n: Annotated[int, typer.Option(min=1000, help="Trials on which the accuracy is measured anew.")] = 4000,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print what would be written.")] = False,
+) -> None:
+    """Check a version, and add it to a repository of the hub in one commit with a tag."""
+    from pymc_lan.publishing import publish as publish_version
+
+    typer.echo(publish_version(folder, repo, license=license_, n_measured=n, dry_run=dry_run))
 
 
 @app.command()

@@ -21,8 +21,9 @@ from pymc_lan.kernels import LANES, LEADING, PARTS, TILE, shipped_name, smooth_a
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.models import MODELS
 from pymc_lan.networks import JAX
-from pymc_lan.registry import embedded_root, read_registry
+from pymc_lan.registry import embedded_root
 from pymc_lan.spec import ModelSpec
+from pymc_lan.tables import read_registry
 
 F, B = f"<{LANES} x double>", f"<{LANES} x i1>"
 

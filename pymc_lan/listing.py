@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pymc_lan.registry import load_network, read_registry, registry_roots
+from pymc_lan.registry import all_entries, read_entry, search_path
+from pymc_lan.tables import WEIGHTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,19 +15,25 @@ if TYPE_CHECKING:
 UNKNOWN = {"lan": {"mean": math.nan, "p99": math.nan}}
 
 
-def list_models() -> pd.DataFrame:
+def list_models(*, everywhere: bool = False) -> pd.DataFrame:
     """List the models that can be named, with every version of their weights.
+
+    Parameters
+    ----------
+    everywhere : bool
+        Whether to list the other registries too: all of a folder, and of a repository what was pulled.
 
     Returns
     -------
     pandas.DataFrame
         One row per version: ``model``, ``version``, ``default`` (whether the bare name means it), ``parameters``,
-        ``bounds`` (a dict), ``choices``, ``mean_abs_error`` and ``p99_abs_error`` in nats, ``sha256`` of the weights.
+        ``bounds`` (a dict), ``choices``, ``mean_abs_error`` and ``p99_abs_error`` in nats, ``sha256`` of the weights,
+        ``registry`` it comes from.
 
     Raises
     ------
     RegistryError
-        If a registry or a version's files cannot be read or verified.
+        If a registry or a version's files cannot be read or verified, or two registries disagree about a version.
 
     Examples
     --------
@@ -36,23 +43,23 @@ def list_models() -> pd.DataFrame:
     """
     import pandas as pd
 
+    where = search_path()
     rows = []
-    for root in registry_roots():
-        for model, entry in read_registry(root).items():
-            for version in entry["versions"]:
-                network = load_network(f"{model}@{version}")
-                measured = (network.config["accuracy"] or UNKNOWN)["lan"]
-                rows.append(
-                    {
-                        "model": model,
-                        "version": version,
-                        "default": version == entry["default"],
-                        "parameters": network.spec.names,
-                        "bounds": {p.name: p.bounds for p in network.spec.parameters},
-                        "choices": network.spec.choices,
-                        "mean_abs_error": measured["mean"],
-                        "p99_abs_error": measured["p99"],
-                        "sha256": network.sha256,
-                    }
-                )
+    for entry in all_entries(where if everywhere else where[:1]):
+        config, _ = read_entry(entry)
+        measured = (config["accuracy"] or UNKNOWN)["lan"]
+        rows.append(
+            {
+                "model": entry.model,
+                "version": entry.version,
+                "default": entry.default,
+                "parameters": tuple(p["name"] for p in config["parameters"]),
+                "bounds": {p["name"]: tuple(p["bounds"]) for p in config["parameters"]},
+                "choices": tuple(config["choices"]),
+                "mean_abs_error": measured["mean"],
+                "p99_abs_error": measured["p99"],
+                "sha256": entry.files[WEIGHTS],
+                "registry": entry.origin,
+            }
+        )
     return pd.DataFrame(rows)

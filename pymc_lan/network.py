@@ -43,6 +43,8 @@ class Network:
         The content of ``config.json``.
     sha256 : str
         Of the weights file.
+    origin : str
+        The registry it was loaded from: ``"embedded"``, a folder, or a repository and its commit; empty without one.
     """
 
     spec: ModelSpec
@@ -51,6 +53,7 @@ class Network:
     version: str = "unpublished"
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     sha256: str = ""
+    origin: str = ""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Network) and self._key == other._key

@@ -1,8 +1,9 @@
 """From a name such as ``"ddm@1.0"`` to verified weights, and from a trained network to a folder.
 
 A version is a folder ``MODEL/VERSION`` with ``weights.safetensors``, ``config.json`` and a card ``README.md``;
-``registry.toml`` beside the models lists the sha256 of every file. Names are looked up in the embedded registry; the
-local cache and the hub come behind it. The working directory is never looked at: a folder must be given as a path.
+``registry.toml`` beside the models lists the sha256 of every file. Names are looked up in the embedded registry, then
+in those that are configured; ``"org/repo:ddm@1.0"`` names a repository of the hub. The working directory is never
+looked at: a folder must be given as a path.
 Every file is hashed before it is parsed, and parsed from the bytes that were hashed. Nothing is unpickled.
 """
 
@@ -10,26 +11,31 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import tempfile
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from pymc_lan.errors import RegistryError, explain, unknown
+from pymc_lan.hub import find_repository, parse_repository
 from pymc_lan.models import MODELS
 from pymc_lan.network import REMEDY_ANEW, Network, build_network, check_format, network_tensors
+from pymc_lan.sources import FolderRegistry, Registry, configured
 from pymc_lan.spec import ModelSpec
-
-WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "README.md"
-REGISTRY = "registry.toml"
-
-# What a version may be called: it becomes the name of a folder and a key of the registry.
-_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")
+from pymc_lan.tables import (
+    CARD,
+    CONFIG,
+    PLAIN_NAME,
+    REGISTRY,
+    WEIGHTS,
+    Entry,
+    add_version,
+    digest,
+    read_registry,
+)
 
 _PACKAGE = Path(__file__).parent
 
@@ -40,45 +46,31 @@ def embedded_root() -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / "weights_registry"
 
 
-def registry_roots() -> tuple[Path, ...]:
-    """Registries in the order in which names are looked up; the cache and the hub are to follow the embedded one."""
-    return (embedded_root(),)
+def search_path(registries: Sequence[str | os.PathLike[str]] = ()) -> tuple[Registry, ...]:
+    """Registries in the order in which names are looked up: the embedded one, then as in `pymc_lan.sources`."""
+    return tuple(dict.fromkeys([FolderRegistry(embedded_root(), "embedded"), *configured(registries)]))
 
 
-def read_registry(root: Path) -> dict[str, dict[str, Any]]:
-    """The table of a registry: model to ``{"default": version, "versions": {version: {"files": {name: sha256}}}}``.
-
-    Raises
-    ------
-    RegistryError
-        If there is no registry at `root`, or it cannot be read.
-    """
-    try:
-        models: dict[str, dict[str, Any]] = tomllib.loads((root / REGISTRY).read_text("utf-8")).get("models", {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RegistryError(explain(f"a readable {REGISTRY} in {root}", f"{error}", "reinstall pymc-lan")) from error
-    try:
-        whole = all(
-            entry["default"] in entry["versions"]
-            and all(isinstance(version["files"], dict) for version in entry["versions"].values())
-            for entry in models.values()
-        )
-    except (KeyError, TypeError, AttributeError):
-        whole = False
-    if not whole:
-        expected = f"a default version and the files of every version of each model in {root / REGISTRY}"
-        raise RegistryError(explain(expected, f"{models}", "reinstall pymc-lan"))
-    return models
-
-
-def load_network(source: str | os.PathLike[str] = "ddm") -> Network:
+def load_network(
+    source: str | os.PathLike[str] = "ddm",
+    *,
+    registries: Sequence[str | os.PathLike[str]] = (),
+    spec: ModelSpec | None = None,
+) -> Network:
     """Load and verify a model's networks.
 
     Parameters
     ----------
     source : str or path
-        ``"ddm"`` for the version this release was tested with, ``"ddm@1.0"`` for a given one, or the path of
-        a version's folder: a `pathlib.Path`, or text with a path separator, as in ``"./my_model"``.
+        ``"ddm"`` for the version this release was tested with, ``"ddm@1.0"`` for a given one, ``"org/repo:ddm@1.0"``
+        for one in a repository of the hub (``"org/repo@revision:ddm@1.0"`` for another branch, tag or commit than
+        main), or the path of a version's folder: a `pathlib.Path`, or text with a path separator (``"./my_model"``).
+    registries : sequence of str or path
+        Folders with ``registry.toml``, or repositories of the hub. A name that the embedded registry lacks is looked up
+        in these, then in those of the environment variable ``PYMC_LAN_REGISTRIES``, then in those of
+        ``~/.config/pymc_lan/config.toml``.
+    spec : ModelSpec, optional
+        Of a model of your own, which this release does not know by name.
 
     Returns
     -------
@@ -87,7 +79,13 @@ def load_network(source: str | os.PathLike[str] = "ddm") -> Network:
     Raises
     ------
     RegistryError
-        For an unknown model or version, a missing, corrupted or mismatching file, a config of a newer format.
+        For an unknown model or version, one that two registries disagree about, a missing, corrupted or mismatching
+        file, a config of a newer format, a hub that cannot be reached where nothing is cached.
+
+    Notes
+    -----
+    A version of the hub is fetched once, at the commit that its revision means then, and recorded; later loads make no
+    request. `pull` looks again. See ``docs/weights.md``.
 
     Examples
     --------
@@ -95,9 +93,49 @@ def load_network(source: str | os.PathLike[str] = "ddm") -> Network:
     >>> pl.load_network("ddm").spec.names
     ('v', 'a', 'z', 't')
     """
-    if not isinstance(source, str) or os.sep in source or "/" in source:
-        return load_folder(Path(source))
-    return _SESSION[source] if source in _SESSION else _load_named(source)
+    place, colon, _ = source.partition(":") if isinstance(source, str) else ("", "", "")
+    if not (colon and parse_repository(place)) and (not isinstance(source, str) or {os.sep, "/"} & {*source}):
+        return load_folder(Path(source), spec)
+    name = str(source)
+    return _SESSION[name] if name in _SESSION else _load_named(name, search_path(registries), spec)
+
+
+def pull(source: str) -> Path:
+    """Fetch a version from a repository of the hub into its cache, verify it, and record its commit.
+
+    Parameters
+    ----------
+    source : str
+        ``"org/repo:ddm@1.0"``, ``"org/repo:ddm"`` for the version that is the default there now, or ``"org/repo"`` for
+        all versions of all models; ``"org/repo@revision"`` for another branch, tag or commit than main.
+
+    Returns
+    -------
+    Path
+        The version's folder, or for ``"org/repo"`` a folder that is a registry itself: a copy of it (``cp -rL``) can be
+        carried to a machine without a network.
+
+    Raises
+    ------
+    RegistryError
+        As `load_network`; also where the repository now holds other files under a version than were recorded.
+
+    Examples
+    --------
+    >>> import pymc_lan as pl
+    >>> pl.pull("ddm")
+    Traceback (most recent call last):
+    pymc_lan.errors.RegistryError: Expected a repository as 'org/repo' or 'org/repo@revision'. Found 'ddm'. ...
+    """
+    place, colon, name = source.partition(":")
+    model, at, version = name.partition("@")
+    registry = find_repository(place)
+    entries = registry.pull(model if colon else None, version if at else None)
+    # A bare name may mean another version now.
+    _load_named.cache_clear()
+    if not entries:
+        raise _unknown(model, version, [registry])
+    return entries[0].folder if colon else entries[0].folder.parents[1]
 
 
 # Networks that `register` has named, for as long as the process runs.
@@ -138,39 +176,87 @@ def register(spec: ModelSpec, network: Network) -> None:
 
 
 @lru_cache(maxsize=32)
-def _load_named(source: str) -> Network:
-    root, model, version, files = resolve(source)
-    folder = root / model / version
-    contents = {name: _read(folder / name) for name in (WEIGHTS, CONFIG)}
+def _load_named(source: str, where: tuple[Registry, ...], spec: ModelSpec | None = None) -> Network:
+    entry = resolve(source, where)
+    network = _build(entry.folder, *read_entry(entry), spec)
+    if network.name != entry.name:
+        raise RegistryError(explain(f"{entry.name} in {entry.folder}", f"{network.name}", REMEDY_ANEW))
+    return replace(network, origin=entry.origin)
+
+
+def read_entry(entry: Entry) -> tuple[dict[str, Any], bytes]:
+    """Config and weights of a version, as its registry has hashed them.
+
+    Raises
+    ------
+    RegistryError
+        If a file is missing or another one, or the config cannot be read.
+    """
+    contents = {name: _read(entry.folder / name) for name in (WEIGHTS, CONFIG)}
     for name, content in contents.items():
-        _check_digest(folder / name, content, files.get(name))
-    return _build(folder, contents[CONFIG], contents[WEIGHTS])
+        _check_digest(entry.folder / name, content, entry.files.get(name))
+    return _parse_config(entry.folder, contents[CONFIG]), contents[WEIGHTS]
 
 
-def resolve(source: str) -> tuple[Path, str, str, Mapping[str, str]]:
-    """Find a name in the registries; return root, model, version and the sha256 of every file."""
-    model, at, version = source.partition("@")
-    known: list[str] = []
-    for root in registry_roots():
-        models = read_registry(root)
-        known += models
-        if model in models:
-            versions = models[model]["versions"]
-            version = version if at else models[model]["default"]
-            if version not in versions:
-                raise RegistryError(unknown(f"version of model {model!r}", version, versions))
-            return root, model, version, versions[version]["files"]
-    raise RegistryError(unknown("model", model, known))
+def resolve(source: str, where: Sequence[Registry]) -> Entry:
+    """Find ``"model"``, ``"model@version"`` or one of them behind ``"org/repo:"`` in the first registry that has it.
+
+    Raises
+    ------
+    RegistryError
+        If none has it, or if another registry has other files under the same version.
+    """
+    place, colon, name = source.rpartition(":")
+    where = [find_repository(place)] if colon else where
+    model, at, version = name.partition("@")
+    for registry in where:
+        if entry := registry.find(model, version if at else None):
+            _refuse_disagreement(entry, registry, where)
+            return entry
+    raise _unknown(model, version, where)
+
+
+def _unknown(model: str, version: str, where: Sequence[Registry]) -> RegistryError:
+    known = [each for registry in where for each in registry.known()]
+    versions = [number for name, number in known if name == model]
+    if versions:
+        return RegistryError(unknown(f"version of model {model!r}", version, versions))
+    return RegistryError(unknown("model", model, dict.fromkeys(name for name, _ in known)))
+
+
+def _refuse_disagreement(entry: Entry, registry: Registry, where: Sequence[Registry]) -> None:
+    """Compare with the same version in the other registries, as far as they are at hand: this makes no request."""
+    for other in where:
+        found = other.find(entry.model, entry.version, fetch=False) if other != registry else None
+        if found is not None and found.files != entry.files:
+            raise RegistryError(
+                explain(
+                    f"the same files of {entry.name} in every registry",
+                    f"others in {other} than in {registry}",
+                    "take one of them out of the registries, or name one: a version never changes once it is published",
+                )
+            )
+
+
+def all_entries(where: Sequence[Registry]) -> list[Entry]:
+    """Every version at hand, in the order in which names are looked up.
+
+    Raises
+    ------
+    RegistryError
+        If two registries disagree about a version.
+    """
+    found: dict[str, Entry] = {}
+    for registry in where:
+        for entry in registry.entries():
+            if found.setdefault(entry.name, entry) is entry:
+                _refuse_disagreement(entry, registry, where)
+    return list(found.values())
 
 
 def all_names() -> list[str]:
-    """Every version of every model in the registries, as ``"model@version"``."""
-    return [
-        f"{model}@{version}"
-        for root in registry_roots()
-        for model, entry in read_registry(root).items()
-        for version in entry["versions"]
-    ]
+    """Every version of every model at hand, as ``"model@version"``."""
+    return [entry.name for entry in all_entries(search_path())]
 
 
 def verify_network(source: str) -> list[Path]:
@@ -183,11 +269,11 @@ def verify_network(source: str) -> list[Path]:
     """
     # Before the checks, so that a version found corrupted is not loaded from memory either.
     _load_named.cache_clear()
-    root, model, version, files = resolve(source)
-    paths = [root / model / version / name for name in files]
+    entry = resolve(source, search_path())
+    paths = [entry.folder / name for name in entry.files]
     for path in paths:
-        _check_digest(path, _read(path), files[path.name])
-    _load_named(f"{model}@{version}")
+        _check_digest(path, _read(path), entry.files[path.name])
+    load_network(source)
     return paths
 
 
@@ -201,18 +287,22 @@ def load_folder(folder: Path, spec: ModelSpec | None = None) -> Network:
                 "check the path, or give a registered name such as 'ddm'",
             )
         )
-    return _build(folder, _read(folder / CONFIG), _read(folder / WEIGHTS), spec)
+    return _build(folder, _parse_config(folder, _read(folder / CONFIG)), _read(folder / WEIGHTS), spec)
 
 
-def _build(folder: Path, config_bytes: bytes, weights: bytes, spec: ModelSpec | None = None) -> Network:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
+def _parse_config(folder: Path, content: bytes) -> dict[str, Any]:
     try:
-        config = json.loads(config_bytes)
+        config: dict[str, Any] = json.loads(content)
     except ValueError as error:
         raise RegistryError(explain(f"JSON in {folder / CONFIG}", f"{error}", REMEDY_ANEW)) from error
     check_format(config)
+    return config
+
+
+def _build(folder: Path, config: dict[str, Any], weights: bytes, spec: ModelSpec | None = None) -> Network:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
     # A folder that no registry lists vouches for its weights itself.
     _check_digest(folder / WEIGHTS, weights, config.get("weights_sha256"))
     try:
@@ -221,7 +311,7 @@ def _build(folder: Path, config_bytes: bytes, weights: bytes, spec: ModelSpec | 
         raise RegistryError(
             explain(f"float32 tensors in {folder / WEIGHTS}", f"an unreadable file ({error})", REMEDY_ANEW)
         ) from error
-    return build_network(config, tensors, sha256(weights).hexdigest(), spec)
+    return build_network(config, tensors, digest(weights), spec)
 
 
 def _read(path: Path) -> bytes:
@@ -232,7 +322,7 @@ def _read(path: Path) -> bytes:
 
 
 def _check_digest(path: Path, content: bytes, expected: str | None) -> None:
-    found = sha256(content).hexdigest()
+    found = digest(content)
     if found != expected:
         raise RegistryError(explain(f"{path} with sha256 {expected}", f"{found} ({len(content)} bytes)", REMEDY_ANEW))
 
@@ -276,7 +366,7 @@ def write_version(
     target = root / model / version
     refuse_existing(root, model, version)
     weights = save(network_tensors(network))
-    full = dict(config) | {"weights_sha256": sha256(weights).hexdigest()}
+    full = dict(config) | {"weights_sha256": digest(weights)}
     contents = {
         WEIGHTS: weights,
         CONFIG: (json.dumps(full, indent=2) + "\n").encode(),
@@ -289,7 +379,7 @@ def write_version(
             _write(folder / name, content)
         folder.chmod(0o755)
         folder = folder.rename(target)
-        _enter(root, model, version, {name: sha256(content).hexdigest() for name, content in contents.items()})
+        _enter(root, model, version, {name: digest(content) for name, content in contents.items()})
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -300,21 +390,10 @@ def write_version(
 
 def _enter(root: Path, model: str, version: str, files: Mapping[str, str]) -> None:
     models = read_registry(root) if (root / REGISTRY).exists() else {}
-    entry = models.setdefault(model, {"versions": {}})
-    entry["default"] = version
-    entry["versions"][version] = {"files": dict(files)}
-    lines = [
-        "# Model versions with the sha256 of every file. A version never changes once it is published.",
-        "",
-    ]
-    for name in sorted(models):
-        lines += [f"[models.{name}]", f'default = "{models[name]["default"]}"', ""]
-        for number, content in models[name]["versions"].items():
-            lines += [f'[models.{name}.versions."{number}".files]']
-            lines += [f'"{file}" = "{digest}"' for file, digest in content["files"].items()] + [""]
+    text = add_version(models, model, version, files)
     partial = root / f".{REGISTRY}.partial"
     try:
-        _write(partial, "\n".join(lines).encode())
+        _write(partial, text.encode())
         partial.replace(root / REGISTRY)
     finally:
         partial.unlink(missing_ok=True)
@@ -336,7 +415,7 @@ def refuse_existing(root: str | os.PathLike[str], model: str, version: str) -> N
         If it exists as a folder or in the registry, cannot be a folder's name, or the registry cannot be read.
     """
     root = Path(root)
-    if not _VERSION.fullmatch(version):
+    if not PLAIN_NAME.fullmatch(version):
         raise RegistryError(
             explain(
                 "a version of letters, digits, dots, dashes and underscores",

@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hub_checks import write
+from hub_server import Hub, Repository
+from huggingface_hub import constants
+from huggingface_hub.utils import close_session
 
 from pymc_lan import registry
 
@@ -40,3 +44,42 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_memory: None) -> Pa
     shutil.copytree(Path(__file__).resolve().parents[1] / "weights_registry", copy)
     monkeypatch.setattr(registry, "embedded_root", lambda: copy)
     return copy
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a registry with ddm 1.1."""
+    root = tmp_path_factory.mktemp("lab")
+    write(root, "1.1", 0.5)
+    return root
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[None]:
+    """Close the client's connections after the last test: each new client would read all certificates."""
+    yield
+    close_session()
+
+
+@pytest.fixture
+def hub(client: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """Run a hub, and point the client at it as HF_ENDPOINT and HF_HOME would."""
+    hub = Hub()
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    template = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "home" / "token"))
+    for name in ("HF_TOKEN", "PYMC_LAN_REGISTRIES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    yield hub
+    hub.stop()
+
+
+@pytest.fixture
+def nets(hub: Hub, lab: Path) -> Repository:
+    """Return the repository lab/nets of the hub, with the registry of the lab."""
+    hub.repositories["lab/nets"] = repository = Repository()
+    repository.commit_folder(lab)
+    return repository

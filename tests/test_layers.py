@@ -53,18 +53,23 @@ LAYERS: Mapping[str, float] = {
     "mixtures": 2,
     "omissions": 2,
     "solutions": 2,
+    "tables": 2,
     "network": 2,
     "onnx_reader": 2,
     "codegen": 3,
     "onnx_writer": 3,
     "ops": 3,
+    "hub": 3,
+    "provenance": 3,
     "registry": 3,
+    "sources": 3,
     "training": 3,
     "distributions": 4,
     "listing": 4,
     "build": 5,
     "interop": 5,
     "diagnostics": 5,
+    "publishing": 5,
     "plots": 5,
     "cli": 6,
     "": math.inf,  # pymc_lan/__init__.py re-exports, so nothing may import from it
@@ -103,13 +108,14 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
     "optax": frozenset({"training"}),
     "orbax": frozenset({"checkpoint"}),
     "matplotlib": frozenset({"plots"}),
-    "huggingface_hub": frozenset({"registry"}),
+    "huggingface_hub": frozenset({"hub", "publishing"}),
     "onnx": frozenset({"onnx_reader", "interop"}),
+    "httpx2": frozenset({"hub", "publishing"}),
     "typer": frozenset({"cli"}),
 }
 
 # What nobody should wait for, or have installed, to import the package.
-LOADED_LATE = ("jax", "flax", "optax", "orbax", "matplotlib", "huggingface_hub", "onnx", "typer")
+LOADED_LATE = ("jax", "flax", "optax", "orbax", "matplotlib", "huggingface_hub", "httpx2", "typer")
 
 LONGEST_FILE = 500
 LONGEST_BODY = 80

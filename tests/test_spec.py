@@ -202,6 +202,7 @@ def test_list_models_is_a_table_of_versions() -> None:
         "mean_abs_error",
         "p99_abs_error",
         "sha256",
+        "registry",
     ]
     row = table[(table["model"] == "ddm") & table["default"]].iloc[0]
     assert row["parameters"] == DDM.names

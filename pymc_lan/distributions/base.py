@@ -21,6 +21,7 @@ from pymc_lan.models import MODELS, get_model
 from pymc_lan.network import Network
 from pymc_lan.omissions import observed_with_omissions
 from pymc_lan.plain import PLAIN, PLAIN_OMISSION
+from pymc_lan.provenance import COORDINATE, DATA, record
 from pymc_lan.registry import load_network
 from pymc_lan.spec import ModelSpec, Parameter, bind
 
@@ -40,7 +41,9 @@ class TrialDistribution(Continuous):
         """Add the trials to the current PyMC model."""
         if observed is not None:
             observed, kwargs = cls._observe(observed, kwargs, model_spec(split_model(cls, args)[0]).choices)
-        return super().__new__(cls, name, *args, observed=observed, dims=_value_dims(dims, observed), **kwargs)
+        rv = super().__new__(cls, name, *args, observed=observed, dims=_value_dims(dims, observed), **kwargs)
+        _record(rv)
+        return rv
 
     @classmethod
     def _observe(cls, observed: Any, kwargs: dict[str, Any], choices: Sequence[int]) -> tuple[Any, dict[str, Any]]:
@@ -90,8 +93,19 @@ class TrialDistribution(Continuous):
             go_nogo=cls.go_nogo,
             omissions=omissions,
             lapses=not _is_zero(extras["p_lapse"]),
+            record=record(network),
         )
         return _apply(op, [pt.as_tensor_variable(value) for value in params.values()], **kwargs)
+
+
+def _record(rv: TensorVariable) -> None:
+    """Put what is known of the weights into the model, so that every sampler copies it into its results."""
+    from pymc.data import Data
+    from pymc.model.core import modelcontext
+
+    lines, name = rv.owner.op.record, DATA.format(rv.name)
+    modelcontext(None).add_coord(COORDINATE.format(rv.name), lines)
+    Data(name, np.arange(len(lines)), dims=COORDINATE.format(rv.name))
 
 
 def _check_go_nogo(network: Network, deadline: Any) -> None:

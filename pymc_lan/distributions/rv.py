@@ -41,6 +41,8 @@ class TrialRV(RandomVariable):
         Whether trials without a decision before the deadline are seen as such.
     lapses : bool
         Whether any trial may be a guess; without, the mixture is left out of the graph.
+    record : tuple of str
+        What `pymc_lan.provenance.record` says of the networks; no part of what makes two of these equal.
     """
 
     name = "trial"
@@ -58,11 +60,12 @@ class TrialRV(RandomVariable):
         go_nogo: bool,
         omissions: bool,
         lapses: bool,
+        record: tuple[str, ...] = (),
         inplace: bool = False,
         **fixed: Any,
     ):
         self.spec, self.lan, self.choice = spec, lan, choice
-        self.go_nogo, self.omissions, self.lapses = go_nogo, omissions, lapses
+        self.go_nogo, self.omissions, self.lapses, self.record = go_nogo, omissions, lapses, record
         self.parameters = (*spec.names, *(GO_NOGO if go_nogo else OMISSIONS if omissions else TWO_CHOICE))
         label = f"GoNoGo{spec.name.upper()}" if go_nogo else spec.name.upper()
         self._print_name = (label, rf"\operatorname{{{label}}}")

@@ -1,0 +1,148 @@
+"""The table of a registry, ``registry.toml``: which versions of which models there are, with the sha256 of every file.
+
+What it says becomes paths and requests, so its names are plain and its files are the three that a version has.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pymc_lan.errors import RegistryError, explain
+
+WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "README.md"
+REGISTRY = "registry.toml"
+
+# What a model or a version may be called: it becomes the name of a folder and a key of the table.
+PLAIN_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+Table = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A version as a registry has it.
+
+    Parameters
+    ----------
+    model, version : str
+    files : mapping of str to str
+        sha256 by name.
+    folder : Path
+        Where the files lie.
+    origin : str
+        The registry, in words: ``"embedded"``, a folder, or a repository and its commit.
+    default : bool
+        Whether the model's bare name means this version there.
+    """
+
+    model: str
+    version: str
+    files: Mapping[str, str]
+    folder: Path
+    origin: str
+    default: bool
+
+    @property
+    def name(self) -> str:
+        """``"model@version"``."""
+        return f"{self.model}@{self.version}"
+
+
+def parse_table(content: bytes, where: object, remedy: str) -> Table:
+    """Read a table: model to ``{"default": version, "versions": {version: {"files": {name: sha256}}}}``.
+
+    Parameters
+    ----------
+    content : bytes
+        Of ``registry.toml``.
+    where, remedy
+        For the message: the file's place, and what to do about a fault.
+
+    Raises
+    ------
+    RegistryError
+        If it is no such table, or a name in it is not plain.
+    """
+    try:
+        models: Table = tomllib.loads(content.decode()).get("models", {})
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RegistryError(explain(f"a readable {where}", f"{error}", remedy)) from error
+    try:
+        whole = all(
+            entry["default"] in entry["versions"]
+            and all(isinstance(version["files"], dict) for version in entry["versions"].values())
+            for entry in models.values()
+        )
+    except (KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        expected = f"a default version and the files of every version of each model in {where}"
+        raise RegistryError(explain(expected, f"{models}", remedy))
+    for model, entry in models.items():
+        for version, content_ in entry["versions"].items():
+            check_files(model, version, content_["files"], where, remedy)
+    return models
+
+
+def check_files(model: str, version: str, files: Mapping[str, Any], where: object, remedy: str) -> None:
+    """Refuse names that could leave the version's folder, and hashes that are none.
+
+    Raises
+    ------
+    RegistryError
+    """
+    for name in (model, version):
+        if not PLAIN_NAME.fullmatch(name):
+            expected = f"models and versions of letters, digits, dots, dashes and underscores in {where}"
+            raise RegistryError(explain(expected, f"{name!r}", remedy))
+    for name, digest in files.items():
+        if name not in (WEIGHTS, CONFIG, CARD):
+            expected = f"no other files of {model}@{version} than {WEIGHTS}, {CONFIG} and {CARD} in {where}"
+            raise RegistryError(explain(expected, f"{name!r}", remedy))
+        if not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
+            expected = f"the sha256 of {name} of {model}@{version}, 64 hexadecimal digits, in {where}"
+            raise RegistryError(explain(expected, f"{digest!r}", remedy))
+
+
+def read_registry(root: Path, remedy: str = "reinstall pymc-lan") -> Table:
+    """The table of the registry in a folder; see `parse_table`.
+
+    Raises
+    ------
+    RegistryError
+        If there is no registry at `root`, or it cannot be read.
+    """
+    try:
+        content = (root / REGISTRY).read_bytes()
+    except OSError as error:
+        raise RegistryError(explain(f"a readable {REGISTRY} in {root}", f"{error}", remedy)) from error
+    return parse_table(content, root / REGISTRY, remedy)
+
+
+def add_version(models: Table, model: str, version: str, files: Mapping[str, str]) -> str:
+    """Add a version to a table, as its model's default; return the text of the new ``registry.toml``."""
+    entry = models.setdefault(model, {"versions": {}})
+    entry["default"] = version
+    entry["versions"][version] = {"files": dict(files)}
+    lines = [
+        "# Model versions with the sha256 of every file. A version never changes once it is published.",
+        "",
+    ]
+    for name in sorted(models):
+        lines += [f"[models.{name}]", f'default = "{models[name]["default"]}"', ""]
+        for number, content in models[name]["versions"].items():
+            lines += [f'[models.{name}.versions."{number}".files]']
+            lines += [f'"{file}" = "{digest}"' for file, digest in content["files"].items()] + [""]
+    return "\n".join(lines)
+
+
+def digest(content: bytes) -> str:
+    """The sha256 of a file's content, in hexadecimal digits."""
+    return sha256(content).hexdigest()
