@@ -93,11 +93,14 @@ def load_network(
     >>> pl.load_network("ddm").spec.names
     ('v', 'a', 'z', 't')
     """
-    place, colon, _ = source.partition(":") if isinstance(source, str) else ("", "", "")
-    if not (colon and parse_repository(place)) and (not isinstance(source, str) or {os.sep, "/"} & {*source}):
+    if not isinstance(source, str) or _is_path(source):
         return load_folder(Path(source), spec)
-    name = str(source)
-    return _SESSION[name] if name in _SESSION else _load_named(name, search_path(registries), spec)
+    return _SESSION[source] if source in _SESSION else _load_named(source, search_path(registries), spec)
+
+
+def _is_path(text: str) -> bool:
+    place, colon, _ = text.partition(":")
+    return (os.sep in text or "/" in text) and not (colon and parse_repository(place))
 
 
 def pull(source: str) -> Path:

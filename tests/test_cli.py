@@ -207,7 +207,7 @@ def test_wrong_usage_is_explained(run: Run, arguments: tuple[str, ...]) -> None:
     assert "Traceback" not in result.err
 
 
-@pytest.mark.parametrize("command", ["list", "info", "verify", "evaluate", "train"])
+@pytest.mark.parametrize("command", ["list", "info", "verify", "pull", "publish", "evaluate", "train"])
 def test_help(run: Run, command: str) -> None:
     overview, help_ = run("--help"), run(command, "--help")
     assert (overview.code, help_.code) == (0, 0)
