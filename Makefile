@@ -43,7 +43,7 @@ demo: $(STAMP)  ## fit the go/no-go model of the article
 	$(BIN)/python examples/neuroracer.py
 
 test: $(STAMP)  ## run the default tests
-	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-slow: $(STAMP)  ## run the tests marked slow
 	$(ONE_THREAD) $(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
