@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ INF = np.inf
 Float = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal to itself only, so that masses are remembered
 class Case:
     """A distribution over K trials, each with its own parameters where they vary.
 
@@ -165,7 +166,6 @@ for _name, (_two, _go, _extra) in OTHERS.items():
     CASES[_name] = Case(_two, {**WITHIN, **_extra})
     CASES[f"{_name}, go/no-go"] = Case(_go, {**WITHIN, **_extra}, {"deadline": 1.5})
 
-every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 EXACT = {name: case for name, case in CASES.items() if "exact" in case.likelihoods}
 every_exact_case = pytest.mark.parametrize("case", EXACT.values(), ids=EXACT.keys())
 every_likelihood = pytest.mark.parametrize(
@@ -200,6 +200,7 @@ def log_density(case: Case, likelihood: str, values: Float) -> Float:
     return pytensor.function([x], logp, mode=AS_WRITTEN)(values)
 
 
+@cache
 def panel_masses(case: Case, likelihood: str) -> tuple[Float, Float]:
     """Probability of each outcome: panels of rt by responses by trials, and of no response by trial."""
     edges = panel_edges(case)
@@ -239,8 +240,16 @@ def draw(case: Case, how: str) -> Float:
     return pm.draw(trials, random_seed=11, mode=mode)
 
 
-@every_case
-@pytest.mark.parametrize("how", ["numba", "rng_fn"])
+@pytest.mark.parametrize(
+    ("case", "how"),
+    [
+        pytest.param(case, how, id=f"{how}-{name}")
+        for name, case in CASES.items()
+        for how in ("numba", "rng_fn")
+        # Where numba has no sampler of a model it calls the other one: `angle` shows that.
+        if how == "rng_fn" or case.spec.transform == "constant_drift" or name == "angle"
+    ],
+)
 def test_draws_follow_the_density(case, how):
     """Chi-square over panels of rt, responses and no response, for every trial; bins of under 20 are joined."""
     draws = draw(case, how)
