@@ -427,11 +427,12 @@ def refuse_existing(root: str | os.PathLike[str], model: str, version: str) -> N
             )
         )
     listed = read_registry(root) if (root / REGISTRY).exists() else {}
-    if (root / model / version).exists() or version in listed.get(model, {}).get("versions", {}):
-        raise RegistryError(
-            explain(
-                "a new version",
-                f"{model}@{version} in {root} already",
-                "raise the version; published ones never change",
-            )
-        )
+    folder = root / model / version
+    if version in listed.get(model, {}).get("versions", {}):
+        found, remedy = f"{model}@{version} in {root} already", "raise the version; published ones never change"
+    elif folder.exists():
+        found = f"a folder {folder} that {REGISTRY} does not list, as a run leaves it that is killed while it writes"
+        remedy = "remove it, or raise the version"
+    else:
+        return
+    raise RegistryError(explain("a new version", found, remedy))

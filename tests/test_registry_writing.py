@@ -61,14 +61,24 @@ def test_a_registry_begins_from_nothing(tmp_path: Path) -> None:
     assert pl.load_network(folder) == network
 
 
-@pytest.mark.parametrize("what", ["folder", "entry"])
-def test_versions_are_never_overwritten(root: Path, what: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "found"),
+    [
+        ("whole", "ddm@1.1 in .* already. Remedy: raise"),
+        ("entry only", "ddm@1.1 in .* already. Remedy: raise"),
+        ("folder only", "a folder .*1.1 that registry.toml does not list, .* Remedy: remove it"),
+    ],
+)
+def test_versions_are_never_overwritten(root: Path, what: str, found: str) -> None:
     network, config = next_version()
+    table = (root / "registry.toml").read_bytes()
     write_version(root, network, config, write_card)
-    if what == "entry":
+    if what == "entry only":
         shutil.rmtree(root / "ddm" / "1.1")
+    if what == "folder only":
+        (root / "registry.toml").write_bytes(table)
     before = snapshot(root)
-    with pytest.raises(RegistryError, match=r"Expected a new version. Found ddm@1.1 in .* already. Remedy: raise"):
+    with pytest.raises(RegistryError, match=f"Expected a new version. Found {found}"):
         write_version(root, network, config, write_card)
     assert snapshot(root) == before
 
