@@ -427,12 +427,11 @@ def refuse_existing(root: str | os.PathLike[str], model: str, version: str) -> N
             )
         )
     listed = read_registry(root) if (root / REGISTRY).exists() else {}
-    folder = root / model / version
-    if version in listed.get(model, {}).get("versions", {}):
-        found, remedy = f"{model}@{version} in {root} already", "raise the version; published ones never change"
-    elif folder.exists():
-        found = f"a folder {folder} that {REGISTRY} does not list, as a run leaves it that is killed while it writes"
-        remedy = "remove it, or raise the version"
-    else:
-        return
-    raise RegistryError(explain("a new version", found, remedy))
+    entered = version in listed.get(model, {}).get("versions", {})
+    if entered or (root / model / version).exists():
+        remedy = "raise the version; published ones never change"
+        if not entered:
+            remedy = (
+                f"raise the version, or remove the folder, which {REGISTRY} does not list: a killed run leaves such"
+            )
+        raise RegistryError(explain("a new version", f"{model}@{version} in {root} already", remedy))
