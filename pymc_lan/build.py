@@ -13,7 +13,7 @@ from typing import Any
 from pymc_lan.card import write_card
 from pymc_lan.diagnostics import accuracy
 from pymc_lan.models import get_model
-from pymc_lan.network import CONFIG_FORMAT, Network, networks_config, parameters_config
+from pymc_lan.network import Network, version_config
 from pymc_lan.registry import load_folder, refuse_existing, write_version
 from pymc_lan.spec import ModelSpec
 from pymc_lan.training.recipe import Recipe, usual_recipes
@@ -123,18 +123,9 @@ def _run_name(spec: ModelSpec, task: str, recipe: Recipe, seed: int) -> str:
 
 def _config(network: Network, training: dict[str, Any], n_measured: int) -> dict[str, Any]:
     """All that ``config.json`` says but the hash of the weights."""
-    spec: ModelSpec = network.spec
-    return {
-        "format": CONFIG_FORMAT,
-        "model": spec.name,
-        "version": network.version,
-        "description": spec.description,
-        "reference": spec.reference,
-        "parameters": parameters_config(spec),
-        "choices": list(spec.choices),
-        "outcome": "rt in seconds, response +1 upper and -1 lower boundary; go/no-go: rt = inf is no press",
-        "networks": networks_config(network),
-        "labels": LABELS[spec.transform],
+    outcome = "rt in seconds, response +1 upper and -1 lower boundary; go/no-go: rt = inf is no press"
+    return version_config(network, outcome) | {
+        "labels": LABELS[network.spec.transform],
         "training": training,
         "packages": {name: package_version(name) for name in PACKAGES},
         # Another seed than the training's, or the network would be measured on parameters it was fitted to.

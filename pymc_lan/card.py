@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
+
+from pymc_lan.mlp import flop
 
 
 def write_card(config: Mapping[str, Any]) -> str:
@@ -26,7 +27,7 @@ def write_card(config: Mapping[str, Any]) -> str:
         for p in config["parameters"]
     ]
     networks = [
-        f"| {key} | {' - '.join(map(str, entry['sizes']))} | {entry['activation']} | {_flop(entry['sizes']):,} |"
+        f"| {key} | {' - '.join(map(str, entry['sizes']))} | {entry['activation']} | {flop(entry['sizes']):,} |"
         for key, entry in config["networks"].items()
     ]
     packages = ", ".join(f"{package} {number}" for package, number in config["packages"].items())
@@ -59,10 +60,6 @@ def write_card(config: Mapping[str, Any]) -> str:
             "",
         ]
     )
-
-
-def _flop(sizes: list[int]) -> int:
-    return 2 * sum(n_in * n_out for n_in, n_out in pairwise(sizes))
 
 
 def _origin(training: Mapping[str, Any], packages: str) -> list[str]:

@@ -42,6 +42,44 @@ INLINE = {"pjit": "jaxpr", "jit": "jaxpr", "custom_jvp_call": "call_jaxpr", "clo
 Function = Callable[..., Any]
 
 
+def walk(
+    closed: Any, args: Sequence[str], constant: Callable[[Any], str], record: Callable[[str, list[str], Any], str]
+) -> list[str]:
+    """Go through the equations of a closed jaxpr, inner ones in their place.
+
+    Parameters
+    ----------
+    closed : ClosedJaxpr
+    args : sequence of str
+        What its arguments are called.
+    constant : callable
+        From a number to what it is called.
+    record : callable
+        ``(primitive, inputs, equation)`` to what the result is called.
+
+    Returns
+    -------
+    list of str
+        What its outputs are called.
+    """
+    jaxpr = closed.jaxpr
+    names: dict[Any, str] = dict(zip(jaxpr.invars, args, strict=True))
+    names |= {v: constant(c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True)}
+
+    def name(atom: Any) -> str:
+        return constant(atom.val) if isinstance(atom, core.Literal) else names[atom]
+
+    for equation in jaxpr.eqns:
+        inputs = [name(atom) for atom in equation.invars]
+        primitive = equation.primitive.name
+        if primitive in INLINE:
+            outputs = walk(equation.params[INLINE[primitive]], inputs, constant, record)
+        else:
+            outputs = [record(primitive, inputs, equation)]
+        names |= dict(zip(equation.outvars, outputs, strict=True))
+    return [name(atom) for atom in jaxpr.outvars]
+
+
 class Printer:
     """Print jaxprs over scalars as LLVM code over vectors of trials, each common subexpression once."""
 
@@ -49,24 +87,9 @@ class Printer:
         self.statements: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
-    def read(self, jaxpr: Any, consts: Sequence[Any], args: Sequence[str]) -> list[str]:
+    def read(self, closed: Any, args: Sequence[str]) -> list[str]:
         """Record a jaxpr's equations; return what its outputs are called."""
-        names: dict[Any, str] = dict(zip(jaxpr.invars, args, strict=True))
-        names |= {v: _literal(c) for v, c in zip(jaxpr.constvars, consts, strict=True)}
-
-        def name(atom: Any) -> str:
-            return _literal(atom.val) if isinstance(atom, core.Literal) else names[atom]
-
-        for equation in jaxpr.eqns:
-            inputs = [name(atom) for atom in equation.invars]
-            primitive = equation.primitive.name
-            if primitive in INLINE:
-                inner = equation.params[INLINE[primitive]]
-                outputs = self.read(inner.jaxpr, inner.consts, inputs)
-            else:
-                outputs = [self._record(primitive, inputs, equation)]
-            names |= dict(zip(equation.outvars, outputs, strict=True))
-        return [name(atom) for atom in jaxpr.outvars]
+        return walk(closed, args, _literal, self._record)
 
     def _record(self, primitive: str, inputs: list[str], equation: Any) -> str:
         if primitive in SAME:
@@ -150,7 +173,7 @@ def _print_function(name: str, rows: Mapping[str, int], doc: str, function: Func
     with jax.enable_x64(True):
         closed = jax.make_jaxpr(function)(*[0.5] * len(rows))
     printer = Printer()
-    outputs = printer.read(closed.jaxpr, closed.consts, [f"%{row}" for row in rows])
+    outputs = printer.read(closed, [f"%{row}" for row in rows])
     lines = [f"; {doc}", f"define void @{name}(ptr noalias %x, ptr noalias %out) {{"]
     for row, number in rows.items():
         lines.append(f"  %x.{row} = getelementptr double, ptr %x, i64 {number * TILE}")

@@ -9,9 +9,7 @@ resuming, locks, tokens and progress bars are those of the hub's client.
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -23,7 +21,7 @@ from typing import Any, final
 from urllib.parse import quote
 
 from pymc_lan.errors import RegistryError, explain
-from pymc_lan.tables import PLAIN_NAME, REGISTRY, Entry, Table, check_files, digest, parse_table
+from pymc_lan.tables import PLAIN_NAME, REGISTRY, Entry, Table, check_files, digest, parse_table, write_whole
 
 # Seconds that a hub may take for its first answer; HF_HUB_ETAG_TIMEOUT changes it. The client alone would take 23.
 PATIENCE = 4.0
@@ -238,14 +236,7 @@ class HubRegistry:
     def _record(self, key: str, content: Mapping[str, Any]) -> None:
         with explained(self.repo, f"a record of {key}"):
             self._records.mkdir(parents=True, exist_ok=True)
-            descriptor, partial_ = tempfile.mkstemp(dir=self._records, prefix=f".{key}-")
-            try:
-                with os.fdopen(descriptor, "w") as file:
-                    json.dump(content, file)
-                Path(partial_).chmod(0o644)
-                Path(partial_).replace(self._records / f"{key}.json")
-            finally:
-                Path(partial_).unlink(missing_ok=True)
+            write_whole(self._records / f"{key}.json", json.dumps(content).encode())
 
     # Requests
 

@@ -8,7 +8,6 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from hashlib import sha256
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
@@ -26,18 +25,19 @@ from pymc_lan.network import (
     build_network,
     network_tensors,
     networks_config,
-    parameters_config,
+    version_config,
 )
 from pymc_lan.onnx_reader import read_onnx, require_onnx
 from pymc_lan.plain import PLAIN, PLAIN_OMISSION, Bounds, plain_spec
 from pymc_lan.registry import load_folder, load_network, write_version
 from pymc_lan.spec import ModelSpec
+from pymc_lan.tables import CONFIG, digest, write_whole
 from pymc_lan.transforms import NUMPY
 from pymc_lan.views import n_inputs
 
 FORMATS = ("onnx", "orbax")
-# The config of an orbax checkpoint, beside its arrays.
-CONFIG, ARRAYS = "config.json", "arrays"
+# The arrays of an orbax checkpoint, beside its config.
+ARRAYS = "arrays"
 
 # Trials and parameter sets on which an imported network is measured: enough for two digits, in ten seconds.
 N_MEASURED, N_MASS = 10_000, 100
@@ -158,21 +158,11 @@ def _read(spec: ModelSpec, name: str, path: Path) -> MLP:
 
 def _config(network: Network, files: Mapping[str, Any], measured: dict[str, Any] | None) -> dict[str, Any]:
     """What ``config.json`` says of an imported network."""
-    spec = network.spec
     imported = {
-        name: {"file": Path(file).name, "sha256": sha256(Path(file).read_bytes()).hexdigest()}
-        for name, file in files.items()
+        name: {"file": Path(file).name, "sha256": digest(Path(file).read_bytes())} for name, file in files.items()
     }
-    return {
-        "format": CONFIG_FORMAT,
-        "model": spec.name,
-        "version": network.version,
-        "description": spec.description,
-        "reference": spec.reference,
-        "parameters": parameters_config(spec),
-        "choices": list(spec.choices),
-        "outcome": f"rt in seconds, response one of {', '.join(map(str, spec.choices))}",
-        "networks": networks_config(network),
+    outcome = f"rt in seconds, response one of {', '.join(map(str, network.spec.choices))}"
+    return version_config(network, outcome) | {
         "labels": "unknown",
         "training": {"imported": imported},
         "packages": {name: package_version(name) for name in ("pymc-lan", "onnx")},
@@ -184,7 +174,7 @@ def _weights_sha256(network: Network) -> str:
     """The sha256 that the weights file of a version has."""
     from safetensors.numpy import save
 
-    return sha256(save(network_tensors(network))).hexdigest()
+    return digest(save(network_tensors(network)))
 
 
 def _caution(path: Path, measured: dict[str, Any] | None) -> str:
@@ -270,15 +260,7 @@ def _export_onnx(network: Network, out: Path, part: str) -> None:
     }
     graph = write_graph(network.spec, mlp, part, about)
     _check_graph(network, graph, part)
-    content = graph.SerializeToString()
-    with tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}-", delete=False) as file:
-        try:
-            file.write(content)
-            file.close()
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(out)
-        finally:
-            Path(file.name).unlink(missing_ok=True)
+    write_whole(out, graph.SerializeToString())
 
 
 def _check_graph(network: Network, graph: Any, part: str) -> None:
@@ -364,8 +346,8 @@ def import_orbax(folder: str | os.PathLike[str], spec: ModelSpec | None = None) 
         expected = f"a checkpoint of pl.export in {folder}"
         raise RegistryError(explain(expected, f"{error}", "export the network anew")) from error
     network = build_network(config, tensors, "", spec)
-    digest = _weights_sha256(network)
-    if digest != config.get("weights_sha256"):
+    found = _weights_sha256(network)
+    if found != config.get("weights_sha256"):
         expected = f"weights with sha256 {config.get('weights_sha256')} in {folder}"
-        raise RegistryError(explain(expected, digest, "export the network anew"))
-    return replace(network, sha256=digest)
+        raise RegistryError(explain(expected, found, "export the network anew"))
+    return replace(network, sha256=found)

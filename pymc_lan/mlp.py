@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -15,6 +15,11 @@ from numpy.typing import NDArray
 from pymc_lan.errors import RegistryError, explain, unknown
 
 Float32 = NDArray[np.float32]
+
+
+def flop(sizes: Sequence[int]) -> int:
+    """Floating-point operations of one forward pass through layers of these widths: two for every weight."""
+    return 2 * sum(n_in * n_out for n_in, n_out in pairwise(sizes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class MLP:
     @property
     def flop(self) -> int:
         """Floating-point operations of one forward pass: two for every weight."""
-        return 2 * sum(kernel.size for kernel in self.kernels)
+        return flop(self.sizes)
 
     def value_and_partials(self, x: NDArray[np.floating]) -> tuple[Float32, Float32]:
         """Evaluate the network and its derivative with respect to every input in one pass.

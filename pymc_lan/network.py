@@ -130,12 +130,23 @@ def _transform(spec: ModelSpec) -> str:
     return spec.view if is_plain(spec) else spec.transform
 
 
-def parameters_config(spec: ModelSpec) -> list[dict[str, Any]]:
-    """The part of a config that lists the parameters."""
-    return [
-        {"name": p.name, "bounds": list(p.bounds), "unit": p.unit, "meaning": p.meaning, "default": p.default}
-        for p in spec.parameters
-    ]
+def version_config(network: Network, outcome: str) -> dict[str, Any]:
+    """The part of a config that says what a version is, whoever trained it."""
+    spec = network.spec
+    return {
+        "format": CONFIG_FORMAT,
+        "model": spec.name,
+        "version": network.version,
+        "description": spec.description,
+        "reference": spec.reference,
+        "parameters": [
+            {"name": p.name, "bounds": list(p.bounds), "unit": p.unit, "meaning": p.meaning, "default": p.default}
+            for p in spec.parameters
+        ],
+        "choices": list(spec.choices),
+        "outcome": outcome,
+        "networks": networks_config(network),
+    }
 
 
 def network_tensors(network: Network) -> dict[str, NDArray[np.float32]]:

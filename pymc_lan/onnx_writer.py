@@ -12,9 +12,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend import core
 
-from pymc_lan.codegen import INLINE, SAME, network_inputs, value_of_output
+from pymc_lan.codegen import SAME, network_inputs, value_of_output, walk
 from pymc_lan.errors import explain
 from pymc_lan.kernels import PARTS
 from pymc_lan.mlp import MLP
@@ -60,27 +59,12 @@ class Graph:
         """Record a function of numbers, written with ``jax.numpy``; return what its results are called."""
         with jax.enable_x64(True):
             closed = jax.make_jaxpr(function)(*[0.5] * len(arguments))
-        return self._read(closed.jaxpr, closed.consts, arguments)
+        return walk(closed, arguments, self.constant, self._record)
 
-    def _read(self, jaxpr: Any, consts: Sequence[Any], arguments: Sequence[str]) -> list[str]:
-        names: dict[Any, str] = dict(zip(jaxpr.invars, arguments, strict=True))
-        names |= {v: self.constant(c) for v, c in zip(jaxpr.constvars, consts, strict=True)}
-
-        def name(atom: Any) -> str:
-            return self.constant(atom.val) if isinstance(atom, core.Literal) else names[atom]
-
-        for equation in jaxpr.eqns:
-            inputs = [name(atom) for atom in equation.invars]
-            primitive = equation.primitive.name
-            if primitive in INLINE:
-                inner = equation.params[INLINE[primitive]]
-                outputs = self._read(inner.jaxpr, inner.consts, inputs)
-            elif primitive in SAME:
-                outputs = [self._converted(inputs[0], equation)]
-            else:
-                outputs = [self._operation(primitive, inputs, equation.params)]
-            names |= dict(zip(equation.outvars, outputs, strict=True))
-        return [name(atom) for atom in jaxpr.outvars]
+    def _record(self, primitive: str, inputs: Sequence[str], equation: Any) -> str:
+        if primitive in SAME:
+            return self._converted(inputs[0], equation)
+        return self._operation(primitive, inputs, equation.params)
 
     def _converted(self, x: str, equation: Any) -> str:
         if equation.invars[0].aval.dtype == bool and equation.outvars[0].aval.dtype != bool:

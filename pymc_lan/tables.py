@@ -5,7 +5,9 @@ What it says becomes paths and requests, so its names are plain and its files ar
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -146,3 +148,16 @@ def add_version(models: Table, model: str, version: str, files: Mapping[str, str
 def digest(content: bytes) -> str:
     """The sha256 of a file's content, in hexadecimal digits."""
     return sha256(content).hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write or replace a file, so that nobody ever sees a part of it."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    partial = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        partial.chmod(0o644)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
