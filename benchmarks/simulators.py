@@ -13,7 +13,7 @@ k h as a continuous one does between boundaries that are 0.5826 sqrt(h) further 
 Mathematical Finance 7, 325-349). The response times are spread over half a step to either side of k h, so they are
 late by half a step, too. ``corrected`` adds to our probabilities by how much both change the labels. That holds where
 the start is many sqrt(h) away from the boundaries, so each parameter set has a step of its own, at most 1 ms, that puts
-ten of them in between. Errors of the order of h remain.
+ten of them in between. Errors of the order of h remain; the labels, corrected, show them without the network's.
 
 Ours and HSSM's `full_ddm` have a starting point of z +- sz relative to the separation. ssm-simulators has two models:
 `full_ddm_rv`, which is that one and is compared, and `full_ddm`, whose +- sz is evidence.
@@ -211,10 +211,14 @@ def steps_for(spec: ModelSpec, theta: Theta) -> Float:
 
 
 class Compared(NamedTuple):
-    """One parameter set: probabilities as they are and corrected, and counts, of all bins; the rest comes last."""
+    """One parameter set: our probabilities as they are and corrected, the labels' corrected, and counts, of all bins.
+
+    The rest comes last.
+    """
 
     raw: Float
     corrected: Float
+    label: Float
     counts: Float
 
 
@@ -240,10 +244,11 @@ def compare_set(worker: Worker, options: Json, theta: Json, curves: tuple[Curve,
     found = worker.ask(do="count", **options, theta=theta, edges=lists)
     counts = np.concatenate([found[str(response)] for response in edges]).astype(float)
     raw = np.concatenate([np.diff(ours.at(r, x)) for r, x in edges.items()])
-    change = [np.diff(moved.at(r, x - step / 2)) - np.diff(label.at(r, x)) for r, x in edges.items()]
-    corrected = np.clip(raw + np.concatenate(change), 1e-12, 1.0)
-    raw, corrected = (np.append(p, max(1 - p.sum(), 0.0)) for p in (raw, corrected))
-    return Compared(raw, corrected, np.append(counts, options["trials"] - counts.sum()))
+    exact = np.concatenate([np.diff(label.at(r, x)) for r, x in edges.items()])
+    target = np.concatenate([np.diff(moved.at(r, x - step / 2)) for r, x in edges.items()])
+    expected = (np.clip(p, 1e-12, 1.0) for p in (raw, raw + target - exact, target))
+    chances = (np.append(p, max(1 - p.sum(), 0.0)) for p in expected)
+    return Compared(*chances, np.append(counts, options["trials"] - counts.sum()))
 
 
 def figures(chances: list[Float], counts: list[Float], trials: int) -> dict[str, float]:
@@ -282,9 +287,14 @@ def compare(worker: Worker, spec: ModelSpec, network: Network | None, arguments:
         each = compare_set(worker, options | {"max_t": max_t[i]}, row, (one, two, three))
         compared.append(each)
         rows.append({"theta": row, "step": step[i]} | figures([each.corrected], [each.counts], arguments.trials))
-    counts, raw, corrected = ([getattr(x, name) for x in compared] for name in ("counts", "raw", "corrected"))
+    raw, corrected, exact, counts = ([x[i] for x in compared] for i in range(4))
     noise = [rng.multinomial(arguments.trials, p / p.sum()).astype(float) for p in corrected]
-    groups = {"as it stands": (raw, counts), "corrected": (corrected, counts), "chance alone": (corrected, noise)}
+    groups = {
+        "as it stands": (raw, counts),
+        "corrected": (corrected, counts),
+        "labels, corrected": (exact, counts),
+        "chance alone": (corrected, noise),
+    }
     return {
         "model": spec.name,
         "version": "labels" if network is None else network.version,
