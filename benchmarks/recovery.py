@@ -44,13 +44,13 @@ BAR = (0.80, 0.97)
 IDENTIFIABLE = 0.5
 # Chains that agree (Vehtari et al. 2021, Bayesian Analysis 16, 667-718).
 R_HAT = 1.01
-# An interval's ends, of 1,500 draws, are as good as need be up to here: anew, and longer, is only what is above.
+# An interval's ends, of 800 draws, are as good as need be up to here: anew, and longer, is only what is above.
 R_HAT_ANEW = 1.05
 # A mass matrix of low rank follows ridges, such as that of a, t and alpha in weibull: half the steps of a diagonal one,
 # and several times as many effective draws.
 SAMPLER = {"chains": 2, "tune": 500, "target_accept": 0.9, "adaptation": "low_rank"}
 # Draws of each chain; the second number where the first was not enough.
-DRAWS = (750, 2250)
+DRAWS = (400, 2250)
 # A posterior that is cut is represented by so many draws at least.
 LEAST_DRAWS = 100
 SEED = 11
