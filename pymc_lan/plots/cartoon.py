@@ -34,6 +34,8 @@ SHOWN = 0.975
 LONGEST, N_TIMES = 20.0, 2000
 # Heights of densities and process, and the space between them, as shares.
 HEIGHTS, SPACE = (1, 2, 1), 0.03
+# Height of a figure over its width: at 85 mm the labels of the densities need it.
+ASPECT = 0.85
 
 
 def cartoon(
@@ -41,6 +43,7 @@ def cartoon(
     params: Any,
     *,
     trials: Any = None,
+    choices: Mapping[int, str] = LABELS,
     last: float | None = None,
     n_paths: int = 8,
     n_draws: int = 100,
@@ -69,6 +72,8 @@ def cartoon(
         dimensions besides chain and draw.
     trials : DataFrame, optional
         With columns rt [s] and response, drawn as bars: data, or what `pymc_lan.simulate` returns.
+    choices : mapping of int to str
+        What to call the responses +1 and -1.
     last : float, optional
         Where the axis of times ends [s]; by default where 97.5 % of the response times lie.
     n_paths : int
@@ -119,7 +124,7 @@ def cartoon(
     bands = None if some is None else densities(spec, network, some, rt)
     _draw_densities(axes[0], axes[2], densities(spec, network, mean, rt), bands, prob, rt, observed)
     for where, code in ((axes[0], 1), (axes[2], -1)):
-        _name(where, code, shares[code])
+        _name(where, code, f"{choices[code]}: {shares[code]:.0%}")
     _draw_process(axes[1], spec, mean, some, prob, last, n_paths, np.random.default_rng(seed))
     _finish(axes, spec, mean, some, prob, last)
     return axes
@@ -172,7 +177,7 @@ def _three_axes(ax: Any) -> Any:
         _, ax = plt.subplots(
             3,
             1,
-            figsize=(width, 0.72 * width),
+            figsize=(width, ASPECT * width),
             sharex=True,
             height_ratios=HEIGHTS,
             layout="constrained",
@@ -223,9 +228,9 @@ def _draw_densities(
     lower.set(ylim=(1.3 * highest, 0), ylabel="density [1/s]")
 
 
-def _name(ax: Any, code: int, share: float) -> None:
+def _name(ax: Any, code: int, text: str) -> None:
     where = {"transform": ax.transAxes, "ha": "right", "va": "center"}
-    ax.text(0.99, 0.5 + 0.4 * code, f"{LABELS[code]}: {share:.0%}", color=OF_RESPONSE[code], **where)
+    ax.text(0.99, 0.5 + 0.4 * code, text, color=OF_RESPONSE[code], **where)
 
 
 def _draw_process(
@@ -267,13 +272,13 @@ def _draw_spread(ax: Any, spec: ModelSpec, mean: Theta, draws: Theta, prob: floa
     bounds = np.broadcast_to(spec.boundary(times[:, None], columns), (steps + 1, draws["t"].size)).T.clip(0)
     low, _, high = interval(bounds, prob)
     for sign in (1, -1):
-        ax.fill_between(mean["t"] + times, sign * low, sign * high, color="0.75", lw=0)
-    # Paths that have arrived have no position: where half of them have, the band ends.
-    stills = np.full((draws["t"].size, steps + 1), np.nan)
+        ax.fill_between(mean["t"] + times, sign * low, sign * high, color="0.8", lw=0)
+    # Paths that have arrived stay where they are, or the band would be that of the others.
+    stills = np.empty((draws["t"].size, steps + 1))
     for row, path in zip(stills, simulate_paths(spec, draws, np.zeros((steps, len(stills)))), strict=True):
-        row[: path.x.size] = path.x
+        row[: path.x.size], row[path.x.size :] = path.x, path.x[-1]
     low, _, high = interval(stills, prob)
-    ax.fill_between(mean["t"] + times, low, high, color="0.75", lw=0)
+    ax.fill_between(mean["t"] + times, low, high, color="0.8", lw=0)
     low, _, high = interval(stills[:, 0], prob)
     ax.vlines(mean["t"], low, high, color="black", lw=_wide(2.4))
 

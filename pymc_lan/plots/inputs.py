@@ -114,8 +114,13 @@ def thin(draws: NDArray[Any], n: int) -> NDArray[Any]:
 
 def _variable(idata: Any, name: str) -> Any:
     """The predicted variable of whatever holds it; arrays are what they are."""
-    if hasattr(idata, "groups"):
-        group = getattr(idata, "posterior_predictive", None)
+    if not hasattr(idata, "data_vars"):
+        if not hasattr(idata, "posterior_predictive"):
+            return idata
+        idata = idata.posterior_predictive
+    elif name not in idata.data_vars and hasattr(idata, "groups"):
+        # A tree: of all groups, or that of the predictions alone.
+        group = getattr(idata, "posterior_predictive", idata if idata.data_vars else None)
         if group is None:
             raise ValueError(
                 explain(
@@ -125,8 +130,6 @@ def _variable(idata: Any, name: str) -> Any:
                 )
             )
         idata = group
-    if not hasattr(idata, "data_vars"):
-        return idata
     if name not in idata.data_vars:
         raise ValueError(f"{unknown('predicted variable', name, map(str, idata.data_vars))} Remedy: give var_name=...")
     return idata[name]

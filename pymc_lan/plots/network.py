@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from pymc_lan.draws import simulate
 from pymc_lan.errors import RegistryError, explain
 from pymc_lan.network import Network
-from pymc_lan.plots.cartoon import LABELS, SHOWN
+from pymc_lan.plots.cartoon import SHOWN
 from pymc_lan.plots.curves import check_two_choices, find, network_densities, true_densities
+from pymc_lan.plots.predictive import CHOICES
 from pymc_lan.plots.style import DATA_FILL, DATA_LINE, OF_RESPONSE, panel_axes, tidy
 from pymc_lan.plots.summaries import defective_density
 from pymc_lan.spec import ModelSpec, bind
@@ -97,13 +98,14 @@ def network(
     if last is None:
         last = float(np.ceil(10 * np.quantile(np.concatenate([each["rt"] for each in trials]), SHOWN)) / 10)
     axes = panel_axes(ax, (len(sets),))
-    highest = max(
+    heights = [
         _draw(where, spec, found, theta, each["rt"].to_numpy(), each["response"].to_numpy(), last)
         for where, theta, each in zip(axes, sets, trials, strict=True)
-    )
+    ]
+    up, down = (1.1 * max(height[code] for height in heights) for code in (1, -1))
     for where, value in zip(axes, steps, strict=True):
         where.axhline(0, color="black", lw=0.6)
-        where.set(title=f"{sweep} = {value:g}", xlim=(0, last), ylim=(-1.05 * highest, 1.05 * highest))
+        where.set(title=f"{sweep} = {value:g}", xlim=(0, last), ylim=(-down, up))
         where.yaxis.set_major_formatter(lambda y, _: f"{abs(y):g}")
     tidy(axes, "response time [s]", "density [1/s]", own=ax is None)
     return axes
@@ -131,26 +133,24 @@ def mean_error(found: Mapping[int, Float], truth: Mapping[int, Float]) -> float:
         Densities by response.
     """
     floor = COUNTED * max(f.max() for f in truth.values())
-    off = [
-        np.abs(np.log(found[code]) - np.log(f, where=f > floor, out=np.zeros_like(f)))[f > floor]
-        for code, f in truth.items()
-    ]
+    off = [np.abs(np.log(found[code][f > floor] / f[f > floor])) for code, f in truth.items()]
     return float(np.concatenate(off).mean())
 
 
 def _draw(
     ax: Any, spec: ModelSpec, net: Network, theta: Mapping[str, Any], rt: Float, response: Any, last: float
-) -> float:
-    """Draw one panel; return its greatest height."""
+) -> dict[int, float]:
+    """Draw one panel; return its greatest height by response."""
     times, edges = np.linspace(0, last, N_TIMES + 1)[1:], np.linspace(0, last, N_BINS + 1)
     arrays = {name: np.atleast_1d(np.asarray(x, np.float64)) for name, x in theta.items()}
     found = {code: f[0] for code, f in network_densities(net, arrays, times).items()}
     truth = {code: f[0] for code, f in true_densities(spec, arrays, times).items()}
-    for code, name in LABELS.items():
+    for code, name in CHOICES.items():
         bars = defective_density(rt, response == code, edges)
         ax.stairs(code * bars, edges, fill=True, color=DATA_FILL, lw=0)
         ax.stairs(code * bars, edges, color=DATA_LINE, lw=0.6, label="simulated" if code > 0 else None)
         ax.plot(times, code * found[code], color=OF_RESPONSE[code], lw=2, label=f"network, {name}")
-        ax.plot(times, code * truth[code], color="black", lw=0.8, ls=(0, (3, 2)), label="true" if code > 0 else None)
+        # The last one names them, so that it stands last in the legend.
+        ax.plot(times, code * truth[code], color="black", lw=0.8, ls=(0, (3, 2)), label="true" if code < 0 else None)
     ax.text(0.98, 0.97, f"{mean_error(found, truth):.1g} nats", transform=ax.transAxes, ha="right", va="top")
-    return float(max(f.max() for f in (*found.values(), *truth.values())))
+    return {code: float(max(found[code].max(), truth[code].max())) for code in CHOICES}

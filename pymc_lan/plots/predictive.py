@@ -94,16 +94,16 @@ def predictive(
     panels = _panels(trials, condition, col)
     axes = panel_axes(ax, panels.shape)
     edges = _edges(trials, last, n_bins)
-    highest = 0.0
+    highest = {1: 0.0, -1: 0.0}
     for where, panel in zip(axes.flat, panels.flat, strict=True):
-        for code, name in sorted(choices.items(), reverse=True):
-            found = _draw_density(where, trials, panel, code, edges, prob, name, first=code == max(choices))
-            highest = max(highest, found)
+        for code in (1, -1):
+            found = _draw_density(where, trials, panel, code, edges, prob, choices[code], first=code == 1)
+            highest[code] = max(highest[code], found)
         where.axhline(0, color="black", lw=0.6)
         where.set_title(panel.label)
         where.yaxis.set_major_formatter(lambda y, _: f"{abs(y):g}")
     for where in axes.flat:
-        where.set(xlim=(0, edges[-1]), ylim=(-1.05 * highest, 1.05 * highest))
+        where.set(xlim=(0, edges[-1]), ylim=(-1.1 * highest[-1], 1.1 * highest[1]))
     tidy(axes, "response time [s]", "density [1/s]", own=ax is None)
     return result(axes)
 
@@ -126,8 +126,8 @@ def predictive_gonogo(
     """Plot go/no-go data against posterior predictive draws: times of presses, and a bar for trials without one.
 
     The curve is defective, its area the share of trials with a press; the bar at the right, on a scale of its own from
-    0 to 1, is the share without. Grey are the data; line, point, band and whisker are the mean and the central `prob`
-    of predicted data sets.
+    0 to 1, is the share without (none). Grey are the data; line, point, band and whisker are the mean and the central
+    `prob` of predicted data sets.
 
     Parameters
     ----------
@@ -259,9 +259,9 @@ def _draw_bar(ax: Axes, trials: Trials, panel: Level, prob: float) -> None:
         low, mean, high = interval(over_draws(omitted, trials.drawn[:, mine]), prob)
         ax.vlines(0, low, high, color=UPPER)
         ax.plot(0, mean, "o", color=UPPER)
-    ax.set(xlim=(-0.6, 0.6), ylim=(0, 1), yticks=[0, 0.5, 1], ylabel="no press")
-    ax.set_xticks([])
+    ax.set(xlim=(-0.6, 0.6), ylim=(0, 1), yticks=[0, 0.5, 1])
+    ax.set_xticks([0], ["none"])
+    ax.tick_params(axis="x", length=0)
     ax.yaxis.tick_right()
-    ax.yaxis.set_label_position("right")
     ax.yaxis.set_major_formatter("{x:.0%}")
     ax.spines[["top", "left"]].set_visible(False)

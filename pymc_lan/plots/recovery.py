@@ -93,4 +93,4 @@ def _draw(ax: Any, values: dict[str, Any]) -> None:
     size = 0.85 * ax.title.get_fontsize()
     ax.text(0.04, 0.97, text, transform=ax.transAxes, va="top", size=size)
     # Each parameter has its own unit, so a scale of its own, shared by truth and estimate.
-    ax.set(xlim=ends, ylim=ends)
+    ax.set(xlim=ends, ylim=ends, box_aspect=1)

@@ -133,7 +133,7 @@ def panel_axes(ax: Any, shape: tuple[int, ...], aspect: float = ASPECT, *, share
     if ax is not None:
         flat = given_axes(ax, n)
     else:
-        n_rows, n_cols = shape if len(shape) == 2 else (-(-n // WRAP), min(n, WRAP))
+        n_rows, n_cols = shape if len(shape) == 2 else _wrapped(n)
         axes = new_axes(n_rows, n_cols, aspect, share=share)
         flat = list(axes.flat[:n])
         for empty in range(n, axes.size):
@@ -142,6 +142,12 @@ def panel_axes(ax: Any, shape: tuple[int, ...], aspect: float = ASPECT, *, share
     array = np.empty(n, dtype=object)
     array[:] = flat
     return array.reshape(shape)
+
+
+def _wrapped(n: int) -> tuple[int, int]:
+    """Rows and columns of n panels: as few rows as can be, of nearly the same length."""
+    n_rows = -(-n // WRAP)
+    return n_rows, -(-n // n_rows)
 
 
 def result(axes: Any) -> Any:
