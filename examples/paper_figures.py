@@ -103,7 +103,7 @@ def recovery(df: pd.DataFrame, idata, out: Path, draws: int, tune: int, seed: in
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, nargs="?", default=cavanagh.DATA.parent, help="folder of both data sets")
-    parser.add_argument("--subjects", type=int, default=6, help="of each data set")
+    parser.add_argument("--subjects", type=int, default=5, help="of each data set")
     parser.add_argument("--out", type=Path, default=Path("docs/paper"), help="folder of the figures")
     parser.add_argument("--draws", type=int, default=500)
     parser.add_argument("--tune", type=int, default=500)
