@@ -164,8 +164,8 @@ def theta(n: int = 1, **other: float) -> dict[str, np.ndarray]:
 
 
 def test_paths_end_as_often_and_as_late_as_the_model_does() -> None:
-    n, step = 4000, 0.001
-    noise = np.random.default_rng(1).standard_normal((8000, n))
+    n, step = 2000, 0.002
+    noise = np.random.default_rng(1).standard_normal((3000, n))
     paths = simulate_paths(pl.get_model("ddm"), theta(n), noise, step)
     # Euler's steps miss crossings between them, as if boundaries were further out (Broadie, Glasserman & Kou, 1997).
     a = A + 0.5826 * np.sqrt(step)
@@ -189,7 +189,7 @@ def test_paths_follow_the_drift_and_meet_a_boundary_that_moves() -> None:
     assert path.rt[-1] - T == pytest.approx(expected, abs=0.001)
     bound = boundary_until_closed(spec, at, 4000, 0.001)
     assert len(bound) == pytest.approx(A / np.tan(0.4) / 0.001, abs=2)
-    assert bound[0] == A
+    assert bound[0] == pytest.approx(A, rel=1e-6)  # JAX computes it in single precision
     assert bound[-1] <= 0 < bound[-2]
 
 
