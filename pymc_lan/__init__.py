@@ -70,7 +70,7 @@ _SOURCES = {
     "simulate": "draws",
     "train": "build",
 }
-_MODULES = ("diagnostics",)
+_MODULES = ("diagnostics", "plots")
 
 __all__ = ["__version__", *_SOURCES, *_MODULES]
 

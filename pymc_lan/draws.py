@@ -139,7 +139,7 @@ def draw_trials(
 
 
 def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> Float:
-    values = _vary(spec, rng, values)
+    values = vary(spec, rng, values)
     if spec.boundary is constant_boundary and spec.drift is constant_drift:
         time, sign = ddm_draws(rng, values["v"], values["a"], values["z"])
         response = sign.astype(np.float64)
@@ -155,7 +155,7 @@ def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[s
     return np.column_stack([values["t"] + time, response]).astype(np.float64)
 
 
-def _vary(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> dict[str, Float]:
+def vary(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> dict[str, Float]:
     """Draw what varies across trials."""
     varied = dict(values)
     for each in spec.variability:

@@ -12,10 +12,7 @@ import argparse
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 import pymc_lan as pl
 from pymc_lan import distributions, models
@@ -27,7 +24,6 @@ PAGES = Path(__file__).resolve().parents[1] / "docs" / "models"
 INDEX = "README.md"
 
 Values = Mapping[str, float]
-Float = NDArray[np.float64]
 
 # Lines of LaTeX by drift and boundary, so that a model that shares them needs none of its own; d is decision time.
 FORMULAS: Mapping[Callable[..., Any], tuple[str, ...]] = {
@@ -81,17 +77,10 @@ OWN: Mapping[str, Values] = {
     },
 }
 
-# Paths drawn, of how many simulated: sorted by response and time, every so-many-th, so that few stand for all.
-N_PATHS, OF_PATHS = 8, 400
-# Euler step [s] of the paths.
-STEP = 0.004
-N_DRAWS, N_BINS = 20_000, 60
-# Share of the response times that the picture reaches.
-SHOWN = 0.975
+# Paths drawn, and trials simulated for the bars.
+N_PATHS, N_DRAWS = 8, 20_000
 # Of the palette of a picture, which makes it a third as large.
 N_COLOURS = 64
-COLOURS = {1: "#0072B2", -1: "#D55E00", 0: "0.6"}
-LABELS = {1: "upper, +1", -1: "lower, -1"}
 
 
 def model_names() -> list[str]:
@@ -284,53 +273,6 @@ def index_text() -> str:
     )
 
 
-class Trajectory(NamedTuple):
-    """One path, and the response at its end: 0 where there is none yet."""
-
-    rt: Float
-    x: Float
-    response: int
-
-
-def vary(spec: ModelSpec, values: Values, n: int, rng: np.random.Generator) -> dict[str, Float]:
-    """Parameters of n trials, with what varies between them drawn."""
-    theta = {name: np.full(n, value) for name, value in values.items()}
-    for each in spec.variability:
-        unit = rng.standard_normal(n) if each.distribution == "normal" else rng.uniform(-1, 1, n)
-        theta[each.parameter] = theta[each.parameter] + theta[each.spread] * unit
-    return theta
-
-
-def simulate_paths(spec: ModelSpec, theta: Mapping[str, Float], noise: Float) -> list[Trajectory]:
-    """Euler-Maruyama steps with the given standard normal noise, shape (steps, n), up to the boundaries."""
-    times = STEP * np.arange(len(noise) + 1)
-    bound = np.broadcast_to(spec.boundary(times[:, None], theta), (len(times), noise.shape[1]))
-    x = np.empty(bound.shape)
-    x[0] = bound[0] * (2 * theta["z"] - 1)
-    for k, kick in enumerate(np.sqrt(STEP) * noise):
-        x[k + 1] = x[k] + STEP * np.asarray(spec.drift(times[k], x[k], theta)) + kick
-    found = []
-    for trial in range(x.shape[1]):
-        crossed = np.abs(x[:, trial]) >= bound[:, trial]
-        end = int(crossed.argmax()) if crossed.any() else len(times) - 1
-        response = int(np.sign(x[end, trial])) if crossed.any() else 0
-        path = x[: end + 1, trial].copy()
-        if response:
-            path[-1] = response * max(bound[end, trial], 0)
-        found.append(Trajectory(theta["t"][trial] + times[: end + 1], path, response))
-    return found
-
-
-def network_densities(name: str, values: Values, rt: Float) -> dict[int, Float]:
-    """The network's density of each response, by response."""
-    import pymc as pm
-
-    trials = getattr(pl, class_names(name)[0]).dist(*(values[p] for p in pl.get_model(name).names))
-    rows = {response: np.column_stack([rt, np.full_like(rt, response)]) for response in LABELS}
-    log_density = pm.logp(trials, np.concatenate([*rows.values()])).eval()
-    return dict(zip(rows, np.exp(np.split(log_density, len(rows))), strict=True))
-
-
 def draw(name: str, path: Path) -> None:
     """Draw the picture of a model."""
     import matplotlib
@@ -342,70 +284,14 @@ def draw(name: str, path: Path) -> None:
     spec = pl.get_model(name)
     values = picture_values(spec)
     trials = pl.simulate(name, values, n=N_DRAWS, seed=1)
-    last = np.ceil(10 * trials["rt"].quantile(SHOWN)) / 10
     fig, axes = plt.subplots(
         3, 1, figsize=(6.4, 4.4), sharex=True, height_ratios=(1, 2, 1), gridspec_kw={"hspace": 0.1}
     )
-    draw_densities(axes[0], axes[2], name, values, trials, last)
-    draw_process(axes[1], spec, values, last)
-    spread = next((values[each.spread] for each in spec.variability if each.parameter == "t"), 0.0)
-    for ax in axes:
-        ax.axvspan(0, values["t"] - spread, color="0.9", lw=0, zorder=0)
-        ax.axvspan(values["t"] - spread, values["t"] + spread, color="0.95", lw=0, zorder=0)
-        ax.spines[["top", "right", "bottom"]].set_visible(False)
-        ax.tick_params(bottom=False)
-    axes[1].text((values["t"] - spread) / 2, 0, "$t$", ha="center", va="center", color="0.35", size=11)
-    axes[2].spines["bottom"].set_visible(True)
-    axes[2].tick_params(bottom=True)
-    axes[2].set(xlim=(0, last), xlabel="response time [s]")
-    fig.align_ylabels(axes)
+    pl.plots.cartoon(name, values, trials=trials, n_paths=N_PATHS, ax=axes)
     image = io.BytesIO()
     fig.savefig(image, dpi=130, bbox_inches="tight")
     plt.close(fig)
     Image.open(image).convert("RGB").quantize(N_COLOURS).save(path, optimize=True)
-
-
-def draw_densities(upper: Any, lower: Any, name: str, values: Values, trials: Any, last: float) -> None:
-    """Draw both responses' times on axes that share their scale, the lower response upside down."""
-    rt = np.linspace(0, last, 600)[1:]
-    edges = np.linspace(0, last, N_BINS + 1)
-    highest = 0.0
-    for response, density in network_densities(name, values, rt).items():
-        ax = upper if response > 0 else lower
-        counts, _ = np.histogram(trials["rt"][trials["response"] == response], edges)
-        shares = counts / (len(trials) * np.diff(edges))
-        ax.stairs(shares, edges, fill=True, color=COLOURS[response], alpha=0.25, lw=0)
-        ax.plot(rt, density, color=COLOURS[response], lw=1.6)
-        share = (trials["response"] == response).mean()
-        label = f"{LABELS[response]}: {share:.0%}"
-        ax.text(
-            0.99, 0.5 + 0.4 * response, label, transform=ax.transAxes, ha="right", va="center", color=COLOURS[response]
-        )
-        highest = max(highest, density.max(), shares.max())
-    upper.set(ylim=(0, 1.3 * highest), ylabel="density [1/s]")
-    lower.set(ylim=(1.3 * highest, 0), ylabel="density [1/s]")
-
-
-def draw_process(ax: Any, spec: ModelSpec, values: Values, last: float) -> None:
-    """Draw boundaries, paths, and the path without noise."""
-    rng = np.random.default_rng(3)
-    steps = int((last - values["t"]) / STEP) + 1
-    theta = {name: np.array([value]) for name, value in values.items()}
-    bound = np.broadcast_to(spec.boundary(STEP * np.arange(steps + 1), theta), steps + 1)
-    open_until = int((bound <= 0).argmax()) if (bound <= 0).any() else steps
-    seconds = values["t"] + STEP * np.arange(open_until + 1)
-    for sign in (1, -1):
-        ax.plot(seconds, sign * bound[: open_until + 1], color="black", lw=1.6)
-    noise = rng.standard_normal((steps, OF_PATHS))
-    paths = simulate_paths(spec, vary(spec, values, OF_PATHS, rng), noise)
-    paths.sort(key=lambda path: (path.response, path.rt[-1]))
-    for each in paths[OF_PATHS // N_PATHS // 2 :: OF_PATHS // N_PATHS]:
-        ax.plot(each.rt, each.x, color=COLOURS[each.response], lw=0.7, alpha=0.8)
-    (still,) = simulate_paths(spec, theta, np.zeros((steps, 1)))
-    ax.plot(still.rt, still.x, color="black", lw=1.6, ls=(0, (4, 2)))
-    ax.plot(still.rt[0], still.x[0], "o", color="black", ms=4)
-    ax.set(ylabel="evidence", ylim=(-1.12 * bound[0], 1.12 * bound[0]))
-    ax.set_yticks([-bound[0], 0, bound[0]], ["$-a$", "0", "$a$"])
 
 
 def main() -> None:

@@ -1,0 +1,20 @@
+"""Figures of data, fits, models and networks: functions that return matplotlib axes and take some as ``ax``."""
+
+from pymc_lan.plots.cartoon import cartoon
+from pymc_lan.plots.functions import conditional_accuracy, delta, quantile_probability
+from pymc_lan.plots.network import network
+from pymc_lan.plots.predictive import predictive, predictive_gonogo
+from pymc_lan.plots.recovery import recovery
+from pymc_lan.plots.style import paper
+
+__all__ = [
+    "cartoon",
+    "conditional_accuracy",
+    "delta",
+    "network",
+    "paper",
+    "predictive",
+    "predictive_gonogo",
+    "quantile_probability",
+    "recovery",
+]

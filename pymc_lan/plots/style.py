@@ -1,0 +1,177 @@
+"""What all plots share: colours, sizes for print, grids of panels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pymc_lan.errors import explain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe & Ito (2008), told apart with every kind of colour vision; blue and vermilion first, being the furthest apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+UPPER, LOWER = COLOURS[:2]
+OF_RESPONSE = {1: UPPER, -1: LOWER}
+# Data are grey, so that colour means the model; the outline keeps them apart from a band in print.
+DATA_FILL, DATA_LINE = "0.87", "0.45"
+BAND = 0.3
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+MM_PER_INCH = 25.4
+# What journals call one and two columns [mm].
+WIDTHS = {"single": 85.0, "double": 180.0}
+# Few journals take type below 6 points.
+PAPER = {
+    "font.size": 7.0,
+    "axes.titlesize": 7.0,
+    "axes.labelsize": 7.0,
+    "xtick.labelsize": 6.0,
+    "ytick.labelsize": 6.0,
+    "legend.fontsize": 6.0,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "savefig.dpi": 300,
+}
+# Height of a panel over its width, and the least and greatest height of one [inch].
+ASPECT, LOWEST, HIGHEST = 0.8, 1.2, 3.2
+# Panels side by side before a new row begins.
+WRAP = 4
+
+
+def pyplot() -> Any:
+    """``matplotlib.pyplot``; an ImportError that names the extra where it is missing."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            explain("the package matplotlib, which draws", "none", "pip install 'pymc-lan[plots]'")
+        ) from error
+    return plt
+
+
+@contextmanager
+def paper(width: str | float = "single") -> Iterator[None]:
+    """Sizes for print: within this context plots are as wide as a column, with type of 6 to 7 points.
+
+    Draw and save within it: matplotlib reads some sizes only when it saves.
+
+    Parameters
+    ----------
+    width : {"single", "double"} or float
+        Of the figure: 85 mm, 180 mm, or a number of mm.
+
+    Raises
+    ------
+    ValueError
+        For another word.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import pymc_lan as pl
+    >>> with pl.plots.paper("double"):
+    ...     print(round(plt.rcParams["figure.figsize"][0] * 25.4), plt.rcParams["font.size"])
+    180 7.0
+    """
+    if isinstance(width, str) and width not in WIDTHS:
+        raise ValueError(explain("a width of 'single', 'double' or a number of mm", repr(width), "give one of these"))
+    inches = (WIDTHS[width] if isinstance(width, str) else width) / MM_PER_INCH
+    with pyplot().rc_context(PAPER | {"figure.figsize": (inches, inches * ASPECT)}):
+        yield
+
+
+def given_axes(ax: Any, n: int) -> list[Axes]:
+    """The axes a user gave, which have to be as many as there are panels."""
+    flat = list(np.asarray(ax, dtype=object).ravel())
+    if len(flat) != n:
+        raise ValueError(
+            explain(
+                f"as many axes as panels, {n}",
+                f"{len(flat)} in ax",
+                "leave ax out, or make them with matplotlib.pyplot.subplots",
+            )
+        )
+    return flat
+
+
+def new_axes(n_rows: int, n_cols: int, aspect: float, *, share: bool) -> Any:
+    """A figure as wide as matplotlib's setting says, with a grid of axes; `share` for common scales."""
+    plt = pyplot()
+    width = plt.rcParams["figure.figsize"][0]
+    height = float(np.clip(aspect * width / n_cols, LOWEST, HIGHEST))
+    size = (width, n_rows * height + 0.35)
+    _, axes = plt.subplots(
+        n_rows, n_cols, figsize=size, layout="constrained", sharex=share, sharey=share, squeeze=False
+    )
+    return axes
+
+
+def panel_axes(ax: Any, shape: tuple[int, ...], aspect: float = ASPECT, *, share: bool = True) -> Any:
+    """Axes for panels, as an array of the given shape: the user's, or those of a new figure.
+
+    Parameters
+    ----------
+    ax : Axes, array of Axes or None
+    shape : tuple of int
+        (): one panel. (n,): n of them, in rows of four. (m, n): m rows.
+    aspect : float
+        Height of a panel over its width.
+    share : bool
+        Whether panels of a new figure have common scales.
+    """
+    n = int(np.prod(shape))
+    if ax is not None:
+        flat = given_axes(ax, n)
+    else:
+        n_rows, n_cols = shape if len(shape) == 2 else _wrapped(n)
+        axes = new_axes(n_rows, n_cols, aspect, share=share)
+        flat = list(axes.flat[:n])
+        for empty in range(n, axes.size):
+            axes.flat[empty].set_visible(False)
+            axes.flat[empty - n_cols].tick_params(labelbottom=True)
+    array = np.empty(n, dtype=object)
+    array[:] = flat
+    return array.reshape(shape)
+
+
+def _wrapped(n: int) -> tuple[int, int]:
+    """Rows and columns of n panels: as few rows as can be, of nearly the same length."""
+    n_rows = -(-n // WRAP)
+    return n_rows, -(-n // n_rows)
+
+
+def result(axes: Any) -> Any:
+    """What a plot returns: the axes themselves where there is one panel without a name, else the array."""
+    return axes.item() if axes.shape == () else axes
+
+
+def tidy(axes: Any, x: str, y: str, *, legend_columns: int = 4, own: bool = True) -> None:
+    """Label the outer axes, and give the legend a place: above a figure of our own, else in the first panel."""
+    flat = list(axes.flat)
+    for each in flat:
+        each.spines[["top", "right"]].set_visible(False)
+        spec = each.get_subplotspec()
+        if not own or spec is None or spec.is_first_col():
+            each.set_ylabel(y)
+        if not own or spec is None or each.xaxis.get_tick_params().get("labelbottom", True):
+            each.set_xlabel(x)
+    handles, labels = flat[0].get_legend_handles_labels()
+    if labels and own:
+        flat[0].figure.legend(handles, labels, loc="outside upper center", ncols=legend_columns, frameon=False)
+    elif labels:
+        flat[0].legend(frameon=False)
+
+
+def listed(values: Sequence[Any]) -> str:
+    """Values in a sentence."""
+    return ", ".join(str(value) for value in values)

@@ -1,0 +1,384 @@
+"""Plots: pictures against baselines, what is drawn against the numbers, and what they refuse."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import arviz as az
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from images import TOLERANCE, baseline, difference, keep, render
+from matplotlib.colors import to_hex
+
+import pymc_lan as pl
+from pymc_lan.plots import style
+
+N = 240
+PARAMS = {"v": 1.0, "a": 1.2, "z": 0.5, "t": 0.3}
+
+
+@pytest.fixture(autouse=True)
+def default_style() -> Iterator[None]:
+    """Draw in matplotlib's own style, without a window, and close what was drawn."""
+    mpl.use("Agg")
+    with plt.style.context("default"):
+        yield
+    plt.close("all")
+
+
+def trials(seed: int, n: int = N) -> pd.DataFrame:
+    """Two-choice trials of three cues and two subjects, drawn by NumPy alone."""
+    rng = np.random.default_rng(seed)
+    cue = np.resize(["easy", "middle", "hard"], n)
+    strength = np.select([cue == "easy", cue == "middle"], [0.9, 0.75], 0.6)
+    rt = 0.3 + rng.gamma(3, 0.4 - 0.3 * strength)
+    response = np.where(rng.random(n) < strength, 1, -1)
+    return pd.DataFrame({"rt": rt, "response": response, "cue": cue, "subject": np.repeat([2, 1], n // 2)})
+
+
+def pressed(seed: int, n: int = N) -> pd.DataFrame:
+    """Go/no-go trials: presses on most go trials and some no-go trials."""
+    rng = np.random.default_rng(seed)
+    kind = np.resize(["go", "no-go"], n)
+    rt = np.where(rng.random(n) < np.where(kind == "go", 0.85, 0.2), 0.25 + rng.gamma(3, 0.12, n), np.nan)
+    return pd.DataFrame({"rt": rt, "trial_type": kind, "subject": np.repeat([2, 1], n // 2)})
+
+
+def predicted(make: Callable[[int], pd.DataFrame], n: int = 40) -> Any:
+    """Draws of the trials, as a posterior predictive group has them."""
+    go_nogo = make is pressed
+    draws = np.stack([pl.as_observed(make(100 + k), go_nogo=go_nogo) for k in range(n)])
+    return az.from_dict({"posterior_predictive": {"obs": draws.reshape(2, n // 2, N, 2)}})
+
+
+def posterior(seed: int, n: int = 200) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {name: value + 0.03 * rng.standard_normal((2, n // 2)) for name, value in PARAMS.items()}
+
+
+def estimates(seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    truth = np.concatenate([rng.uniform(0, 2, 30), rng.uniform(0.2, 0.4, 30)])
+    sd = np.repeat([0.2, 0.02], 30)
+    mean = truth + sd * rng.standard_normal(60)
+    columns = {"parameter": np.repeat(["v", "t"], 30), "truth": truth, "mean": mean}
+    return pd.DataFrame(columns | {"low": mean - 1.64 * sd, "high": mean + 1.64 * sd})
+
+
+# Name: panels as (rows, columns), and the plot on axes, of data from a seed.
+PLOTS: dict[str, tuple[tuple[int, int], Callable[[Any, int], Any]]] = {
+    "predictive": (
+        (1, 3),
+        lambda ax, seed: pl.plots.predictive(predicted(trials), trials(seed), condition="cue", n_bins=15, ax=ax),
+    ),
+    "predictive_grid": (
+        (2, 3),
+        lambda ax, seed: pl.plots.predictive(
+            predicted(trials), trials(seed), condition="subject", col="cue", n_bins=10, ax=ax
+        ),
+    ),
+    "predictive_gonogo": (
+        (1, 2),
+        lambda ax, seed: pl.plots.predictive_gonogo(
+            predicted(pressed), pressed(seed), condition="trial_type", n_bins=15, last=1.5, ax=ax
+        ),
+    ),
+    "quantile_probability": (
+        (1, 1),
+        lambda ax, seed: pl.plots.quantile_probability(predicted(trials), trials(seed), condition="cue", ax=ax),
+    ),
+    "conditional_accuracy": (
+        (1, 2),
+        lambda ax, seed: pl.plots.conditional_accuracy(
+            predicted(trials), trials(seed), condition="cue", col="subject", n_bins=4, ax=ax
+        ),
+    ),
+    "delta": (
+        (1, 1),
+        lambda ax, seed: pl.plots.delta(
+            predicted(trials), trials(seed), condition="cue", compare=("hard", "easy"), subject="subject", ax=ax
+        ),
+    ),
+    "cartoon": (
+        (1, 1),
+        lambda ax, seed: pl.plots.cartoon("ddm", posterior(seed), trials=trials(seed), seed=seed, ax=ax),
+    ),
+    "network": (
+        (1, 2),
+        lambda ax, seed: pl.plots.network("ddm", {"a": 1.0, "t": 0.3}, "v", [0.0, 2.0], n=2000, seed=10 * seed, ax=ax),
+    ),
+    "recovery": ((1, 2), lambda ax, seed: pl.plots.recovery(estimates(seed), parameter="parameter", ax=ax)),
+}
+
+
+def picture(name: str, seed: int) -> np.ndarray:
+    (n_rows, n_cols), plot = PLOTS[name]
+    with pl.plots.paper():
+        width = plt.rcParams["figure.figsize"][0]
+        # Without a layout engine, whose margins depend on type.
+        figure, axes = plt.subplots(n_rows, n_cols, squeeze=False, figsize=(width, 1.6 * n_rows + 0.4), layout="none")
+        plot(axes if axes.size > 1 else axes.item(), seed)
+        return render(figure)
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_plot_looks_as_it_did(name: str) -> None:
+    found = picture(name, seed=1)
+    keep(name, found)
+    assert difference(found, baseline(name)) < TOLERANCE
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_other_data_look_different(name: str) -> None:
+    assert difference(picture(name, seed=2), baseline(name)) > 2 * TOLERANCE
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_plot_makes_its_own_axes(name: str) -> None:
+    with pl.plots.paper("double"):
+        axes = PLOTS[name][1](None, 1)
+        figure = np.ravel(axes)[0].figure
+        assert round(25.4 * figure.get_size_inches()[0]) == 180
+        figure.draw_without_rendering()
+        extent = figure.get_tightbbox()
+    # Nothing is cut off; a hundredth of an inch is less than a line's width.
+    assert extent.x0 > -0.01
+    assert extent.y0 > -0.01
+    assert extent.x1 < figure.get_size_inches()[0] + 0.01
+    assert extent.y1 < figure.get_size_inches()[1] + 0.01
+    sizes = [text.get_fontsize() for text in figure.findobj(mpl.text.Text) if text.get_text() and text.get_visible()]
+    assert min(sizes) >= 5.9
+
+
+def test_colours_are_told_apart() -> None:
+    # Okabe & Ito's palette, as published: https://jfly.uni-koeln.de/color.
+    published = {
+        (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233), (0, 0, 0),
+    }  # fmt: skip
+    assert {tuple(bytes.fromhex(to_hex(each)[1:])) for each in style.COLOURS} == published
+
+
+def test_a_histogram_is_that_of_the_panel() -> None:
+    df = trials(1)
+    axes = pl.plots.predictive(None, df, condition="subject", col="cue", n_bins=5, last=2.0)
+    assert axes.shape == (2, 3)
+    for i, subject in enumerate([1, 2]):
+        for j, cue in enumerate(["easy", "middle", "hard"]):
+            mine = df[(df["subject"] == subject) & (df["cue"] == cue)]
+            edges = np.linspace(0, 2, 6)
+            outlines = [patch for patch in axes[i, j].patches if not patch.get_fill()]
+            for code, outline in zip((1, -1), outlines, strict=True):
+                counts = pd.cut(mine["rt"][mine["response"] == code], edges).value_counts(sort=False).to_numpy()
+                np.testing.assert_allclose(outline.get_data().values, code * counts / len(mine) / 0.4)
+            assert axes[i, j].get_title() == f"{subject}, {cue}"
+
+
+def test_the_model_is_the_mean_and_the_band_of_the_draws() -> None:
+    idata, df = predicted(trials), trials(1)
+    ax = pl.plots.predictive(idata, df, n_bins=4, last=2.0, prob=0.5)
+    drawn = idata.posterior_predictive["obs"].values.reshape(-1, N, 2)
+    counts = np.array([[((x[:, 0] > low) & (x[:, 0] <= low + 0.5) & (x[:, 1] == 1)).sum() for low in (0, 0.5, 1, 1.5)]
+                       for x in drawn]) / (0.5 * N)  # fmt: skip
+    line = next(line for line in ax.lines if line.get_label() == "model, upper")
+    np.testing.assert_allclose(line.get_xdata(), [0.25, 0.75, 1.25, 1.75])
+    np.testing.assert_allclose(line.get_ydata(), counts.mean(0))
+    heights = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert heights.max() == pytest.approx(np.quantile(counts, 0.75, axis=0).max())
+
+
+def test_the_bar_is_the_share_without_a_press() -> None:
+    df = pressed(1)
+    axes = pl.plots.predictive_gonogo(predicted(pressed), df, condition="trial_type")
+    for ax, kind in zip(axes, ["go", "no-go"], strict=True):
+        (bar,) = ax.child_axes[-1].patches
+        assert bar.get_height() == pytest.approx(df["rt"][df["trial_type"] == kind].isna().mean())
+
+
+def test_quantiles_stand_at_the_probability() -> None:
+    df = trials(1)
+    ax = pl.plots.quantile_probability(None, df, condition="cue", quantiles=[0.25, 0.5], fewest=1)
+    drawn = {line.get_label(): line.get_xydata() for line in ax.lines}
+    for cue, mine in df.groupby("cue"):
+        for code, name in ((1, "upper"), (-1, "lower")):
+            times = mine["rt"][mine["response"] == code]
+            expected = [[len(times) / len(mine), times.quantile(p)] for p in (0.25, 0.5)]
+            np.testing.assert_allclose(drawn[f"{name}, {cue}"], expected)
+
+
+def test_the_correct_response_may_be_a_column() -> None:
+    df = trials(1).assign(side=lambda df: np.where(df.index % 2, 1, -1))
+    # Responses by side instead of by correctness: the same accuracy.
+    turned = df.assign(response=df["response"] * df["side"])
+    plain = pl.plots.conditional_accuracy(None, df).lines[0].get_xydata()
+    by_side = pl.plots.conditional_accuracy(None, turned, correct="side").lines[0].get_xydata()
+    np.testing.assert_array_equal(by_side, plain)
+    assert plain[:, 1].mean() == pytest.approx((df["response"] == 1).mean())
+
+
+def test_levels_keep_the_order_of_a_categorical() -> None:
+    df = trials(1).assign(cue=lambda df: pd.Categorical(df["cue"], ["hard", "easy", "middle", "never"]))
+    axes = pl.plots.predictive(None, df, condition="cue")
+    assert [ax.get_title() for ax in axes] == ["hard", "easy", "middle"]
+
+
+def test_draws_may_be_of_any_form() -> None:
+    df, idata = trials(1), predicted(trials)
+    array = idata.posterior_predictive["obs"]
+    lines = [
+        pl.plots.predictive(form, df).lines[0].get_ydata()
+        for form in (idata, idata.posterior_predictive, array, array.values, array.values.reshape(-1, N, 2))
+    ]
+    for line in lines[1:]:
+        np.testing.assert_array_equal(line, lines[0])
+
+
+def cartoon_lines(params: Any, **options: Any) -> Any:
+    return pl.plots.cartoon("ddm", params, last=3.0, **options)
+
+
+def test_a_cartoon_of_numbers_has_no_bands() -> None:
+    upper, process, lower = cartoon_lines(PARAMS)
+    assert not [*upper.collections, *process.collections, *lower.collections]
+    starts = [line for line in process.lines if line.get_marker() == "o"]
+    assert [tuple(line.get_xydata()[0]) for line in starts] == [(0.3, 0.0)]
+
+
+def test_a_cartoon_of_draws_has_the_mean_and_bands() -> None:
+    draws = posterior(1)
+    upper, process, _ = cartoon_lines(draws, n_draws=200)
+    mean = {name: x.mean() for name, x in draws.items()}
+    rt, density = upper.lines[0].get_data()
+    expected = np.exp(pl.load_network("ddm").logpdf(rt, 1, **mean))
+    np.testing.assert_allclose(density, expected, rtol=1e-6)
+    # The shading of the non-decision time: certain below its 5 % quantile.
+    widths = [patch.get_x() + patch.get_width() for patch in process.patches]
+    np.testing.assert_allclose(widths, np.quantile(draws["t"], [0.05, 0.95]))
+    whisker = process.collections[-1].get_segments()[0][:, 1]
+    starts = draws["a"] * (2 * draws["z"] - 1)
+    np.testing.assert_allclose(whisker, np.quantile(starts, [0.05, 0.95]))
+
+
+def test_a_cartoon_takes_the_posterior() -> None:
+    idata = az.from_dict({"posterior": {name: x for name, x in posterior(1).items() if name != "z"}})
+    lines = [cartoon_lines(form)[0].lines[0].get_ydata() for form in (idata, dict(posterior(1), z=0.5))]
+    np.testing.assert_array_equal(*lines)
+
+
+def test_a_cartoon_needs_no_network() -> None:
+    spec = replace(pl.get_model("ddm"), name="not_in_any_registry")
+    by_form = pl.plots.cartoon(spec, PARAMS, last=3.0)[0].lines[0].get_ydata()
+    by_network = cartoon_lines(PARAMS)[0].lines[0].get_ydata()
+    np.testing.assert_allclose(by_form, by_network, atol=1e-3)
+
+
+def test_coverage_is_counted() -> None:
+    ax = pl.plots.recovery(truth=[1, 2, 3, 4], estimate=[1, 2, 3, 5], low=[0, 1, 2, 4.5], high=[2, 3, 4, 6])
+    (text,) = [text.get_text() for text in ax.texts]
+    assert text == "r = 0.98\nbias +0.25\n3 of 4 cover"
+
+
+def holding(**groups: Any) -> Any:
+    return az.from_dict(groups or {"posterior": {"v": np.zeros((1, 3))}})
+
+
+def draws_of(n: int) -> np.ndarray:
+    return np.ones((3, n, 2))
+
+
+SIX = trials(1, 6)
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "no group": (lambda: pl.plots.predictive(holding(), SIX), "extend_inferencedata=True"),
+    "no variable": (
+        lambda: pl.plots.predictive(holding(posterior_predictive={"y": draws_of(6)[None]}), SIX),
+        "Unknown predicted variable 'obs'. Known predicted variables: y",
+    ),
+    "other lengths": (lambda: pl.plots.predictive(draws_of(5), SIX), r"each of the 6 trials.*Found shape \(3, 5, 2\)"),
+    "nan": (lambda: pl.plots.predictive(np.nan * draws_of(6), SIX), "NaN among them"),
+    "no draws": (lambda: pl.plots.predictive(draws_of(6)[:0], SIX), "none at all"),
+    "draws wanted": (lambda: pl.plots.predictive(draws_of(6), SIX, n_draws=0), "n_draws=0"),
+    "no column": (lambda: pl.plots.predictive(None, SIX, condition="cu"), "Did you mean 'cue'?"),
+    "no rt": (lambda: pl.plots.predictive(None, SIX.drop(columns="rt")), "no column 'rt'"),
+    "milliseconds": (lambda: pl.plots.predictive(None, SIX.assign(rt=1000 * SIX["rt"])), "milliseconds"),
+    "an empty cell": (
+        lambda: pl.plots.predictive(None, SIX.assign(cue=["a", None, "b", "a", "a", "b"]), condition="cue"),
+        "1 of 6 rows: row 1",
+    ),
+    "an empty cell of the grid": (
+        lambda: pl.plots.predictive(None, SIX.iloc[[0, 1, 2, 3, 4]], condition="cue", col="subject"),
+        "none of hard in 1",
+    ),
+    "many levels": (
+        lambda: pl.plots.predictive(None, trials(1).assign(k=np.arange(N)), col="k"),
+        "at most 40 levels of 'k'",
+    ),
+    "few axes": (
+        lambda: pl.plots.predictive(None, SIX, condition="cue", ax=plt.subplots(1, 2)[1]),
+        "as many axes as panels, 3. Found 2",
+    ),
+    "no press": (
+        lambda: pl.plots.predictive_gonogo(None, pd.DataFrame({"rt": [np.nan, np.nan]})),
+        "a response on some trial",
+    ),
+    "last": (lambda: pl.plots.predictive(None, SIX, last=-1.0), "last above 0 s"),
+    "correct": (lambda: pl.plots.conditional_accuracy(None, SIX, correct=0), r"correct response of \+1 or -1"),
+    "bins": (lambda: pl.plots.conditional_accuracy(None, SIX, n_bins=0), "at least one bin"),
+    "three conditions": (lambda: pl.plots.delta(None, SIX, condition="cue"), "two levels of 'cue' to compare"),
+    "unknown condition": (
+        lambda: pl.plots.delta(None, SIX, condition="cue", compare=("easy", "heavy")),
+        "of easy, middle, hard",
+    ),
+    "subject": (lambda: pl.plots.quantile_probability(None, SIX, subject="subjekt"), "Did you mean 'subject'?"),
+    "parameter": (lambda: pl.plots.cartoon("ddm", {"v": 1.0, "a": 1.0, "t": 0.3, "w": 1.0}), "Unknown parameter"),
+    "missing parameter": (lambda: pl.plots.cartoon("ddm", {"v": 1.0, "a": 1.0}), "Found no t"),
+    "draws that differ": (
+        lambda: pl.plots.cartoon("ddm", PARAMS | {"v": np.ones(3), "a": np.ones(4)}),
+        "as many draws of one as of the others",
+    ),
+    "not finite": (lambda: pl.plots.cartoon("ddm", PARAMS | {"v": np.nan}), "finite numbers"),
+    "by subject": (
+        lambda: pl.plots.cartoon("ddm", az.from_dict({"posterior": {"v": np.ones((1, 2, 3))}})),
+        r"idata.posterior\['v'\].sel\(v_dim_0=...\)",
+    ),
+    "no posterior": (lambda: pl.plots.cartoon("ddm", 3), "neither in a int"),
+    "short": (lambda: pl.plots.cartoon("ddm", PARAMS, last=0.2), "last beyond t = 0.3 s"),
+    "two axes": (lambda: pl.plots.cartoon("ddm", PARAMS, ax=plt.subplots(2)[1]), "as many axes as panels, 3"),
+    "outside": (lambda: pl.plots.network("ddm", {"a": 1.0, "t": 0.3}, "v", [9.0]), "-3 to 3. Found 9"),
+    "no values": (lambda: pl.plots.network("ddm", {"a": 1.0, "t": 0.3}, "v", []), "a list of values"),
+    "sweep": (lambda: pl.plots.network("ddm", {"a": 1.0, "t": 0.3}, "w"), "Unknown parameter"),
+    "lengths": (
+        lambda: pl.plots.recovery(truth=[1.0, 2.0], estimate=[1.0], low=[0.0], high=[2.0]),
+        "each of the 2 trials",
+    ),
+    "failed fits": (
+        lambda: pl.plots.recovery(truth=[1.0], estimate=[np.nan], low=[0.0], high=[2.0]),
+        "finite numbers as estimate",
+    ),
+    "swapped": (lambda: pl.plots.recovery(truth=[1.0], estimate=[1.0], low=[2.0], high=[0.0]), "low below high"),
+    "no table": (lambda: pl.plots.recovery(), "truth='truth' names a column"),
+    "width": (lambda: pl.plots.paper("triple").__enter__(), "'single', 'double' or a number of mm"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_mistakes_are_explained(case: str) -> None:
+    call, message = REFUSED[case]
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_network_is_needed_to_check_one() -> None:
+    spec = replace(pl.get_model("ddm"), name="not_in_any_registry")
+    with pytest.raises(pl.RegistryError, match="a network of 'not_in_any_registry'"):
+        pl.plots.network(spec, {"a": 1.0, "t": 0.3}, "v")
+
+
+def test_matplotlib_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"pip install 'pymc-lan\[plots\]'"):
+        pl.plots.recovery(truth=[1.0], estimate=[1.0], low=[0.0], high=[2.0])
