@@ -47,9 +47,8 @@ def fit(model: pm.Model, draws: int, tune: int, seed: int):
     """Sample the posterior, and predict as many data sets as plots use."""
     with model:
         idata = pm.sample(draws=draws, tune=tune, chains=2, random_seed=seed)
-        predicted = pm.sample_posterior_predictive(
-            idata.isel(draw=slice(None, None, max(1, draws // 100))), random_seed=seed
-        )
+        every = max(1, draws // 100)
+        predicted = pm.sample_posterior_predictive(idata.isel(draw=slice(None, None, every)), random_seed=seed)
     idata["posterior_predictive"] = predicted.posterior_predictive
     return idata
 
