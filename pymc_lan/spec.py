@@ -31,6 +31,8 @@ class Parameter:
         The value used where the parameter is not given.
     domain : tuple of float
         Where the model itself is defined; the closed form holds inside it, whatever the bounds.
+    closed : bool
+        Whether the lower end of the domain belongs to it.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Parameter:
     meaning: str
     default: float | None = None
     domain: tuple[float, float] = (-math.inf, math.inf)
+    closed: bool = False
 
     @property
     def keyword(self) -> str:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import pymc_lan as pl
 from pymc_lan import distributions, models
 from pymc_lan.card import accuracy_lines
-from pymc_lan.models import MODELS
+from pymc_lan.models import DIFFUSIONS
 from pymc_lan.spec import ModelSpec
 
 PAGES = Path(__file__).resolve().parents[1] / "docs" / "models"
@@ -97,7 +97,7 @@ LABELS = {1: "upper, +1", -1: "lower, -1"}
 def model_names() -> list[str]:
     """Every model that has weights, in the order of the package."""
     weighted = set(pl.list_models()["model"])
-    return [name for name in MODELS if name in weighted]
+    return [name for name in DIFFUSIONS if name in weighted]
 
 
 def class_names(name: str) -> tuple[str, str]:
