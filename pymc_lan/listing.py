@@ -33,7 +33,7 @@ def list_models(*, everywhere: bool = False) -> pd.DataFrame:
     pandas.DataFrame
         One row per version: ``model``, ``version``, ``default`` (whether the bare name means it), ``parameters``,
         ``bounds`` (a dict), ``choices``, ``mean_abs_error`` and ``p99_abs_error`` in nats, ``sha256`` of the weights,
-        ``registry`` it comes from. Of a closed form, which has no weights, version and hash are empty, the errors NaN, and
+        ``registry`` it comes from. A closed form has no weights: version and hash are empty, the errors NaN, and
         ``registry`` says what it is.
 
     Raises
