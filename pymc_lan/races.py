@@ -48,8 +48,8 @@ def _lba(n: int) -> ModelSpec:
         drift=no_boundaries,
         boundary=no_boundaries,
         description=f"Linear ballistic accumulators, {n} choices: evidence grows in straight lines from starting "
-        "points that are uniform on 0 to A, at drifts that are normal across trials with standard deviation 0.1, one of "
-        "which at least is positive. The first to reach b decides.",
+        "points that are uniform on 0 to A, at drifts that are normal across trials with standard deviation 0.1, of "
+        "which one at least is positive. The first to reach b decides.",
         reference="Brown & Heathcote (2008), Cognitive Psychology 57, 153-178.",
         choices=tuple(range(n)),
         transform="lba",
