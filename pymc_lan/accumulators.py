@@ -84,6 +84,11 @@ class Race:
     log_some: Callable[[Namespace, Sequence[Theta]], Any] | None = None
 
 
+def race_of(spec: ModelSpec) -> Race | None:
+    """The accumulators of a model whose likelihood is that of a race; None for other models, and for networks."""
+    return RACES.get(spec.transform) if spec.view == "residual" else None
+
+
 def race_log_density(xp: Namespace, race: Race, spec: ModelSpec, d: Any, response: Any, theta: Theta) -> Any:
     """Log density of decision time and response of a race.
 
@@ -125,7 +130,8 @@ def race_log_density(xp: Namespace, race: Race, spec: ModelSpec, d: Any, respons
         pairs = zip(spec.choices[:-1], each[:-1], each[1:], strict=True)
         losers[name] = xp.stack([xp.where(response > code, before, after) for code, before, after in pairs])
     total = race.log_density(xp, d, winner) + race.log_survivor(xp, d, losers).sum(axis=0)
-    return total if race.log_some is None else total - race.log_some(xp, thetas)
+    # Of what was given, before it was broadcast: usually numbers.
+    return total if race.log_some is None else total - race.log_some(xp, split(race, spec, theta))
 
 
 def race_onset(xp: Namespace, race: Race, spec: ModelSpec, response: Any, theta: Theta) -> tuple[Any, Any]:
@@ -316,7 +322,8 @@ def gamma_log_survivor(xp: Namespace, d: Any, theta: Theta) -> Any:
     u = side * end * _leading(GAMMA_NODES, x)
     mean = (_leading(GAMMA_WEIGHTS, x) * xp.exp(k * u - x * xp.expm1(u))).sum(axis=0)
     log_tail = k * xp.log(x) - x - _log_gamma(xp, k) + xp.log(end * mean)
-    before = xp.where(above, -1.0, log_tail)
+    # For k next to 0 the rule is not exact, and may say that a little more than everything has come.
+    before = xp.where(above, -1.0, xp.minimum(log_tail, -1e-6))
     return xp.where(above, log_tail, xp.log1p(-xp.exp(before)))
 
 

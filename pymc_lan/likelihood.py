@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymc_lan import exact
-from pymc_lan.accumulators import RACES, race_log_density, race_onset
+from pymc_lan.accumulators import race_log_density, race_of, race_onset
 from pymc_lan.errors import explain
 from pymc_lan.spec import ModelSpec, Parameter
 from pymc_lan.transforms import Namespace, Theta
@@ -73,7 +73,7 @@ class Likelihood:
                 inside[p.name] = xp.minimum(inside[p.name], high)
             if inside[p.name] is not x:
                 penalty = penalty + ((x - inside[p.name]) / _scale(p)) ** 2
-        race = RACES.get(self.spec.transform)
+        race = race_of(self.spec)
         if race is not None and race.order is not None:
             less, more = race.order
             x = inside[more]
@@ -95,7 +95,7 @@ class Likelihood:
             Every parameter of the model, broadcastable against rt.
         """
         theta, penalty = self.clamp(xp, theta)
-        race = RACES.get(self.spec.transform)
+        race = race_of(self.spec)
         if race is not None:
             d = rt - theta["t"]
             d_min, slope = race_onset(xp, race, self.spec, response, theta)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pymc_lan.accumulators import RACES
+from pymc_lan.accumulators import race_of
 from pymc_lan.models import MODELS
 from pymc_lan.registry import all_entries, read_entry, search_path
 from pymc_lan.tables import WEIGHTS
@@ -82,6 +82,6 @@ def list_models(*, everywhere: bool = False) -> pd.DataFrame:
             "registry": CLOSED_FORM,
         }
         for spec in MODELS.values()
-        if spec.transform in RACES
+        if race_of(spec) is not None
     ]
     return pd.DataFrame(rows)

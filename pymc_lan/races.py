@@ -38,7 +38,7 @@ def _drifts(n: int, high: float, meaning: str, **kwargs: Any) -> tuple[Parameter
 
 
 def _t(default: float | None = None) -> Parameter:
-    return Parameter("t", (0.0, 2.0), "s", "non-decision time", default=default, domain=POSITIVE)
+    return Parameter("t", (0.0, 2.0), "s", "non-decision time", default=default, domain=POSITIVE, closed=True)
 
 
 def _lba(n: int) -> ModelSpec:

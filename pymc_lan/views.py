@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from pymc_lan.accumulators import RACES
+from pymc_lan.accumulators import race_of
 from pymc_lan.choice import CHOICE_TRANSFORMS
 from pymc_lan.errors import explain
 from pymc_lan.plain import PlainChoice, PlainLAN, is_plain
@@ -33,7 +33,7 @@ def choice_view(spec: ModelSpec) -> Any:
 @cache
 def transform_of(spec: ModelSpec) -> Any:
     """What a residual network of a model sees, and what it is added to: a `Transform` or its like."""
-    if spec.transform in RACES:
+    if race_of(spec) is not None:
         found = f"{spec.name!r}, a closed form"
         raise ValueError(explain("a model with a network, or one to train", found, "use likelihood='exact'"))
     if spec.transform == PATH:

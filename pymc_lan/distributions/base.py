@@ -14,7 +14,7 @@ from pymc.pytensorf import convert_observed_data
 from pytensor.graph.basic import Constant, Variable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.accumulators import RACES, check_order
+from pymc_lan.accumulators import check_order, race_of
 from pymc_lan.data import as_observed
 from pymc_lan.distributions.rv import TrialRV
 from pymc_lan.errors import check_length, explain, unknown
@@ -196,7 +196,7 @@ def resolve_model(source: Model, weights: Model | None, likelihood: str | None) 
     if likelihood not in (None, *LIKELIHOODS):
         raise ValueError(unknown("likelihood", str(likelihood), LIKELIHOODS))
     spec = model_spec(source)
-    if spec.transform in RACES:
+    if race_of(spec) is not None:
         if likelihood == "lan" or weights is not None:
             found = "likelihood='lan'" if weights is None else "weights"
             remedy = "leave likelihood and weights out"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from types import new_class
 
-from pymc_lan.accumulators import RACES
+from pymc_lan.accumulators import race_of
 from pymc_lan.distributions.gonogo import GoNoGo
 from pymc_lan.distributions.lan import LANDist
 from pymc_lan.models import get_model
@@ -37,7 +37,7 @@ _CLOSED = (
 def _named[Form: (LANDist, GoNoGo)](name: str, base: type[Form], model: str) -> type[Form]:
     """A distribution that knows its model, with a docstring from the model's spec."""
     spec = get_model(model)
-    closed = spec.transform in RACES
+    closed = race_of(spec) is not None
     extent = "usually" if closed else "trained"
     table = "\n".join(
         f"{p.keyword} : tensor_like{'' if p.default is None else f', default {p.default:g}'}\n"
