@@ -33,7 +33,7 @@ def choice_view(spec: ModelSpec) -> Any:
 @cache
 def transform_of(spec: ModelSpec) -> Any:
     """What a residual network of a model sees, and what it is added to: a `Transform` or its like."""
-    _refuse_race(spec)
+    refuse_race(spec)
     if spec.transform == PATH:
         from pymc_lan.paths import PathTransform
 
@@ -46,7 +46,7 @@ def transform_of(spec: ModelSpec) -> Any:
 @cache
 def choice_transform_of(spec: ModelSpec) -> Any:
     """The same of its choice/deadline network: a `ChoiceTransform` or its like."""
-    _refuse_race(spec)
+    refuse_race(spec)
     if spec.transform == PATH:
         from pymc_lan.path_choice import PathChoice
 
@@ -56,7 +56,8 @@ def choice_transform_of(spec: ModelSpec) -> Any:
     return CHOICE_TRANSFORMS[spec.transform]
 
 
-def _refuse_race(spec: ModelSpec) -> None:
+def refuse_race(spec: ModelSpec) -> None:
+    """Refuse, with a ValueError, a race of accumulators in closed form, which has no networks."""
     if race_of(spec) is not None:
         found = f"{spec.name!r}, a closed form"
         raise ValueError(explain("a model with a network, or one to train", found, "use likelihood='exact'"))
