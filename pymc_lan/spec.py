@@ -112,7 +112,8 @@ class ModelSpec:
     choices : tuple of int
     transform : str
         Name of the network inputs and baseline in `pymc_lan.transforms.TRANSFORMS`; ``"path"`` makes them from `drift`
-        and `boundary`.
+        and `boundary`; of a race, name of its accumulators in `pymc_lan.accumulators.RACES`, which then stand in for
+        drift and boundary.
     exact : bool
         Whether the transform's passage is the whole of the density, in closed form.
     variability : tuple of Variability
