@@ -16,7 +16,7 @@ import numpy as np
 
 # Its name for a model of ours, where that differs. Its `full_ddm` takes sz in units of evidence, its `full_ddm_rv`
 # relative to the separation, as ours does.
-NAMES = {"ddm_extended": "ddm", "full_ddm": "full_ddm_rv", "rdm3": "racing_diffusion_3"}
+NAMES = {"ddm_extended": "ddm", "full_ddm": "full_ddm_rv"}
 
 
 def exponential_collapse(t: Any, a: float, lam: float) -> Any:
@@ -88,7 +88,7 @@ def count(
     np.random.seed(seed)  # noqa: NPY002, what varies across trials is drawn from this generator
     options = {"delta_t": delta_t, "max_t": max_t, "n_samples": trials, "random_state": seed}
     found = simulate(model, theta, **options, smooth_unif=True)
-    time = found["rts"].ravel().astype(np.float64) - np.float32(theta.get("t", 0.0))
+    time = found["rts"].ravel().astype(np.float64) - np.float32(theta["t"])
     response = found["choices"].ravel()
     return {name: np.histogram(time[response == int(name)], ladder)[0].tolist() for name, ladder in edges.items()}
 
