@@ -116,7 +116,7 @@ def race_log_density(xp: Namespace, race: Race, spec: ModelSpec, d: Any, respons
     >>> from pymc_lan.transforms import NUMPY
     >>> theta = {"A": 0.3, "b": 0.5, "v0": 0.5, "v1": 0.5}
     >>> float(race_log_density(NUMPY, RACES["lba"], get_model("lba2"), 0.7, 1, theta).round(4))
-    0.1549
+    -0.215
     """
     names = [name for name in spec.names if name != "t"]
     d, response, *values = xp.broadcast_arrays(d, response, *(theta[name] for name in names))
