@@ -228,7 +228,7 @@ def test_probabilities_of_all_responses_sum_to_one(model: str, theta: Theta, las
 
 def simulate_lba(rng: np.random.Generator, theta: Theta, n: int, accumulators: int) -> np.ndarray:
     v = np.array([theta[f"v{i}"] for i in range(accumulators)])
-    drift = norm(v, LBA_SD).rvs((60 * n, accumulators), random_state=rng)
+    drift = norm(v, LBA_SD).rvs((2 * n, accumulators), random_state=rng)
     drift = drift[(drift > 0).any(axis=1)][:n]
     start = rng.uniform(0, theta["A"], drift.shape)
     return np.divide(theta["b"] - start, drift, out=np.full(drift.shape, np.inf), where=drift > 0)
