@@ -99,7 +99,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["ddm"], help="models to compare; 'all' for every one")
     parser.add_argument("--trials", type=int, default=1000)
     arguments = parser.parse_args()
-    models = pl.list_models()["model"].unique() if arguments.models == ["all"] else arguments.models
+    models = (
+        pl.list_models().query("sha256 != ''")["model"].unique() if arguments.models == ["all"] else arguments.models
+    )
     python = hssm_python(arguments.hssm_env)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

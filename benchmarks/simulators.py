@@ -47,7 +47,7 @@ from scipy.interpolate import CubicHermiteSpline
 
 import pymc_lan as pl
 from pymc_lan.labels import log_densities
-from pymc_lan.models import MODELS
+from pymc_lan.models import DIFFUSIONS
 from pymc_lan.network import Network
 from pymc_lan.spec import ModelSpec, Parameter
 from pymc_lan.spread import spread
@@ -341,7 +341,7 @@ def main() -> None:
     measured: list[Json] = []
     with Worker(hssm_python(arguments.hssm_env), [str(BENCHMARKS / "_ssms_worker.py")], {}) as worker:
         known: Any = worker.ask(do="models")["models"]
-        for model in arguments.models or (MODELS if arguments.labels else folders):
+        for model in arguments.models or (DIFFUSIONS if arguments.labels else folders):
             if model not in known:
                 print(f"{model}: skipped, ssm-simulators does not have it")
             elif not arguments.labels and model not in folders:

@@ -17,6 +17,7 @@ from pymc_lan.network import Network, version_config
 from pymc_lan.registry import load_folder, refuse_existing, write_version
 from pymc_lan.spec import ModelSpec
 from pymc_lan.training.recipe import Recipe, usual_recipes
+from pymc_lan.views import refuse_race
 
 # Where a transform's labels come from.
 LABELS = {
@@ -71,7 +72,7 @@ def train(
     Raises
     ------
     ValueError
-        For an unknown model.
+        For an unknown model, or a race of accumulators, which has a closed form instead.
     RegistryError
         If the version exists.
 
@@ -88,6 +89,7 @@ def train(
     from pymc_lan.training.tasks import choice_task, lan_task
 
     spec = get_model(model) if isinstance(model, str) else model
+    refuse_race(spec)
     usual = usual_recipes(spec)
     lan_recipe, choice_recipe = lan_recipe or usual[0], choice_recipe or usual[1]
     refuse_existing(out, spec.name, version)

@@ -28,7 +28,7 @@ def list_(
 
     table = Table("model", "version", "parameters", "mean abs error", "p99", "sha256", *["registry"] * everywhere)
     for row in list_models(everywhere=everywhere).itertuples():
-        version = f"{row.version} (default)" if row.default else row.version
+        version = f"{row.version} (default)" if row.default and row.version else row.version or row.registry
         table.add_row(
             row.model,
             version,

@@ -408,6 +408,8 @@ def _chosen(
     remedy = f"recode them with df[{response!r}].map({{code: choice, ...}}) and drop any other response"
     if tuple(choices) == (-1, 1) and np.isin(codes, (0, 1)).all():
         remedy = f"recode 0 to -1, for instance df[{response!r}].replace(0, -1)"
+    elif choices[0] == 0 and np.isin(codes - 1, np.asarray(choices, dtype=float)).all():
+        remedy = f"count responses from 0, for instance df[{response!r}] - 1"
     refuse(
         bad,
         columns,

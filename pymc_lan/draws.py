@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from pymc_lan.accumulators import RACES, check_order, draw_race
 from pymc_lan.data import NO_RESPONSE, as_dataframe
 from pymc_lan.errors import explain
 from pymc_lan.labels import draw_decisions
@@ -78,7 +79,7 @@ def _check_domain(spec: ModelSpec, theta: Mapping[str, Float]) -> None:
     for p in spec.parameters:
         x = theta[p.name]
         # A duration may be zero.
-        above = (x > p.domain[0]) | ((x == p.domain[0]) & (p.unit == "s"))
+        above = (x > p.domain[0]) | ((x == p.domain[0]) & (p.closed or p.unit == "s"))
         if not np.all(above & (x < p.domain[1])):
             raise ValueError(
                 explain(
@@ -87,6 +88,7 @@ def _check_domain(spec: ModelSpec, theta: Mapping[str, Float]) -> None:
                     f"check {p.name}",
                 )
             )
+    check_order(spec, theta)
     for each in spec.variability:
         low, high = spec.parameter(each.parameter).domain
         x, reach = theta[each.parameter], theta[each.spread]
@@ -140,7 +142,9 @@ def draw_trials(
 
 def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> Float:
     values = vary(spec, rng, values)
-    if spec.boundary is constant_boundary and spec.drift is constant_drift:
+    if spec.transform in RACES:
+        time, response = draw_race(spec, rng, values)
+    elif spec.boundary is constant_boundary and spec.drift is constant_drift:
         time, sign = ddm_draws(rng, values["v"], values["a"], values["z"])
         response = sign.astype(np.float64)
     elif spec.exact:

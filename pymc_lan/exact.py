@@ -313,7 +313,7 @@ def _go_late(xp: Any, time: Any, v: Any, a: Any, z: Any) -> tuple[Any, Any]:
     log_late = math.log(2.0 * math.pi) + x * w - 0.5 * rate * u + _log_sin_pi(xp, w, z) - xp.log(rate)
     log_late = log_late + xp.log1p(series)
     log_upper, log_lower = ddm_log_choice(xp, v, a, z)
-    return log_upper + xp.log1p(-xp.exp(log_late - log_upper)), _log_add(xp, log_lower, log_late)
+    return log_upper + xp.log1p(-xp.exp(log_late - log_upper)), log_add(xp, log_lower, log_late)
 
 
 def _go_early(xp: Any, time: Any, v: Any, width: Any, w: Any, eps: Any) -> tuple[Any, Any]:
@@ -333,13 +333,13 @@ def _go_early(xp: Any, time: Any, v: Any, width: Any, w: Any, eps: Any) -> tuple
     log_unpassed = _log_not_one_boundary(xp, v, distance, *ends[0])
     log_go = first + xp.log(xp.exp(third - first) - xp.expm1(second - first))
     log_other = second + xp.log(-xp.expm1(third - second))
-    return log_go, _log_add(xp, log_unpassed, log_other)
+    return log_go, log_add(xp, log_unpassed, log_other)
 
 
 def _ends(xp: Any, root: Any, speed: Any, reach: Any) -> tuple[Any, Any, Any, Any]:
     """(near, far) of an image and the Mills ratios at (abs(near), far)."""
     near, far = reach / root - speed * root, reach / root + speed * root
-    return near, far, _mills(xp, xp.where(near < 0, -near, near)), _mills(xp, far)
+    return near, far, mills(xp, xp.where(near < 0, -near, near)), mills(xp, far)
 
 
 def _log_image(xp: Any, near: Any, far: Any, mills_near: Any, mills_far: Any) -> Any:
@@ -386,7 +386,7 @@ def _log_sin_pi(xp: Any, w: Any, eps: Any) -> Any:
     return xp.log(xp.sin(math.pi * xp.minimum(w, eps)))
 
 
-def _mills(xp: Any, y: Any) -> Any:
+def mills(xp: Any, y: Any) -> Any:
     """Mills ratio (1 - Phi(y)) / phi(y) for y >= 0.
 
     From ``erfcx`` where the namespace has it, as PyTensor does (whose rewrites take a minute over the
@@ -420,7 +420,7 @@ def _log1mexp(xp: Any, y: Any) -> Any:
     )
 
 
-def _log_add(xp: Any, x: Any, y: Any) -> Any:
+def log_add(xp: Any, x: Any, y: Any) -> Any:
     """log(exp x + exp y) for finite x, y; its gradient is finite in every back end."""
     larger = x > y
     high, low = xp.where(larger, x, y), xp.where(larger, y, x)

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymc_lan import exact
+from pymc_lan.accumulators import race_log_density, race_of, race_onset
 from pymc_lan.errors import explain
-from pymc_lan.spec import ModelSpec
+from pymc_lan.spec import ModelSpec, Parameter
 from pymc_lan.transforms import Namespace, Theta
 from pymc_lan.views import choice_view, lan_view, transform_of
 
@@ -63,15 +64,21 @@ class Likelihood:
         inside, penalty = {}, 0.0
         for p in self.spec.parameters:
             low, high = p.domain if self.lan is None else p.bounds
-            low, high = max(low, p.domain[0] + DOMAIN_MARGIN), min(high, p.domain[1] - DOMAIN_MARGIN)
+            low = max(low, p.domain[0] + DOMAIN_MARGIN * (not p.closed))
+            high = min(high, p.domain[1] - DOMAIN_MARGIN)
             x = inside[p.name] = theta[p.name]
             if math.isfinite(low):
                 inside[p.name] = xp.maximum(inside[p.name], low)
             if math.isfinite(high):
                 inside[p.name] = xp.minimum(inside[p.name], high)
             if inside[p.name] is not x:
-                scale = PENALTY_SCALE * (p.bounds[1] - p.bounds[0])
-                penalty = penalty + ((x - inside[p.name]) / scale) ** 2
+                penalty = penalty + ((x - inside[p.name]) / _scale(p)) ** 2
+        race = race_of(self.spec)
+        if race is not None and race.order is not None:
+            less, more = race.order
+            x = inside[more]
+            inside[more] = xp.maximum(x, inside[less])
+            penalty = penalty + ((x - inside[more]) / _scale(self.spec.parameter(more))) ** 2
         return inside, penalty
 
     def log_density(self, xp: Namespace, rt: Any, response: Any, theta: Theta) -> Any:
@@ -83,11 +90,17 @@ class Likelihood:
         rt : array
             Seconds, finite.
         response : array
-            +1 or -1.
+            One of the model's choices.
         theta : mapping of str to array
             Every parameter of the model, broadcastable against rt.
         """
         theta, penalty = self.clamp(xp, theta)
+        race = race_of(self.spec)
+        if race is not None:
+            d = rt - theta["t"]
+            d_min, slope = race_onset(xp, race, self.spec, response, theta)
+            core = race_log_density(xp, race, self.spec, xp.maximum(d, d_min), response, theta)
+            return core + slope * xp.minimum(d - d_min, 0.0) - penalty
         transform = transform_of(self.spec) if self.lan is None else lan_view(self.spec)
         d = rt - theta["t"]
         d_min, slope = transform.onset(xp, d, response, theta)
@@ -126,6 +139,10 @@ class Likelihood:
         log_density = self.log_density(xp, xp.where(responded, rt, 1.0), response, theta)
         log_none = self.log_go(xp, deadline, theta)[1] if go_nogo else -math.inf
         return xp.where(responded, log_density, log_none)
+
+
+def _scale(p: Parameter) -> float:
+    return PENALTY_SCALE * (p.bounds[1] - p.bounds[0])
 
 
 def require_exact(spec: ModelSpec) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from pymc_lan.accumulators import race_of
+from pymc_lan.models import MODELS
 from pymc_lan.registry import all_entries, read_entry, search_path
 from pymc_lan.tables import WEIGHTS
 
@@ -14,9 +16,12 @@ if TYPE_CHECKING:
 # What stands for the accuracy of a network that was imported and could not be measured.
 UNKNOWN = {"lan": {"mean": math.nan, "p99": math.nan}}
 
+# Where a model that needs no weights comes from.
+CLOSED_FORM = "closed form"
+
 
 def list_models(*, everywhere: bool = False) -> pd.DataFrame:
-    """List the models that can be named, with every version of their weights.
+    """List the models that can be named, with every version of their weights; closed forms last.
 
     Parameters
     ----------
@@ -28,7 +33,8 @@ def list_models(*, everywhere: bool = False) -> pd.DataFrame:
     pandas.DataFrame
         One row per version: ``model``, ``version``, ``default`` (whether the bare name means it), ``parameters``,
         ``bounds`` (a dict), ``choices``, ``mean_abs_error`` and ``p99_abs_error`` in nats, ``sha256`` of the weights,
-        ``registry`` it comes from.
+        ``registry`` it comes from. A closed form has no weights: version and hash are empty, the errors NaN, and
+        ``registry`` says what it is.
 
     Raises
     ------
@@ -62,4 +68,20 @@ def list_models(*, everywhere: bool = False) -> pd.DataFrame:
                 "registry": entry.origin,
             }
         )
+    rows += [
+        {
+            "model": spec.name,
+            "version": "",
+            "default": True,
+            "parameters": spec.names,
+            "bounds": {p.name: p.bounds for p in spec.parameters},
+            "choices": spec.choices,
+            "mean_abs_error": math.nan,
+            "p99_abs_error": math.nan,
+            "sha256": "",
+            "registry": CLOSED_FORM,
+        }
+        for spec in MODELS.values()
+        if race_of(spec) is not None
+    ]
     return pd.DataFrame(rows)

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from pymc_lan.errors import unknown
+from pymc_lan.races import RACE_SPECS
 from pymc_lan.spec import ModelSpec, Parameter, Structure, Variability
 from pymc_lan.transforms import CLOSED
 
@@ -389,7 +390,7 @@ CONFLICT_DS_SPEC = ModelSpec(
     reference="ssm-simulators (Fengler, Govindarajan, Chen & Frank 2021, eLife 10, e65074), model conflict_ds.",
 )
 
-MODELS: dict[str, ModelSpec] = {
+DIFFUSIONS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
         DDM_SPEC,
@@ -408,6 +409,9 @@ MODELS: dict[str, ModelSpec] = {
         CONFLICT_DS_SPEC,
     )
 }
+"""Diffusions between two boundaries, by name."""
+
+MODELS: dict[str, ModelSpec] = DIFFUSIONS | {spec.name: spec for spec in RACE_SPECS}
 """The models by name."""
 
 

@@ -31,6 +31,8 @@ class Parameter:
         The value used where the parameter is not given.
     domain : tuple of float
         Where the model itself is defined; the closed form holds inside it, whatever the bounds.
+    closed : bool
+        Whether the lower end of the domain belongs to it.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Parameter:
     meaning: str
     default: float | None = None
     domain: tuple[float, float] = (-math.inf, math.inf)
+    closed: bool = False
 
     @property
     def keyword(self) -> str:
@@ -109,7 +112,8 @@ class ModelSpec:
     choices : tuple of int
     transform : str
         Name of the network inputs and baseline in `pymc_lan.transforms.TRANSFORMS`; ``"path"`` makes them from `drift`
-        and `boundary`.
+        and `boundary`; of a race, name of its accumulators in `pymc_lan.accumulators.RACES`, which then stand in for
+        drift and boundary.
     exact : bool
         Whether the transform's passage is the whole of the density, in closed form.
     variability : tuple of Variability

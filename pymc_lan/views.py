@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from pymc_lan.accumulators import race_of
 from pymc_lan.choice import CHOICE_TRANSFORMS
+from pymc_lan.errors import explain
 from pymc_lan.plain import PlainChoice, PlainLAN, is_plain
 from pymc_lan.spec import ModelSpec, Structure
 from pymc_lan.spread import SpreadChoice, SpreadTransform, spread
@@ -31,6 +33,7 @@ def choice_view(spec: ModelSpec) -> Any:
 @cache
 def transform_of(spec: ModelSpec) -> Any:
     """What a residual network of a model sees, and what it is added to: a `Transform` or its like."""
+    refuse_race(spec)
     if spec.transform == PATH:
         from pymc_lan.paths import PathTransform
 
@@ -43,6 +46,7 @@ def transform_of(spec: ModelSpec) -> Any:
 @cache
 def choice_transform_of(spec: ModelSpec) -> Any:
     """The same of its choice/deadline network: a `ChoiceTransform` or its like."""
+    refuse_race(spec)
     if spec.transform == PATH:
         from pymc_lan.path_choice import PathChoice
 
@@ -50,6 +54,13 @@ def choice_transform_of(spec: ModelSpec) -> Any:
     if spec.transform == SPREAD:
         return SpreadChoice(spec)
     return CHOICE_TRANSFORMS[spec.transform]
+
+
+def refuse_race(spec: ModelSpec) -> None:
+    """Refuse, with a ValueError, a race of accumulators in closed form, which has no networks."""
+    if race_of(spec) is not None:
+        found = f"{spec.name!r}, a closed form"
+        raise ValueError(explain("a model with a network, or one to train", found, "use likelihood='exact'"))
 
 
 def n_inputs(spec: ModelSpec) -> dict[str, int]:

@@ -17,7 +17,7 @@ from typing import Any
 import pymc_lan as pl
 from pymc_lan import distributions, models
 from pymc_lan.card import accuracy_lines
-from pymc_lan.models import MODELS
+from pymc_lan.models import DIFFUSIONS
 from pymc_lan.spec import ModelSpec
 
 PAGES = Path(__file__).resolve().parents[1] / "docs" / "models"
@@ -86,7 +86,7 @@ N_COLOURS = 64
 def model_names() -> list[str]:
     """Every model that has weights, in the order of the package."""
     weighted = set(pl.list_models()["model"])
-    return [name for name in MODELS if name in weighted]
+    return [name for name in DIFFUSIONS if name in weighted]
 
 
 def class_names(name: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ import pymc as pm
 import pytest
 
 import pymc_lan as pl
-from pymc_lan.models import MODELS
+from pymc_lan.models import DIFFUSIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "models"
@@ -137,7 +137,7 @@ def test_a_picture_is_small(name: str) -> None:
     assert len(content) < 60_000
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", sorted(DIFFUSIONS))
 def test_every_model_can_have_a_page(name: str) -> None:
     spec = pl.get_model(name)
     block = GENERATOR.formula(spec)

@@ -14,7 +14,7 @@ from scipy.stats import kstest
 
 import pymc_lan as pl
 from pymc_lan.labels import log_densities
-from pymc_lan.models import MODELS
+from pymc_lan.models import DIFFUSIONS
 from pymc_lan.paths import structure
 from pymc_lan.simulators import simulate_diffusion
 from pymc_lan.solutions import FEWER_STEPS, LARGER_TOLERANCE, Solution, solve
@@ -35,7 +35,7 @@ def sets(spec: ModelSpec, n: int = N, seed: int = 0) -> dict[str, np.ndarray]:
     return draw_theta(spec, np.random.default_rng(seed), n)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", DIFFUSIONS)
 def test_structure_is_read_off_the_functions(name: str) -> None:
     spec = pl.get_model(name)
     found = structure(replace(spec, structure=None))

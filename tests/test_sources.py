@@ -107,7 +107,7 @@ def test_shipped_names_are_never_asked_of_a_hub(hub: Hub, configure: Configure) 
     configure("configuration", "lab/nets")
     configure("environment", "lab/others")
     hub.stop()
-    for model in pl.list_models()["model"]:
+    for model in pl.list_models().query("sha256 != ''")["model"]:
         assert pl.load_network(model, registries=["lab/third"]).origin == "embedded"
         assert pl.load_network(f"{model}@1.0").origin == "embedded"
     assert hub.requests == []

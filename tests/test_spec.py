@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import pymc_lan as pl
+from pymc_lan.accumulators import RACES
 from pymc_lan.exact import ddm_log_choice, ddm_log_go
 from pymc_lan.models import MODELS
 from pymc_lan.spec import bind
@@ -28,7 +29,7 @@ def test_models_are_complete(name: str) -> None:
     assert spec.name == name
     assert len(set(spec.names)) == len(spec.names)
     assert "t" in spec.names
-    assert spec.transform in {PATH, SPREAD, *TRANSFORMS}
+    assert spec.transform in {PATH, SPREAD, *TRANSFORMS, *RACES}
     assert spec.description
     assert spec.reference
     for p in spec.parameters:

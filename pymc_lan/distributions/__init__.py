@@ -3,6 +3,10 @@
 from pymc_lan.distributions.gonogo import GoNoGo, GoNoGoDDM
 from pymc_lan.distributions.lan import DDM, LANDist
 from pymc_lan.distributions.named import (
+    LBA2,
+    LBA3,
+    LBA4,
+    RDM3,
     Angle,
     ConflictDS,
     DDMExtended,
@@ -27,12 +31,17 @@ from pymc_lan.distributions.named import (
     GoNoGoWeibull,
     HyperbolicCollapse,
     Ornstein,
+    PoissonRace,
     ShrinkSpot,
     Weibull,
 )
 
 __all__ = [
     "DDM",
+    "LBA2",
+    "LBA3",
+    "LBA4",
+    "RDM3",
     "Angle",
     "ConflictDS",
     "DDMExtended",
@@ -60,6 +69,7 @@ __all__ = [
     "HyperbolicCollapse",
     "LANDist",
     "Ornstein",
+    "PoissonRace",
     "ShrinkSpot",
     "Weibull",
 ]

@@ -14,6 +14,7 @@ from pymc.pytensorf import convert_observed_data
 from pytensor.graph.basic import Constant, Variable
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lan.accumulators import check_order, race_of
 from pymc_lan.data import as_observed
 from pymc_lan.distributions.rv import TrialRV
 from pymc_lan.errors import check_length, explain, unknown
@@ -68,7 +69,7 @@ class TrialDistribution(Continuous):
         theta: dict[str, Any],
         extras: dict[str, Any],
         *,
-        likelihood: str,
+        likelihood: str | None,
         weights: Model | None,
         n_trials: int | None,
         **kwargs: Any,
@@ -82,6 +83,7 @@ class TrialDistribution(Continuous):
             _check_omissions(spec, network, extras["deadline"])
         for p in spec.parameters:
             _check_parameter(p, theta[p.name], trained=network is not None)
+        check_order(spec, {name: x for name, value in theta.items() if (x := constant_value(value)) is not None})
         params = theta | extras
         if n_trials is not None:
             for name, value in params.items():
@@ -179,8 +181,10 @@ def model_spec(source: Model) -> ModelSpec:
     return load_network(source).spec
 
 
-def resolve_model(source: Model, weights: Model | None, likelihood: str) -> tuple[ModelSpec, Network | None]:
+def resolve_model(source: Model, weights: Model | None, likelihood: str | None) -> tuple[ModelSpec, Network | None]:
     """Find spec and network; the network is None for the closed form.
+
+    Without `likelihood` it is the network, and the closed form of a model that has nothing else.
 
     Raises
     ------
@@ -189,9 +193,15 @@ def resolve_model(source: Model, weights: Model | None, likelihood: str) -> tupl
     RegistryError
         If the weights cannot be found or verified.
     """
-    if likelihood not in LIKELIHOODS:
-        raise ValueError(unknown("likelihood", likelihood, LIKELIHOODS))
+    if likelihood not in (None, *LIKELIHOODS):
+        raise ValueError(unknown("likelihood", str(likelihood), LIKELIHOODS))
     spec = model_spec(source)
+    if race_of(spec) is not None:
+        if likelihood == "lan" or weights is not None:
+            found = "likelihood='lan'" if weights is None else "weights"
+            remedy = "leave likelihood and weights out"
+            raise ValueError(explain(f"the closed form of {spec.name!r}, which has no network", found, remedy))
+        return spec, None
     if likelihood == "exact":
         if not spec.exact:
             raise ValueError(

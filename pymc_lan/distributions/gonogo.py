@@ -101,7 +101,7 @@ class GoNoGo(TrialDistribution):
         p_lapse: Any = 0.0,
         lapse_go: Any = 0.5,
         lapse_window: Any = None,
-        likelihood: str = "lan",
+        likelihood: str | None = None,
         weights: Model | None = None,
         _n_trials: int | None = None,
         _times: Any = None,

@@ -1,4 +1,4 @@
-"""Two-choice distributions: any model by name, and the named ones."""
+"""Distributions of responses and their times: any model by name, and the drift diffusion model."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ class LANDist(TrialDistribution):
         The model's parameters, in its order or by name; scalar or one per trial. See ``pl.get_model(model)``. A name
         that PyMC reserves takes an underscore: ``shape_`` in ``gamma_drift``.
     likelihood : {"lan", "exact"}
-        The network, or the closed form where the model has one.
+        The network, or the closed form where the model has one; by default the network, and the closed form of a model
+        that has nothing else (races of accumulators).
     weights : str, path or Network, optional
         Other weights than the model's default.
     p_lapse : tensor_like
-        Probability that a trial is a guess: either response, at a time uniform on the lapse window. Default 0.
+        Probability that a trial is a guess: any response, at a time uniform on the lapse window. Default 0.
     lapse_window : tensor_like, optional
         Seconds; by default the largest observed rt.
     deadline : tensor_like, optional
         End of the response window in seconds, where trials without a decision by then are seen as omissions (no rt).
         Only networks that were imported with an OPN know how likely they are.
     observed : DataFrame, array or pm.Data, optional
-        Columns ``rt`` (seconds) and ``response`` (-1 or +1), or rows of the two.
+        Columns ``rt`` (seconds) and ``response`` (-1 or +1, or 0 to n - 1 for n accumulators), or rows of the two.
     dims : str, optional
         The name of the trials' dimension.
 
@@ -72,7 +73,7 @@ class LANDist(TrialDistribution):
     def dist(
         cls,
         *args: Any,
-        likelihood: str = "lan",
+        likelihood: str | None = None,
         weights: Model | None = None,
         p_lapse: Any = 0.0,
         lapse_window: Any = None,

@@ -1,10 +1,11 @@
-"""Named distributions: one class per model, in its two-choice and its go/no-go form."""
+"""Named distributions: one class per model, diffusions in a two-choice and a go/no-go form."""
 
 from __future__ import annotations
 
 import re
 from types import new_class
 
+from pymc_lan.accumulators import race_of
 from pymc_lan.distributions.gonogo import GoNoGo
 from pymc_lan.distributions.lan import LANDist
 from pymc_lan.models import get_model
@@ -27,19 +28,27 @@ Examples
 """
 
 
+_CLOSED = (
+    "Responses are coded {}. The likelihood is a closed form, so there is no network, and no bound but that of the "
+    "model itself; formulas and how other packages' parameters translate are in docs/accumulators.md."
+)
+
+
 def _named[Form: (LANDist, GoNoGo)](name: str, base: type[Form], model: str) -> type[Form]:
     """A distribution that knows its model, with a docstring from the model's spec."""
     spec = get_model(model)
+    closed = race_of(spec) is not None
+    extent = "usually" if closed else "trained"
     table = "\n".join(
         f"{p.keyword} : tensor_like{'' if p.default is None else f', default {p.default:g}'}\n"
-        f"    {p.meaning[0].upper()}{p.meaning[1:]} [{p.unit}]; trained from {p.bounds[0]:g} to {p.bounds[1]:g}."
+        f"    {p.meaning[0].upper()}{p.meaning[1:]} [{p.unit}]; {extent} from {p.bounds[0]:g} to {p.bounds[1]:g}."
         for p in spec.parameters
     )
     doc = _DOC.format(
         name=name,
         base=base.__name__,
         summary=re.split("[:.]", spec.description)[0],
-        description=spec.description,
+        description=spec.description + (f" {_CLOSED.format(spec.choices)}" if closed else ""),
         reference=spec.reference,
         parameters=", ".join(p.keyword for p in spec.parameters),
         table=table,
@@ -69,8 +78,13 @@ GammaDriftAngle = _named("GammaDriftAngle", LANDist, "gamma_drift_angle")
 GoNoGoGammaDriftAngle = _named("GoNoGoGammaDriftAngle", GoNoGo, "gamma_drift_angle")
 HyperbolicCollapse = _named("HyperbolicCollapse", LANDist, "hyperbolic_collapse")
 GoNoGoHyperbolicCollapse = _named("GoNoGoHyperbolicCollapse", GoNoGo, "hyperbolic_collapse")
+LBA2 = _named("LBA2", LANDist, "lba2")
+LBA3 = _named("LBA3", LANDist, "lba3")
+LBA4 = _named("LBA4", LANDist, "lba4")
 Ornstein = _named("Ornstein", LANDist, "ornstein")
 GoNoGoOrnstein = _named("GoNoGoOrnstein", GoNoGo, "ornstein")
+PoissonRace = _named("PoissonRace", LANDist, "poisson_race")
+RDM3 = _named("RDM3", LANDist, "rdm3")
 ShrinkSpot = _named("ShrinkSpot", LANDist, "shrink_spot")
 GoNoGoShrinkSpot = _named("GoNoGoShrinkSpot", GoNoGo, "shrink_spot")
 Weibull = _named("Weibull", LANDist, "weibull")

@@ -1,0 +1,99 @@
+"""Races of accumulators, as data: models of two and more choices whose likelihood is a closed form."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pymc_lan.errors import explain
+from pymc_lan.spec import ModelSpec, Parameter
+
+POSITIVE = (0.0, math.inf)
+
+
+def no_boundaries(time: Any, *_: Any) -> Any:
+    """Stand for drift and boundary of a model that has neither: a ValueError."""
+    raise ValueError(
+        explain(
+            "a diffusion between two boundaries",
+            "a race of accumulators in closed form",
+            "use its distribution or simulate it; there is nothing to solve or train",
+        )
+    )
+
+
+def _A(high: float) -> Parameter:
+    meaning = "upper end of the starting points, which are uniform from 0"
+    return Parameter("A", (0.0, high), "evidence", meaning, domain=POSITIVE, closed=True)
+
+
+def _b(low: float, high: float) -> Parameter:
+    return Parameter("b", (low, high), "evidence", "threshold, A or more", domain=POSITIVE)
+
+
+def _drifts(n: int, high: float, meaning: str, **kwargs: Any) -> tuple[Parameter, ...]:
+    return tuple(
+        Parameter(f"v{i}", (0.0, high), "evidence/s", f"{meaning} of accumulator {i}", **kwargs) for i in range(n)
+    )
+
+
+def _t(default: float | None = None) -> Parameter:
+    return Parameter("t", (0.0, 2.0), "s", "non-decision time", default=default, domain=POSITIVE, closed=True)
+
+
+def _lba(n: int) -> ModelSpec:
+    return ModelSpec(
+        name=f"lba{n}",
+        parameters=(_A(1.0), _b(0.2, 1.0), *_drifts(n, 1.1, "mean drift"), _t(default=0.0)),
+        drift=no_boundaries,
+        boundary=no_boundaries,
+        description=f"Linear ballistic accumulators, {n} choices: evidence grows in straight lines from starting "
+        "points that are uniform on 0 to A, at drifts that are normal across trials with standard deviation 0.1, of "
+        "which one at least is positive. The first to reach b decides.",
+        reference="Brown & Heathcote (2008), Cognitive Psychology 57, 153-178.",
+        choices=tuple(range(n)),
+        transform="lba",
+        exact=True,
+    )
+
+
+def _racing_diffusion(n: int) -> ModelSpec:
+    return ModelSpec(
+        name=f"rdm{n}",
+        parameters=(_A(1.0), _b(0.5, 3.0), *_drifts(n, 2.5, "drift", domain=POSITIVE), _t()),
+        drift=no_boundaries,
+        boundary=no_boundaries,
+        description=f"Racing diffusions, {n} choices: unit noise, constant positive drifts, starting points that are "
+        "uniform on 0 to A. The first to reach b decides.",
+        reference="Tillman, Van Zandt & Logan (2020), Psychonomic Bulletin & Review 27, 911-936.",
+        choices=tuple(range(n)),
+        transform="racing_diffusion",
+        exact=True,
+    )
+
+
+def _counter(name: str, low: float, unit: str, meaning: str) -> tuple[Parameter, ...]:
+    return tuple(
+        Parameter(f"{name}{i}", (low, 20.0), unit, f"{meaning} of counter {i}", domain=POSITIVE) for i in (1, 2)
+    )
+
+
+POISSON_RACE_SPEC = ModelSpec(
+    name="poisson_race",
+    parameters=(
+        *_counter("r", 1e-3, "1/s", "rate of events"),
+        *_counter("k", 1.0, "1", "number of events, whole or not, that end the race,"),
+        _t(),
+    ),
+    drift=no_boundaries,
+    boundary=no_boundaries,
+    description="Poisson race, two choices: counter 1 (response -1) and counter 2 (response +1) each wait for their "
+    "k-th event, at constant rates, which takes a gamma distributed time. The first to have it decides.",
+    reference="Townsend & Ashby (1983), Stochastic Modeling of Elementary Psychological Processes; Smith & Van Zandt "
+    "(2000), British Journal of Mathematical and Statistical Psychology 53, 293-315.",
+    transform="poisson_race",
+    exact=True,
+)
+
+RACE_SPECS = (_lba(2), _lba(3), _lba(4), _racing_diffusion(3), POISSON_RACE_SPEC)
+"""The races of this release."""
