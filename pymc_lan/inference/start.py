@@ -133,11 +133,9 @@ def _subjects(df: Any, by: str, n: int) -> NDArray[np.intp]:
         raise ValueError(
             explain("a DataFrame with the trials", f"{type(df).__name__}", "pass df, as in initvals(model, df)")
         )
-    if by not in columns:
-        return np.zeros(n, np.intp)
-    labels = np.asarray(column(df, by, argument="by"))
-    check_length(by, labels, n, scalar=False)
-    return np.unique(labels.astype(str), return_inverse=True)[1]
+    labels = np.asarray(column(df, by if by in columns else columns[0], argument="by"))
+    check_length("df", labels, n, scalar=False)
+    return np.unique(labels.astype(str), return_inverse=True)[1] if by in columns else np.zeros(n, np.intp)
 
 
 def _initial_point(model: Any) -> Point:
@@ -264,7 +262,8 @@ def _check_t(t: Float, rt: Float, df: Any, by: str, subject: NDArray[np.intp]) -
     late = np.unique(subject[t >= rt])
     if late.size:
         shown = late[:SHOWN]
-        who = f"{by} " + ", ".join(str(np.asarray(column(df, by, argument="by"))[subject == i][0]) for i in shown)
+        labels = np.asarray(column(df, by, argument="by")) if by in table_columns(df) else np.full(len(rt), "all")
+        who = f"{by} " + ", ".join(str(labels[subject == i][0]) for i in shown)
         found = f"t = {t[subject == shown[0]][0]:.3g} s and rt = {rt[subject == shown[0]].min():.3g} s"
         remedy = "drop responses that are too fast to be decisions, let t vary by subject, or add p_lapse"
         raise ValueError(explain("t below the shortest rt of every subject", f"{found} for {who}", remedy))

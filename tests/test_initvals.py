@@ -1,0 +1,211 @@
+"""Where hierarchical models start: EZ-diffusion against simulation, and starts of models in every parametrisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+import pytest
+from pymc.initial_point import make_initial_point_fn
+
+import pymc_lan as pl
+from pymc_lan.inference.ez import estimates, ez
+
+N_SUBJECTS, N_TRIALS, DEADLINE = 6, 160, 1.8
+T_MAX = 0.6
+
+
+def subjects(*, go_nogo: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Trials of a few subjects, half of them go, and what they were simulated with."""
+    truth = pd.DataFrame(
+        {
+            "v": np.linspace(0.6, 2.2, N_SUBJECTS),
+            "a": np.linspace(1.2, 0.7, N_SUBJECTS),
+            "t": np.linspace(0.2, 0.35, N_SUBJECTS),
+        }
+    )
+    tables = []
+    for i, row in truth.iterrows():
+        trial_type = np.tile(["go", "no-go"], N_TRIALS // 2)
+        v = np.where(trial_type == "go", row.v, -row.v)
+        if go_nogo:
+            trials = pl.GoNoGoDDM.dist(v, row.a, t=row.t, deadline=DEADLINE, shape=(N_TRIALS, 2))
+        else:
+            trials = pl.DDM.dist(v, row.a, t=row.t, shape=(N_TRIALS, 2))
+        table = pl.as_dataframe(pm.draw(trials, random_seed=int(i)))
+        tables.append(table.assign(trial_type=trial_type, subject=f"s{i}", sign=np.sign(v)))
+    return pd.concat(tables, ignore_index=True), truth
+
+
+@pytest.fixture(scope="module")
+def go() -> tuple[pd.DataFrame, pd.DataFrame]:
+    return subjects(go_nogo=True)
+
+
+@pytest.fixture(scope="module")
+def both() -> tuple[pd.DataFrame, pd.DataFrame]:
+    return subjects(go_nogo=False)
+
+
+def test_ez_of_the_paper() -> None:
+    # Wagenmakers et al. (2007), page 9: v = 0.0999, a = 0.1397 and Ter = 0.300 with noise 0.1 and whole separation.
+    found = ez(np.array([0.802, 0.198]), np.full(2, 0.723), np.full(2, 0.112))
+    np.testing.assert_allclose(found.v, [0.999, -0.999], atol=5e-4)
+    np.testing.assert_allclose(found.a, 0.6985, atol=5e-4)
+    np.testing.assert_allclose(found.t, 0.300, atol=5e-4)
+
+
+@pytest.mark.parametrize(("v", "a", "t"), [(1.0, 1.0, 0.3), (-2.0, 0.7, 0.2), (0.0, 1.3, 0.4)])
+def test_estimates_recover_what_was_simulated(v: float, a: float, t: float) -> None:
+    df = pl.simulate("ddm", {"v": v, "a": a, "z": 0.5, "t": t}, n=20_000, seed=1)
+    code = np.zeros(len(df), int)
+    found = estimates(df["rt"].to_numpy(), df["response"].to_numpy() > 0, code, code)
+    # The fences cost a few per cent of the slowest responses, and with them of the variance.
+    assert found.v[0] == pytest.approx(v, abs=0.08)
+    assert found.a[0] == pytest.approx(a, rel=0.08)
+    assert found.t[0] == pytest.approx(t, abs=0.05)
+
+
+def test_subjects_without_responses_are_taken_for_average() -> None:
+    df = pl.simulate("ddm", {"v": 1.0, "a": 1.0, "z": 0.5, "t": 0.3}, n=400, seed=1)
+    rt, upper = df["rt"].to_numpy(), df["response"].to_numpy() > 0
+    silent = np.repeat([0, 1], [400, 50])
+    found = estimates(np.append(rt, np.full(50, np.inf)), np.append(upper, np.zeros(50, bool)), silent, silent)
+    assert found.a[0] == found.a[-1]
+    assert found.t[0] == found.t[-1]
+    assert found.v[-1] < -1
+    nobody = estimates(np.full(50, np.inf), np.zeros(50, bool), silent[:50], silent[:50])
+    assert all(np.isfinite(x).all() for x in nobody)
+
+
+def centred(df: pd.DataFrame, add: Callable[..., Any]) -> None:
+    s = pd.factorize(df["subject"])[0]
+    v = pm.Normal("v", pm.Normal("v_mean", 0, 1), pm.HalfNormal("v_sd", 1), dims="subject")
+    a = pm.LogNormal("a", pm.Normal("a_log", 0, 0.5), pm.HalfNormal("a_sd", 0.3), dims="subject")
+    t = T_MAX * pm.math.invlogit(
+        pm.Normal("t_raw", pm.Normal("t_mean", 0, 1), pm.HalfNormal("t_sd", 1), dims="subject")
+    )
+    add("obs", v[s], a[s], t=t[s])
+
+
+def non_centred(df: pd.DataFrame, add: Callable[..., Any]) -> None:
+    s = pd.factorize(df["subject"])[0]
+    v = pm.Normal("v_mean", 0, 1) + pm.HalfNormal("v_sd", 1) * pm.Normal("v_offset", dims="subject")
+    a = pm.math.log1pexp(pm.Normal("a_mean", 0, 1) + pm.HalfNormal("a_sd", 1) * pm.Normal("a_offset", dims="subject"))
+    t = pm.math.exp(pm.Normal("t_mean", -1, 1) + pm.HalfNormal("t_sd", 1) * pm.Normal("t_offset", dims="subject"))
+    add("obs", v[s], a[s], t=t[s])
+
+
+def with_a_regressor(df: pd.DataFrame, add: Callable[..., Any]) -> None:
+    """Every trial has a drift of its own, so no two share a cell."""
+    s = pd.factorize(df["subject"])[0]
+    effort = np.random.default_rng(1).normal(size=len(df))
+    v = pm.Normal("v", 0, 2, dims="subject")[s] + pm.Normal("slope", 0, 0.5) * effort
+    a, t = pm.TruncatedNormal("a", 1, 0.5, lower=0.3, upper=2.5), pm.Uniform("t", 0, T_MAX, dims="subject")
+    add("obs", v, a, t=t[s])
+
+
+def build(df: pd.DataFrame, parameters: Callable[..., Any], add: Callable[..., Any]) -> pm.Model:
+    with pm.Model(coords={"subject": df["subject"].unique()}) as model:
+        parameters(df, add)
+    return model
+
+
+def at_start(model: pm.Model, overrides: Any = None) -> tuple[float, dict[str, Any]]:
+    """Log density and parameters of every trial, where `pm.sample` would start without moving."""
+    point = make_initial_point_fn(model=model, overrides=overrides)(1)
+    inputs = model["obs"].owner.inputs[2:]
+    names = model["obs"].owner.op.parameters
+    outputs = [model.logp(), *model.replace_rvs_by_values(list(inputs))]
+    logp, *values = model.compile_fn(outputs, mode="FAST_COMPILE", on_unused_input="ignore")(point)
+    return float(logp), dict(zip(names, values, strict=True))
+
+
+@pytest.mark.parametrize("parameters", [centred, non_centred, with_a_regressor])
+@pytest.mark.parametrize("task", ["go", "both"])
+def test_starts_are_near_the_truth(parameters: Callable[..., Any], task: str, request: pytest.FixtureRequest) -> None:
+    df, truth = request.getfixturevalue(task)
+
+    def add(name: str, v: Any, a: Any, t: Any) -> None:
+        if task == "go":
+            pl.GoNoGoDDM(name, v, a, t=t, deadline=DEADLINE, observed=df)
+        else:
+            pl.DDM(name, v * df["sign"].to_numpy(), a, t=t, observed=df)
+
+    model = build(df, parameters, add)
+    start = pl.initvals(model, df)
+    assert set(start) == {rv.name for rv in model.free_RVs}
+    before, (after, values) = at_start(model)[0], at_start(model, start)
+    assert np.isfinite(after)
+    assert after > before
+    first = pd.factorize(df["subject"], sort=False)[0]
+    values = {name: np.broadcast_to(x, (len(df),)) for name, x in values.items()}
+    assert np.all(values["t"] < df.groupby("subject")["rt"].transform("min"))
+    if parameters is not with_a_regressor:
+        # A sign for each trial type; 160 trials leave a drift uncertain by about 0.2, and its estimate by more.
+        drift = values["v"] * df["sign"].to_numpy()
+        assert np.all(np.abs(drift - truth["v"].to_numpy()[first]) < 0.9)
+        assert np.all(np.abs(values["a"] - truth["a"].to_numpy()[first]) < 0.4)
+
+
+def test_guesses_do_not_hold_t_back(go: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    """With lapses in the model the fastest press may be a guess; without, it may not."""
+    df = go[0].copy()
+    pressed = df.index[df["rt"].notna() & (df["subject"] == "s0")]
+    df.loc[pressed[0], "rt"] = 0.02
+    start = {}
+    for p_lapse in (0.0, 0.05):
+        with pm.Model():
+            t = pm.Uniform("t", 0, T_MAX)
+            pl.GoNoGoDDM("obs", pm.Normal("v"), pm.LogNormal("a"), t=t, deadline=DEADLINE, p_lapse=p_lapse, observed=df)
+            start[p_lapse] = float(pl.initvals(df=df)["t"])
+    assert start[0.0] < 0.02
+    assert 0.1 < start[0.05] < 0.4
+
+
+def one(df: pd.DataFrame, t: Any = 0.2, **kwargs: Any) -> pm.Model:
+    with pm.Model() as model:
+        pl.GoNoGoDDM("obs", pm.Normal("v"), 1.0, t=t, deadline=DEADLINE, observed=df, **kwargs)
+    return model
+
+
+def two(df: pd.DataFrame) -> pm.Model:
+    with one(df) as model:
+        pl.GoNoGoDDM("more", pm.Normal("w"), 1.0, t=0.1, deadline=DEADLINE, observed=df)
+    return model
+
+
+def none() -> pm.Model:
+    with pm.Model() as model:
+        pm.Normal("y", pm.Normal("x"), observed=0.0)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda df: pl.initvals(none(), df),
+            "Expected a model with one observed distribution of pymc_lan. Found none.",
+        ),
+        (lambda df: pl.initvals(two(df), df), "Found obs, more."),
+        (
+            lambda df: pl.initvals(one(df), df[["rt"]].to_numpy()),
+            "Expected a DataFrame with the trials. Found ndarray.",
+        ),
+        (lambda df: pl.initvals(one(df), df.iloc[1:]), "one value for each of the 960 trials"),
+        (
+            lambda df: pl.initvals(one(df, t=1.0), df),
+            "Expected t below the shortest rt of every subject. Found t = 1 s",
+        ),
+    ],
+)
+def test_mistakes_are_explained(
+    call: Callable[[pd.DataFrame], Any], words: str, go: tuple[pd.DataFrame, pd.DataFrame]
+) -> None:
+    with pytest.raises(ValueError, match="Expected") as caught:
+        call(go[0])
+    assert words in str(caught.value)
