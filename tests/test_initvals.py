@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+import arviz as az
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -124,8 +127,10 @@ def at_start(model: pm.Model, overrides: Any = None) -> tuple[float, dict[str, A
     return float(logp), dict(zip(names, values, strict=True))
 
 
-@pytest.mark.parametrize("parameters", [centred, non_centred, with_a_regressor])
-@pytest.mark.parametrize("task", ["go", "both"])
+@pytest.mark.parametrize(
+    ("parameters", "task"),
+    [(centred, "go"), (non_centred, "go"), (centred, "both"), (with_a_regressor, "both")],
+)
 def test_starts_are_near_the_truth(parameters: Callable[..., Any], task: str, request: pytest.FixtureRequest) -> None:
     df, truth = request.getfixturevalue(task)
 
@@ -209,3 +214,19 @@ def test_mistakes_are_explained(
     with pytest.raises(ValueError, match="Expected") as caught:
         call(go[0])
     assert words in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:os.fork:DeprecationWarning")
+def test_default_sampling_of_148_subjects_converges(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The go/no-go example with all subjects: `pm.sample()` as it is, from the start that is found. Takes an hour."""
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "examples")
+    example = import_module("pavlovian_gonogo")
+    df = example.read(shared_data / "data" / "pavlovian_gonogo.csv.gz", 148)
+    assert df["subject"].nunique() == 148
+    with example.build_model(df) as model:
+        idata = pm.sample(initvals=pl.initvals(model, df), random_seed=1, progressbar=False)
+    diverging = idata.sample_stats["diverging"].values
+    assert diverging.size == 4000
+    assert diverging.mean() <= 1e-3
+    assert az.summary(idata, round_to="none")["r_hat"].max() < 1.01

@@ -37,7 +37,7 @@ COLUMNS = 8
 SHOWN = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MapFit:
     """A posterior mode.
 
@@ -214,7 +214,7 @@ def fit_map(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Run:
     """One start: where it ended, and loss and steepest derivative at every step, as rows."""
 

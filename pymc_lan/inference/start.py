@@ -29,7 +29,7 @@ BLUR = 0.3
 # A start need not be the very minimum.
 STEPS = 200
 # How far a free variable may be moved on its unconstrained scale; beyond, links are flat.
-REACH, REACH_GROUP = 6.0, 2.0
+REACH = 6.0
 # t starts at most at this share of the fastest response.
 BELOW = 0.8
 # Seconds by which t may pass that before it weighs like an estimate that is off.
@@ -100,7 +100,7 @@ def initvals(model: Any = None, df: Any = None, *, by: str = "subject") -> dict[
     near, far = _behind(model, expressions)
     cost = _misfit(expressions, targets, latest, weight) - _log_prior(model, near)
     point = begin | _descend(model, cost, near, begin, REACH)
-    point |= _descend(model, -model.logp(vars=model.free_RVs), far, _blurred(point, near), REACH_GROUP)
+    point |= _descend(model, -model.logp(vars=model.free_RVs), far, _blurred(point, near), REACH)
     if "t" in expressions and not op.lapses:
         _check_t(_evaluate(model, [expressions["t"]], point)[0], rt, df, by, subject)
     if bad := not_finite(model, point):
@@ -215,7 +215,9 @@ def _log_prior(model: Any, values: Sequence[Any]) -> Any:
     from pytensor.graph.traversal import ancestors
 
     free = set(model.free_RVs)
-    own = [rv for rv in free if model.rvs_to_values[rv] in values and not free & set(ancestors(rv.owner.inputs))]
+    own = [
+        rv for rv in model.free_RVs if model.rvs_to_values[rv] in values and not free & set(ancestors(rv.owner.inputs))
+    ]
     return model.logp(vars=own) if own else 0.0
 
 
@@ -250,10 +252,9 @@ def _descend(model: Any, cost: Any, variables: Sequence[Any], point: Point, reac
         return float(value + RIDGE / 2 * away @ away), np.concatenate([np.ravel(r) for r in rows]) + RIDGE * away
 
     bounds = np.column_stack([begin.data - reach, begin.data + reach])
+    options = {"maxiter": STEPS}
     return moved(
-        minimize(
-            value_and_gradient, begin.data, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}
-        ).x
+        minimize(value_and_gradient, begin.data, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     )
 
 
