@@ -98,12 +98,10 @@ def test_the_best_of_many_starts_wins() -> None:
 def test_history_and_log(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("pymc.fit_map")
     logger.addHandler(caplog.handler)
+    options = {"initvals": {"rate": 0.5, "share": 0.8}, "tol": 1e-12, "track_history": False, "log_every": 10}
     try:
         with pytest.warns(UserWarning, match="Expected derivatives below tol = 1e-12 within 25 steps"):
-            start = {"rate": 0.5, "share": 0.8}
-            fit = pl.fit_map(
-                bounded(), optax.sgd(0.05), 25, initvals=start, tol=1e-12, track_history=False, log_every=10
-            )
+            fit = pl.fit_map(bounded(), optax.sgd(0.05), 25, **options)
     finally:
         logger.removeHandler(caplog.handler)
     assert not fit.converged
@@ -120,6 +118,15 @@ def cliff() -> pm.Model:
     return model
 
 
+def steep() -> pm.Model:
+    """At its start, 0, the density is finite and its derivative is not."""
+    with pm.Model() as model:
+        x = pm.Flat("x")
+        pm.Normal("bystander")
+        pm.Potential("root", pt.sqrt(x) - x)
+    return model
+
+
 def outside() -> pm.Model:
     with pm.Model() as model:
         pm.Uniform("y", 0, 1 + pm.math.exp(pm.Normal("x")) * 0, observed=[2.0])
@@ -129,8 +136,9 @@ def outside() -> pm.Model:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (cliff, ("at step 1 these not finite: derivatives by x; the log probability of cliff.", "pl.initvals")),
-        (outside, ("at step 0 these not finite: the log probability of y.",)),
+        (cliff, ("at step 1 these not finite: the log probability of cliff (of x).", "pl.initvals")),
+        (outside, ("at step 0 these not finite: the log probability of y (of x).",)),
+        (steep, ("at step 0 these not finite: derivatives by x.",)),
     ],
 )
 def test_what_is_not_finite_is_named(model: Callable[[], pm.Model], words: tuple[str, ...]) -> None:
@@ -176,7 +184,7 @@ def discrete() -> pm.Model:
         (lambda: pl.sample_blackjax(bounded(), kernel="nuts", adapt=False), "Found no step_size, inverse_mass_matrix."),
         (lambda: pl.sample_blackjax(bounded(), chain_method="vectorised"), "Did you mean 'vectorized'?"),
         (lambda: pl.sample_blackjax(bounded(), chain_method="parallel", chains=1000), "Expected 1000 devices"),
-        (lambda: pl.sample_blackjax(outside()), "by y, in every of 10 tries."),
+        (lambda: pl.sample_blackjax(outside()), "by y (of x), in every of 10 tries."),
     ],
 )
 def test_mistakes_are_explained(call: Callable[[], Any], words: str) -> None:

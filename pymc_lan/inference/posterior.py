@@ -131,21 +131,25 @@ def not_finite(model: Any, point: Point) -> str:
     Returns
     -------
     str
-        Names, joined by commas; empty where all are finite.
+        Names, each with those of the free variables it depends on; empty where all are finite.
 
     Examples
     --------
     >>> import numpy as np, pymc as pm
     >>> with pm.Model() as model:
     ...     x = pm.Normal("x")
-    ...     y = pm.Exponential("y", 1.0, observed=[-1.0])
+    ...     y = pm.Uniform("y", x, 1.0, observed=[2.0])
     >>> not_finite(model, {"x": np.array(0.0)})
-    'y'
+    'y (of x)'
     """
+    from pytensor.graph.traversal import ancestors
+
     factors = model.basic_RVs + model.potentials
     # For one call: translating to numba would take longer than the call.
     terms = model.compile_fn(model.logp(factors, sum=False), mode="FAST_COMPILE", on_unused_input="ignore")(point)
-    return ", ".join(f.name for f, x in zip(factors, terms, strict=True) if not np.isfinite(x).all())
+    bad = [f for f, x in zip(factors, terms, strict=True) if not np.isfinite(x).all()]
+    of = [", ".join(rv.name for rv in model.free_RVs if rv is not f and rv in set(ancestors([f]))) for f in bad]
+    return ", ".join(f.name + (f" (of {names})" if names else "") for f, names in zip(bad, of, strict=True))
 
 
 def constrained(model: Any, draws: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
