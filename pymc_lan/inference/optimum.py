@@ -61,8 +61,8 @@ class MapFit:
     >>> fit = pl.fit_map(model)
     >>> fit.converged, round(float(fit.point["x"]), 3)
     (True, 2.0)
-    >>> fit.laplace(draws=1000, seed=1).posterior["x"].std().item()
-    0.5...
+    >>> round(fit.laplace(draws=1000, seed=1).posterior["x"].std().item(), 1)
+    0.5
     """
 
     point: dict[str, NDArray[Any]]
@@ -93,6 +93,7 @@ class MapFit:
             of a maximum. The message names the parameters that the data and priors do not hold.
         """
         import jax
+        import jax.numpy as jnp
         import pymc
         from jax.flatten_util import ravel_pytree
 
@@ -102,7 +103,7 @@ class MapFit:
         flat, unravel = ravel_pytree(self._position)
         precision = _hessian(log_density(self._model), flat, unravel)
         deviations = _normal_draws(precision, draws, np.random.default_rng(seed), _labels(self._position))
-        rows = np.asarray(flat) + deviations
+        rows = flat + jnp.asarray(deviations)
         split = {name: x[None] for name, x in jax.vmap(unravel)(rows).items()}
         return as_datatree(self._model, split, {}, pymc, approximation="Laplace")
 
