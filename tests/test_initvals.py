@@ -54,7 +54,7 @@ def both() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def test_ez_of_the_paper() -> None:
-    # Its statistics come from v = 0.1, a = 0.14 and Ter = 0.3, with noise 0.1 and the whole separation, and are rounded.
+    # Its statistics come from v = 0.1, a = 0.14 and Ter = 0.3, with noise 0.1 and the whole separation, rounded.
     found = ez(np.array([0.802, 0.198]), np.full(2, 0.723), np.full(2, 0.112))
     np.testing.assert_allclose(found.v, [1.0, -1.0], atol=1e-3)
     np.testing.assert_allclose(found.a, 0.7, atol=1e-3)

@@ -18,8 +18,9 @@ Float = NDArray[np.float64]
 FEWEST = 8
 # Ends of a, so that a cell of odd data starts where a sampler can go on.
 SMALLEST_A, LARGEST_A = 0.35, 2.4
-# Tukey's outer fences: rts this many interquartile ranges outside the quartiles are taken for guesses or lapses.
-FENCE = 3.0
+# Rts this many interquartile ranges outside the quartiles are taken for lapses. Tukey's outer fences, at 3, would take a
+# fifth of the variance of a diffusion's own slow responses; these take a thirtieth.
+FENCE = 6.0
 
 
 class Estimates(NamedTuple):
@@ -66,7 +67,7 @@ def ez(share: Float, mean: Float, variance: Float) -> Estimates:
 def estimates(rt: Float, upper: NDArray[np.bool_], cell: NDArray[np.intp], subject: NDArray[np.intp]) -> Estimates:
     """EZ-diffusion of subjects, robust against few trials, guesses and lapses.
 
-    Each cell's statistics are those of its rts between Tukey's outer fences. A subject's boundary and non-decision time
+    Each cell's statistics are those of its rts that are not far out. A subject's boundary and non-decision time
     are averages over the cells with enough rts, or over the other subjects where there is no such cell. Given them, the
     share of upper responses is one over 1 + exp(-2 a v), which gives the drift of every cell.
 
