@@ -18,8 +18,8 @@ Float = NDArray[np.float64]
 FEWEST = 8
 # Ends of a, so that a cell of odd data starts where a sampler can go on.
 SMALLEST_A, LARGEST_A = 0.35, 2.4
-# Rts this many interquartile ranges outside the quartiles are taken for lapses. Tukey's outer fences, at 3, would take a
-# fifth of the variance of a diffusion's own slow responses; these take a thirtieth.
+# Rts this many interquartile ranges outside the quartiles are taken for lapses. At 3, Tukey's outer fences, a fifth of
+# the variance of a diffusion would be lost with its own slow responses; at 6 it is a few hundredths.
 FENCE = 6.0
 
 
