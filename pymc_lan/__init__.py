@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pymc_lan.distributions import *  # noqa: F403
     from pymc_lan.draws import simulate as simulate
     from pymc_lan.errors import RegistryError as RegistryError
+    from pymc_lan.inference import MapFit as MapFit
+    from pymc_lan.inference import fit_map as fit_map
+    from pymc_lan.inference import sample_blackjax as sample_blackjax
     from pymc_lan.interop import export as export
     from pymc_lan.interop import import_onnx as import_onnx
     from pymc_lan.interop import import_orbax as import_orbax
@@ -56,6 +59,7 @@ _SOURCES = {
     **dict.fromkeys(_RACES, "distributions"),
     "GoNoGo": "distributions",
     "LANDist": "distributions",
+    "MapFit": "inference",
     "ModelSpec": "spec",
     "Parameter": "spec",
     "RegistryError": "errors",
@@ -63,6 +67,7 @@ _SOURCES = {
     "as_observed": "data",
     "cite": "provenance",
     "export": "interop",
+    "fit_map": "inference",
     "get_model": "models",
     "import_onnx": "interop",
     "import_orbax": "interop",
@@ -71,6 +76,7 @@ _SOURCES = {
     "publish": "publishing",
     "pull": "registry",
     "register": "registry",
+    "sample_blackjax": "inference",
     "simulate": "draws",
     "train": "build",
 }

@@ -71,6 +71,7 @@ LAYERS: Mapping[str, float] = {
     "build": 5,
     "interop": 5,
     "diagnostics": 5,
+    "inference": 5,
     "publishing": 5,
     "plots": 5,
     "cli": 6,
@@ -78,7 +79,7 @@ LAYERS: Mapping[str, float] = {
 }
 
 # Libraries that only these modules may import; what is not listed is free for all.
-USES_PYMC = frozenset({"distributions", "diagnostics", "plots", "cli"})
+USES_PYMC = frozenset({"distributions", "diagnostics", "inference", "plots", "cli"})
 USES_JAX = frozenset(
     {
         "models",
@@ -99,6 +100,7 @@ USES_JAX = frozenset(
         "codegen",
         "onnx_writer",
         "diagnostics",
+        "inference",
     }
 )
 IMPORTERS: Mapping[str, frozenset[str]] = {
@@ -107,7 +109,8 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
     "arviz": frozenset({"diagnostics", "plots", "cli"}),
     "jax": USES_JAX,
     "flax": USES_JAX,
-    "optax": frozenset({"training"}),
+    "optax": frozenset({"training", "inference"}),
+    "blackjax": frozenset({"inference"}),
     "orbax": frozenset({"checkpoint"}),
     "matplotlib": frozenset({"plots"}),
     "huggingface_hub": frozenset({"hub", "publishing"}),
@@ -117,7 +120,7 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
 }
 
 # What nobody should wait for, or have installed, to import the package.
-LOADED_LATE = ("jax", "flax", "optax", "orbax", "matplotlib", "huggingface_hub", "httpx2", "typer")
+LOADED_LATE = ("jax", "flax", "optax", "blackjax", "orbax", "matplotlib", "huggingface_hub", "httpx2", "typer")
 
 LONGEST_FILE = 500
 LONGEST_BODY = 80
@@ -258,7 +261,7 @@ def test_the_checker_accepts_what_is_allowed() -> None:
         (
             "affine",
             "import pymc as pm",
-            "affine:1 imports pymc, which only cli, diagnostics, distributions, plots may",
+            "affine:1 imports pymc, which only cli, diagnostics, distributions, inference, plots may",
         ),
         ("ops", "from pymc.distributions import Normal", "ops:1 imports pymc,"),
         ("training.loop", "import pytensor.tensor as pt", "training.loop:1 imports pytensor,"),

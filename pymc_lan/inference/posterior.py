@@ -1,0 +1,232 @@
+"""A PyMC model as JAX sees it: a log density on the unconstrained scale, and the way back to an ArviZ object.
+
+JAX is set up for several chains when ``pymc.sampling.jax`` is first imported, so that import comes before JAX's own
+first use; and it stands inside functions, because it changes global settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.errors import explain
+
+Point = dict[str, NDArray[np.float64]]
+
+# Draws that are transformed at once: a model may have a deterministic variable with a value for every trial.
+BATCH = 64
+
+
+def resolve_model(model: Any) -> Any:
+    """The model, or that of the context, with free variables that are all continuous.
+
+    Parameters
+    ----------
+    model : pm.Model, optional
+
+    Returns
+    -------
+    pm.Model
+
+    Raises
+    ------
+    ValueError
+        If there is no free variable, or one of them is discrete.
+    TypeError
+        If there is no model, neither given nor in a context.
+
+    Examples
+    --------
+    >>> import pymc as pm
+    >>> with pm.Model() as model:
+    ...     x = pm.Normal("x")
+    ...     resolve_model(None) is model
+    True
+    """
+    from pymc.model.core import modelcontext
+
+    model = modelcontext(model)
+    if not model.free_RVs:
+        raise ValueError(explain("a model with free variables", "none", "give at least one parameter a prior"))
+    if discrete := [rv.name for rv in model.free_RVs if not rv.dtype.startswith("float")]:
+        remedy = "sum them out of the model, or use pm.sample"
+        raise ValueError(explain("continuous free variables, which have gradients", ", ".join(discrete), remedy))
+    return model
+
+
+def log_density(model: Any, *, jacobian: bool = True) -> Callable[[Mapping[str, Any]], Any]:
+    """Log posterior density, up to a constant, as a JAX function of the unconstrained values by name.
+
+    Parameters
+    ----------
+    model : pm.Model
+    jacobian : bool
+        Whether it is a density of the unconstrained values (True) or of the parameters themselves.
+
+    Returns
+    -------
+    callable
+
+    Examples
+    --------
+    >>> import pymc as pm
+    >>> with pm.Model() as model:
+    ...     x = pm.Normal("x")
+    >>> float(log_density(model)({"x": 0.0}))
+    -0.918...
+    """
+    from pymc.sampling.jax import get_jaxified_graph
+
+    names = [v.name for v in model.value_vars]
+    function = get_jaxified_graph(inputs=model.value_vars, outputs=[model.logp(jacobian=jacobian)])
+    return lambda point: function(*(point[name] for name in names))[0]
+
+
+def start_points(model: Any, initvals: Mapping[str, Any] | None, seed: Any, jitter: Sequence[bool]) -> list[Point]:
+    """Starting points on the unconstrained scale.
+
+    Parameters
+    ----------
+    model : pm.Model
+    initvals : mapping of str to array, optional
+        As `pm.sample` takes it: values by name, in place of the model's own.
+    seed : int, optional
+    jitter : sequence of bool
+        For each start, whether every value is moved by up to 1, as `pm.sample` does.
+
+    Returns
+    -------
+    list of dict
+
+    Examples
+    --------
+    >>> import pymc as pm
+    >>> with pm.Model() as model:
+    ...     x = pm.Exponential("x", 1.0)
+    >>> start_points(model, {"x": 1.0}, 1, [False])
+    [{'x_log__': array(0.)}]
+    """
+    from pymc.initial_point import make_initial_point_fn
+
+    overrides = None if initvals is None else dict(initvals)
+    seeds = np.random.default_rng(seed).integers(2**31, size=len(jitter))
+    exact = make_initial_point_fn(model=model, overrides=overrides)
+    moved = make_initial_point_fn(model=model, overrides=overrides, jitter_rvs=set(model.free_RVs))
+    found = [(moved if move else exact)(int(s)) for move, s in zip(jitter, seeds, strict=True)]
+    return [{name: np.asarray(x, np.float64) for name, x in point.items()} for point in found]
+
+
+def not_finite(model: Any, point: Point) -> str:
+    """Name the terms of a model's log density that are not finite at a point.
+
+    Parameters
+    ----------
+    model : pm.Model
+    point : dict
+        Unconstrained values by name.
+
+    Returns
+    -------
+    str
+        Names, each with those of the free variables it depends on; empty where all are finite.
+
+    Examples
+    --------
+    >>> import numpy as np, pymc as pm
+    >>> with pm.Model() as model:
+    ...     x = pm.Normal("x")
+    ...     y = pm.Uniform("y", x, 1.0, observed=[2.0])
+    >>> not_finite(model, {"x": np.array(0.0)})
+    'y (of x)'
+    """
+    from pytensor.graph.traversal import ancestors
+
+    factors = model.basic_RVs + model.potentials
+    # For one call: translating to numba would take longer than the call.
+    terms = model.compile_fn(model.logp(factors, sum=False), mode="FAST_COMPILE", on_unused_input="ignore")(point)
+    bad = [f for f, x in zip(factors, terms, strict=True) if not np.isfinite(x).all()]
+    of = [", ".join(rv.name for rv in model.free_RVs if rv is not f and rv in set(ancestors([f]))) for f in bad]
+    return ", ".join(f.name + (f" (of {names})" if names else "") for f, names in zip(bad, of, strict=True))
+
+
+def constrained(model: Any, draws: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Free and deterministic variables of a model from draws of the unconstrained values.
+
+    Parameters
+    ----------
+    model : pm.Model
+    draws : mapping of str to array of shape (chain, draw, ...)
+
+    Returns
+    -------
+    dict
+        Arrays of shape (chain, draw, ...).
+
+    Examples
+    --------
+    >>> import numpy as np, pymc as pm
+    >>> with pm.Model() as model:
+    ...     x = pm.Exponential("x", 1.0)
+    >>> constrained(model, {"x_log__": np.zeros((1, 2))})
+    {'x': array([[1., 1.]])}
+    """
+    import jax
+    from pymc.sampling.jax import get_jaxified_graph
+    from pymc.util import get_default_varnames
+
+    wanted = get_default_varnames(model.unobserved_value_vars, include_transformed=False)
+    function = get_jaxified_graph(inputs=model.value_vars, outputs=wanted)
+    values = [np.asarray(draws[v.name]) for v in model.value_vars]
+    grid = values[0].shape[:2]
+    flat = [x.reshape(-1, *x.shape[2:]) for x in values]
+    found = jax.jit(lambda x: jax.lax.map(lambda one: function(*one), x, batch_size=BATCH))(flat)
+    return {v.name: np.asarray(x).reshape(*grid, *x.shape[1:]) for v, x in zip(wanted, found, strict=True)}
+
+
+def as_datatree(model: Any, draws: Mapping[str, Any], stats: Mapping[str, Any], library: Any, **attrs: Any) -> Any:
+    """The object that `pm.sample` returns, from draws of the unconstrained values.
+
+    Parameters
+    ----------
+    model : pm.Model
+    draws : mapping of str to array of shape (chain, draw, ...)
+    stats : mapping of str to array of shape (chain, draw)
+        The group ``sample_stats``; left out where empty.
+    library : module
+        Whose name and version the posterior's attributes are to have.
+    **attrs
+        Further attributes of the posterior.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups posterior, sample_stats, observed_data and constant_data, with the model's coordinates and dimensions.
+
+    Examples
+    --------
+    >>> import numpy as np, pymc as pm
+    >>> with pm.Model(coords={"s": ["ann", "bob"]}) as model:
+    ...     x = pm.Normal("x", dims="s")
+    >>> as_datatree(model, {"x": np.zeros((1, 3, 2))}, {}, pm).posterior["x"].dims
+    ('chain', 'draw', 's')
+    """
+    from arviz_base import from_dict, make_attrs
+    from pymc.backends.arviz import coords_and_dims_for_inferencedata, find_constants, find_observations
+
+    coords, dims = coords_and_dims_for_inferencedata(model)
+    groups = {
+        "posterior": constrained(model, draws),
+        "sample_stats": {name: np.asarray(x) for name, x in stats.items()},
+        "observed_data": find_observations(model),
+        "constant_data": find_constants(model),
+    }
+    return from_dict(
+        {name: group for name, group in groups.items() if group},
+        coords=coords,
+        dims=dims,
+        sample_dims=["chain", "draw"],
+        attrs={"posterior": make_attrs(attrs, inference_library=library)},
+    )
