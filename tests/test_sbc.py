@@ -17,11 +17,12 @@ import numpy as np
 import pymc as pm
 import pytest
 from scipy import stats
+from scipy.signal import lfilter
 
 import pymc_lan as pl
 from pymc_lan.diagnostics import calibration
 from pymc_lan.diagnostics.fits import judge
-from pymc_lan.diagnostics.ranks import fractional_rank, independent
+from pymc_lan.diagnostics.ranks import fractional_rank
 
 N_DATA, PRIOR_SD = 5, 2.0
 SMALL = {"draws": 200, "tune": 200, "progressbar": False}
@@ -38,13 +39,13 @@ def conjugate(shift: float = 0.0) -> pm.Model:
 
 
 def overconfident() -> pm.Model:
-    """The same, whose log density takes the noise for a third of what it is."""
+    """The same, whose log density takes the noise for a tenth of what it is."""
     with pm.Model() as model:
         mu = pm.Normal("mu", 0, PRIOR_SD)
         pm.CustomDist(
             "y",
             mu,
-            logp=lambda value, mu: pm.logp(pm.Normal.dist(mu, 1 / 3), value),
+            logp=lambda value, mu: pm.logp(pm.Normal.dist(mu, 0.1), value),
             random=lambda mu, rng=None, size=None: rng.normal(mu, 1.0, size),
             observed=np.zeros(N_DATA),
         )
@@ -98,7 +99,7 @@ def test_a_wrong_likelihood_is_found() -> None:
     dt = pl.diagnostics.sbc(overconfident, N, **SMALL)
     table = pl.diagnostics.recovery(dt)
     assert table.loc["mu", "p_uniform"] < 1e-4
-    assert table.loc["mu", "z_sd"] > 2
+    assert table.loc["mu", "z_sd"] > 5
     tarp = pl.diagnostics.tarp(dt, [0.1, 0.9])
     assert ((tarp["coverage"] < tarp["low"]) | (tarp["coverage"] > tarp["high"])).any()
     half = pl.diagnostics.coverage(dt, [0.5])
@@ -171,6 +172,7 @@ def test_a_damaged_file_is_named(study: tuple[Any, Path], tmp_path: Path) -> Non
         (partial(scalar, discrete=True), {}, "the discrete x"),
         (scalar, {"var_names": ["z"]}, "Unknown variable 'z'"),
         (scalar, {"n_simulations": 1}, "n_simulations of 2 or more"),
+        (scalar, {"draws": 3}, "draws of 4 or more"),
         (scalar, {"processes": 0}, "processes of 1 or more"),
         (scalar, {"chunk": 0}, "chunk of 1 or more"),
     ],
@@ -205,11 +207,8 @@ def test_coverage_counts() -> None:
 def test_correlated_draws_do_not_spoil_calibration() -> None:
     """Draws that are correlated 0.95 from one to the next, around truths of the same distribution."""
     rng, found = np.random.default_rng(0), []
-    for _ in range(400):
-        noise = rng.standard_normal((2, 600))
-        x = noise.copy()
-        for i in range(1, 600):
-            x[:, i] = 0.95 * x[:, i - 1] + np.sqrt(1 - 0.95**2) * noise[:, i]
+    for _ in range(200):
+        x = lfilter([np.sqrt(1 - 0.95**2)], [1, -0.95], rng.standard_normal((2, 1000)))[:, 200:]
         one = {"x": np.zeros(())}
         row = judge({"x": x}, {"x": rng.standard_normal(())}, one, {"x": np.ones(())}, rng)
         found.append((row["pit/x"], row["tarp"], fractional_rank(x.ravel(), rng.standard_normal(), rng)))
@@ -221,12 +220,8 @@ def test_correlated_draws_do_not_spoil_calibration() -> None:
 
 def test_ties_are_broken_at_random() -> None:
     rng = np.random.default_rng(1)
-    found = [fractional_rank(np.array([0.0, 0.0, 1.0, 1.0]), float(rng.integers(2)), rng) for _ in range(4000)]
+    found = [fractional_rank(rng.integers(0, 2, 4), rng.integers(2), rng) for _ in range(4000)]
     assert stats.kstest(found, "uniform").pvalue > 0.01
-
-
-def test_a_chain_that_never_moved_is_one_draw() -> None:
-    assert independent(np.ones((2, 100))).tolist() == [1.0]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from pymc_lan.diagnostics.accuracy import accuracy
 from pymc_lan.diagnostics.calibration import sbc
+from pymc_lan.diagnostics.comparison import loo
 from pymc_lan.diagnostics.summaries import coverage, recovery, tarp
 
-__all__ = ["accuracy", "coverage", "recovery", "sbc", "tarp"]
+__all__ = ["accuracy", "coverage", "loo", "recovery", "sbc", "tarp"]

@@ -104,7 +104,10 @@ def sbc(
     """
     if find_spec("nutpie") is None:
         raise ImportError(explain("the package nutpie", "none", "pip install 'pymc-lan[samplers]'"))
-    for name, value, least in (("n_simulations", n_simulations, 2), ("processes", processes, 1), ("chunk", chunk, 1)):
+    # Fewer than four draws have no effective sample size.
+    at_least = {"n_simulations": 2, "draws": 4, "chains": 1, "processes": 1, "chunk": 1}
+    for name, value in zip(at_least, (n_simulations, draws, chains, processes, chunk), strict=True):
+        least = at_least[name]
         if value < least:
             raise ValueError(explain(f"{name} of {least} or more", f"{value}", f"raise {name}"))
     model = model_builder()

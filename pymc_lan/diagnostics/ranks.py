@@ -22,14 +22,11 @@ def independent(draws: Float) -> Float:
     Returns
     -------
     ndarray, shape (n,)
-        One draw alone where chains never moved: there is no more in them.
     """
     # Not above: it loads xarray and numba's statistics, a second that importing the package should not cost.
     from arviz_stats.base import array_stats
 
     sizes = [array_stats.ess(draws, method="bulk"), array_stats.ess(draws, method="tail", prob=0.95)]
-    if not np.all(np.isfinite(sizes)):
-        return draws.ravel()[:1]
     every = max(1, int(np.ceil(draws.size / min(sizes))))
     return draws[:, ::every].ravel()
 
