@@ -9,7 +9,7 @@ is wrong.
 shipped    the package's network; the prior of v ends at the network's bounds, where about 2 % of its mass lay beyond
 example    the same with the prior of the example as it stands
 extended   ``ddm_extended``, whose bounds hold all of that prior
-biased     the package's network with a tenth of its correction taken away: calibration should notice
+biased     the package's network with half of its correction taken away: calibration should notice
 onnx       HSSM's published ddm.onnx with its ddm_cpn.onnx (from --peers)
 """
 
@@ -32,7 +32,7 @@ from pymc_lan.mlp import MLP
 from pymc_lan.network import Network
 
 # What is taken away of the biased network's correction.
-BIAS = 0.1
+BIAS = 0.5
 SEED = 2026
 # The density ends at t = min(rt), where long steps diverge.
 TARGET_ACCEPT = 0.9
