@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pymc_lan.build import train as train
     from pymc_lan.data import as_dataframe as as_dataframe
     from pymc_lan.data import as_observed as as_observed
+    from pymc_lan.diagnostics.checks import check as check
     from pymc_lan.distributions import *  # noqa: F403
     from pymc_lan.draws import simulate as simulate
     from pymc_lan.errors import RegistryError as RegistryError
@@ -65,6 +66,7 @@ _SOURCES = {
     "RegistryError": "errors",
     "as_dataframe": "data",
     "as_observed": "data",
+    "check": "diagnostics.checks",
     "cite": "provenance",
     "export": "interop",
     "fit_map": "inference",

@@ -1,5 +1,8 @@
-"""How good a network is: accuracy against labels."""
+"""How good a network is, and whether a posterior is right."""
 
 from pymc_lan.diagnostics.accuracy import accuracy
+from pymc_lan.diagnostics.calibration import sbc
+from pymc_lan.diagnostics.comparison import loo
+from pymc_lan.diagnostics.summaries import coverage, recovery, tarp
 
-__all__ = ["accuracy"]
+__all__ = ["accuracy", "coverage", "loo", "recovery", "sbc", "tarp"]

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.diagnostics.solved import solved_log_likelihood
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.network import Network
 from pymc_lan.plain import is_plain
-from pymc_lan.spec import ModelSpec
 from pymc_lan.training.proposals import draw_theta
 from pymc_lan.training.trials import decided, draw_deadlines, model_trials
 from pymc_lan.transforms import NUMPY
@@ -140,33 +140,11 @@ def _solved_gradient(network: Network, rng: np.random.Generator, n: int = 512) -
             theta = centre if p.name == "t" else centre | {p.name: centre[p.name] + move}
             each = {name: x[which] for name, x in theta.items()} | {"t": t}
             found = network.likelihood.log_density(NUMPY, t + d, trials.response, each)
-            ends.append((found, _solved_log_density(spec, theta, which, d, trials.response)))
+            ends.append((found, solved_log_likelihood(spec, theta, which, d, trials.response)))
         slopes = [(after - before) / (2 * step) for after, before in zip(*ends, strict=True)]
         value = trials.theta.get(p.name, np.full(trials.d.size, t))
         kept = (value > p.bounds[0] + step) & (value < p.bounds[1] - step) & np.isfinite(slopes[1])
         result[p.name] = _relative(*(x[kept] for x in slopes))
-    return result
-
-
-def _solved_log_density(
-    spec: ModelSpec, theta: dict[str, Float], which: NDArray[np.intp], d: Float, response: Float
-) -> Float:
-    """Labels at given times: splines through the solution's points; NaN where it has none."""
-    # Not above: importing it changes the filters of warnings.
-    from scipy.interpolate import CubicSpline
-
-    from pymc_lan.solutions import solve
-
-    found, result = solve(spec, theta, tolerance=np.inf), np.full(d.size, np.nan)
-    begin = np.broadcast_to(earliest(spec, theta), len(found.times))
-    for row, times in enumerate(found.times):
-        for code, log_f in ((1.0, found.log_upper[row]), (-1.0, found.log_lower[row])):
-            known, wanted = np.isfinite(log_f), (which == row) & (response == code) & (d > begin[row])
-            if wanted.any():
-                # Times the time since the onset, so that it is finite there.
-                since = times[known] - begin[row]
-                spline = CubicSpline(np.log(since), since * log_f[known], extrapolate=False)
-                result[wanted] = spline(np.log(d[wanted] - begin[row])) / (d[wanted] - begin[row])
     return result
 
 

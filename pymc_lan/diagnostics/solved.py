@@ -1,0 +1,70 @@
+"""Labels at given times, from solutions of the equations that have no closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.spec import ModelSpec
+from pymc_lan.views import earliest
+
+Float = NDArray[np.float64]
+
+# Probabilities below this are within the rounding of the sums they come from.
+SMALLEST = 1e-9
+
+
+def solved_log_likelihood(
+    spec: ModelSpec,
+    theta: Mapping[str, Float],
+    which: NDArray[np.intp],
+    d: Float,
+    response: Float,
+    horizon: Float | None = None,
+) -> Float:
+    """Labels at given times: splines through the solution's points; NaN where it has none.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    theta : mapping of str to ndarray, shape (n_sets,)
+        Every parameter but t.
+    which : ndarray of int, shape (n,)
+        The set of each trial.
+    d : ndarray, shape (n,)
+        Decision times in seconds; inf where there was no response.
+    response : ndarray, shape (n,)
+    horizon : ndarray, shape (n,), optional
+        Decision times by which trials without a response were not at the upper boundary; may be inf.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    # Not above: importing it changes the filters of warnings.
+    from scipy.interpolate import CubicSpline
+
+    from pymc_lan.solutions import solve
+
+    found, result = solve(spec, theta, tolerance=np.inf), np.full(d.size, np.nan)
+    # Sets without any solution are left out of what is found.
+    names = list(theta)
+    numbers = {tuple(each): i for i, each in enumerate(np.column_stack([theta[name] for name in names]))}
+    sets = [numbers[tuple(each)] for each in np.column_stack([found.theta[name] for name in names])]
+    begin = np.broadcast_to(earliest(spec, found.theta), len(sets))
+    for row, (number, times) in enumerate(zip(sets, found.times, strict=True)):
+        mine, seen = which == number, np.isfinite(d)
+        for code, log_f in ((1.0, found.log_upper[row]), (-1.0, found.log_lower[row])):
+            known, wanted = np.isfinite(log_f), mine & seen & (response == code) & (d > begin[row])
+            if wanted.any():
+                # Times the time since the onset, so that it is finite there.
+                since = times[known] - begin[row]
+                spline = CubicSpline(np.log(since), since * log_f[known], extrapolate=False)
+                result[wanted] = spline(np.log(d[wanted] - begin[row])) / (d[wanted] - begin[row])
+        unseen = mine & ~seen
+        if horizon is not None and unseen.any():
+            rest = 1 - np.interp(horizon[unseen], times, found.mass_upper[row], left=0.0)
+            result[unseen] = np.log(np.where(rest > SMALLEST, rest, np.nan))
+    return result

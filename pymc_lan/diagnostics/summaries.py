@@ -1,0 +1,185 @@
+"""What a calibration study says: recovery, coverage and TARP, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.errors import explain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Float = NDArray[np.float64]
+
+GROUPS = ("prior_sbc", "prior", "posterior_mean", "posterior_sd", "sample_stats")
+LEVELS = tuple(np.arange(1, 20) / 20)
+# Counts that a right posterior gives in so many of all studies lie between `low` and `high`.
+BAND = 0.95
+
+
+def recovery(dt: Any) -> pd.DataFrame:
+    """How well a study's parameters were recovered, and whether their posteriors are calibrated.
+
+    Parameters
+    ----------
+    dt : xarray.DataTree
+        From `sbc`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for every parameter. ``r``: correlation of truth and posterior mean. ``bias``: mean of posterior mean
+        less truth, in units of the prior's standard deviation. ``z_mean`` and ``z_sd``: of (posterior mean - truth) /
+        posterior sd, 0 and close to 1 where all is well; ``contraction``: 1 less the posterior variance over that of
+        the prior, median: 0 where data say nothing, near 1 where they say all (Betancourt 2018, arXiv:1803.08393).
+        ``coverage_90``: share of 90 % intervals that hold the truth. ``p_uniform``: of arviz-stats' uniformity test
+        (``uniformity_test``, method pot_c); small where the posterior is wrong.
+
+    Raises
+    ------
+    ValueError
+        If `dt` is not a calibration study.
+
+    Examples
+    --------
+    >>> import numpy as np, pymc as pm, pymc_lan as pl
+    >>> def build():
+    ...     with pm.Model() as model:
+    ...         pm.Normal("y", pm.Normal("mu", 0, 1), 1, observed=np.zeros(5))
+    ...     return model
+    >>> dt = pl.diagnostics.sbc(build, 10, draws=100, tune=100, progressbar=False)
+    >>> pl.diagnostics.recovery(dt).index.tolist()
+    ['mu']
+    """
+    import pandas as pd
+    from arviz_stats.base import array_stats
+
+    rows = {}
+    for name, pit, truth, mean, sd in _each(dt):
+        prior = truth.std(ddof=1)
+        # What the prior holds fixed is known before any data.
+        unit, constant = (prior, False) if prior > 0 else (1.0, True)
+        z = (mean - truth) / sd
+        rows[name] = {
+            "r": np.nan if constant or mean.std() == 0 else np.corrcoef(truth, mean)[0, 1],
+            "bias": ((mean - truth) / unit).mean(),
+            "z_mean": z.mean(),
+            "z_sd": z.std(ddof=1),
+            "contraction": np.nan if constant else np.median(1 - (sd / prior) ** 2),
+            "coverage_90": (np.abs(2 * pit - 1) <= 0.9).mean(),
+            "p_uniform": float(array_stats.uniformity_test(pit)[0]),
+        }
+    return pd.DataFrame(rows).T
+
+
+def coverage(dt: Any, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
+    """How often central intervals hold the truth.
+
+    Parameters
+    ----------
+    dt : xarray.DataTree
+        From `sbc`.
+    levels : sequence of float
+        Between 0 and 1.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``parameter``, ``level``, ``coverage`` and, between which a right posterior's coverage lies in 95 of 100
+        studies of this size, ``low`` and ``high`` (binomial).
+
+    Raises
+    ------
+    ValueError
+        If `dt` is not a calibration study, or for levels outside 0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np, pymc as pm, pymc_lan as pl
+    >>> def build():
+    ...     with pm.Model() as model:
+    ...         pm.Normal("y", pm.Normal("mu", 0, 1), 1, observed=np.zeros(5))
+    ...     return model
+    >>> dt = pl.diagnostics.sbc(build, 10, draws=100, tune=100, progressbar=False)
+    >>> pl.diagnostics.coverage(dt, [0.5, 0.9])["level"].tolist()
+    [0.5, 0.9]
+    """
+    import pandas as pd
+
+    tables = [_curve(np.abs(2 * pit - 1), levels).assign(parameter=name) for name, pit, *_ in _each(dt)]
+    table = pd.concat(tables, ignore_index=True)
+    return table[["parameter", *table.columns.drop("parameter")]]
+
+
+def tarp(dt: Any, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
+    """Coverage of all parameters at once, by distances to random points (TARP).
+
+    A credible region is the ball around a random point that holds a share of the posterior; over simulations it holds
+    the truth as often as that share says (Lemos et al. 2023, arXiv:2302.03026). Points are the truths of other
+    simulations, distances are in units of the prior's standard deviations.
+
+    Parameters
+    ----------
+    dt : xarray.DataTree
+        From `sbc`.
+    levels : sequence of float
+        Between 0 and 1.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``level``, ``coverage``, ``low`` and ``high``, as in `coverage`.
+
+    Raises
+    ------
+    ValueError
+        If `dt` is not a calibration study, or for levels outside 0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np, pymc as pm, pymc_lan as pl
+    >>> def build():
+    ...     with pm.Model() as model:
+    ...         pm.Normal("y", pm.Normal("mu", 0, 1), 1, observed=np.zeros(5))
+    ...     return model
+    >>> dt = pl.diagnostics.sbc(build, 10, draws=100, tune=100, progressbar=False)
+    >>> pl.diagnostics.tarp(dt, [0.5])["level"].tolist()
+    [0.5]
+    """
+    _check(dt)
+    return _curve(dt["sample_stats"]["tarp"].to_numpy().ravel(), levels)
+
+
+def _curve(statistic: Float, levels: Sequence[float]) -> pd.DataFrame:
+    """Share of a statistic below each level, beside what a uniform one gives."""
+    import pandas as pd
+    from scipy.stats import binom
+
+    level, n = np.asarray(levels, np.float64), statistic.size
+    if level.ndim != 1 or not np.all((level > 0) & (level < 1)):
+        raise ValueError(explain("levels between 0 and 1", f"{levels}", "give shares, as in [0.5, 0.9]"))
+    share = (statistic[:, None] <= level).mean(axis=0)
+    low, high = (binom.ppf(q, n, level) / n for q in ((1 - BAND) / 2, (1 + BAND) / 2))
+    return pd.DataFrame({"level": level, "coverage": share, "low": low, "high": high})
+
+
+def _check(dt: Any) -> None:
+    missing = [group for group in GROUPS if group not in getattr(dt, "children", ())]
+    if missing:
+        found = f"no group {missing[0]}"
+        raise ValueError(explain("the result of pl.diagnostics.sbc", found, "pass what that function returned"))
+
+
+def _each(dt: Any) -> Iterator[tuple[str, Float, Float, Float, Float]]:
+    """Every scalar parameter: its name, shares below the truth, truths, posterior means and standard deviations."""
+    _check(dt)
+    for name, whole in dt["prior_sbc"].data_vars.items():
+        arrays = [dt[group][name].to_numpy() for group in GROUPS[:4]]
+        labels = [whole.coords[dim].to_numpy() for dim in whole.dims[2:]]
+        for place in np.ndindex(whole.shape[2:]):
+            where = ", ".join(str(label[i]) for label, i in zip(labels, place, strict=True))
+            yield (f"{name}[{where}]" if where else str(name), *(x[(0, slice(None), *place)] for x in arrays))
