@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pymc_lan.registry import load_network as load_network
     from pymc_lan.registry import pull as pull
     from pymc_lan.registry import register as register
+    from pymc_lan.simulating import simulator_spec as simulator_spec
     from pymc_lan.spec import ModelSpec as ModelSpec
     from pymc_lan.spec import Parameter as Parameter
 
@@ -68,6 +69,7 @@ _SOURCES = {
     "pull": "registry",
     "register": "registry",
     "simulate": "draws",
+    "simulator_spec": "simulating",
     "train": "build",
 }
 _MODULES = ("diagnostics",)

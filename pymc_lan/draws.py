@@ -13,6 +13,7 @@ from pymc_lan.data import NO_RESPONSE, as_dataframe
 from pymc_lan.errors import explain
 from pymc_lan.labels import draw_decisions
 from pymc_lan.models import constant_boundary, constant_drift, get_model
+from pymc_lan.simulating import run_simulator
 from pymc_lan.simulators import ddm_draw, ddm_draws, simulate_diffusion
 from pymc_lan.spec import ModelSpec, bind
 
@@ -139,6 +140,9 @@ def draw_trials(
 
 
 def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> Float:
+    if spec.simulator is not None:
+        matrix = np.column_stack([np.asarray(values[name], np.float64) for name in spec.names])
+        return np.column_stack(run_simulator(spec, matrix, rng))
     values = _vary(spec, rng, values)
     if spec.boundary is constant_boundary and spec.drift is constant_drift:
         time, sign = ddm_draws(rng, values["v"], values["a"], values["z"])
