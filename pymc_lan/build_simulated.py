@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from dataclasses import asdict
 from hashlib import sha256
+from importlib import import_module
 from importlib.metadata import version as package_version
 from pathlib import Path
 
 from pymc_lan.card import write_card
 from pymc_lan.diagnostics import accuracy_from_simulations
+from pymc_lan.errors import explain
 from pymc_lan.network import Network, version_config
 from pymc_lan.registry import load_folder, refuse_existing, write_version
 from pymc_lan.simulating import check_shift
@@ -78,3 +81,38 @@ def run_name(spec: ModelSpec, recipe: SimulationRecipe, seed: int) -> str:
 def _outcome(spec: ModelSpec) -> str:
     codes = ", ".join(map(str, spec.choices))
     return f"rt in seconds, response one of {codes}" + ("; rt = inf is no response" if spec.omissions else "")
+
+
+def spec_of_file(text: str) -> ModelSpec:
+    """The spec that a Python file holds, from ``"my_model.py:spec"``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, no such name in it, or something else than a `ModelSpec` under it.
+    """
+    path, _, name = text.rpartition(":")
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise ValueError(explain("a Python file and a name in it, 'my_model.py:spec'", f"{text!r}", "check the path"))
+    # By its own name and from its own folder, so that worker processes find its functions too.
+    sys.path.insert(0, str(file.parent))
+    found = getattr(import_module(file.stem), name, None)
+    if not isinstance(found, ModelSpec):
+        raise ValueError(
+            explain(f"a ModelSpec called {name!r} in {path}", f"{found!r}", "make one with pl.simulator_spec")
+        )
+    return found
+
+
+def refuse_begun(spec: ModelSpec, checkpoints: Path) -> None:
+    """Refuse to go on by accident from the state of a run that was stopped.
+
+    Raises
+    ------
+    ValueError
+        If there is such a state.
+    """
+    if begun := sorted(checkpoints.glob(f"{spec.name}-simulated-*")):
+        expected = f"no run of {spec.name!r} that has begun"
+        raise ValueError(explain(expected, f"{begun[0]}", "go on with --resume, or remove the folder"))

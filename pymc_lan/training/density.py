@@ -33,6 +33,9 @@ HIGHEST = 20.0
 STEEPEST = 30.0
 # Nodes that are counted together when a density is compared with its trials.
 GROUP = 4
+# Part of a group's share p that varies as a count does, n times its variance being p (CHANCE - p): trials at its two
+# edges count in part, by the mean of u^2 = 1 / 3.
+CHANCE = 1 - 1 / (3 * GROUP)
 
 Weights = dict[str, jax.Array]
 
@@ -151,11 +154,11 @@ def divergence(batch: Histograms, log_f: jax.Array) -> jax.Array:
     groups = (*batch.weights.shape[:2], n_groups, GROUP)
     cut = n_groups * GROUP
     found = batch.weights[..., :cut].reshape(groups).sum(axis=-1)
-    expected = batch.step[:, None, None] * jnp.exp(log_f[..., :cut]).reshape(groups).sum(axis=-1)
+    expected = batch.step[:, None, None] * jnp.exp(log_means(log_f)[..., :cut]).reshape(groups).sum(axis=-1)
     n = batch.n[:, None, None]
     # Groups of which hardly a trial was to be expected tell little and would count for much.
     floored = jnp.maximum(expected, 5 / n)
-    excess = ((found - expected) ** 2 - expected / n) / floored
+    excess = ((found - expected) ** 2 - expected * (CHANCE - expected) / n) / floored
     return jnp.asarray(excess.sum(axis=(1, 2)) / 2)
 
 

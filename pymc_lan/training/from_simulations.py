@@ -62,7 +62,6 @@ class Progress(NamedTuple):
     loss: float
     held_out: float
     divergence: float
-    seconds: float
 
 
 class Fitted(NamedTuple):
@@ -75,7 +74,7 @@ class Fitted(NamedTuple):
     lan : MLP
     choice : MLP, optional
         Of trials without a response, where there are any.
-    history : ndarray, shape (chunks, 4)
+    history : ndarray, shape (chunks, 3)
         A `Progress` for each chunk that was run.
     best : int
         The chunk whose weights these are, from 0.
@@ -176,12 +175,12 @@ def _begin(
     state: dict[str, Any] = {
         "baseline": empty_baseline(spec),
         "params": params,
-        "optimizer": _optimizer(recipe).init(params),
+        "optimizer": jax.jit(_optimizer(recipe).init)(params),
         "best": params,
-        "best_loss": jnp.asarray(jnp.inf, jnp.float32),
-        "best_chunk": jnp.asarray(-1, jnp.int32),
-        "history": jnp.full((recipe.chunks, len(Progress._fields)), jnp.nan, jnp.float32),
-        "focus": jnp.zeros((FOCUS, len(spec.names)), jnp.float32),
+        "best_loss": np.array(np.inf, np.float32),
+        "best_chunk": np.array(-1, np.int32),
+        "history": np.full((recipe.chunks, len(Progress._fields)), np.nan, np.float32),
+        "focus": np.zeros((FOCUS, len(spec.names)), np.float32),
     }
     if saved is not None and (found := saved.restore(state)) is not None:
         return found[1], found[0]
@@ -248,14 +247,13 @@ def _loop(
                 state["params"], state["optimizer"], jax.tree.map(jnp.asarray, pool), start
             )
             found, errors = run.measure(params, held_out)
-            seconds = perf_counter() - started
-            now = Progress(float(loss), float(found), float(errors.mean()), seconds)
+            now = Progress(float(loss), float(found), float(np.mean(errors)))
             _check_finite(now, recipe, done)
             state = _after(state, recipe, done, params, memory, now, held_out, errors)
             done += 1
             if saved is not None:
                 saved.save(done, state)
-            rate = f"{recipe.sets * recipe.trials / seconds:,.0f}"
+            rate = f"{recipe.sets * recipe.trials / (perf_counter() - started):,.0f}"
             bar.update(line, completed=done, held_out=f"{now.held_out:.5f}", error=f"{now.divergence:.1e}", rate=rate)
     return state
 
@@ -271,18 +269,15 @@ def _after(
     errors: jax.Array,
 ) -> dict[str, Any]:
     """The state after a chunk."""
-    # Times do not repeat, and what is saved should.
-    row = jnp.asarray([*now[:-1], 0.0], jnp.float32)
-    new = state | {"params": params, "optimizer": memory, "history": state["history"].at[done].set(row)}
+    history = np.array(state["history"])
+    history[done] = now
+    new = state | {"params": params, "optimizer": memory, "history": history}
     if now.held_out < float(state["best_loss"]):
-        new |= {
-            "best": params,
-            "best_loss": jnp.asarray(now.held_out, jnp.float32),
-            "best_chunk": jnp.asarray(done, jnp.int32),
-        }
+        best = (np.array(now.held_out, np.float32), np.array(done, np.int32))
+        new |= {"best": params, "best_loss": best[0], "best_chunk": best[1]}
     if _round(recipe, done + 1) != _round(recipe, done):
-        worst = jnp.argsort(-errors)[jnp.arange(FOCUS) % len(errors)]
-        new["focus"] = held_out.theta[worst]
+        worst = np.argsort(-np.asarray(errors), kind="stable")[np.arange(FOCUS) % len(errors)]
+        new["focus"] = np.asarray(held_out.theta)[worst]
     return new
 
 
