@@ -4,7 +4,7 @@ The models have exact labels, which only the measurement sees: parameters unifor
 < rt - t and rt < 20 s, error = log f(network) - log f(exact). The training is `pl.train`'s for a simulator; with
 --checkpoints it can be stopped and started again.
 
-    python benchmarks/from_simulations.py --model ddm --chunks 95 --checkpoints runs
+    python benchmarks/from_simulations.py --model ddm --checkpoints runs
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int)
     args = parser.parse_args()
     given = {name: getattr(args, name) for name in ("chunks", "sets", "trials", "passes", "batch")}
-    recipe = replace(SimulationRecipe(chunks=95), **{name: x for name, x in given.items() if x})
+    recipe = replace(SimulationRecipe(), **{name: x for name, x in given.items() if x})
     truth, seed = pl.get_model(args.model), args.seed or 0
     spec = pl.simulator_spec(f"simulated_{args.model}", SIMULATORS[args.model], truth.parameters, shift="t")
     wall, cpu = time.perf_counter(), time.process_time()

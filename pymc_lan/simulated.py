@@ -46,6 +46,11 @@ def _scaled(xp: Namespace, p: Parameter, x: Any) -> Any:
     return (x - (low + high) / 2) * (2 / (high - low))
 
 
+def _is(xp: Namespace, response: Any, code: int) -> Any:
+    """Whether a response is that choice; PyTensor's variables know no ``==``."""
+    return xp.abs(response - code) < 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class SimulatedTransform:
     """What stands for a `pymc_lan.transforms.Transform` where only a simulator is known.
@@ -66,7 +71,7 @@ class SimulatedTransform:
     def _chosen(self, xp: Namespace, response: Any, values: Sequence[Any]) -> Any:
         """The value of the choice that was made; that of the last for any other code."""
         pairs = list(zip(self.spec.choices, values, strict=True))
-        return reduce(lambda rest, each: xp.where(response == each[0], each[1], rest), pairs[-2::-1], pairs[-1][1])
+        return reduce(lambda rest, each: xp.where(_is(xp, response, each[0]), each[1], rest), pairs[:-1], pairs[-1][1])
 
     def _units(self, xp: Namespace, response: Any, theta: Theta) -> tuple[Any, Any, Any]:
         """Location and spread of the log decision time, and log chance, of the choice that was made."""
@@ -83,7 +88,7 @@ class SimulatedTransform:
         s = (log_d - location) / spread
         near = xp.minimum(xp.maximum(s, -FARTHEST), FARTHEST)
         late, early = xp.exp(near), xp.exp(-near)
-        codes = [xp.where(response == code, 1.0, -1.0) for code in self.spec.choices[1:]]
+        codes = [xp.where(_is(xp, response, code), 1.0, -1.0) for code in self.spec.choices[1:]]
         inputs = (near, late / (1 + 0.1 * late), early / (1 + 0.1 * early), *codes, *scaled(xp, self.spec, theta))
         return inputs, log_chance - xp.log(spread) - LOG_SQRT_2PI - s * s / 2
 

@@ -15,7 +15,7 @@ import numpy as np
 import pymc as pm
 import pytest
 from scipy.stats import norm
-from toy_simulators import BOUNDS, COIN, GIVEN_UP, gamma_coin_logpdf
+from toy_simulators import BOUNDS, COIN, GIVEN_UP, TINY, gamma_coin_logpdf
 from typer.testing import CliRunner
 
 import pymc_lan as pl
@@ -30,9 +30,6 @@ from pymc_lan.training.histograms import Histograms, reduce_trials
 from pymc_lan.training.recipe import Recipe, SimulationRecipe
 from pymc_lan.training.sampling import Online
 
-TINY = SimulationRecipe(
-    hidden=(8,), chunks=4, sets=64, trials=64, passes=4, batch=16, held_out=32, held_out_trials=64, rounds=2
-)
 SMALL = SimulationRecipe(
     hidden=(16, 16), chunks=6, sets=512, trials=256, passes=6, batch=16, held_out=128, held_out_trials=512
 )
@@ -206,7 +203,8 @@ def test_a_stopped_run_goes_on(tmp_path: Path, undisturbed: Fitted) -> None:
 
 KILLED = """
 import os, signal, sys
-import test_from_simulations as tests
+from toy_simulators import COIN, TINY
+from pymc_lan.training.from_simulations import fit_from_simulations
 from pymc_lan.training.sampling import Online
 
 class Deadly(Online):
@@ -215,9 +213,8 @@ class Deadly(Online):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().chunk(number, focus)
 
-recipe = tests.TINY
-deadly = Deadly(tests.COIN, recipe.sets, recipe.trials, seed=3)
-tests.fit_from_simulations(tests.COIN, recipe, deadly, seed=3, checkpoints=sys.argv[1], progress=False)
+deadly = Deadly(COIN, TINY.sets, TINY.trials, seed=3)
+fit_from_simulations(COIN, TINY, deadly, seed=3, checkpoints=sys.argv[1], progress=False)
 """
 
 

@@ -69,10 +69,10 @@ class SimulationRecipe:
 
     hidden: tuple[int, ...] = (64, 64, 64)
     activation: str = "squareplus"
-    chunks: int = 96
+    chunks: int = 95
     sets: int = 4096
     trials: int = 256
-    passes: int = 8
+    passes: int = 4
     batch: int = 32
     learning_rate: float = 5e-3
     clip: float = 1.0
