@@ -40,6 +40,8 @@ from pymc_lan.training.soap import soap
 CHOICE_HIDDEN = (32, 32)
 # Held-out sets that a round looks for others like: those with the largest error.
 FOCUS = 64
+# No density of response times is as far from its trials as this, in nats; nor is NaN below it.
+HOPELESS = 1e3
 
 
 class Source(Protocol):
@@ -133,7 +135,7 @@ def fit_from_simulations(
     Raises
     ------
     FloatingPointError
-        If the loss is no longer finite.
+        If the loss is hopeless or no number.
     """
     # PyTensor's JAX mode turns float64 on for the whole process, and other random numbers with it.
     with jax.enable_x64(False), source, Checkpoints(checkpoints) if checkpoints else nullcontext() as saved:
@@ -248,7 +250,7 @@ def _loop(
             )
             found, errors = run.measure(params, held_out)
             now = Progress(float(loss), float(found), float(np.mean(errors)))
-            _check_finite(now, recipe, done)
+            _check_loss(now, recipe, done)
             state = _after(state, recipe, done, params, memory, now, held_out, errors)
             done += 1
             if saved is not None:
@@ -293,12 +295,12 @@ def _finished(recipe: SimulationRecipe, state: dict[str, Any], done: int) -> boo
     return done - 1 - int(state["best_chunk"]) >= recipe.patience
 
 
-def _check_finite(now: Progress, recipe: SimulationRecipe, done: int) -> None:
-    if not np.isfinite(now[:2]).all():
+def _check_loss(now: Progress, recipe: SimulationRecipe, done: int) -> None:
+    if not (abs(now.loss) < HOPELESS and abs(now.held_out) < HOPELESS):
         raise FloatingPointError(
             explain(
-                "a finite loss",
-                f"{now.loss} in training and {now.held_out} on held-out sets in chunk {done}, with {asdict(recipe)}",
+                f"a loss below {HOPELESS:g} nats",
+                f"{now.loss:g} in training and {now.held_out:g} held out in chunk {done}, with {asdict(recipe)}",
                 "lower learning_rate or clip",
             )
         )
