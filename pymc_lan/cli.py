@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -133,7 +134,7 @@ def train(
         spec, checkpoints = spec_of_file(model), checkpoints or out / ".checkpoints"
         if not resume:
             refuse_begun(spec, checkpoints)
-        recipe = SimulationRecipe(**({"chunks": chunks} if chunks else {}))
+        recipe = replace(SimulationRecipe(), chunks=chunks) if chunks else SimulationRecipe()
         try:
             network = train_model(
                 spec, out, version=version, seed=seed, checkpoints=checkpoints, simulation_recipe=recipe
