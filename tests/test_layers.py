@@ -85,6 +85,7 @@ USES_JAX = frozenset(
         "models",
         "networks",
         "simulators",
+        "simulating",
         "paths",
         "path_choice",
         "mixtures",
