@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pymc_lan.registry import load_network as load_network
     from pymc_lan.registry import pull as pull
     from pymc_lan.registry import register as register
+    from pymc_lan.simulating import simulator_spec as simulator_spec
     from pymc_lan.spec import ModelSpec as ModelSpec
     from pymc_lan.spec import Parameter as Parameter
 
@@ -80,6 +81,7 @@ _SOURCES = {
     "register": "registry",
     "sample_blackjax": "inference",
     "simulate": "draws",
+    "simulator_spec": "simulating",
     "train": "build",
 }
 _MODULES = ("diagnostics", "plots")

@@ -10,13 +10,15 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
+from pymc_lan.build_simulated import PACKAGES, train_from_simulations
 from pymc_lan.card import write_card
 from pymc_lan.diagnostics import accuracy
+from pymc_lan.errors import explain
 from pymc_lan.models import get_model
 from pymc_lan.network import Network, version_config
 from pymc_lan.registry import load_folder, refuse_existing, write_version
 from pymc_lan.spec import ModelSpec
-from pymc_lan.training.recipe import Recipe, usual_recipes
+from pymc_lan.training.recipe import Recipe, SimulationRecipe, usual_recipes
 from pymc_lan.views import refuse_race
 
 # Where a transform's labels come from.
@@ -29,7 +31,8 @@ LABELS = {
     "a drift that is not linear in the position, the Fokker-Planck equation (to 0.02 nats)",
 }
 
-PACKAGES = ("pymc-lan", "numpy", "jax", "flax", "optax")
+# Trials on which accuracy is measured: with labels, and by counting simulated ones.
+MEASURED, SIMULATED_MEASURED = 60_000, 5_000_000
 
 
 def train(
@@ -40,8 +43,9 @@ def train(
     seed: int = 0,
     lan_recipe: Recipe | None = None,
     choice_recipe: Recipe | None = None,
+    simulation_recipe: SimulationRecipe | None = None,
     checkpoints: str | os.PathLike[str] | None = None,
-    n_measured: int = 60_000,
+    n_measured: int | None = None,
     progress: bool = True,
 ) -> Network:
     """Train a model's networks, measure them and write them as a version of a registry.
@@ -49,18 +53,20 @@ def train(
     Parameters
     ----------
     model : str or ModelSpec
-        A name, or a spec of your own: its drift and boundary are enough.
+        A name, or a spec of your own: its drift and boundary are enough, or a simulator (`pymc_lan.simulator_spec`).
     out : path
         The registry's folder; the version becomes ``out/model/version``.
     version : str
     seed : int
         Of initial weights, training trials and batches; the accuracy is measured on trials of another seed.
     lan_recipe, choice_recipe : Recipe, optional
-        By default `pymc_lan.training.recipe.usual_recipes`.
+        By default `pymc_lan.training.recipe.usual_recipes`; not for a model with a simulator.
+    simulation_recipe : SimulationRecipe, optional
+        Of a model with a simulator: budget, architecture and optimisation.
     checkpoints : path, optional
         Where the run saves its state; called again with the same model, recipes and seed it goes on from there.
-    n_measured : int
-        Trials on which the accuracy is measured.
+    n_measured : int, optional
+        Trials on which the accuracy is measured: by default 60,000 with labels, five million simulated ones.
     progress : bool
         Whether to draw progress bars.
 
@@ -72,7 +78,8 @@ def train(
     Raises
     ------
     ValueError
-        For an unknown model, or a race of accumulators, which has a closed form instead.
+        For an unknown model, a race of accumulators, which has a closed form instead, recipes of another kind of
+        model, a simulator whose trials cannot be or whose `shift` is none.
     RegistryError
         If the version exists.
 
@@ -90,6 +97,18 @@ def train(
 
     spec = get_model(model) if isinstance(model, str) else model
     refuse_race(spec)
+    _check_recipes(spec, lan_recipe or choice_recipe, simulation_recipe)
+    if spec.simulator is not None:
+        return train_from_simulations(
+            spec,
+            out,
+            version=version,
+            seed=seed,
+            recipe=simulation_recipe,
+            checkpoints=checkpoints,
+            n_measured=n_measured or SIMULATED_MEASURED,
+            progress=progress,
+        )
     usual = usual_recipes(spec)
     lan_recipe, choice_recipe = lan_recipe or usual[0], choice_recipe or usual[1]
     refuse_existing(out, spec.name, version)
@@ -115,7 +134,17 @@ def train(
         "lan": asdict(lan_recipe),
         "choice": asdict(choice_recipe),
     }
-    return load_folder(write_version(out, network, _config(network, training, n_measured), write_card), spec)
+    return load_folder(
+        write_version(out, network, _config(network, training, n_measured or MEASURED), write_card), spec
+    )
+
+
+def _check_recipes(spec: ModelSpec, labelled: Recipe | None, simulated: SimulationRecipe | None) -> None:
+    wrong = labelled if spec.simulator is not None else simulated
+    if wrong is not None:
+        kind = "simulation_recipe" if spec.simulator is not None else "lan_recipe and choice_recipe"
+        found = f"a {type(wrong).__name__} for another kind of model than {spec.name!r}"
+        raise ValueError(explain(f"{kind} only", found, f"give {kind}, or none"))
 
 
 def _run_name(spec: ModelSpec, task: str, recipe: Recipe, seed: int) -> str:

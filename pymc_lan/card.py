@@ -84,6 +84,8 @@ def accuracy_lines(measured: Mapping[str, Any]) -> list[str]:
     -------
     list of str
     """
+    if "simulations" in measured:
+        return _simulated_lines(measured)
     lan, mass, choice, gradient = (measured[key] for key in ("lan", "mass", "choice", "gradient"))
     lines = [
         f"Errors in nats against the labels on {measured['n']:,} trials of the model, parameters uniform over the "
@@ -116,4 +118,25 @@ def accuracy_lines(measured: Mapping[str, Any]) -> list[str]:
         lines += [f"| `{name}` | {e['median']:g} | {e['p99']:g} |" for name, e in gradient.items()]
     if choice is not None:
         lines += ["", "Probabilities below 1e-4 are left out; one deadline in eight is none."]
+    return lines
+
+
+def _simulated_lines(measured: Mapping[str, Any]) -> list[str]:
+    """The same of a network that was measured against simulations."""
+    kl, mass, omission = (measured[key] for key in ("simulations", "mass", "omission"))
+    lines = [
+        f"Measured against {measured['n_trials']:,} fresh trials of each of {measured['n_sets']} parameter sets, "
+        "uniform over the",
+        "bounds: the Kullback-Leibler divergence over bins of choice and time, less what chance alone brings, in nats.",
+        "",
+        "| quantity | median | p95 | max |",
+        "|---|---|---|---|",
+        f"| divergence from the simulator | {kl['median']:g} | {kl['p95']:g} | {kl['max']:g} |",
+        "",
+        f"Total probability, distance from 1: median {mass['p50']:g}, p99 {mass['p99']:g}.",
+    ]
+    if omission is not None:
+        lines.append(
+            f"Probability of no response, absolute error: mean {omission['mean']:g}, largest {omission['max']:g}."
+        )
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -106,18 +107,42 @@ def evaluate(
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="A model with exact labels.")] = "ddm",
+    model: Annotated[
+        str, typer.Argument(help="A model with exact labels, or 'my_model.py:spec' for one with a simulator.")
+    ] = "ddm",
     out: Annotated[Path, typer.Option(help="The registry's folder.")] = Path("weights"),
     version: str = "1.0",
     seed: int = 0,
-    checkpoints: Annotated[Path | None, typer.Option(help="Save the run's state here and go on from it.")] = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(help="Save the run's state here and go on from it; with a simulator OUT/.checkpoints."),
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="With a simulator: go on with a run that was stopped.")] = False,
+    chunks: Annotated[
+        int | None, typer.Option(min=1, help="With a simulator: chunks of about a million trials to train on.")
+    ] = None,
 ) -> None:
     """Train a model's networks from nothing, measure them, and write them with their card."""
     from pymc_lan.build import train as train_model
+    from pymc_lan.build_simulated import refuse_begun, spec_of_file
     from pymc_lan.card import accuracy_lines
+    from pymc_lan.training.recipe import SimulationRecipe
 
-    network = train_model(model, out, version=version, seed=seed, checkpoints=checkpoints)
-    typer.echo(f"{out / model / version}\n")
+    if ".py:" not in model:
+        network = train_model(model, out, version=version, seed=seed, checkpoints=checkpoints)
+    else:
+        spec, checkpoints = spec_of_file(model), checkpoints or out / ".checkpoints"
+        if not resume:
+            refuse_begun(spec, checkpoints)
+        recipe = replace(SimulationRecipe(), chunks=chunks) if chunks else SimulationRecipe()
+        try:
+            network = train_model(
+                spec, out, version=version, seed=seed, checkpoints=checkpoints, simulation_recipe=recipe
+            )
+        except KeyboardInterrupt:
+            typer.echo(f"Stopped. {checkpoints} holds the state after the last whole chunk; go on with --resume.")
+            raise typer.Exit(130) from None
+    typer.echo(f"{out / network.spec.name / version}\n")
     typer.echo("\n".join(accuracy_lines(network.config["accuracy"])))
 
 

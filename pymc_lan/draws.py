@@ -14,6 +14,7 @@ from pymc_lan.data import NO_RESPONSE, as_dataframe
 from pymc_lan.errors import explain
 from pymc_lan.labels import draw_decisions
 from pymc_lan.models import constant_boundary, constant_drift, get_model
+from pymc_lan.simulating import run_simulator
 from pymc_lan.simulators import ddm_draw, ddm_draws, simulate_diffusion
 from pymc_lan.spec import ModelSpec, bind
 
@@ -141,6 +142,9 @@ def draw_trials(
 
 
 def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> Float:
+    if spec.simulator is not None:
+        matrix = np.column_stack([np.asarray(values[name], np.float64) for name in spec.names])
+        return np.column_stack(run_simulator(spec, matrix, rng))
     values = vary(spec, rng, values)
     if spec.transform in RACES:
         time, response = draw_race(spec, rng, values)

@@ -30,7 +30,7 @@ from pymc_lan.network import (
 from pymc_lan.onnx_reader import read_onnx, require_onnx
 from pymc_lan.plain import PLAIN, PLAIN_OMISSION, Bounds, plain_spec
 from pymc_lan.registry import load_folder, load_network, write_version
-from pymc_lan.spec import ModelSpec
+from pymc_lan.spec import ModelSpec, shift
 from pymc_lan.tables import CONFIG, digest, write_whole
 from pymc_lan.transforms import NUMPY
 from pymc_lan.views import n_inputs
@@ -270,7 +270,7 @@ def _check_graph(network: Network, graph: Any, part: str) -> None:
     rng, spec = np.random.default_rng(0), network.spec
     theta = {p.name: rng.uniform(*p.bounds, N_CHECKED) for p in spec.parameters}
     # Decisions from a tenth of a second to several.
-    time = theta["t"] + np.exp(rng.normal(-0.5, 1.0, N_CHECKED))
+    time = shift(spec, theta) + np.exp(rng.normal(-0.5, 1.0, N_CHECKED))
     response = rng.choice(np.asarray(spec.choices, np.float64), N_CHECKED)
     if part == "density":
         columns, expected = [time, response], network.likelihood.log_density(NUMPY, time, response, theta)

@@ -19,7 +19,7 @@ from typing import Any
 from pymc_lan import exact
 from pymc_lan.accumulators import race_log_density, race_of, race_onset
 from pymc_lan.errors import explain
-from pymc_lan.spec import ModelSpec, Parameter
+from pymc_lan.spec import ModelSpec, Parameter, shift
 from pymc_lan.transforms import Namespace, Theta
 from pymc_lan.views import choice_view, lan_view, transform_of
 
@@ -102,7 +102,7 @@ class Likelihood:
             core = race_log_density(xp, race, self.spec, xp.maximum(d, d_min), response, theta)
             return core + slope * xp.minimum(d - d_min, 0.0) - penalty
         transform = transform_of(self.spec) if self.lan is None else lan_view(self.spec)
-        d = rt - theta["t"]
+        d = rt - shift(self.spec, theta)
         d_min, slope = transform.onset(xp, d, response, theta)
         late = xp.maximum(d, d_min)
         if self.lan is None:
@@ -124,7 +124,7 @@ class Likelihood:
         theta : mapping of str to array
         """
         theta, penalty = self.clamp(xp, theta)
-        horizon = deadline - theta["t"]
+        horizon = deadline - shift(self.spec, theta)
         if self.choice is None:
             closed_form = require_exact_go(self.spec)
             log_go, log_rest = closed_form(xp, horizon, **{name: x for name, x in theta.items() if name != "t"})

@@ -14,6 +14,7 @@ from pymc_lan.likelihood import Likelihood
 from pymc_lan.mlp import MLP
 from pymc_lan.models import MODELS
 from pymc_lan.plain import VIEWS, is_plain, plain_spec
+from pymc_lan.simulated import SIMULATED, simulated_spec
 from pymc_lan.spec import ModelSpec
 from pymc_lan.transforms import NUMPY
 from pymc_lan.views import n_inputs
@@ -118,11 +119,14 @@ class Network:
 def networks_config(network: Network) -> dict[str, Any]:
     """The part of a config that rebuilds the networks: sizes, activation, transform."""
     networks = {"lan": network.lan, "choice": network.choice}
-    return {
+    config: dict[str, Any] = {
         name: {"sizes": list(mlp.sizes), "activation": mlp.activation, "transform": _transform(network.spec)}
         for name, mlp in networks.items()
         if mlp is not None
     }
+    if network.spec.baseline is not None:
+        config["lan"] |= {"baseline": network.spec.baseline.as_lists(), "shift": network.spec.shift}
+    return config
 
 
 def _transform(spec: ModelSpec) -> str:
@@ -175,6 +179,8 @@ def build_network(
         if transforms <= {*VIEWS}:
             bounds = {p["name"]: tuple(p["bounds"]) for p in config["parameters"]}
             spec = plain_spec(spec or name, bounds, config["choices"], *transforms)
+        elif transforms == {SIMULATED}:
+            spec = simulated_spec(spec or MODELS.get(name), config)
         if spec is None and name not in MODELS:
             raise RegistryError(
                 f"{unknown('model', name, MODELS)} Remedy: upgrade pymc-lan, or register a model of your own first."

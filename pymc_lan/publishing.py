@@ -16,7 +16,7 @@ from pymc_lan.errors import RegistryError, explain
 from pymc_lan.hub import HubRegistry, explained, find_repository
 from pymc_lan.network import Network
 from pymc_lan.registry import load_folder
-from pymc_lan.spec import ModelSpec
+from pymc_lan.spec import ModelSpec, shift
 from pymc_lan.tables import CARD, CONFIG, PLAIN_NAME, REGISTRY, WEIGHTS, add_version, digest
 from pymc_lan.transforms import NUMPY
 from pymc_lan.views import earliest
@@ -231,7 +231,7 @@ def _check_finite(network: Network, n: int = 10_000) -> None:
     for p in spec.parameters:
         uniform = rng.uniform(*p.bounds, n)
         theta[p.name] = np.where(rng.random(n) < 0.1, rng.choice(p.bounds, n), uniform)
-    rt = theta["t"] + earliest(spec, theta) + 5e-3 * 4000 ** rng.random(n)
+    rt = shift(spec, theta) + earliest(spec, theta) + 5e-3 * 4000 ** rng.random(n)
     outputs = [network.likelihood.log_density(NUMPY, rt, rng.choice(spec.choices, n).astype(float), theta)]
     if network.choice is not None:
         outputs += network.likelihood.log_go(NUMPY, np.where(rng.random(n) < 0.1, np.inf, rt), theta)

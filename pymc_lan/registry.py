@@ -170,11 +170,11 @@ def register(spec: ModelSpec, network: Network) -> None:
     """
     if spec.name in MODELS and spec.name not in _SESSION:
         raise ValueError(explain("a name of your own", f"{spec.name!r}, a model of this release", "choose another"))
-    if network.spec != spec:
+    if replace(network.spec, baseline=None) != replace(spec, baseline=None):
         raise ValueError(
             explain(f"networks of {spec.name!r}", f"those of {network.spec.name!r}", "train the model's own")
         )
-    MODELS[spec.name] = spec
+    MODELS[spec.name] = network.spec
     _SESSION[spec.name] = network
 
 

@@ -88,6 +88,65 @@ class Structure(NamedTuple):
     linear: bool = True
 
 
+Row = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A network of one hidden layer, from scaled parameters to location, log spread and logit of each choice.
+
+    Parameters
+    ----------
+    inner : tuple of tuple of float
+        For each hidden unit its weights and, last, its bias.
+    outer : tuple of tuple of float
+        The same for each output; outputs are ordered by choice, then location, log spread and logit.
+    """
+
+    inner: tuple[Row, ...]
+    outer: tuple[Row, ...]
+
+    def __call__(self, xp: Any, inputs: Sequence[Any]) -> list[Any]:
+        """Evaluate all outputs, elementwise."""
+        hidden = []
+        for row in self.inner:
+            x = _affine(row, inputs)
+            hidden.append((x + xp.sqrt(x * x + 1)) / 2)
+        return [_affine(row, hidden) for row in self.outer]
+
+    def as_lists(self) -> dict[str, list[list[float]]]:
+        """The weights as a config stores them."""
+        return {"inner": [list(row) for row in self.inner], "outer": [list(row) for row in self.outer]}
+
+    @classmethod
+    def from_lists(cls, stored: Mapping[str, Sequence[Sequence[float]]]) -> Reference:
+        """Rebuild it from a config."""
+        return cls(*(tuple(tuple(float(x) for x in row) for row in stored[key]) for key in ("inner", "outer")))
+
+
+def _affine(row: Row, inputs: Sequence[Any]) -> Any:
+    return row[-1] + sum(w * x for w, x in zip(row[:-1], inputs, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """A function that draws trials, and how it wants to be called.
+
+    Parameters
+    ----------
+    function : callable
+        ``(theta, rng)`` to response times and responses.
+    vectorised : bool
+        Whether `theta` is a matrix with a row for each trial, or one row.
+    library : {"numpy", "jax"}
+        Whether `rng` is a `numpy.random.Generator`, or a key of `jax.random`.
+    """
+
+    function: Callable[[Any, Any], tuple[Any, Any]]
+    vectorised: bool = True
+    library: str = "numpy"
+
+
 Drift = Callable[[Any, Any, Mapping[str, Any]], Any]
 Boundary = Callable[[Any, Mapping[str, Any]], Any]
 
@@ -124,6 +183,14 @@ class ModelSpec:
         What the functions depend on; read off from them where it is not given.
     view : str
         How its networks see a trial: ``"residual"`` ones through `transform`; others are in `pymc_lan.plain`.
+    shift : str, optional
+        The parameter that does nothing but move every response time: the non-decision time.
+    simulator : object, optional
+        What draws trials of a model that has neither drift nor boundary; made by `pymc_lan.simulator_spec`.
+    omissions : bool
+        Whether some of its trials have no response.
+    baseline : Reference, optional
+        The density that networks of such a model correct; fitted when it is trained.
 
     Examples
     --------
@@ -145,6 +212,10 @@ class ModelSpec:
     closes: Callable[[Mapping[str, Any]], Any] | None = None
     structure: Structure | None = None
     view: str = "residual"
+    shift: str | None = "t"
+    simulator: Simulator | None = None
+    omissions: bool = False
+    baseline: Reference | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -157,6 +228,16 @@ class ModelSpec:
             if p.name == name:
                 return p
         raise ValueError(unknown(f"parameter of model {self.name!r}", name, self.names))
+
+
+def shift(spec: ModelSpec, theta: Mapping[str, Any]) -> Any:
+    """By how much every response time of a model comes later than the decision [s]."""
+    return 0.0 if spec.shift is None else theta[spec.shift]
+
+
+def seen(spec: ModelSpec) -> list[Parameter]:
+    """The parameters that the decision depends on: all but the shift."""
+    return [p for p in spec.parameters if p.name != spec.shift]
 
 
 def bind(spec: ModelSpec, positional: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pymc_lan.accumulators import race_of
 from pymc_lan.choice import CHOICE_TRANSFORMS
 from pymc_lan.errors import explain
 from pymc_lan.plain import PlainChoice, PlainLAN, is_plain
+from pymc_lan.simulated import SIMULATED, SimulatedChoice, SimulatedTransform
 from pymc_lan.spec import ModelSpec, Structure
 from pymc_lan.spread import SpreadChoice, SpreadTransform, spread
 from pymc_lan.transforms import TRANSFORMS
@@ -40,6 +41,8 @@ def transform_of(spec: ModelSpec) -> Any:
         return PathTransform(spec)
     if spec.transform == SPREAD:
         return SpreadTransform(spec)
+    if spec.transform == SIMULATED:
+        return SimulatedTransform(spec)
     return TRANSFORMS[spec.transform]
 
 
@@ -53,6 +56,8 @@ def choice_transform_of(spec: ModelSpec) -> Any:
         return PathChoice(spec)
     if spec.transform == SPREAD:
         return SpreadChoice(spec)
+    if spec.transform == SIMULATED:
+        return SimulatedChoice(spec)
     return CHOICE_TRANSFORMS[spec.transform]
 
 

@@ -24,6 +24,7 @@ from pymc_lan.omissions import observed_with_omissions
 from pymc_lan.plain import PLAIN, PLAIN_OMISSION
 from pymc_lan.provenance import COORDINATE, DATA, record
 from pymc_lan.registry import load_network
+from pymc_lan.simulated import SIMULATED
 from pymc_lan.spec import ModelSpec, Parameter, bind
 
 Model = str | ModelSpec | Network | os.PathLike[str]
@@ -41,23 +42,23 @@ class TrialDistribution(Continuous):
     def __new__(cls, name: str, *args: Any, observed: Any = None, dims: Any = None, **kwargs: Any) -> TensorVariable:  # type: ignore[misc]
         """Add the trials to the current PyMC model."""
         if observed is not None:
-            observed, kwargs = cls._observe(observed, kwargs, model_spec(split_model(cls, args)[0]).choices)
+            observed, kwargs = cls._observe(observed, kwargs, model_spec(split_model(cls, args)[0]))
         rv = super().__new__(cls, name, *args, observed=observed, dims=_value_dims(dims, observed), **kwargs)
         _record(rv)
         return rv
 
     @classmethod
-    def _observe(cls, observed: Any, kwargs: dict[str, Any], choices: Sequence[int]) -> tuple[Any, dict[str, Any]]:
+    def _observe(cls, observed: Any, kwargs: dict[str, Any], spec: ModelSpec) -> tuple[Any, dict[str, Any]]:
         """Check the observed data and take from them what the arguments refer to."""
         if isinstance(observed, Variable):
             n_trials, times = observed.type.shape[0], None
         else:
             deadline = kwargs.get("deadline")
             limit = None if isinstance(deadline, Variable) else deadline
-            if deadline is None or cls.go_nogo:
-                observed = as_observed(observed, choices=choices, go_nogo=cls.go_nogo, deadline=limit)
+            if (deadline is None and not spec.omissions) or cls.go_nogo:
+                observed = as_observed(observed, choices=spec.choices, go_nogo=cls.go_nogo, deadline=limit)
             else:
-                observed = observed_with_omissions(observed, choices, limit)
+                observed = observed_with_omissions(observed, spec.choices, limit)
             n_trials, times = len(observed), observed[:, 0]
             observed = convert_observed_data(observed)
         return observed, kwargs | {"_n_trials": n_trials, "_times": times}
@@ -114,6 +115,10 @@ def _check_go_nogo(network: Network, deadline: Any) -> None:
     """Refuse networks that do not say how likely it is that nothing is pressed by the deadline."""
     spec = network.spec
     expected = f"a choice/deadline network that knows how likely no press is, for the go/no-go form of {spec.name!r}"
+    if spec.transform == SIMULATED:
+        found = "a model known by its simulator"
+        remedy = "return rt = inf where nothing is pressed, give choices=[1] and omissions=True, and use LANDist"
+        raise ValueError(explain(expected, found, remedy))
     if len(spec.choices) != 2:
         raise ValueError(explain("a model of two choices", f"{spec.choices} in {spec.name!r}", "use LANDist"))
     if network.choice is None:
@@ -130,6 +135,12 @@ def _check_go_nogo(network: Network, deadline: Any) -> None:
 
 def _check_omissions(spec: ModelSpec, network: Network | None, deadline: Any) -> None:
     """Refuse a deadline where nothing says how likely it is that it passes without a decision."""
+    if spec.omissions:
+        ends = constant_value(deadline)
+        if ends is None or np.any(np.isfinite(ends)):
+            expected = f"no deadline=..., because the simulator of {spec.name!r} says which trials have no response"
+            raise ValueError(explain(expected, f"{deadline}", "leave it out, or give it as a parameter of the model"))
+        return
     if network is None or network.choice is None or spec.view != PLAIN_OMISSION:
         expected = f"a network that knows how likely an omission is, for {spec.name!r} with a deadline"
         found = "a network without an OPN" if network is not None else "likelihood='exact'"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from pymc_lan.distributions.base import (
     split_model,
 )
 from pymc_lan.errors import check_length, explain
+from pymc_lan.spec import ModelSpec
 
 
 class GoNoGo(TrialDistribution):
@@ -83,13 +83,13 @@ class GoNoGo(TrialDistribution):
     go_nogo = True
 
     @classmethod
-    def _observe(cls, observed: Any, kwargs: dict[str, Any], choices: Sequence[int]) -> tuple[Any, dict[str, Any]]:
+    def _observe(cls, observed: Any, kwargs: dict[str, Any], spec: ModelSpec) -> tuple[Any, dict[str, Any]]:
         trial_type = kwargs.get("trial_type")
         if trial_type is None and "trial_type" in (table_columns(observed) or ()):
             trial_type = "trial_type"
         if isinstance(trial_type, str):
             kwargs = kwargs | {"trial_type": column(observed, trial_type, argument="trial_type")}
-        return super()._observe(observed, kwargs, choices)
+        return super()._observe(observed, kwargs, spec)
 
     @classmethod
     def dist(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.distributions.base import (
@@ -40,7 +41,8 @@ class LANDist(TrialDistribution):
         Seconds; by default the largest observed rt.
     deadline : tensor_like, optional
         End of the response window in seconds, where trials without a decision by then are seen as omissions (no rt).
-        Only networks that were imported with an OPN know how likely they are.
+        Only networks that were imported with an OPN know how likely they are. Models whose simulator leaves trials
+        without a response (``omissions=True``) take none.
     observed : DataFrame, array or pm.Data, optional
         Columns ``rt`` (seconds) and ``response`` (-1 or +1, or 0 to n - 1 for n accumulators), or rows of the two.
     dims : str, optional
@@ -84,7 +86,11 @@ class LANDist(TrialDistribution):
     ) -> TensorVariable:
         """Build the distribution outside a model; see the class."""
         source, positional = split_model(cls, args)
-        theta = extract_theta(model_spec(source), positional, kwargs)
+        spec = model_spec(source)
+        theta = extract_theta(spec, positional, kwargs)
+        if spec.omissions and deadline is None:
+            # The simulator knows which trials have no response; none is late beyond that.
+            deadline = np.inf
         extras = {
             "p_lapse": check_fraction("p_lapse", p_lapse),
             "lapse_window": _window(lapse_window, p_lapse, deadline, _times),

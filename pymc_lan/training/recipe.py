@@ -37,6 +37,61 @@ class Recipe:
     pool: int = 1_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class SimulationRecipe:
+    """Architecture, budget and optimisation of networks that learn from simulated trials.
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        Width of every hidden layer of the likelihood network.
+    activation : str
+        A key of `pymc_lan.mlp.ACTIVATIONS`.
+    chunks, sets, trials : int
+        Chunks of simulations, parameter sets of each, and trials of each set: their product is the budget.
+    passes : int
+        How often each chunk is gone through.
+    batch : int
+        Parameter sets of an optimiser step.
+    learning_rate : float
+        Peak rate of SOAP; it falls to zero by half a cosine.
+    clip : float
+        Largest norm of the gradient.
+    rounds : int
+        From the second round on, half of the parameter sets lie where the error on held-out ones was largest.
+    held_out : int
+        Parameter sets on which nothing is trained.
+    held_out_trials : int
+        Trials of each of them.
+    patience : int
+        Chunks without a better held-out loss after which the training ends.
+    """
+
+    hidden: tuple[int, ...] = (64, 64, 64)
+    activation: str = "squareplus"
+    chunks: int = 95
+    sets: int = 4096
+    trials: int = 256
+    passes: int = 4
+    batch: int = 32
+    learning_rate: float = 5e-3
+    clip: float = 1.0
+    rounds: int = 1
+    held_out: int = 1024
+    held_out_trials: int = 1024
+    patience: int = 24
+
+    @property
+    def budget(self) -> int:
+        """Simulated trials to train on."""
+        return self.chunks * self.sets * self.trials
+
+    @property
+    def chunk_steps(self) -> int:
+        """Optimiser steps of a chunk."""
+        return max(self.sets * self.passes // self.batch, 1)
+
+
 LAN_RECIPE = Recipe(hidden=(24, 24), steps=40_000)
 CHOICE_RECIPE = Recipe(hidden=(24, 24), steps=40_000, pool=500_000)
 # Where the choice itself has no closed form, the network has more to learn.

@@ -1,0 +1,118 @@
+"""From a simulator to a version of a registry: train on simulations, measure, write."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import asdict
+from hashlib import sha256
+from importlib import import_module
+from importlib.metadata import version as package_version
+from pathlib import Path
+
+from pymc_lan.card import write_card
+from pymc_lan.diagnostics import accuracy_from_simulations
+from pymc_lan.errors import explain
+from pymc_lan.network import Network, version_config
+from pymc_lan.registry import load_folder, refuse_existing, write_version
+from pymc_lan.simulating import check_shift
+from pymc_lan.spec import ModelSpec
+from pymc_lan.training.recipe import SimulationRecipe
+
+LABELS = (
+    "none: maximum likelihood on simulated trials, the density's integral by the trapezoid rule over log decision times"
+)
+
+# Trials on which a network is measured are those of so many parameter sets.
+SETS_MEASURED = 50
+PACKAGES = ("pymc-lan", "numpy", "jax", "flax", "optax")
+
+
+def train_from_simulations(
+    spec: ModelSpec,
+    out: str | os.PathLike[str],
+    *,
+    version: str,
+    seed: int,
+    recipe: SimulationRecipe | None,
+    checkpoints: str | os.PathLike[str] | None,
+    n_measured: int,
+    progress: bool,
+) -> Network:
+    """Train the networks of a model that is known by its simulator; see `pymc_lan.train`."""
+    from pymc_lan.training.from_simulations import fit_from_simulations
+    from pymc_lan.training.sampling import Online
+
+    recipe = recipe or SimulationRecipe()
+    refuse_existing(out, spec.name, version)
+    check_shift(spec)
+    started = time.perf_counter()
+    source = Online(spec, recipe.sets, recipe.trials, seed)
+    folder = None if checkpoints is None else Path(checkpoints) / run_name(spec, recipe, seed)
+    fitted = fit_from_simulations(spec, recipe, source, seed=seed, checkpoints=folder, progress=progress)
+    network = Network(fitted.spec, fitted.lan, fitted.choice, version=version)
+    training = {
+        "seed": seed,
+        "seconds": round(time.perf_counter() - started, 1),
+        "simulated_trials": len(fitted.history) * recipe.sets * recipe.trials,
+        "chunks": len(fitted.history),
+        "best_chunk": fitted.best + 1,
+        "recipe": asdict(recipe),
+    }
+    measured = accuracy_from_simulations(
+        network, n_sets=SETS_MEASURED, n_trials=max(n_measured // SETS_MEASURED, 1), seed=seed + 1
+    )
+    config = version_config(network, _outcome(spec)) | {
+        "labels": LABELS,
+        "training": training,
+        "packages": {name: package_version(name) for name in PACKAGES},
+        "accuracy": measured,
+    }
+    return load_folder(write_version(out, network, config, write_card), spec)
+
+
+def run_name(spec: ModelSpec, recipe: SimulationRecipe, seed: int) -> str:
+    """A folder name for each set of arguments, so that a run never goes on from the state of another."""
+    described = (spec.parameters, spec.choices, spec.shift, spec.omissions, recipe, seed)
+    return f"{spec.name}-simulated-{sha256(repr(described).encode()).hexdigest()[:12]}"
+
+
+def _outcome(spec: ModelSpec) -> str:
+    codes = ", ".join(map(str, spec.choices))
+    return f"rt in seconds, response one of {codes}" + ("; rt = inf is no response" if spec.omissions else "")
+
+
+def spec_of_file(text: str) -> ModelSpec:
+    """The spec that a Python file holds, from ``"my_model.py:spec"``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, no such name in it, or something else than a `ModelSpec` under it.
+    """
+    path, _, name = text.rpartition(":")
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise ValueError(explain("a Python file and a name in it, 'my_model.py:spec'", f"{text!r}", "check the path"))
+    # By its own name and from its own folder, so that worker processes find its functions too.
+    sys.path.insert(0, str(file.parent))
+    found = getattr(import_module(file.stem), name, None)
+    if not isinstance(found, ModelSpec):
+        raise ValueError(
+            explain(f"a ModelSpec called {name!r} in {path}", f"{found!r}", "make one with pl.simulator_spec")
+        )
+    return found
+
+
+def refuse_begun(spec: ModelSpec, checkpoints: Path) -> None:
+    """Refuse to go on by accident from the state of a run that was stopped.
+
+    Raises
+    ------
+    ValueError
+        If there is such a state.
+    """
+    if begun := sorted(checkpoints.glob(f"{spec.name}-simulated-*")):
+        expected = f"no run of {spec.name!r} that has begun"
+        raise ValueError(explain(expected, f"{begun[0]}", "go on with --resume, or remove the folder"))

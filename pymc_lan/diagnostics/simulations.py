@@ -1,0 +1,117 @@
+"""Accuracy of a network of which nothing but a simulator is known: against fresh trials of held-out parameter sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.errors import explain
+from pymc_lan.network import Network
+from pymc_lan.simulated import SHORTEST
+from pymc_lan.spec import shift
+from pymc_lan.training.sampling import draw_sets, draw_trials_of_sets
+from pymc_lan.transforms import NUMPY
+
+Float = NDArray[np.float64]
+
+# Bins of each choice hold about the same number of trials, and no fewer than this.
+BINS, LEAST = 40, 25
+# Nodes of the density's integral, and decision time after which nothing counts [s].
+NODES, LATEST = 8000, 1e4
+
+
+def accuracy_from_simulations(
+    network: Network, *, n_sets: int = 50, n_trials: int = 100_000, seed: int = 0
+) -> dict[str, Any]:
+    """Measure a network against fresh trials of its simulator.
+
+    For each of some parameter sets, uniform over the bounds, trials are counted in bins of choice and time, and
+    compared with the network's probabilities of the bins: the Kullback-Leibler divergence in nats, less what it would
+    be on average if the network were right, (bins - 1) / (2 trials).
+
+    Parameters
+    ----------
+    network : Network
+        Of a model with a simulator.
+    n_sets, n_trials : int
+        Parameter sets, and trials of each.
+    seed : int
+
+    Returns
+    -------
+    dict
+        ``simulations`` (median, p95 and max of the divergence), ``mass`` (median and p99 of the distance from 1 of the
+        density's integral, plus the probability of no response), ``omission`` (mean and max of the absolute error of
+        that probability; None without), ``flop``, ``n_sets``, ``n_trials``, ``seed``.
+
+    Raises
+    ------
+    ValueError
+        If the model has no simulator.
+    """
+    spec = network.spec
+    if spec.simulator is None:
+        raise ValueError(
+            explain(
+                "a model with a simulator", f"{spec.name!r} without one", "load the network with spec=..., your own"
+            )
+        )
+    rng = np.random.default_rng([seed, 4])
+    theta = draw_sets(spec, rng, n_sets)
+    rows = []
+    for number, row in enumerate(theta):
+        rt, response = (x[0] for x in draw_trials_of_sets(spec, row[None], n_trials, [seed, 5, number]))
+        rows.append(_compare(network, dict(zip(spec.names, row, strict=True)), rt, response))
+    kl, mass, omission = np.array(rows).T
+    return {
+        "simulations": {"median": _round(np.median(kl)), "p95": _round(np.quantile(kl, 0.95)), "max": _round(kl.max())},
+        "mass": {"p50": _round(np.median(mass)), "p99": _round(np.quantile(mass, 0.99))},
+        "omission": {"mean": _round(omission.mean()), "max": _round(omission.max())} if spec.omissions else None,
+        "flop": {"lan": network.lan.flop, "choice": network.choice.flop if network.choice is not None else None},
+        "n_sets": n_sets,
+        "n_trials": n_trials,
+        "seed": seed,
+    }
+
+
+def _compare(network: Network, theta: dict[str, float], rt: Float, response: Float) -> tuple[float, float, float]:
+    """Divergence, distance of the mass from 1, and error of the probability of no response, of one set."""
+    spec, n = network.spec, len(rt)
+    counts, masses = [], []
+    for code in spec.choices:
+        d = np.sort(rt[np.isfinite(rt) & (response == code)]) - shift(spec, theta)
+        bins = max(min(BINS, len(d) // LEAST), 1)
+        # Times that come in steps give limits that repeat.
+        inner = np.unique(d[np.arange(1, bins) * len(d) // bins])
+        below = np.concatenate([[0], np.searchsorted(d, inner), [len(d)]])
+        counts.append(np.diff(below))
+        masses.append(np.diff(np.concatenate([[0.0], _mass_below(network, theta, code, [*inner, LATEST])])))
+    error = 0.0
+    if spec.omissions:
+        none = np.sum(~np.isfinite(rt))
+        p_none = float(np.exp(network.likelihood.log_go(NUMPY, np.inf, theta)[1]))
+        counts.append(np.array([none]))
+        masses.append(np.array([p_none]))
+        error = abs(p_none - none / n)
+    found, expected = np.concatenate(counts) / n, np.concatenate(masses)
+    some, total = found > 0, expected.sum()
+    kl = float(np.sum(found[some] * np.log(found[some] * total / expected[some])))
+    return kl - (some.sum() - 1) / (2 * n), abs(total - 1), error
+
+
+def _mass_below(network: Network, theta: dict[str, float], code: int, ends: list[float]) -> Float:
+    """Probability of a choice by each decision time."""
+    log_d = np.linspace(np.log(SHORTEST), np.log(LATEST), NODES)
+    d = np.exp(log_d)
+    each = {name: np.full_like(d, x) for name, x in theta.items()}
+    log_f = network.likelihood.log_density(NUMPY, shift(network.spec, each) + d, np.full_like(d, code), each)
+    density = np.exp(log_f + log_d)
+    below = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(log_d))])
+    return np.interp(np.log(ends), log_d, below)
+
+
+def _round(x: Any) -> float:
+    """Three significant digits: more would not repeat with another seed."""
+    return float(f"{float(x):.3g}")

@@ -1,0 +1,169 @@
+"""How networks see the trials of a model that is known by its simulator alone.
+
+Nothing is known of the density but trials, so the baseline is fitted first: for each choice a log-normal density of
+decision times, times the chance of the choice. Its locations, spreads and chances depend on the parameters through a
+small network of one hidden layer, whose weights are part of the model's spec (`baseline`). The likelihood network
+corrects it, and sees decision times in its units, in which all parameter sets look nearly alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+from pymc_lan.choice import softplus
+from pymc_lan.errors import explain
+from pymc_lan.plain import unknown_dynamics
+from pymc_lan.spec import ModelSpec, Parameter, Reference, seen
+from pymc_lan.transforms import LOG_SQRT_2PI, Namespace, Theta
+
+# A parameter whose bounds are positive and this many times apart is seen on a logarithmic scale.
+WIDE_RATIO = 4.0
+# So many standard deviations before the typical decision, the log density goes on in a straight line ...
+ONSET_DEVIATIONS = 5.0
+# ... and the shortest decision time that is looked at [s]: a tenth of what any clock of an experiment resolves.
+SHORTEST = 1e-4
+# Standard deviations of log decision times are never smaller or larger than this, and no trial is seen farther out.
+LEAST_SPREAD, MOST_SPREAD, FARTHEST = 0.01, 10.0, 20.0
+# The transform of a spec whose networks see trials in this way.
+SIMULATED = "simulated"
+# Numbers of the baseline for each choice: location, log spread, logit.
+PER_CHOICE = 3
+
+
+def scaled(xp: Namespace, spec: ModelSpec, theta: Theta) -> list[Any]:
+    """The parameters as networks see them, from -1 to 1 over the bounds, without a shift."""
+    return [_scaled(xp, p, theta[p.name]) for p in seen(spec)]
+
+
+def _scaled(xp: Namespace, p: Parameter, x: Any) -> Any:
+    low, high = p.bounds
+    if low > 0 and high / low >= WIDE_RATIO:
+        low, high, x = math.log(low), math.log(high), xp.log(x)
+    return (x - (low + high) / 2) * (2 / (high - low))
+
+
+def _is(xp: Namespace, response: Any, code: int) -> Any:
+    """Whether a response is that choice; PyTensor's variables know no ``==``."""
+    return xp.abs(response - code) < 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedTransform:
+    """What stands for a `pymc_lan.transforms.Transform` where only a simulator is known.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        With its `baseline`.
+    """
+
+    spec: ModelSpec
+
+    @property
+    def n_inputs(self) -> int:
+        """Three of the time, those of the parameters, and one less than there are choices."""
+        return 3 + len(seen(self.spec)) + len(self.spec.choices) - 1
+
+    def _chosen(self, xp: Namespace, response: Any, values: Sequence[Any]) -> Any:
+        """The value of the choice that was made; that of the last for any other code."""
+        pairs = list(zip(self.spec.choices, values, strict=True))
+        return reduce(lambda rest, each: xp.where(_is(xp, response, each[0]), each[1], rest), pairs[:-1], pairs[-1][1])
+
+    def _units(self, xp: Namespace, response: Any, theta: Theta) -> tuple[Any, Any, Any]:
+        """Location and spread of the log decision time, and log chance, of the choice that was made."""
+        assert self.spec.baseline is not None  # networks are built with it
+        out = self.spec.baseline(xp, scaled(xp, self.spec, theta))
+        location, log_spread, logit = (self._chosen(xp, response, out[k::PER_CHOICE]) for k in range(PER_CHOICE))
+        low, high = math.log(LEAST_SPREAD), math.log(MOST_SPREAD)
+        log_chance = logit - reduce(xp.logaddexp, out[2::PER_CHOICE])
+        return location, xp.exp(xp.minimum(xp.maximum(log_spread, low), high)), log_chance
+
+    def look(self, xp: Namespace, log_d: Any, response: Any, theta: Theta) -> tuple[tuple[Any, ...], Any]:
+        """Network inputs, and the baseline as a log density of the logarithm of the decision time."""
+        location, spread, log_chance = self._units(xp, response, theta)
+        s = (log_d - location) / spread
+        near = xp.minimum(xp.maximum(s, -FARTHEST), FARTHEST)
+        late, early = xp.exp(near), xp.exp(-near)
+        codes = [xp.where(_is(xp, response, code), 1.0, -1.0) for code in self.spec.choices[1:]]
+        inputs = (near, late / (1 + 0.1 * late), early / (1 + 0.1 * early), *codes, *scaled(xp, self.spec, theta))
+        return inputs, log_chance - xp.log(spread) - LOG_SQRT_2PI - s * s / 2
+
+    def baseline(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> Any:
+        """The reference's log density, which the network corrects."""
+        log_d = xp.log(xp.maximum(d, SHORTEST))
+        return self.look(xp, log_d, response, theta)[1] - log_d
+
+    def inputs(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> tuple[Any, ...]:
+        """Network inputs, each of order one."""
+        return self.look(xp, xp.log(xp.maximum(d, SHORTEST)), response, theta)[0]
+
+    def onset(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> tuple[Any, Any]:
+        """As `pymc_lan.transforms.Transform.onset`, `ONSET_DEVIATIONS` before the typical decision."""
+        location, spread, _ = self._units(xp, response, theta)
+        d_min = xp.maximum(xp.exp(location - ONSET_DEVIATIONS * spread), SHORTEST)
+        return d_min, xp.maximum(ONSET_DEVIATIONS / spread - 1, 1.0) / d_min
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedChoice:
+    """What stands for a choice transform: the network gives the logit of a trial without a response.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    """
+
+    spec: ModelSpec
+
+    @property
+    def n_inputs(self) -> int:
+        """Those of the parameters."""
+        return len(seen(self.spec))
+
+    def log_go(self, xp: Namespace, network: Callable[..., Any], horizon: Any, theta: Theta) -> tuple[Any, Any]:
+        """Log probability of a response, and of none; a deadline, where there is one, is a parameter."""
+        logit = network(tuple(scaled(xp, self.spec, theta)))
+        return -softplus(xp, logit), -softplus(xp, -logit)
+
+
+def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSpec:
+    """The spec that a network was trained for: the given one, or one without a simulator, with what the config says.
+
+    Raises
+    ------
+    ValueError
+        If the given spec has other parameters or choices.
+    """
+    lan = config["networks"]["lan"]
+    parameters = tuple(
+        Parameter(p["name"], (p["bounds"][0], p["bounds"][1]), p["unit"], p["meaning"], p["default"])
+        for p in config["parameters"]
+    )
+    names, choices = tuple(p.name for p in parameters), tuple(config["choices"])
+    fixed = {"transform": SIMULATED, "baseline": Reference.from_lists(lan["baseline"]), "shift": lan["shift"]}
+    if spec is None:
+        spec = ModelSpec(
+            config["model"],
+            parameters,
+            unknown_dynamics,
+            unknown_dynamics,
+            config["description"],
+            config["reference"],
+            choices,
+            omissions="choice" in config["networks"],
+        )
+    if (spec.names, spec.choices, spec.shift if spec.simulator else lan["shift"]) != (names, choices, lan["shift"]):
+        raise ValueError(
+            explain(
+                f"parameters {', '.join(names)}, choices {choices} and shift {lan['shift']} of {config['model']!r}",
+                f"{', '.join(spec.names)}, {spec.choices} and {spec.shift}",
+                "give the spec that the network was trained with",
+            )
+        )
+    bounds = [p.bounds for p in parameters]
+    mine = tuple(replace(p, bounds=b) for p, b in zip(spec.parameters, bounds, strict=True))
+    return replace(spec, parameters=mine, **fixed)

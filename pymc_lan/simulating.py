@@ -1,0 +1,254 @@
+"""Models that are known by a function that draws trials: their spec, and the function run and checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.errors import explain, refuse, unknown
+from pymc_lan.models import POSITIVE
+from pymc_lan.plain import unknown_dynamics
+from pymc_lan.simulated import SIMULATED
+from pymc_lan.spec import ModelSpec, Parameter, Simulator
+
+Float = NDArray[np.float64]
+
+LIBRARIES = ("numpy", "jax")
+
+Ranges = Mapping[str, tuple[float, float]] | Sequence[Parameter]
+
+
+def simulator_spec(
+    name: str,
+    function: Callable[[Any, Any], tuple[Any, Any]],
+    parameters: Ranges,
+    *,
+    choices: Sequence[int] = (-1, 1),
+    shift: str | None = None,
+    omissions: bool = False,
+    context: Ranges | None = None,
+    vectorised: bool = True,
+    library: str = "numpy",
+    description: str = "",
+    reference: str = "unpublished",
+) -> ModelSpec:
+    """Describe a model by a function that draws trials: what `pymc_lan.train` makes a likelihood of.
+
+    Parameters
+    ----------
+    name : str
+    function : callable
+        ``(theta, rng)`` to ``(rt, response)``: `theta` of shape (n, p) has a row for each trial and a column for each
+        parameter, then each column of `context`, in their order; rt of shape (n,) is in seconds, inf where there was
+        no response; response of shape (n,) holds `choices`, and anything where there was none. All randomness comes
+        from `rng`.
+    parameters : mapping of str to tuple of float, or sequence of Parameter
+        Names and bounds, in the order of the columns.
+    choices : sequence of int
+        The response codes: -1 and 1, or 0 to n - 1.
+    shift : str, optional
+        The parameter, if there is one, that does nothing but move every response time: the non-decision time. The
+        network then need not learn it. `pymc_lan.train` checks that it is true.
+    omissions : bool
+        Whether trials may have no response, rt = inf. Their probability is then learned too.
+    context : as `parameters`, optional
+        What is known of each trial and not estimated: a deadline, the strength of a stimulus. Distributions take them
+        as further parameters.
+    vectorised : bool
+        False for a function of one trial: `theta` of shape (p,) to two numbers. Training runs it in parallel processes.
+    library : {"numpy", "jax"}
+        Whether `rng` is a `numpy.random.Generator`, or a key of `jax.random` for a function that `jax.jit` can compile.
+    description, reference : str
+        For the model's card.
+
+    Returns
+    -------
+    ModelSpec
+
+    Raises
+    ------
+    ValueError
+        For bounds that are none, names that repeat, an unknown `shift` or `library`.
+
+    Examples
+    --------
+    Responses that may come after the end of the trial:
+
+    >>> import numpy as np, pymc_lan as pl
+    >>> def draw(theta, rng):
+    ...     rate, limit = theta.T
+    ...     rt = 0.2 + rng.gamma(3.0, 1 / rate)
+    ...     return np.where(rt < limit, rt, np.inf), np.ones(len(rt))
+    >>> spec = pl.simulator_spec(
+    ...     "timed", draw, {"rate": (2.0, 20.0)}, choices=[1], omissions=True, context={"limit": (0.5, 2.0)}
+    ... )
+    >>> pl.simulate(spec, {"rate": 3.0, "limit": 0.8}, n=4, seed=1).columns.tolist()
+    ['trial', 'rt', 'response']
+    """
+    every = (*_parameters(parameters, ""), *_parameters(context or {}, "context, known of each trial"))
+    names = [p.name for p in every]
+    if len(set(names)) < len(names):
+        raise ValueError(explain("each name once", ", ".join(names), "rename the parameter that repeats"))
+    if shift is not None and shift not in names:
+        raise ValueError(unknown("parameter", shift, names))
+    if library not in LIBRARIES:
+        raise ValueError(unknown("library", library, LIBRARIES))
+    if not choices or len(set(choices)) < len(choices) or any(code != int(code) for code in choices):
+        raise ValueError(
+            explain("whole numbers as choices, each once", f"{tuple(choices)}", "give (-1, 1), or 0 to n - 1")
+        )
+    return ModelSpec(
+        name=name,
+        parameters=every,
+        drift=unknown_dynamics,
+        boundary=unknown_dynamics,
+        description=description or f"A model known by its simulator, {name}.",
+        reference=reference,
+        choices=tuple(int(code) for code in choices),
+        transform=SIMULATED,
+        shift=shift,
+        omissions=omissions,
+        simulator=Simulator(function, vectorised, library),
+    )
+
+
+def _parameters(given: Ranges, meaning: str) -> list[Parameter]:
+    if not isinstance(given, Mapping):
+        return list(given)
+    result = []
+    for name, bounds in given.items():
+        low, high = (float(x) for x in bounds)
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(
+                explain(f"bounds of {name} as finite (low, high)", f"{bounds}", "give the range to train for")
+            )
+        # Non-decision times have this name wherever one looks.
+        domain = POSITIVE if name == "t" else (-math.inf, math.inf)
+        result.append(Parameter(name, (low, high), "s" if name == "t" else "", meaning, domain=domain))
+    return result
+
+
+def run_simulator(spec: ModelSpec, theta: Float, rng: np.random.Generator) -> tuple[Float, Float]:
+    """Draw one trial for each row of parameters, and check what comes back.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        With a simulator.
+    theta : ndarray, shape (n, p)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    rt, response : ndarray of float64, shape (n,)
+        rt = inf where there was no response; the response is 0 there.
+
+    Raises
+    ------
+    ValueError
+        For other shapes, rt that is NaN or not above 0 (or above the shift), responses that are no choice.
+    """
+    assert spec.simulator is not None  # callers look at it first
+    each = spec.simulator
+    if each.library == "jax":
+        import jax
+
+        # Whatever precision the process has: the same seed is to give the same trials.
+        with jax.enable_x64(False):
+            key = jax.random.key(int(rng.integers(2**31)))
+            found = _compiled(each.function, each.vectorised)(np.asarray(theta, np.float32), key)
+    elif each.vectorised:
+        found = each.function(theta, rng)
+    else:
+        found = list(zip(*(each.function(row, rng) for row in theta), strict=True))
+    return check_trials(spec, theta, found)
+
+
+@cache
+def _compiled(function: Callable[..., Any], vectorised: bool) -> Callable[..., Any]:
+    """A JAX function compiled; one of a single trial is mapped over trials, each with a key of its own."""
+    import jax
+
+    if vectorised:
+        return jax.jit(function)
+    return jax.jit(lambda theta, key: jax.vmap(function)(theta, jax.random.split(key, theta.shape[0])))
+
+
+def check_trials(spec: ModelSpec, theta: Float, found: Any) -> tuple[Float, Float]:
+    """Check what a simulator returned, or a file of simulations holds; see `run_simulator`."""
+    n = len(theta)
+    try:
+        rt, response = (np.array(x, np.float64) for x in found)
+    except (TypeError, ValueError) as error:
+        expected = f"a pair (rt, response) of {n} numbers each from the simulator of {spec.name!r}"
+        raise ValueError(explain(expected, f"{type(found).__name__} ({error})", "return two arrays")) from error
+    if rt.shape != (n,) or response.shape != (n,):
+        raise ValueError(
+            explain(
+                f"rt and response of shape ({n},), one for each row of theta, from the simulator of {spec.name!r}",
+                f"shapes {rt.shape} and {response.shape}",
+                "return one number of each for every trial, or give vectorised=False for a function of one trial",
+            )
+        )
+    by_name = dict(zip(spec.names, theta.T, strict=True))
+    earliest = np.zeros(n) if spec.shift is None else by_name[spec.shift]
+    after = "0" if spec.shift is None else f"{spec.shift}, which is said to be a pure shift,"
+    refuse(
+        ~(rt > earliest),
+        {"rt": rt, "response": response} | by_name,
+        expected=f"rt above {after} or inf where there is no response",
+        found=f"another rt from the simulator of {spec.name!r}",
+        remedy="correct the function, or return rt = inf for trials without a response",
+    )
+    responded = np.isfinite(rt)
+    if not spec.omissions:
+        refuse(
+            ~responded,
+            by_name,
+            expected="a response in every trial, as the spec says",
+            found=f"rt = inf from the simulator of {spec.name!r}",
+            remedy="give omissions=True if trials may be without a response",
+        )
+    refuse(
+        responded & ~np.isin(response, spec.choices),
+        {"rt": rt, "response": response} | by_name,
+        expected=f"the responses {', '.join(map(str, spec.choices))}",
+        found=f"another one from the simulator of {spec.name!r}",
+        remedy="give choices=... as the function returns them",
+    )
+    return rt, np.where(responded, response, 0.0)
+
+
+def check_shift(spec: ModelSpec, seed: int = 0, n: int = 200) -> None:
+    """Check that `shift` does nothing but move response times: the same random numbers at two values of it.
+
+    Raises
+    ------
+    ValueError
+        If decision times or responses differ.
+    """
+    if spec.shift is None:
+        return
+    rng, column = np.random.default_rng(seed), spec.names.index(spec.shift)
+    low, high = np.array([p.bounds for p in spec.parameters]).T
+    theta = low + (high - low) * (0.05 + 0.9 * rng.random((n, len(low))))
+    ends = []
+    for value in (low[column], high[column]):
+        theta[:, column] = value
+        rt, response = run_simulator(spec, theta, np.random.default_rng(seed))
+        ends.append((rt - value, response))
+    (first, one), (second, other) = ends
+    same = (one == other) & (np.isclose(first, second, rtol=1e-3, atol=1e-4) | (first == second))
+    refuse(
+        ~same,
+        {f"decision time at {spec.shift} = {low[column]:g}": first, f"at {high[column]:g}": second},
+        expected=f"the same decisions from the same random numbers whatever {spec.shift} is, because it is said to be "
+        "a pure shift",
+        found="others",
+        remedy=f"leave out shift={spec.shift!r}: the network then learns what it does",
+    )

@@ -1,0 +1,53 @@
+"""Simulators that tests train on: light to import, because worker processes do."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import gamma
+
+import pymc_lan as pl
+from pymc_lan.training.recipe import SimulationRecipe
+
+TINY = SimulationRecipe(
+    hidden=(8,), chunks=4, sets=64, trials=64, passes=4, batch=16, held_out=32, held_out_trials=64, rounds=2
+)
+SHAPE = 3.0
+BOUNDS = {"rate": (2.0, 20.0), "p": (0.2, 0.8), "t": (0.1, 0.5)}
+LIMITED = {"rate": (2.0, 20.0), "limit": (0.3, 1.5)}
+
+
+def gamma_coin(theta, rng):
+    """Gamma distributed decision times, and a response that does not depend on them."""
+    rate, p, t = theta.T
+    d = rng.gamma(SHAPE, 1 / rate)
+    return t + d, np.where(rng.random(len(d)) < p, 1, 0)
+
+
+def gamma_coin_logpdf(rt, response, rate, p, t):
+    """Its log density, in closed form."""
+    return gamma.logpdf(rt - t, SHAPE, scale=1 / rate) + np.log(np.where(response == 1, p, 1 - p))
+
+
+def one_trial(theta, rng):
+    """The same for one trial at a time."""
+    rate, p, t = theta
+    return t + rng.gamma(SHAPE, 1 / rate), int(rng.random() < p)
+
+
+def given_up(theta, rng):
+    """Trials that are given up, with a probability that depends on a limit in an easy way."""
+    rate, limit = theta.T
+    d = rng.gamma(SHAPE, 1 / rate)
+    return np.where(rng.random(len(d)) < 1 / (1 + limit), np.inf, 0.2 + d), np.ones(len(d))
+
+
+COIN = pl.simulator_spec("coin", gamma_coin, BOUNDS, choices=[0, 1], shift="t")
+SLOW_COIN = pl.simulator_spec("coin", one_trial, BOUNDS, choices=[0, 1], shift="t", vectorised=False)
+GIVEN_UP = pl.simulator_spec(
+    "given_up",
+    given_up,
+    {"rate": LIMITED["rate"]},
+    context={"limit": LIMITED["limit"]},
+    choices=[1],
+    omissions=True,
+)
