@@ -185,7 +185,8 @@ BAD: dict[str, tuple[Any, dict[str, Any], tuple[str, str, str]]] = {
         {},
         ("codes -1, 1", "codes 'left', 'right' in 2 of 2 rows", r"\.map\("),
     ),
-    "unknown accumulator": ([[0.5, 3]], {"choices": (0, 1, 2)}, ("codes 0, 1, 2", "codes 3.0 in", "recode")),
+    "unknown accumulator": ([[0.5, 7]], {"choices": (0, 1, 2)}, ("codes 0, 1, 2", "codes 7.0 in", "recode")),
+    "accumulators from 1": ([[0.5, 3]], {"choices": (0, 1, 2)}, ("codes 0, 1, 2", "codes 3.0 in", "count .* from 0")),
     "unknown go/no-go code": (
         frame(response=[1, 2]),
         GO,

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import arviz as az
@@ -193,7 +197,7 @@ def test_mistakes_are_explained(call: Callable[[], Any], words: str) -> None:
 
 KERNELS: dict[str, dict[str, Any]] = {
     "nuts": {},
-    "hmc": {"kernel": "hmc", "kernel_parameters": {"num_integration_steps": 5}, "chain_method": "parallel"},
+    "hmc": {"kernel": "hmc", "kernel_parameters": {"num_integration_steps": 5}},
     # A Langevin step moves by the root of twice its size, here about two thirds of the narrower standard deviation.
     "mala": {"kernel": "mala", "kernel_parameters": {"step_size": 0.01}, "draws": 6000, "chain_method": "sequential"},
 }
@@ -214,6 +218,30 @@ def test_chains_have_the_posterior_of_the_formula(options: dict[str, Any]) -> No
     # lp is the whole of the log density there.
     at = regression().compile_logp()({"weight": draws[0, -1]})
     assert idata.sample_stats["lp"].values[0, -1] == pytest.approx(float(at), abs=1e-9)
+
+
+PARALLEL = """
+import numpy as np
+import pymc_lan as pl
+from test_inference import regression
+
+options = {"kernel": "mala", "kernel_parameters": {"step_size": 0.01}, "seed": 2}
+found = [
+    pl.sample_blackjax(regression(), 50, 0, 2, chain_method=method, **options).posterior["weight"].values
+    for method in ("vectorized", "parallel")
+]
+print(np.abs(found[0] - found[1]).max() / found[0].std())
+"""
+
+
+def test_parallel_chains_are_those_of_vectorized_ones() -> None:
+    """In a process of its own, because JAX has as many devices as it was told before its first use."""
+    env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    done = subprocess.run(
+        [sys.executable, "-c", PARALLEL], env=env, cwd=Path(__file__).parent, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 1e-3
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from scipy.stats import chisquare
 import pymc_lan as pl
 from pymc_lan.likelihood import LOG_GO
 from pymc_lan.transforms import NUMPY
-from pymc_lan.views import choice_transform_of
+from pymc_lan.views import PATH, choice_transform_of
 
 INF = np.inf
 Float = NDArray[np.float64]
@@ -181,6 +181,8 @@ every_likelihood = pytest.mark.parametrize(
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
 ONSET = np.geomspace(1e-3, 80, 40)
 LONGEST = 80.0
+# How long paths are simulated [s]: the default of `pymc_lan.simulators.simulate_diffusion`.
+HORIZON = 20.0
 
 
 def panel_edges(case: Case) -> Float:
@@ -189,7 +191,7 @@ def panel_edges(case: Case) -> Float:
     window = case.each("lapse_window", 0.0) if "lapse_window" in case.fixed else window
     # With a variable t the density begins at the earliest, and begins to end at the latest.
     corners = np.unique([t - st, t + st])
-    edges = np.concatenate([[0.0], corners, (corners[:, None] + ONSET).ravel(), deadline, window])
+    edges = np.concatenate([[0.0], corners, (corners[:, None] + ONSET).ravel(), t + HORIZON, deadline, window])
     return np.unique(edges[(edges >= 0) & (edges <= LONGEST)])
 
 
@@ -259,9 +261,11 @@ def test_draws_follow_the_density(case, how):
     for k in range(case.n):
         rt, response = draws[:, k].T
         assert np.array_equal(response == 0, np.isinf(rt))
-        expected, found = [none[k] * N_DRAWS], [np.isinf(rt).sum()]
+        # Paths are simulated for so long; what is undecided then has no response.
+        late = (edges[:-1] >= case.each("t", 0.0)[k] + HORIZON) & (case.spec.transform == PATH)
+        expected, found = [(none[k] + masses[late, :, k].sum()) * N_DRAWS], [np.isinf(rt).sum()]
         for r, code in enumerate((1.0,) if case.go_nogo else (1.0, -1.0)):
-            expected += list(masses[:, r, k] * N_DRAWS)
+            expected += list(np.where(late, 0.0, masses[:, r, k]) * N_DRAWS)
             found += list(np.histogram(rt[(response == code) & np.isfinite(rt)], edges)[0])
         assert sum(found) == N_DRAWS
         bins = joined(np.array(found), np.array(expected))

@@ -205,17 +205,18 @@ def test_coverage_counts() -> None:
 
 
 def test_correlated_draws_do_not_spoil_calibration() -> None:
-    """Draws that are correlated 0.95 from one to the next, around truths of the same distribution."""
+    """Draws that are correlated 0.99 from one to the next, around truths of the same distribution."""
     rng, found = np.random.default_rng(0), []
     for _ in range(200):
-        x = lfilter([np.sqrt(1 - 0.95**2)], [1, -0.95], rng.standard_normal((2, 1000)))[:, 200:]
-        one = {"x": np.zeros(())}
-        row = judge({"x": x}, {"x": rng.standard_normal(())}, one, {"x": np.ones(())}, rng)
-        found.append((row["pit/x"], row["tarp"], fractional_rank(x.ravel(), rng.standard_normal(), rng)))
+        x = lfilter([np.sqrt(1 - 0.99**2)], [1, -0.99], rng.standard_normal((2, 1200)))[:, 400:]
+        truth = rng.standard_normal()
+        row = judge({"x": x}, {"x": np.asarray(truth)}, {"x": np.zeros(())}, {"x": np.ones(())}, rng)
+        found.append((row["pit/x"], row["tarp"], fractional_rank(x.ravel(), truth, rng)))
     thinned, tarp, whole = np.transpose(found)
     assert stats.kstest(thinned, "uniform").pvalue > 0.01
     assert stats.kstest(tarp, "uniform").pvalue > 0.01
-    assert abs(np.var(thinned) - 1 / 12) < abs(np.var(whole) - 1 / 12)
+    # Too many ranks at the ends: a uniform distribution has a variance of 1/12.
+    assert 12 * np.var(thinned) < 12 * np.var(whole) - 0.03
 
 
 def test_ties_are_broken_at_random() -> None:

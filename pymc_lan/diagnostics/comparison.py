@@ -56,7 +56,7 @@ def loo(idata: Any, model: Any, *, var_name: str | None = None) -> Any:
     >>> with pm.Model() as model:
     ...     v = pm.Normal("v", 1, 1)
     ...     obs = pl.DDM("obs", v, 1.0, 0.5, 0.3, observed=df)
-    >>> draws = np.random.default_rng(1).normal(1, 0.1, (2, 100))  # of pm.sample, in earnest
+    >>> draws = np.random.default_rng(1).normal(1, 0.02, (2, 100))  # of pm.sample, in earnest
     >>> pl.diagnostics.loo(az.from_dict({"posterior": {"v": draws}}), model).n_data_points
     50
     """

@@ -174,7 +174,7 @@ def fit_map(
     >>> import pymc as pm, pymc_lan as pl
     >>> with pm.Model() as model:
     ...     rate = pm.Gamma("rate", 3, 2)
-    >>> round(float(pl.fit_map(model, jacobian=False).point["rate"]), 2)
+    >>> round(float(pl.fit_map(model, jacobian=False).point["rate"]), 1)
     1.0
     """
     model = resolve_model(model)
