@@ -11,12 +11,14 @@ from importlib import import_module
 from importlib.metadata import version as package_version
 from pathlib import Path
 
+import numpy as np
+
 from pymc_lan.card import write_card
 from pymc_lan.diagnostics import accuracy_from_simulations
 from pymc_lan.errors import explain
 from pymc_lan.network import Network, version_config
 from pymc_lan.registry import load_folder, refuse_existing, write_version
-from pymc_lan.simulating import check_shift
+from pymc_lan.simulating import check_shift, run_simulator
 from pymc_lan.spec import ModelSpec
 from pymc_lan.training.recipe import SimulationRecipe
 
@@ -24,6 +26,8 @@ LABELS = (
     "none: maximum likelihood on simulated trials, the density's integral by the trapezoid rule over log decision times"
 )
 
+# Trials that a simulator is known by.
+N_KNOWN = 200
 # Trials on which a network is measured are those of so many parameter sets.
 SETS_MEASURED = 50
 PACKAGES = ("pymc-lan", "numpy", "jax", "flax", "optax")
@@ -73,8 +77,14 @@ def train_from_simulations(
 
 
 def run_name(spec: ModelSpec, recipe: SimulationRecipe, seed: int) -> str:
-    """A folder name for each set of arguments, so that a run never goes on from the state of another."""
-    described = (spec.parameters, spec.choices, spec.shift, spec.omissions, recipe, seed)
+    """A folder name for each set of arguments, so that a run never goes on from the state of another.
+
+    A simulator is known by the first trials that it draws: who corrects it starts anew.
+    """
+    rng = np.random.default_rng(0)
+    theta = np.column_stack([rng.uniform(*p.bounds, N_KNOWN) for p in spec.parameters])
+    drawn = [x.tobytes() for x in run_simulator(spec, theta, rng)]
+    described = (spec.parameters, spec.choices, spec.shift, spec.omissions, recipe, seed, drawn)
     return f"{spec.name}-simulated-{sha256(repr(described).encode()).hexdigest()[:12]}"
 
 

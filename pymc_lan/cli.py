@@ -129,6 +129,8 @@ def train(
     from pymc_lan.training.recipe import SimulationRecipe
 
     if ".py:" not in model:
+        if resume or chunks:
+            raise typer.BadParameter("--resume and --chunks are for a simulator, 'my_model.py:spec'")
         network = train_model(model, out, version=version, seed=seed, checkpoints=checkpoints)
     else:
         spec, checkpoints = spec_of_file(model), checkpoints or out / ".checkpoints"

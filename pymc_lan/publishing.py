@@ -202,6 +202,9 @@ def check_version(network: Network, n: int) -> None:
     RegistryError
     """
     config, spec = network.config, network.spec
+    if "simulations" in config.get("accuracy", ()):
+        expected, found = "a version whose accuracy is measured against labels", "one measured against simulations"
+        raise RegistryError(explain(expected, found, "share its folder: distributions take its path as weights"))
     if missing := sorted(_KEYS - config.keys()):
         raise RegistryError(explain(f"the entries {', '.join(sorted(_KEYS))} in {CONFIG}", f"no {missing[0]}", _WRITE))
     bounds = [(p["name"], tuple(p["bounds"])) for p in config["parameters"]]

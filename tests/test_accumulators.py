@@ -1,4 +1,4 @@
-"""Races of accumulators against 40 digits, simulations of their definitions, and the laws of a density."""
+"""Races of accumulators against 150 digits, simulations of their definitions, and the laws of a density."""
 
 from __future__ import annotations
 

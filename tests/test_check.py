@@ -216,6 +216,30 @@ def test_what_cannot_be_checked_is_refused(change: dict[str, Any], message: str)
         pl.check(**arguments)
 
 
+def test_a_race_has_no_trained_bounds() -> None:
+    """Drifts below 0 and above what is usual are drifts like any others."""
+    df = pl.simulate("lba2", {"A": 0.3, "b": 1.5, "v0": 1.3, "v1": -0.1, "t": 0.2}, n=20, seed=1)
+    with pm.Model() as model:
+        v0, v1 = pm.Normal("v0", 1, 1), pm.Normal("v1", 0, 1)
+        pl.LBA2("obs", 0.3, 1.5, v0, v1, 0.1, observed=df)
+    rng = np.random.default_rng(1)
+    draws = {"v0": rng.normal(1.3, 0.02, (2, 50)), "v1": rng.normal(-0.1, 0.02, (2, 50))}
+    table = pl.check(az.from_dict({"posterior": draws}), model).table
+    assert table["ok"].all()
+    assert table.loc[table["check"].str.contains("outside"), "value"].max() == 0
+
+
+def test_a_model_known_by_its_simulator_alone_is_refused() -> None:
+    spec = pl.simulator_spec(
+        "clock",
+        lambda theta, rng: (rng.gamma(3.0, 1 / theta[:, 0]), np.ones(len(theta))),
+        {"rate": (2, 20)},
+        choices=[1],
+    )
+    with pytest.raises(ValueError, match=r"Found 'clock', known by a simulator .*accuracy_from_simulations"):
+        checks._require_known(spec)
+
+
 @pytest.mark.slow
 def test_solved_labels_are_those_of_the_closed_form() -> None:
     """The angle model: its density is known, and no press is as likely as its trained network says."""

@@ -39,6 +39,18 @@ def source(recipe: SimulationRecipe, spec: pl.ModelSpec = COIN) -> Online:
     return Online(spec, recipe.sets, recipe.trials, seed=3)
 
 
+def quicker(theta: Any, rng: np.random.Generator) -> Any:
+    """The coin's simulator after a correction."""
+    rt, response = COIN.simulator.function(theta, rng)
+    return theta[:, -1] + (rt - theta[:, -1]) / 2, response
+
+
+def test_a_corrected_simulator_does_not_go_on_with_the_run_of_the_old_one() -> None:
+    corrected = replace(COIN, simulator=replace(COIN.simulator, function=quicker))
+    names = [build_simulated.run_name(spec, SMALL, 0) for spec in (COIN, COIN, corrected)]
+    assert names[0] == names[1] != names[2]
+
+
 # The loss
 
 

@@ -163,6 +163,14 @@ def saddle() -> pm.Model:
     return model
 
 
+def ridge() -> pm.Model:
+    """Only a sum is known, so that one curvature is 0 but for rounding."""
+    with pm.Model() as model:
+        x, y = pm.Flat("x"), pm.Flat("y")
+        pm.Potential("sum", -((1.1 * x + 0.7 * y - 1) ** 2))
+    return model
+
+
 def discrete() -> pm.Model:
     with pm.Model() as model:
         pm.Poisson("count", 3)
@@ -179,7 +187,11 @@ def discrete() -> pm.Model:
         (lambda: pl.fit_map(bounded(), steps=0), "Found steps=0, n_starts=1, log_every=None."),
         (lambda: pl.fit_map(bounded(), jacobian=False).laplace(), "Found one of jacobian=False."),
         (lambda: pl.fit_map(saddle()).laplace(), "Found one that does not, mostly along x, "),
+        (lambda: pl.fit_map(ridge()).laplace(), "Found one that does not, mostly along "),
         (lambda: pl.sample_blackjax(discrete()), "Found count."),
+        (lambda: pl.sample_blackjax(bounded(), kernel="elliptical_slice"), "Unknown kernel 'elliptical_slice'"),
+        (lambda: pl.sample_blackjax(bounded(), tune=0), "Found no step_size, inverse_mass_matrix."),
+        (lambda: pl.sample_blackjax(bounded(), tune=0, adapt=True), "Expected tune of 1 or more"),
         (lambda: pl.sample_blackjax(bounded(), kernel="nut"), "Did you mean 'nuts'?"),
         (lambda: pl.sample_blackjax(bounded(), draws=0), "Found draws=0, tune=1000, chains=4."),
         (lambda: pl.sample_blackjax(bounded(), kernel="mala"), "Found no step_size."),

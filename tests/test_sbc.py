@@ -225,6 +225,27 @@ def test_ties_are_broken_at_random() -> None:
     assert stats.kstest(found, "uniform").pvalue > 0.01
 
 
+LEVEL = [0.0]
+
+
+def shifted() -> pm.Model:
+    """A model that depends on something that may change."""
+    with pm.Model() as model:
+        x = pm.Normal("x", LEVEL[0], 1)
+        pm.Normal("y", x, 1, observed=np.zeros(20))
+    return model
+
+
+def test_a_builder_that_changed_is_built_anew() -> None:
+    found = []
+    for level in (0.0, 50.0):
+        LEVEL[0] = level
+        dt = pl.diagnostics.sbc(shifted, 2, **SMALL)
+        found.append(dt["posterior_mean"]["x"].to_numpy())
+    # Under the prior of the first, the posterior of the second would lie 50 / 21 lower.
+    assert abs(found[1].mean() - 50 - found[0].mean()) < 1
+
+
 @pytest.mark.slow
 def test_processes_and_clusters_give_the_same(study: tuple[Any, Path]) -> None:
     distributed = pytest.importorskip("distributed", reason="needs the extra dask")
@@ -237,7 +258,7 @@ def test_processes_and_clusters_give_the_same(study: tuple[Any, Path]) -> None:
 KILLED = """
 import sys
 sys.path.insert(0, {tests!r})
-from test_sbc import SMALL, conjugate
+from test_sbc import N, SMALL, conjugate
 import pymc_lan as pl
 pl.diagnostics.sbc(conjugate, N, folder={folder!r}, chunk=4, **SMALL)
 """
@@ -249,6 +270,7 @@ def test_a_killed_study_goes_on(study: tuple[Any, Path], tmp_path: Path) -> None
     with subprocess.Popen([sys.executable, "-c", script]) as process:
         deadline = time.monotonic() + 300
         while len(list(tmp_path.glob("fits-*.npz"))) < 3 and time.monotonic() < deadline:
+            assert process.poll() is None
             os.sched_yield()
         process.send_signal(signal.SIGKILL)
     finished = len(list(tmp_path.glob("fits-*.npz")))

@@ -30,6 +30,7 @@ WRONG_SPECS: dict[str, tuple[dict[str, Any], str]] = {
         {"parameters": {"v": (1.0, 1.0)}},
         r"Expected bounds of v as finite \(low, high\)\. Found \(1\.0, 1\.0\)",
     ),
+    "a model of this release": ({"name": "ddm"}, r"that no model of this release has\. Found 'ddm'\."),
     "names": ({"context": {"t": (0.0, 1.0)}}, r"Expected each name once\. Found rate, p, t, t\."),
     "shift": ({"shift": "tt"}, r"Unknown parameter 'tt'.*Did you mean 't'\?"),
     "library": ({"library": "torch"}, r"Unknown library 'torch'\. Known librarys?: numpy, jax"),

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -192,7 +193,11 @@ def _jobs(
     def some(arrays: Arrays, index: Any) -> Arrays:
         return {name: x[index] for name, x in arrays.items()}
 
-    return [Job(pickled, i, some(judged, i), some(reference, i), some(data, i), scale, settings, seed) for i in chunks]
+    study = uuid4().hex
+    return [
+        Job(study, pickled, i, some(judged, i), some(reference, i), some(data, i), scale, settings, seed)
+        for i in chunks
+    ]
 
 
 def _run(jobs: list[Job], processes: int, scheduler: str | None, n: int, progressbar: bool) -> Iterator[Any]:

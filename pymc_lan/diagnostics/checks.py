@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +25,8 @@ from pymc_lan.diagnostics.trials import (
 )
 from pymc_lan.errors import explain
 from pymc_lan.likelihood import Likelihood
+from pymc_lan.plain import unknown_dynamics
+from pymc_lan.spec import ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +43,8 @@ NEAR = 0.02
 LIMIT_OUTSIDE, LIMIT_LATE, LIMIT_DIVERGING = 0.001, 0.001, 0.001
 # A shift of a posterior mean beyond this share of its standard deviation is more than Monte-Carlo error.
 LIMIT_SHIFT = 0.1
+# Share of trials, over draws, whose exact likelihood is not known.
+LIMIT_UNKNOWN = 0.01
 # Errors are summarised over at most so many values.
 MOST_ERRORS = 1_000_000
 
@@ -142,6 +147,8 @@ def check(idata: Any, model: Any, *, n_draws: int | None = None) -> Check:
     True
     """
     trials, posterior = find_trials(model), sample_dims(idata, model)
+    for each in trials:
+        _require_known(each.op.spec)
     closed = all(has_closed_form(each.op) for each in trials)
     wanted = n_draws if n_draws is not None else DRAWS_CLOSED_FORM if closed else DRAWS_SOLVED
     if wanted < 1:
@@ -161,13 +168,29 @@ def check(idata: Any, model: Any, *, n_draws: int | None = None) -> Check:
     )
 
 
+def _require_known(spec: ModelSpec) -> None:
+    """Refuse a model of which nothing but a simulator or somebody's network is known."""
+    if spec.drift is unknown_dynamics:
+        raise ValueError(
+            explain(
+                "a model with a closed form, or with equations to solve, whose network can be compared with it",
+                f"{spec.name!r}, known by a simulator or a network alone",
+                "look at pl.diagnostics.accuracy_from_simulations, and at pl.diagnostics.sbc",
+            )
+        )
+
+
 def _measure(model: Any, trials: Sequence[Trials], draws: dict[str, Float]) -> list[Measured]:
     """Go through the draws once, a few at a time."""
     n = len(next(iter(draws.values())))
     parts: list[list[Measured]] = [[] for _ in trials]
     for _, parameters in chunks(model, trials, draws):
         for part, each, values in zip(parts, trials, parameters, strict=True):
-            part.append(_measure_chunk(each, values, every=max(1, n * each.rt.size // MOST_ERRORS)))
+            every = max(1, n * each.rt.size // MOST_ERRORS)
+            # Without a common factor, so that not the same trials are looked at in each draw.
+            while math.gcd(every, each.rt.size) > 1:
+                every += 1
+            part.append(_measure_chunk(each, values, every))
     return [_join(each) for each in parts]
 
 
@@ -184,8 +207,8 @@ def _measure_chunk(trials: Trials, parameters: Parameters, every: int) -> Measur
     guess = guess_probability(trials, parameters, own).mean(axis=0) if op.lapses else None
     error = np.abs(difference).ravel()[::every]
     return Measured(
-        outside(op.spec, parameters),
-        outside(op.spec, parameters, NEAR),
+        outside(trials, parameters),
+        outside(trials, parameters, NEAR),
         late_share(trials, parameters),
         guess,
         error[np.isfinite(error)],
@@ -283,8 +306,9 @@ def _table(
         share = float((near & flags).sum() / flags.sum()) if flags.any() else 0.0
         rows.append((each.name, "divergences that are near bounds", share, np.nan))
         if each.op.lan is not None:
-            rows.append((each.name, "trials without a label", found.unknown, np.nan))
-            for what, x in (("mean", found.error.mean()), ("p99", np.quantile(found.error, 0.99))):
+            rows.append((each.name, "trials without a label", found.unknown, LIMIT_UNKNOWN))
+            errors = found.error if found.error.size else np.array([np.nan])
+            for what, x in (("mean", errors.mean()), ("p99", np.quantile(errors, 0.99))):
                 rows.append((each.name, f"error of the log likelihood per trial, {what}", float(x), np.nan))
     rows += [
         ("posterior", "draws that diverged", diverging[0], LIMIT_DIVERGING),
@@ -314,6 +338,7 @@ def _labelled(weights: Float, rows: NDArray[np.intp], shape: tuple[int, ...], id
 _REMEDIES = {
     "outside": "Draws leave the bounds the network was trained on: narrow the priors, or use likelihood='exact'.",
     "before t": "Responses come before the non-decision time: let some trials be guesses (p_lapse), or drop them.",
+    "without a label": "What is said of the exact likelihood leaves out trials whose exact likelihood is not known.",
     "diverged": "Draws diverged: raise target_accept, or look at the parametrisation.",
 }
 

@@ -43,6 +43,8 @@ class Job:
 
     Parameters
     ----------
+    study : str
+        What one call of `sbc` is told from another by.
     builder : bytes
         The function that builds the model, pickled with cloudpickle.
     index : ndarray of int, shape (k,)
@@ -58,6 +60,7 @@ class Job:
         Of the whole study; every simulation has its own seed from it and its number.
     """
 
+    study: str
     builder: bytes
     index: NDArray[np.intp]
     truth: Arrays
@@ -80,7 +83,7 @@ def fit_chunk(job: Job) -> Arrays:
     dict of str to ndarray, shape (k, ...)
         ``pit/NAME``, ``mean/NAME`` and ``sd/NAME`` of every parameter and those of `FIT_STATS`.
     """
-    compiled = _compiled(job.builder, tuple(job.truth))
+    compiled = _compiled(job.study, job.builder, tuple(job.truth))
     rows = [_fit(compiled, job, row) for row in range(job.index.size)]
     return {key: np.stack([each[key] for each in rows]) for key in rows[0]}
 
@@ -149,7 +152,8 @@ DATA = "{}__simulated"
 
 
 @lru_cache(maxsize=1)
-def _compiled(builder: bytes, names: tuple[str, ...]) -> Any:
+def _compiled(study: str, builder: bytes, names: tuple[str, ...]) -> Any:
+    """Once for each study: what a builder refers to may have changed since an earlier one."""
     import cloudpickle
     import nutpie
 

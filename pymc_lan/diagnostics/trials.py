@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pymc_lan.diagnostics.solved import solved_log_likelihood
 from pymc_lan.errors import explain, unknown
 from pymc_lan.likelihood import LOG_GO, Likelihood, mix_lapses
-from pymc_lan.spec import ModelSpec
+from pymc_lan.spec import shift
 from pymc_lan.transforms import NUMPY
 from pymc_lan.views import earliest
 
@@ -169,8 +169,14 @@ def _with_lapses(trials: Trials, likelihood: Likelihood, parameters: Parameters,
         return log_p
     theta = {name: parameters[name] for name in trials.op.spec.names}
     # As in the distribution: outside the bounds the penalty is taken of the mixture, not of the trial alone.
-    penalty = likelihood.clamp(NUMPY, theta)[1]
-    return mix_lapses(NUMPY, log_p, parameters["p_lapse"], log_guess(trials, parameters)) - penalty
+    return _mixed(trials, parameters, log_p) - likelihood.clamp(NUMPY, theta)[1]
+
+
+def _mixed(trials: Trials, parameters: Parameters, log_p: Float) -> Float:
+    """With guesses, where the model has a place for them."""
+    if not trials.op.lapses:
+        return log_p
+    return mix_lapses(NUMPY, log_p, parameters["p_lapse"], log_guess(trials, parameters))
 
 
 def log_guess(trials: Trials, parameters: Parameters) -> Float:
@@ -233,21 +239,23 @@ def exact_log_likelihood(trials: Trials, parameters: Parameters) -> Float:
         np.broadcast_to(_response(trials), shape).ravel(),
         horizon,
     ).reshape(shape)
-    return _with_lapses(trials, Likelihood(spec, trials.op.lan), parameters, log_p)
+    return _mixed(trials, parameters, log_p)
 
 
 def late_share(trials: Trials, parameters: Parameters) -> float:
     """Share of responses, over draws and trials, that came before the decision can have begun."""
-    begins = parameters["t"] + earliest(trials.op.spec, parameters)
+    begins = shift(trials.op.spec, parameters) + earliest(trials.op.spec, parameters)
     return float((begins >= trials.rt)[..., trials.responded].mean()) if trials.responded.any() else 0.0
 
 
-def outside(spec: ModelSpec, parameters: Parameters, margin: float = 0.0) -> dict[str, NDArray[np.bool_]]:
-    """Whether each parameter of some draws leaves its trained bounds, or comes near them, in any trial.
+def outside(trials: Trials, parameters: Parameters, margin: float = 0.0) -> dict[str, NDArray[np.bool_]]:
+    """Whether each parameter of some draws leaves its bounds, or comes near them, in any trial.
+
+    They are those that the network was trained on or, of a closed form, those of the model itself.
 
     Parameters
     ----------
-    spec : ModelSpec
+    trials : Trials
     parameters : dict of str to ndarray, shape (k, n_trials)
     margin : float
         A share of the bounds' distance: how near is near.
@@ -257,8 +265,8 @@ def outside(spec: ModelSpec, parameters: Parameters, margin: float = 0.0) -> dic
     dict of str to ndarray of bool, shape (k,)
     """
     result = {}
-    for p in spec.parameters:
-        (low, high), x = p.bounds, parameters[p.name]
-        free = margin * (high - low)
+    for p in trials.op.spec.parameters:
+        (low, high), x = p.domain if trials.op.lan is None else p.bounds, parameters[p.name]
+        free = margin * (high - low) if np.isfinite(high - low) else 0.0
         result[p.name] = ((x < low + free) | (x > high - free)).any(axis=-1)
     return result

@@ -225,7 +225,11 @@ def resolve_model(source: Model, weights: Model | None, likelihood: str | None) 
         return spec, None
     if weights is None:
         weights = spec.name if isinstance(source, ModelSpec) else source
-    network = weights if isinstance(weights, Network) else load_network(cast("str | os.PathLike[str]", weights))
+    # Only who gives the spec has the simulator, which draws of a model that is known by it need.
+    own = spec if spec.simulator is not None else None
+    network = (
+        weights if isinstance(weights, Network) else load_network(cast("str | os.PathLike[str]", weights), spec=own)
+    )
     if network.spec.name != spec.name:
         raise ValueError(
             explain(

@@ -16,6 +16,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lan.likelihood import Likelihood, mix_lapses
 from pymc_lan.mlp import MLP
 from pymc_lan.ops import PYTENSOR, log_likelihood, register_with_backend
+from pymc_lan.simulated import SIMULATED
 from pymc_lan.spec import ModelSpec, shift
 
 # Parameters behind the model's own, in this order.
@@ -132,7 +133,7 @@ def trial_support_point(op: TrialRV, rv: Any, rng: Any, size: Any, *params: Any)
     named = dict(zip(op.parameters, params, strict=True))
     z = named.get("z", 0.5)
     # Of a simulator nobody knows what its parameters mean.
-    bounded = "a" in named and op.spec.simulator is None
+    bounded = "a" in named and op.spec.transform != SIMULATED
     rt = shift(op.spec, named) + (named["a"] ** 2 * z * (1 - z) if bounded else 0.5)
     if "deadline" in named:
         rt = pt.minimum(rt, named["deadline"])

@@ -25,6 +25,8 @@ STATISTICS = {
 # As many as pm.sample tries.
 RETRIES = 10
 
+# Multiplies the density that it is given by a normal prior of its own.
+NO_KERNELS = {"mgrad_gaussian"}
 CHAIN_METHODS = ("vectorized", "parallel", "sequential")
 
 
@@ -108,7 +110,9 @@ def sample_blackjax(
     algorithm = _algorithm(blackjax, kernel)
     parameters = dict(kernel_parameters or {})
     if adapt is None:
-        adapt = _adapts(algorithm)
+        adapt = tune > 0 and _adapts(algorithm)
+    if adapt and tune == 0:
+        raise ValueError(explain("tune of 1 or more, to adapt in", "tune=0", "raise it, or leave adapt out"))
     if adapt:
         step_size = parameters.pop("step_size", None)
         start = {} if step_size is None else {"initial_step_size": step_size}
@@ -164,18 +168,26 @@ def _algorithm(blackjax: Any, kernel: Any) -> Any:
     """The algorithm of a name; anything that is not a name passes."""
     if not isinstance(kernel, str):
         return kernel
-    known = sorted(
-        name for name, value in vars(blackjax).items() if hasattr(value, "build_kernel") and hasattr(value, "init")
-    )
+    known = sorted(name for name, value in vars(blackjax).items() if name not in NO_KERNELS and _takes_density(value))
     if kernel not in known:
         raise ValueError(unknown("kernel", kernel, known))
     return getattr(blackjax, kernel)
 
 
+def _takes_density(algorithm: Any) -> bool:
+    """Whether something in BlackJAX is a kernel of the posterior's density, not of the likelihood or of parts of it."""
+    if inspect.ismodule(algorithm) or not (hasattr(algorithm, "build_kernel") and hasattr(algorithm, "init")):
+        return False
+    return next(iter(_signature(algorithm)), "") == "logdensity_fn"
+
+
+def _signature(algorithm: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(getattr(algorithm, "differentiable", algorithm)).parameters
+
+
 def _arguments(algorithm: Any) -> Mapping[str, inspect.Parameter]:
     """What an algorithm is built with, apart from the log density."""
-    parameters = inspect.signature(getattr(algorithm, "differentiable", algorithm)).parameters
-    return {name: p for i, (name, p) in enumerate(parameters.items()) if i > 0}
+    return {name: p for i, (name, p) in enumerate(_signature(algorithm).items()) if i > 0}
 
 
 def _adapts(algorithm: Any) -> bool:

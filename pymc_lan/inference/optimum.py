@@ -391,7 +391,8 @@ def _normal_draws(
         remedy = "draw with pm.sample instead"
         raise ValueError(explain("finite second derivatives at the mode", f"others by {', '.join(bad)}", remedy))
     values, vectors = np.linalg.eigh(precision)
-    if values[0] <= 0:
+    # What the data and priors do not hold has a curvature of 0, but for rounding.
+    if values[0] <= values[-1] * len(values) * np.finfo(float).eps:
         main = [labels[i] for i in np.argsort(-np.abs(vectors[:, 0]))[:SHOWN]]
         raise ValueError(
             explain(
