@@ -84,6 +84,8 @@ TRUTHS: dict[str, dict[str, float]] = {
 }
 
 
+# A model that does not fit has trials that rule its posterior.
+@pytest.mark.filterwarnings("ignore:The Pareto k of")
 @pytest.mark.slow
 @pytest.mark.parametrize("generator", MODELS)
 def test_comparison_picks_the_generator(generator: str) -> None:
@@ -99,4 +101,5 @@ def test_comparison_picks_the_generator(generator: str) -> None:
         found[name] = pl.diagnostics.loo(idata, model)
     table = az.compare(found)
     print(f"\ntrials of {generator}:\n{table}")
-    assert table.index[0] == generator
+    # By weight, not by rank: `ddm` is among the others (theta = 0), which predict its trials as well.
+    assert table["weight"].idxmax() == generator
