@@ -95,14 +95,18 @@ class Likelihood:
             Every parameter of the model, broadcastable against rt.
         """
         theta, penalty = self.clamp(xp, theta)
+        d = rt - shift(self.spec, theta)
         race = race_of(self.spec)
         if race is not None:
-            d = rt - theta["t"]
             d_min, slope = race_onset(xp, race, self.spec, response, theta)
             core = race_log_density(xp, race, self.spec, xp.maximum(d, d_min), response, theta)
-            return core + slope * xp.minimum(d - d_min, 0.0) - penalty
+        else:
+            d_min, slope, core = self._log_passage(xp, d, response, theta)
+        return core + slope * xp.minimum(d - d_min, 0.0) - penalty
+
+    def _log_passage(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> tuple[Any, Any, Any]:
+        """Of a model that is no race: where the straight line ends, its slope, and the log density after it."""
         transform = transform_of(self.spec) if self.lan is None else lan_view(self.spec)
-        d = rt - shift(self.spec, theta)
         d_min, slope = transform.onset(xp, d, response, theta)
         late = xp.maximum(d, d_min)
         if self.lan is None:
@@ -111,7 +115,7 @@ class Likelihood:
         else:
             residual = self.lan(transform.inputs(xp, late, response, theta))
             core = transform.baseline(xp, late, response, theta) + residual
-        return core + slope * xp.minimum(d - d_min, 0.0) - penalty
+        return d_min, slope, core
 
     def log_go(self, xp: Namespace, deadline: Any, theta: Theta) -> tuple[Any, Any]:
         """Log probability of a go response (upper boundary) by the deadline, and of none, elementwise.

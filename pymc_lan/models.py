@@ -10,12 +10,10 @@ from typing import Any
 
 from pymc_lan.errors import unknown
 from pymc_lan.races import RACE_SPECS
-from pymc_lan.spec import ModelSpec, Parameter, Structure, Variability
+from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, Structure, Variability
 from pymc_lan.transforms import CLOSED
 
 Theta = Mapping[str, Any]
-
-POSITIVE = (0.0, math.inf)
 
 
 def _v(low: float, high: float) -> Parameter:

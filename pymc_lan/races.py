@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from pymc_lan.errors import explain
-from pymc_lan.spec import ModelSpec, Parameter
-
-POSITIVE = (0.0, math.inf)
+from pymc_lan.spec import POSITIVE, ModelSpec, Parameter
 
 
 def no_boundaries(time: Any, *_: Any) -> Any:

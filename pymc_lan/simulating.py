@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.errors import explain, refuse, unknown
-from pymc_lan.models import MODELS, POSITIVE
+from pymc_lan.models import MODELS
 from pymc_lan.plain import unknown_dynamics
 from pymc_lan.simulated import SIMULATED
-from pymc_lan.spec import ModelSpec, Parameter, Simulator
+from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, Simulator
 
 Float = NDArray[np.float64]
 

@@ -16,6 +16,9 @@ RESERVED = {
     *("p_lapse", "lapse_go", "lapse_window"),
 }
 
+# A domain of parameters.
+POSITIVE = (0.0, math.inf)
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:

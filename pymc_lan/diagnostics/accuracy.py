@@ -68,7 +68,7 @@ def accuracy(network: Network, *, n: int = 60_000, n_mass: int = 1000, seed: int
     rt, response = (t + trials.d)[kept], trials.response[kept]
     error = network.likelihood.log_density(NUMPY, rt, response, theta) - trials.label[kept]
     return {
-        "lan": _summary(error) | {"median": _round(np.median(np.abs(error))), "bias": _round(-error.mean())},
+        "lan": _summary(error) | {"median": rounded(np.median(np.abs(error))), "bias": rounded(-error.mean())},
         "mass": _mass(network, rng, n_mass),
         "gradient": _gradient(network, theta, rt, response) if spec.exact else _solved_gradient(network, rng),
         "choice": _choice(network, rng, n) if network.choice is not None and not is_plain(spec) else None,
@@ -78,7 +78,7 @@ def accuracy(network: Network, *, n: int = 60_000, n_mass: int = 1000, seed: int
         },
         "n": int(rt.size),
         "n_mass": n_mass,
-        "dropped": _round(trials.dropped),
+        "dropped": rounded(trials.dropped),
         "seed": seed,
     }
 
@@ -99,7 +99,7 @@ def _mass(network: Network, rng: np.random.Generator, n: int) -> dict[str, float
         log_f = network.likelihood.log_density(NUMPY, theta["t"] + d, np.full_like(d, response), theta)
         mass += np.sum(np.exp(log_f) * (d - first) * (1 - share) * (half[..., None] * weights).reshape(n, -1), axis=-1)
     off = np.abs(mass - decided(network.spec, {name: x[:, 0] for name, x in theta.items() if name != "t"}))
-    return {"p50": _round(np.median(off)), "p99": _round(np.quantile(off, 0.99))}
+    return {"p50": rounded(np.median(off)), "p99": rounded(np.quantile(off, 0.99))}
 
 
 def _gradient(network: Network, theta: dict[str, Float], rt: Float, response: Float) -> dict[str, dict[str, float]]:
@@ -120,7 +120,7 @@ def _gradient(network: Network, theta: dict[str, Float], rt: Float, response: Fl
 def _relative(found: Any, truth: Any) -> dict[str, float]:
     kept = np.abs(truth) > SMALLEST_GRADIENT
     off = np.abs(found - truth)[kept] / np.abs(truth)[kept]
-    return {"median": _round(np.median(off)), "p99": _round(np.quantile(off, 0.99))}
+    return {"median": rounded(np.median(off)), "p99": rounded(np.quantile(off, 0.99))}
 
 
 def _solved_gradient(network: Network, rng: np.random.Generator, n: int = 512) -> dict[str, dict[str, float]]:
@@ -162,10 +162,10 @@ def _choice(network: Network, rng: np.random.Generator, n: int) -> dict[str, dic
 
 def _summary(error: Float) -> dict[str, float]:
     size = np.abs(error)
-    quantiles = {f"p{q}": _round(np.quantile(size, q / 100)) for q in (95, 99)}
-    return {"mean": _round(size.mean())} | quantiles | {"max": _round(size.max())}
+    quantiles = {f"p{q}": rounded(np.quantile(size, q / 100)) for q in (95, 99)}
+    return {"mean": rounded(size.mean())} | quantiles | {"max": rounded(size.max())}
 
 
-def _round(x: Any) -> float:
+def rounded(x: Any) -> float:
     """Three significant digits: more would not repeat with another seed."""
     return float(f"{float(x):.3g}")

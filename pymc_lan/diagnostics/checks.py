@@ -16,6 +16,7 @@ from pymc_lan.diagnostics.trials import (
     chunks,
     exact_log_likelihood,
     find_trials,
+    good_k,
     guess_probability,
     has_closed_form,
     late_share,
@@ -251,11 +252,6 @@ def _smooth(log_ratio: Float) -> tuple[Float, float]:
     log_weights, pareto_k = array_stats.psislw(-log_ratio)
     weights = np.exp(log_weights - log_weights.max())
     return weights / weights.sum(), float(pareto_k)
-
-
-def good_k(n: int) -> float:
-    """The largest Pareto k at which n weighted draws are reliable (Vehtari et al. 2024)."""
-    return min(1 - 1 / np.log10(n), 0.7) if n > 10 else 0.0
 
 
 def _means(draws: dict[str, Float], weights: Float) -> pd.DataFrame:

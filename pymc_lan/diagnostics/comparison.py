@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.diagnostics.trials import sample_dims
+from pymc_lan.diagnostics.trials import good_k, sample_dims
 from pymc_lan.errors import explain, unknown
 
 # Log likelihoods that are in double precision at once.
@@ -75,11 +75,11 @@ def loo(idata: Any, model: Any, *, var_name: str | None = None) -> Any:
         parts.append(array_stats.loo(some, r_eff=r_eff))
     elpd_i, pareto_k, p_i = (np.concatenate([np.ravel(part[i]) for part in parts]) for i in range(3))
     elpd, se, p, *_ = array_stats.loo_summary(elpd_i, p_i)
-    good_k = min(1 - 1 / np.log10(log_p.shape[0]), 0.7)
-    high = int((pareto_k > good_k).sum())
+    limit = good_k(log_p.shape[0])
+    high = int((pareto_k > limit).sum())
     if high:
         warnings.warn(
-            f"The Pareto k of {high} of {pareto_k.size} trials is above {good_k:.2f}: without one of these the "
+            f"The Pareto k of {high} of {pareto_k.size} trials is above {limit:.2f}: without one of these the "
             "posterior would be another one, and its estimate is not reliable. Are there trials that the model does "
             "not expect, such as guesses?",
             stacklevel=2,
@@ -97,7 +97,7 @@ def loo(idata: Any, model: Any, *, var_name: str | None = None) -> Any:
         n_data_points=elpd_i.size,
         scale="log",
         warning=high > 0,
-        good_k=good_k,
+        good_k=limit,
         elpd_i=labelled(elpd_i),
         pareto_k=labelled(pareto_k),
     )

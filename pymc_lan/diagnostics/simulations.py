@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.diagnostics.accuracy import rounded
 from pymc_lan.errors import explain
 from pymc_lan.network import Network
 from pymc_lan.simulated import SHORTEST
@@ -66,9 +67,13 @@ def accuracy_from_simulations(
         rows.append(_compare(network, dict(zip(spec.names, row, strict=True)), rt, response))
     kl, mass, omission = np.array(rows).T
     return {
-        "simulations": {"median": _round(np.median(kl)), "p95": _round(np.quantile(kl, 0.95)), "max": _round(kl.max())},
-        "mass": {"p50": _round(np.median(mass)), "p99": _round(np.quantile(mass, 0.99))},
-        "omission": {"mean": _round(omission.mean()), "max": _round(omission.max())} if spec.omissions else None,
+        "simulations": {
+            "median": rounded(np.median(kl)),
+            "p95": rounded(np.quantile(kl, 0.95)),
+            "max": rounded(kl.max()),
+        },
+        "mass": {"p50": rounded(np.median(mass)), "p99": rounded(np.quantile(mass, 0.99))},
+        "omission": {"mean": rounded(omission.mean()), "max": rounded(omission.max())} if spec.omissions else None,
         "flop": {"lan": network.lan.flop, "choice": network.choice.flop if network.choice is not None else None},
         "n_sets": n_sets,
         "n_trials": n_trials,
@@ -110,8 +115,3 @@ def _mass_below(network: Network, theta: dict[str, float], code: int, ends: list
     density = np.exp(log_f + log_d)
     below = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(log_d))])
     return np.interp(np.log(ends), log_d, below)
-
-
-def _round(x: Any) -> float:
-    """Three significant digits: more would not repeat with another seed."""
-    return float(f"{float(x):.3g}")

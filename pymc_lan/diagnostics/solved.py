@@ -54,17 +54,22 @@ def solved_log_likelihood(
     numbers = {tuple(each): i for i, each in enumerate(np.column_stack([theta[name] for name in names]))}
     sets = [numbers[tuple(each)] for each in np.column_stack([found.theta[name] for name in names])]
     begin = np.broadcast_to(earliest(spec, found.theta), len(sets))
+    # The trials of each set, found once.
+    order = np.argsort(which, kind="stable")
+    ends = np.searchsorted(which[order], np.arange(theta[names[0]].size + 1))
     for row, (number, times) in enumerate(zip(sets, found.times, strict=True)):
-        mine, seen = which == number, np.isfinite(d)
+        mine = order[ends[number] : ends[number + 1]]
+        seen = np.isfinite(d[mine])
         for code, log_f in ((1.0, found.log_upper[row]), (-1.0, found.log_lower[row])):
-            known, wanted = np.isfinite(log_f), mine & seen & (response == code) & (d > begin[row])
-            if wanted.any():
+            known = np.isfinite(log_f)
+            wanted = mine[seen & (response[mine] == code) & (d[mine] > begin[row])]
+            if wanted.size:
                 # Times the time since the onset, so that it is finite there.
                 since = times[known] - begin[row]
                 spline = CubicSpline(np.log(since), since * log_f[known], extrapolate=False)
                 result[wanted] = spline(np.log(d[wanted] - begin[row])) / (d[wanted] - begin[row])
-        unseen = mine & ~seen
-        if horizon is not None and unseen.any():
+        unseen = mine[~seen]
+        if horizon is not None and unseen.size:
             rest = 1 - np.interp(horizon[unseen], times, found.mass_upper[row], left=0.0)
             result[unseen] = np.log(np.where(rest > SMALLEST, rest, np.nan))
     return result

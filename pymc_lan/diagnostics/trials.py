@@ -156,7 +156,8 @@ def log_likelihood(trials: Trials, likelihood: Likelihood, parameters: Parameter
     deadline = parameters.get("deadline", np.inf)
     unseen = op.go_nogo or op.omissions
     log_p = likelihood.log_trial(NUMPY, trials.rt, _response(trials), deadline, theta, go_nogo=unseen)
-    return _with_lapses(trials, likelihood, parameters, np.broadcast_to(log_p, next(iter(theta.values())).shape))
+    penalty = likelihood.clamp(NUMPY, theta)[1] if op.lapses else 0.0
+    return _with_lapses(trials, parameters, np.broadcast_to(log_p, next(iter(theta.values())).shape), penalty)
 
 
 def _response(trials: Trials) -> Float:
@@ -164,19 +165,14 @@ def _response(trials: Trials) -> Float:
     return np.ones_like(trials.response) if trials.op.go_nogo else trials.response
 
 
-def _with_lapses(trials: Trials, likelihood: Likelihood, parameters: Parameters, log_p: Float) -> Float:
+def _with_lapses(trials: Trials, parameters: Parameters, log_p: Float, penalty: Any = 0.0) -> Float:
+    """With guesses, where the model has a place for them.
+
+    As in the distribution, the penalty outside the bounds is then taken of the mixture, not of the trial alone.
+    """
     if not trials.op.lapses:
         return log_p
-    theta = {name: parameters[name] for name in trials.op.spec.names}
-    # As in the distribution: outside the bounds the penalty is taken of the mixture, not of the trial alone.
-    return _mixed(trials, parameters, log_p) - likelihood.clamp(NUMPY, theta)[1]
-
-
-def _mixed(trials: Trials, parameters: Parameters, log_p: Float) -> Float:
-    """With guesses, where the model has a place for them."""
-    if not trials.op.lapses:
-        return log_p
-    return mix_lapses(NUMPY, log_p, parameters["p_lapse"], log_guess(trials, parameters))
+    return mix_lapses(NUMPY, log_p, parameters["p_lapse"], log_guess(trials, parameters)) - penalty
 
 
 def log_guess(trials: Trials, parameters: Parameters) -> Float:
@@ -239,7 +235,7 @@ def exact_log_likelihood(trials: Trials, parameters: Parameters) -> Float:
         np.broadcast_to(_response(trials), shape).ravel(),
         horizon,
     ).reshape(shape)
-    return _mixed(trials, parameters, log_p)
+    return _with_lapses(trials, parameters, log_p)
 
 
 def late_share(trials: Trials, parameters: Parameters) -> float:
@@ -270,3 +266,8 @@ def outside(trials: Trials, parameters: Parameters, margin: float = 0.0) -> dict
         free = margin * (high - low) if np.isfinite(high - low) else 0.0
         result[p.name] = ((x < low + free) | (x > high - free)).any(axis=-1)
     return result
+
+
+def good_k(n: int) -> float:
+    """The largest Pareto k at which n weighted draws are reliable (Vehtari et al. 2024, JMLR 25(72))."""
+    return min(1 - 1 / np.log10(n), 0.7) if n > 10 else 0.0

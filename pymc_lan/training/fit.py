@@ -19,6 +19,7 @@ from pymc_lan.checkpoint import Checkpoints
 from pymc_lan.errors import explain
 from pymc_lan.mlp import MLP
 from pymc_lan.networks import FlaxMLP, from_flax
+from pymc_lan.training.progress import progress_bar
 from pymc_lan.training.recipe import Recipe
 from pymc_lan.training.soap import soap
 from pymc_lan.training.tasks import Batch, Task
@@ -136,7 +137,7 @@ def _fit(
     state, done = TrainState(params, optimizer.init(params)), 0
     with (
         Checkpoints(checkpoints) if checkpoints is not None else nullcontext() as saved,
-        _bar(progress) as bar,
+        progress_bar(progress, "loss {task.fields[loss]}") as bar,
     ):
         if saved is not None and (found := saved.restore(state)) is not None:
             done, state = found
@@ -161,16 +162,3 @@ def _check_finite(loss: float, task: Task, recipe: Recipe, done: int) -> None:
                 "lower learning_rate or clip",
             )
         )
-
-
-def _bar(shown: bool) -> Any:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("loss {task.fields[loss]}"),
-        disable=not shown,
-    )

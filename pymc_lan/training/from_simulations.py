@@ -33,6 +33,7 @@ from pymc_lan.training.density import (
     omission_loss,
 )
 from pymc_lan.training.histograms import Histograms
+from pymc_lan.training.progress import progress_bar
 from pymc_lan.training.recipe import SimulationRecipe
 from pymc_lan.training.soap import soap
 
@@ -42,6 +43,8 @@ CHOICE_HIDDEN = (32, 32)
 FOCUS = 64
 # No density of response times is as far from its trials as this, in nats; nor is NaN below it.
 HOPELESS = 1e3
+# What the bar of a run tells.
+SHOWN = ("held-out loss {task.fields[held_out]}, error {task.fields[error]} nats", "{task.fields[rate]} trials/s")
 
 
 class Source(Protocol):
@@ -234,7 +237,7 @@ def _loop(
 ) -> dict[str, Any]:
     last = min(recipe.chunks, recipe.chunks if stop_after is None else stop_after)
     held_out = jax.tree.map(jnp.asarray, held_out)
-    with _bar(progress) as bar, ThreadPoolExecutor(1) as ahead:
+    with progress_bar(progress, *SHOWN) as bar, ThreadPoolExecutor(1) as ahead:
         line = bar.add_task("train", total=recipe.chunks, completed=done, held_out="", error="", rate="")
         waiting = None
         while done < last and not _finished(recipe, state, done):
@@ -304,17 +307,3 @@ def _check_loss(now: Progress, recipe: SimulationRecipe, done: int) -> None:
                 "lower learning_rate or clip",
             )
         )
-
-
-def _bar(shown: bool) -> Any:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("held-out loss {task.fields[held_out]}, error {task.fields[error]} nats"),
-        TextColumn("{task.fields[rate]} trials/s"),
-        disable=not shown,
-    )
