@@ -1,7 +1,7 @@
-"""The side of ssm-simulators in simulators.py, run by it in HSSM's environment, which holds that package too.
+"""The side of ssm-simulators in simulators.py and throughput.py, run in HSSM's environment, which has both.
 
 Requests come one JSON object a line: ``{"do": "models"}`` lists what can be simulated, ``{"do": "count", ...}``
-simulates and counts trials: see `count`.
+simulates and counts trials, ``{"do": "clock", ...}`` tells how long they take: see `count` and `clock`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -88,15 +89,34 @@ def count(
     np.random.seed(seed)  # noqa: NPY002, what varies across trials is drawn from this generator
     options = {"delta_t": delta_t, "max_t": max_t, "n_samples": trials, "random_state": seed}
     found = simulate(model, theta, **options, smooth_unif=True)
-    time = found["rts"].ravel().astype(np.float64) - np.float32(theta["t"])
+    decision = found["rts"].ravel().astype(np.float64) - np.float32(theta["t"])
     response = found["choices"].ravel()
-    return {name: np.histogram(time[response == int(name)], ladder)[0].tolist() for name, ladder in edges.items()}
+    return {name: np.histogram(decision[response == int(name)], ladder)[0].tolist() for name, ladder in edges.items()}
+
+
+def clock(model: str, theta: Mapping[str, float], trials: int, delta_t: float, max_t: float, seed: int) -> Any:
+    """Simulate one parameter set on one thread.
+
+    Returns
+    -------
+    dict
+        ``cpu`` [s], and of the trials ``mean`` and ``sd`` of the decision times [s] and the share ``upper``.
+    """
+    started = time.process_time()
+    found = simulate(model, theta, delta_t=delta_t, max_t=max_t, n_samples=trials, random_state=seed)
+    cpu = time.process_time() - started
+    decision = found["rts"].ravel().astype(np.float64) - theta["t"]
+    upper = float((found["choices"] > 0).mean())
+    return {"cpu": cpu, "mean": float(decision.mean()), "sd": float(decision.std()), "upper": upper}
+
+
+def answer(do: str, **request: Any) -> Any:
+    """Do what a request says."""
+    return {"models": lambda: {"models": models()}, "count": count, "clock": clock}[do](**request)
 
 
 if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the package prints must not come between the answers
     for line in sys.stdin:
-        request = json.loads(line)
-        listed = request.pop("do") == "models"
-        print(json.dumps({"models": models()} if listed else count(**request)), file=answers, flush=True)
+        print(json.dumps(answer(**json.loads(line))), file=answers, flush=True)
