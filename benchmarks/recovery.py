@@ -54,7 +54,7 @@ SAMPLER = {"chains": 2, "tune": 500, "target_accept": 0.9, "adaptation": "low_ra
 # follow what nobody judges. Shorter ones draw from the same posterior.
 SHORT_TREES = {"maxdepth": 6}
 # Draws of each chain; the second number where the first was not enough.
-DRAWS = (400, 2250)
+DRAWS = (400, 1200)
 # A posterior that is cut is represented by so many draws at least.
 LEAST_DRAWS = 100
 SEED = 11

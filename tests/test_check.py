@@ -241,8 +241,10 @@ def test_a_model_known_by_its_simulator_alone_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_solved_labels_are_those_of_the_closed_form() -> None:
+@pytest.mark.parametrize("block", [1, 1000])
+def test_solved_labels_are_those_of_the_closed_form(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The angle model: its density is known, and no press is as likely as its trained network says."""
+    monkeypatch.setattr("pymc_lan.diagnostics.solved.BLOCK", block)
     spec = get_model("angle")
     theta = {"v": np.array([1.0, -0.5]), "a": np.array([1.2, 0.9]), "z": np.array([0.5, 0.4])}
     theta["theta"] = np.array([0.2, 0.5])

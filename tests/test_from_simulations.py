@@ -131,7 +131,7 @@ def test_a_density_is_learned_from_trials(coin: Network) -> None:
     measured = coin.config["accuracy"]
     assert measured["simulations"]["median"] < 0.1**2 / 2
     assert measured["mass"]["p50"] < 0.03
-    assert coin.config["training"]["simulated_trials"] == SMALL.budget
+    assert coin.config["training"]["simulated_trials"] == SMALL.chunks * SMALL.sets * SMALL.trials
 
 
 def test_the_log_density_is_finite_and_rises_towards_the_trials_before_the_onset(coin: Network) -> None:

@@ -346,6 +346,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         r"idata.posterior\['v'\].sel\(v_dim_0=...\)",
     ),
     "no posterior": (lambda: pl.plots.cartoon("ddm", 3), "neither in a int"),
+    "too many paths": (lambda: pl.plots.cartoon("ddm", PARAMS, n_paths=401), "n_paths from 0 to 400"),
     "short": (lambda: pl.plots.cartoon("ddm", PARAMS, last=0.2), "last beyond t = 0.3 s"),
     "two axes": (lambda: pl.plots.cartoon("ddm", PARAMS, ax=plt.subplots(2)[1]), "as many axes as panels, 3"),
     "outside": (lambda: pl.plots.network("ddm", {"a": 1.0, "t": 0.3}, "v", [9.0]), "-3 to 3. Found 9"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ Float = NDArray[np.float64]
 
 # Probabilities below this are within the rounding of the sums they come from.
 SMALLEST = 1e-9
+# Sets whose solutions are in memory at once.
+BLOCK = 1000
 
 
 def solved_log_likelihood(
@@ -43,22 +45,39 @@ def solved_log_likelihood(
     -------
     ndarray, shape (n,)
     """
+    n_sets, result = next(iter(theta.values())).size, np.full(d.size, np.nan)
+    # The trials of each set, found once.
+    order = np.argsort(which, kind="stable")
+    ends = np.searchsorted(which[order], np.arange(n_sets + 1))
+    for first in range(0, n_sets, BLOCK):
+        block = slice(first, min(first + BLOCK, n_sets))
+        trials = [order[ends[i] : ends[i + 1]] for i in range(block.start, block.stop)]
+        _fill_block(result, spec, {name: x[block] for name, x in theta.items()}, trials, d, response, horizon)
+    return result
+
+
+def _fill_block(
+    result: Float,
+    spec: ModelSpec,
+    theta: Mapping[str, Float],
+    trials: Sequence[NDArray[np.intp]],
+    d: Float,
+    response: Float,
+    horizon: Float | None,
+) -> None:
+    """Labels of the trials of some sets, whose places are given for each set."""
     # Not above: importing it changes the filters of warnings.
     from scipy.interpolate import CubicSpline
 
     from pymc_lan.solutions import solve
 
-    found, result = solve(spec, theta, tolerance=np.inf), np.full(d.size, np.nan)
+    found = solve(spec, theta, tolerance=np.inf)
     # Sets without any solution are left out of what is found.
-    names = list(theta)
-    numbers = {tuple(each): i for i, each in enumerate(np.column_stack([theta[name] for name in names]))}
-    sets = [numbers[tuple(each)] for each in np.column_stack([found.theta[name] for name in names])]
+    numbers = {tuple(each): i for i, each in enumerate(np.column_stack(list(theta.values())))}
+    sets = [numbers[tuple(each)] for each in np.column_stack([found.theta[name] for name in theta])]
     begin = np.broadcast_to(earliest(spec, found.theta), len(sets))
-    # The trials of each set, found once.
-    order = np.argsort(which, kind="stable")
-    ends = np.searchsorted(which[order], np.arange(theta[names[0]].size + 1))
     for row, (number, times) in enumerate(zip(sets, found.times, strict=True)):
-        mine = order[ends[number] : ends[number + 1]]
+        mine = trials[number]
         seen = np.isfinite(d[mine])
         for code, log_f in ((1.0, found.log_upper[row]), (-1.0, found.log_lower[row])):
             known = np.isfinite(log_f)
@@ -72,4 +91,3 @@ def solved_log_likelihood(
         if horizon is not None and unseen.size:
             rest = 1 - np.interp(horizon[unseen], times, found.mass_upper[row], left=0.0)
             result[unseen] = np.log(np.where(rest > SMALLEST, rest, np.nan))
-    return result

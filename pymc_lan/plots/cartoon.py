@@ -77,7 +77,7 @@ def cartoon(
     last : float, optional
         Where the axis of times ends [s]; by default where 97.5 % of the response times lie.
     n_paths : int
-        Paths to draw.
+        Paths to draw, at most 400.
     n_draws : int
         Posterior draws to use, evenly spaced.
     prob : float
@@ -119,6 +119,8 @@ def cartoon(
     last = float(np.ceil(10 * usual) / 10) if last is None else last
     if not last > mean["t"][0]:
         raise ValueError(explain(f"last beyond t = {mean['t'][0]:g} s", f"last={last}", "give a larger number"))
+    if not 0 <= n_paths <= OF_PATHS:
+        raise ValueError(explain(f"n_paths from 0 to {OF_PATHS}", f"n_paths={n_paths}", "give another number"))
     axes = _three_axes(ax)
     rt = np.linspace(0, last, 600)[1:]
     bands = None if some is None else densities(spec, network, some, rt)
@@ -254,8 +256,7 @@ def _draw_process(
     noise = rng.standard_normal((steps, OF_PATHS))
     paths = simulate_paths(spec, vary(spec, rng, {name: np.repeat(x, OF_PATHS) for name, x in mean.items()}), noise)
     paths.sort(key=lambda path: (path.response, path.rt[-1]))
-    every = OF_PATHS // n_paths
-    for each in paths[every // 2 :: every]:
+    for each in (paths[(2 * i + 1) * OF_PATHS // (2 * n_paths)] for i in range(n_paths)):
         colour = OF_RESPONSE.get(each.response, "0.6")
         ax.plot(each.rt, each.x, color=colour, lw=_wide(0.7), alpha=0.8)
     (still,) = simulate_paths(spec, mean, np.zeros((steps, 1)))

@@ -39,7 +39,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class SimulationRecipe:
-    """Architecture, budget and optimisation of networks that learn from simulated trials.
+    """Architecture, simulations and optimisation of networks that learn from simulated trials.
 
     Parameters
     ----------
@@ -80,11 +80,6 @@ class SimulationRecipe:
     held_out: int = 1024
     held_out_trials: int = 1024
     patience: int = 24
-
-    @property
-    def budget(self) -> int:
-        """Simulated trials to train on."""
-        return self.chunks * self.sets * self.trials
 
     @property
     def chunk_steps(self) -> int:
