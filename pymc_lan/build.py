@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version as package_version
@@ -14,6 +15,7 @@ from pymc_lan.build_simulated import PACKAGES, train_from_simulations
 from pymc_lan.card import write_card
 from pymc_lan.diagnostics import accuracy
 from pymc_lan.errors import explain
+from pymc_lan.executors import open_executor
 from pymc_lan.models import get_model
 from pymc_lan.network import Network, version_config
 from pymc_lan.registry import load_folder, refuse_existing, write_version
@@ -46,6 +48,7 @@ def train(
     simulation_recipe: SimulationRecipe | None = None,
     checkpoints: str | os.PathLike[str] | None = None,
     n_measured: int | None = None,
+    scheduler: str | None = None,
     progress: bool = True,
 ) -> Network:
     """Train a model's networks, measure them and write them as a version of a registry.
@@ -67,6 +70,9 @@ def train(
         Where the run saves its state; called again with the same model, recipes and seed it goes on from there.
     n_measured : int, optional
         Trials on which the accuracy is measured: by default 60,000 with labels, five million simulated ones.
+    scheduler : str, optional
+        The address of a Dask scheduler, ``"tcp://host:8786"``, whose workers solve for labels or run the simulator;
+        they need this package. What a worker that dies had to do is done by another. Needs the extra ``dask``.
     progress : bool
         Whether to draw progress bars.
 
@@ -79,7 +85,7 @@ def train(
     ------
     ValueError
         For an unknown model, a race of accumulators, which has a closed form instead, recipes of another kind of
-        model, a simulator whose trials cannot be or whose `shift` is none.
+        model, a simulator whose trials cannot be or whose `shift` is none; a scheduler where labels have a closed form.
     RegistryError
         If the version exists.
 
@@ -107,25 +113,21 @@ def train(
             recipe=simulation_recipe,
             checkpoints=checkpoints,
             n_measured=n_measured or SIMULATED_MEASURED,
+            scheduler=scheduler,
             progress=progress,
         )
+    if scheduler is not None and spec.exact:
+        found = f"{spec.name!r}, whose labels have a closed form, with scheduler={scheduler!r}"
+        raise ValueError(explain("a model with something for a cluster to do", found, "leave out scheduler"))
     usual = usual_recipes(spec)
     lan_recipe, choice_recipe = lan_recipe or usual[0], choice_recipe or usual[1]
     refuse_existing(out, spec.name, version)
-    started = time.perf_counter()
-    tasks = ((lan_task(spec), lan_recipe), (choice_task(spec), choice_recipe))
-    mlps = [
-        fit(
-            task,
-            recipe,
-            seed=seed,
-            checkpoints=Path(checkpoints) / _run_name(spec, task.name, recipe, seed)
-            if checkpoints is not None
-            else None,
-            progress=progress,
-        )
-        for task, recipe in tasks
-    ]
+    started, mlps = time.perf_counter(), []
+    with ExitStack() as stack:
+        farm = open_executor(stack, scheduler=scheduler)
+        for task, recipe in ((lan_task(spec, farm), lan_recipe), (choice_task(spec, farm), choice_recipe)):
+            folder = None if checkpoints is None else Path(checkpoints) / _run_name(spec, task.name, recipe, seed)
+            mlps.append(fit(task, recipe, seed=seed, checkpoints=folder, progress=progress))
     lan, choice = mlps
     network = Network(spec, lan, choice, version=version)
     training = {

@@ -42,6 +42,7 @@ def train_from_simulations(
     recipe: SimulationRecipe | None,
     checkpoints: str | os.PathLike[str] | None,
     n_measured: int,
+    scheduler: str | None,
     progress: bool,
 ) -> Network:
     """Train the networks of a model that is known by its simulator; see `pymc_lan.train`."""
@@ -52,7 +53,7 @@ def train_from_simulations(
     refuse_existing(out, spec.name, version)
     check_shift(spec)
     started = time.perf_counter()
-    source = Online(spec, recipe.sets, recipe.trials, seed)
+    source = Online(spec, recipe.sets, recipe.trials, seed, scheduler=scheduler)
     folder = None if checkpoints is None else Path(checkpoints) / run_name(spec, recipe, seed)
     fitted = fit_from_simulations(spec, recipe, source, seed=seed, checkpoints=folder, progress=progress)
     network = Network(fitted.spec, fitted.lan, fitted.choice, version=version)

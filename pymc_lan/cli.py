@@ -118,6 +118,9 @@ def train(
         typer.Option(help="Save the run's state here and go on from it; with a simulator OUT/.checkpoints."),
     ] = None,
     resume: Annotated[bool, typer.Option(help="With a simulator: go on with a run that was stopped.")] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="A Dask scheduler, tcp://host:8786, whose workers make the training trials.")
+    ] = None,
     chunks: Annotated[
         int | None, typer.Option(min=1, help="With a simulator: chunks of about a million trials to train on.")
     ] = None,
@@ -131,7 +134,7 @@ def train(
     if ".py:" not in model:
         if resume or chunks:
             raise typer.BadParameter("--resume and --chunks are for a simulator, 'my_model.py:spec'")
-        network = train_model(model, out, version=version, seed=seed, checkpoints=checkpoints)
+        network = train_model(model, out, version=version, seed=seed, checkpoints=checkpoints, scheduler=scheduler)
     else:
         spec, checkpoints = spec_of_file(model), checkpoints or out / ".checkpoints"
         if not resume:
@@ -139,7 +142,13 @@ def train(
         recipe = replace(SimulationRecipe(), chunks=chunks) if chunks else SimulationRecipe()
         try:
             network = train_model(
-                spec, out, version=version, seed=seed, checkpoints=checkpoints, simulation_recipe=recipe
+                spec,
+                out,
+                version=version,
+                seed=seed,
+                checkpoints=checkpoints,
+                simulation_recipe=recipe,
+                scheduler=scheduler,
             )
         except KeyboardInterrupt:
             typer.echo(f"Stopped. {checkpoints} holds the state after the last whole chunk; go on with --resume.")

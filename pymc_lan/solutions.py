@@ -89,6 +89,21 @@ class Solution:
     report: Report
 
 
+def joined(parts: Sequence[Solution]) -> Solution:
+    """One solution of the parameter sets of several."""
+    reports = [each.report for each in parts]
+    report = Report(
+        sum(each.n for each in reports),
+        {steps: sum(each.refined.get(steps, 0) for each in reports) for steps in reports[0].refined},
+        sum(each.dropped for each in reports),
+        max(each.worst for each in reports),
+    )
+    theta = {name: np.concatenate([each.theta[name] for each in parts]) for name in parts[0].theta}
+    arrays = ("times", "log_upper", "log_lower", "mass_upper", "mass_lower", "weight")
+    rows = {name: np.concatenate([getattr(each, name) for each in parts]) for name in arrays}
+    return Solution(theta, report=report, **rows)
+
+
 def solve(
     spec: ModelSpec, theta: Mapping[str, Float], tolerance: float | None = None, grids: Sequence[int] = ()
 ) -> Solution:

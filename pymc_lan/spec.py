@@ -149,6 +149,11 @@ class Simulator:
     vectorised: bool = True
     library: str = "numpy"
 
+    @property
+    def serial(self) -> bool:
+        """Whether trials are drawn one after another; JAX maps a function of one trial over all."""
+        return not self.vectorised and self.library == "numpy"
+
 
 Drift = Callable[[Any, Any, Mapping[str, Any]], Any]
 Boundary = Callable[[Any, Mapping[str, Any]], Any]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import gamma as gamma_distribution
 from scipy.stats import kstest, norm
-from toy_simulators import BOUNDS, COIN, GIVEN_UP, SHAPE, SLOW_COIN, gamma_coin
+from toy_simulators import BOUNDS, COIN, GIVEN_UP, SHAPE, SLOW_COIN, gamma_coin, one_trial
 
 import pymc_lan as pl
 from pymc_lan.simulating import check_shift, run_simulator
@@ -122,6 +124,29 @@ def test_processes_draw_what_one_would() -> None:
         together = draw_trials_of_sets(SLOW_COIN, theta, 100, [3], source._pool)
     for x, y in zip(alone, together, strict=True):
         assert np.array_equal(x, y)
+
+
+def test_functions_that_processes_cannot_import_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(theta: Any, rng: Any) -> tuple[float, int]:
+        return one_trial(theta, rng)
+
+    spec = replace(SLOW_COIN, simulator=replace(SLOW_COIN.simulator, function=hidden))
+    with pytest.raises(ValueError, match=r"other processes can import.*'coin'.*hidden.*move it to a file"):
+        Online(spec, 2, 10, seed=3, workers=2).__enter__()
+    with Online(spec, 2, 10, seed=3, workers=1) as source:
+        assert np.isfinite(source.chunk(0).theta).all()
+    notebook = ModuleType("__main__")
+    typed = FunctionType(one_trial.__code__, {"__name__": "__main__"}, "one_trial")
+    notebook.one_trial = typed  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "__main__", notebook)
+    with pytest.raises(ValueError, match=r"in a notebook or at a prompt.*move it to a file"):
+        Online(replace(spec, simulator=Simulator(typed, vectorised=False)), 2, 10, seed=3, workers=2).__enter__()
+
+
+def test_a_jax_function_of_one_trial_starts_no_processes() -> None:
+    mapped = replace(SLOW_COIN, simulator=Simulator(one_trial, vectorised=False, library="jax"))
+    with Online(mapped, 2, 10, seed=3) as source:
+        assert source._pool is None
 
 
 def test_chunks_follow_from_their_number_and_the_seed() -> None:

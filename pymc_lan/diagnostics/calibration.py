@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.util import find_spec
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,6 +17,7 @@ import numpy as np
 from pymc_lan.diagnostics import study
 from pymc_lan.diagnostics.fits import FIT_STATS, Arrays, Job, Settings, draw_data, fit_chunk
 from pymc_lan.errors import explain, unknown
+from pymc_lan.executors import open_executor
 
 
 def sbc(
@@ -208,7 +208,7 @@ def _run(jobs: list[Job], processes: int, scheduler: str | None, n: int, progres
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(*columns, disable=not progressbar))
         task = progress.add_task("simulations", total=n, completed=n - sum(job.index.size for job in jobs))
-        executor = _executor(processes, scheduler, stack) if jobs else None
+        executor = open_executor(stack, processes, scheduler) if jobs else None
         if executor is None:
             found = ((job.index, fit_chunk(job)) for job in jobs)
         else:
@@ -219,19 +219,6 @@ def _run(jobs: list[Job], processes: int, scheduler: str | None, n: int, progres
         for index, fits in found:
             yield index, fits
             progress.advance(task, index.size)
-
-
-def _executor(processes: int, scheduler: str | None, stack: ExitStack) -> Executor | None:
-    if scheduler is not None:
-        try:
-            from distributed import Client
-        except ImportError as error:
-            raise ImportError(explain("the package distributed", "none", "pip install 'pymc-lan[dask]'")) from error
-        return stack.enter_context(stack.enter_context(Client(scheduler)).get_executor())
-    if processes == 1:
-        return None
-    # Not forked: threads of numba and JAX do not survive it.
-    return stack.enter_context(ProcessPoolExecutor(processes, mp_context=get_context("spawn")))
 
 
 def _tree(model: Any, truth: Arrays, fits: list[Arrays], seed: int) -> Any:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
+import pickle
+import sys
 from collections.abc import Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.errors import explain
+from pymc_lan.executors import open_executor
 from pymc_lan.simulating import run_simulator
 from pymc_lan.spec import ModelSpec
 from pymc_lan.training.histograms import Histograms, reduce_trials
@@ -72,13 +75,36 @@ def draw_trials_of_sets(
     """
     assert spec.simulator is not None  # only such models come here
     rows = np.repeat(theta, n, axis=0)
-    size = BLOCK if spec.simulator.vectorised else SLOW_BLOCK
+    size = SLOW_BLOCK if spec.simulator.serial else BLOCK
     starts = range(0, len(rows), size)
     run = map if pool is None else pool.map
     blocks = [rows[i : i + size] for i in starts]
     found = list(run(_slow_block, [spec] * len(blocks), blocks, [[*seed, k] for k in range(len(blocks))]))
     rt, response = (np.concatenate(x).reshape(len(theta), n) for x in zip(*found, strict=True))
     return rt, response
+
+
+def _refuse_unknown_elsewhere(spec: ModelSpec) -> None:
+    """Refuse a function that a process started for it could not find.
+
+    Raises
+    ------
+    ValueError
+        If it is defined within another function, or in a notebook or at a prompt.
+    """
+    assert spec.simulator is not None  # only such models come here
+    function, found = spec.simulator.function, "one that"
+    where = sys.modules.get(getattr(function, "__module__", None) or "__main__")
+    try:
+        pickle.dumps(function)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        found += f" cannot be sent there ({error})"
+    else:
+        if where is None or where.__name__ != "__main__" or hasattr(where, "__file__"):
+            return
+        found += " is defined in a notebook or at a prompt"
+    expected = f"a function of one trial that other processes can import, for {spec.name!r}"
+    raise ValueError(explain(expected, found, "move it to a file and import it, or write it for many trials at once"))
 
 
 @dataclass
@@ -92,7 +118,9 @@ class Online:
         Parameter sets of a chunk, and trials of each.
     seed : int
     workers : int, optional
-        Processes that run a function of one trial; by default one for each core.
+        Processes that run a function of one trial in NumPy; by default one for each core.
+    scheduler : str, optional
+        The address of a Dask scheduler, whose workers simulate instead.
     """
 
     spec: ModelSpec
@@ -100,20 +128,20 @@ class Online:
     trials: int
     seed: int
     workers: int | None = None
+    scheduler: str | None = None
     _pool: Executor | None = field(default=None, init=False, repr=False)
+    _stack: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
 
     def __enter__(self) -> Online:
-        assert self.spec.simulator is not None  # only such models come here
-        if not self.spec.simulator.vectorised and self.workers != 0:
-            # Not by forking: JAX has threads.
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers or os.cpu_count(), mp_context=context)
+        slow = self.spec.simulator is not None and self.spec.simulator.serial
+        if slow and self.scheduler is None and self.workers != 1:
+            _refuse_unknown_elsewhere(self.spec)
+        self._pool = open_executor(self._stack, self.workers if slow else 1, self.scheduler)
         return self
 
     def __exit__(self, *_: Any) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        self._pool = None
+        self._stack.close()
 
     def chunk(self, number: int, focus: Float | None = None) -> Histograms:
         """Simulate one chunk."""

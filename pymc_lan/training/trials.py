@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import Executor
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,6 +33,8 @@ MEASURED_PER_SOLUTION = 8
 # A solution by the equation of Fokker and Planck takes tens of times as long, a mixture a few times: so many times
 # fewer are made.
 FEWER, FEWER_MIXTURES = 8, 2
+# Parameter sets that one task of a farm solves.
+FARM_BLOCK = 500
 
 
 class Trials(NamedTuple):
@@ -53,10 +56,10 @@ class Trials(NamedTuple):
     dropped: float = 0.0
 
 
-def training_trials(spec: ModelSpec, rng: np.random.Generator, n: int) -> Trials:
-    """Draw trials that cover onset, bulk and tail."""
+def training_trials(spec: ModelSpec, rng: np.random.Generator, n: int, farm: Executor | None = None) -> Trials:
+    """Draw trials that cover onset, bulk and tail; a farm, where there is one, solves for what has to be solved."""
     if not spec.exact:
-        return _solved_trials(spec, rng, n, _per(spec, TRIALS_PER_SOLUTION))
+        return _solved_trials(spec, rng, n, _per(spec, TRIALS_PER_SOLUTION), farm=farm)
     theta = draw_theta(spec, rng, n)
     d = draw_decision_times(rng, theta["a"], choice_transform_of(spec).latest(NUMPY, theta))
     response = np.where(rng.random(n) < 0.5, 1.0, -1.0)
@@ -90,9 +93,11 @@ def _label(spec: ModelSpec, theta: Theta, d: Float, response: Float) -> Float:
     return np.where(response > 0, upper[:, 0], lower[:, 0])
 
 
-def _solved_trials(spec: ModelSpec, rng: np.random.Generator, n: int, per: int, *, of_model: bool = False) -> Trials:
+def _solved_trials(
+    spec: ModelSpec, rng: np.random.Generator, n: int, per: int, *, of_model: bool = False, farm: Executor | None = None
+) -> Trials:
     """Trials at points of the solver's own grid: half of them as the model has them, half anywhere."""
-    found = _solutions(spec, rng, -(-n // per))
+    found = _solutions(spec, rng, -(-n // per), farm)
     sets, points = found.times.shape
     chance = np.concatenate([np.exp(x) * found.weight for x in (found.log_upper, found.log_lower)], axis=1)
     ladder = np.cumsum(chance, axis=1)
@@ -120,14 +125,18 @@ def _solved_trials(spec: ModelSpec, rng: np.random.Generator, n: int, per: int, 
 _LATEST: dict[str, Solution] = {}
 
 
-def _solutions(spec: ModelSpec, rng: np.random.Generator, n: int) -> Solution:
-    from pymc_lan.solutions import solve
+def _solutions(spec: ModelSpec, rng: np.random.Generator, n: int, farm: Executor | None) -> Solution:
+    from pymc_lan.solutions import joined, solve
 
     theta = draw_theta(spec, rng, n)
     key = sha256(spec.name.encode() + b"".join(x.tobytes() for x in theta.values())).hexdigest()
     if key not in _LATEST:
         _LATEST.clear()
-        _LATEST[key] = solve(spec, theta)
+        if farm is None:
+            _LATEST[key] = solve(spec, theta)
+        else:
+            blocks = [{k: x[i : i + FARM_BLOCK] for k, x in theta.items()} for i in range(0, n, FARM_BLOCK)]
+            _LATEST[key] = joined(list(farm.map(solve, [spec] * len(blocks), blocks)))
     return _LATEST[key]
 
 
@@ -154,13 +163,16 @@ class Deadlines(NamedTuple):
     log_rest: Float
 
 
-def draw_deadlines(spec: ModelSpec, rng: np.random.Generator, n: int, *, measured: bool = False) -> Deadlines:
+def draw_deadlines(
+    spec: ModelSpec, rng: np.random.Generator, n: int, farm: Executor | None = None, *, measured: bool = False
+) -> Deadlines:
     """Draw deadlines over all times of interest, one in eight of them without an end.
 
     For training many share a parameter set where its distribution has a price; to measure, fewer or none.
     """
     if not spec.exact:
-        return _solved_deadlines(spec, rng, n, _per(spec, MEASURED_PER_SOLUTION if measured else HORIZONS_PER_SOLUTION))
+        per = _per(spec, MEASURED_PER_SOLUTION if measured else HORIZONS_PER_SOLUTION)
+        return _solved_deadlines(spec, rng, n, per, farm)
     per = 1 if measured or spec.transform in LOG_GO else HORIZONS
     few = draw_theta(spec, rng, -(-n // per))
     horizon = draw_horizons(rng, (-(-n // per), per))
@@ -169,8 +181,8 @@ def draw_deadlines(spec: ModelSpec, rng: np.random.Generator, n: int, *, measure
     return Deadlines(theta, horizon.ravel(), log_go.ravel(), log_rest.ravel())
 
 
-def _solved_deadlines(spec: ModelSpec, rng: np.random.Generator, n: int, per: int) -> Deadlines:
-    found = _solutions(spec, rng, -(-n // per))
+def _solved_deadlines(spec: ModelSpec, rng: np.random.Generator, n: int, per: int, farm: Executor | None) -> Deadlines:
+    found = _solutions(spec, rng, -(-n // per), farm)
     sets, points = found.times.shape
     # The grid's points lie where the density does; those of times of interest are as many.
     target = draw_horizons(rng, (sets, per))

@@ -1,0 +1,97 @@
+"""Simulations and labels made on a cluster, one of whose workers is killed half-way: nothing lost, the same result."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from toy_simulators import BOUNDS, COIN, gamma_coin
+
+import pymc_lan as pl
+from pymc_lan.executors import open_executor
+from pymc_lan.training import sampling, trials
+from pymc_lan.training.sampling import Online
+
+# The file that a worker leaves before it dies, so that the next one lives.
+FLAG = "PYMC_LAN_TEST_FLAG"
+
+
+def die_once() -> None:
+    """Kill this process as the kernel would, if it is a worker and the first to come here."""
+    flag = os.environ.get(FLAG)
+    if flag is None:
+        return
+    try:
+        Path(flag).touch(exist_ok=False)
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def deadly_coin(theta: Any, rng: np.random.Generator) -> Any:
+    if rng.random() < 0.3:
+        die_once()
+    return gamma_coin(theta, rng)
+
+
+def deadly_boundary(t: Any, theta: Any) -> Any:
+    die_once()
+    return pl.get_model("exponential_collapse").boundary(t, theta)
+
+
+DEADLY_COIN = pl.simulator_spec("coin", deadly_coin, BOUNDS, choices=COIN.choices, shift="t")
+DEADLY_DIFFUSION = replace(pl.get_model("exponential_collapse"), boundary=deadly_boundary)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    distributed = pytest.importorskip("distributed", reason="needs the extra dask")
+    monkeypatch.setenv(FLAG, str(tmp_path / "one has died"))
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as found:
+        # The simulations and labels that all is compared with are made in this process.
+        monkeypatch.delenv(FLAG)
+        yield found.scheduler_address
+
+
+@pytest.mark.slow
+def test_simulations_survive_a_worker(cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "BLOCK", 1_000)
+    here = Online(DEADLY_COIN, 40, 500, seed=5).chunk(1)
+    with Online(DEADLY_COIN, 40, 500, seed=5, scheduler=cluster) as source:
+        there = source.chunk(1)
+    assert (tmp_path / "one has died").exists()
+    for x, y in zip(here, there, strict=True):
+        assert np.array_equal(x, y)
+
+
+def labelled(farm: Executor | None, monkeypatch: pytest.MonkeyPatch) -> trials.Trials:
+    monkeypatch.setattr(trials, "_LATEST", {})
+    return trials.training_trials(DEADLY_DIFFUSION, np.random.default_rng(1), 40 * trials.TRIALS_PER_SOLUTION, farm)
+
+
+@pytest.mark.slow
+def test_labels_survive_a_worker(cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "FARM_BLOCK", 10)
+    alone = labelled(None, monkeypatch)
+    with ThreadPoolExecutor(1) as pool:
+        here = labelled(pool, monkeypatch)
+    with ExitStack() as stack:
+        there = labelled(open_executor(stack, scheduler=cluster), monkeypatch)
+    assert (tmp_path / "one has died").exists()
+    assert np.array_equal(here.label, there.label)
+    assert np.array_equal(here.d, there.d)
+    # Rows of other lengths may be summed in another order.
+    np.testing.assert_allclose(here.label, alone.label, rtol=1e-9)
+
+
+def test_a_cluster_has_nothing_to_do_for_labels_in_closed_form(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"Expected a model with something for a cluster to do.*leave out scheduler"):
+        pl.train("ddm", tmp_path, scheduler="tcp://localhost:1")
