@@ -2,9 +2,11 @@
 
     python benchmarks/recovery.py [--models ddm_sdv angle weibull] [--fits FOLDER] [--out FILE] [--quick]
 
-Each subject's parameters are uniform over the middle 80 % of the bounds, the priors uniform over all of them. A model
-is compiled once, and sampled by nutpie as ``pm.sample`` does where that is installed; a fit whose chains have not
-arrived is sampled once more, for longer. With ``--fits`` a run that was stopped goes on after its last subject.
+Each subject's parameters are uniform over the middle 80 % of the bounds, the priors uniform over all of them. They are
+sampled by nutpie, as ``pm.sample`` does where that is installed; posteriors with ridges that go on to the bounds, which
+gradients follow slowly, by differential evolution (ter Braak & Vrugt 2008, Statistics and Computing 18, 435-446;
+``pm.DEMetropolisZ``). A fit whose chains have not arrived is sampled once more, for longer. With ``--fits`` a run that
+was stopped goes on after its last subject.
 
 ``covered`` is the share of subjects whose 90 % interval holds the truth, with the exact binomial interval of that share
 at 95 % (Clopper & Pearson 1934, Biometrika 26, 404-413): with 30 subjects it is wider than the bar. ``matched`` is the
@@ -49,15 +51,63 @@ R_HAT = 1.01
 R_HAT_ANEW = 1.05
 # A mass matrix of low rank follows ridges, such as that of a, t and alpha in weibull: half the steps of a diagonal one,
 # and several times as many effective draws.
-SAMPLER = {"chains": 2, "tune": 500, "target_accept": 0.9, "adaptation": "low_rank"}
-# Where parameters enter in combinations only, ridges go on to the bounds: trees of 1,023 steps take their time to
-# follow what nobody judges. Shorter ones draw from the same posterior.
-SHORT_TREES = {"maxdepth": 6}
-# Draws of each chain; the second number where the first was not enough.
-DRAWS = (400, 1200)
+NUTS = {"chains": 2, "tune": 500, "target_accept": 0.9, "adaptation": "low_rank"}
+EVOLUTION = {"chains": 2, "tune": 7_500, "cores": 1, "compute_convergence_checks": False}
 # A posterior that is cut is represented by so many draws at least.
 LEAST_DRAWS = 100
 SEED = 11
+
+
+# Draws of some data's posterior, and how many diverged: of data, draws of a chain, and a seed.
+Draw = Callable[[Float, int, int], tuple[Any, int]]
+
+
+class Sampler(NamedTuple):
+    """How posteriors are drawn from.
+
+    Parameters
+    ----------
+    name : str
+    prepare : callable
+        A model to what draws from the posteriors of its data.
+    draws : tuple of int
+        Of each chain; the second number where the first was not enough.
+    """
+
+    name: str
+    prepare: Callable[[pm.Model], Draw]
+    draws: tuple[int, int]
+
+
+def by_nuts(model: pm.Model) -> Draw:
+    """Compile once."""
+    compiled = nutpie.compile_pymc_model(model)
+
+    def draw(observed: Float, draws: int, seed: int) -> tuple[Any, int]:
+        data = compiled.with_data(data=observed)
+        run = nutpie.sample(data, draws=draws, cores=1, seed=seed, progress_bar=False, **NUTS)
+        return run.posterior.to_dataset(), int(run.sample_stats["diverging"].sum())
+
+    return draw
+
+
+def by_evolution(model: pm.Model) -> Draw:
+    """Nothing diverges without gradients."""
+
+    def draw(observed: Float, draws: int, seed: int) -> tuple[Any, int]:
+        with model, np.errstate(over="ignore"):  # of exp(log ratio), where a proposal is certain to be accepted
+            pm.set_data({"data": observed})
+            run = pm.sample(draws, step=pm.DEMetropolisZ(), random_seed=seed, progressbar=False, **EVOLUTION)
+        return run.posterior.to_dataset(), 0
+
+    return draw
+
+
+SAMPLER = Sampler("NUTS", by_nuts, (400, 2250))
+SAMPLERS = dict.fromkeys(
+    ("gamma_drift", "gamma_drift_angle", "shrink_spot", "conflict_ds"),
+    Sampler("differential evolution", by_evolution, (15_000, 30_000)),
+)
 
 
 class Combinations(NamedTuple):
@@ -149,13 +199,11 @@ def build_model(network: Network, observed: Float) -> pm.Model:
     return model
 
 
-def fit(compiled: Any, spec: ModelSpec, truth: Mapping[str, float], observed: Float, seed: int) -> Json:
+def fit(draw: Draw, spec: ModelSpec, truth: Mapping[str, float], observed: Float, seed: int) -> Json:
     """Sample one subject's posterior; return a row of figures for each quantity."""
-    started, data = time.perf_counter(), compiled.with_data(data=observed)
-    options = SAMPLER | (SHORT_TREES if spec.name in COMBINATIONS else {})
-    for draws in DRAWS:
-        run = nutpie.sample(data, draws=draws, cores=1, seed=seed, progress_bar=False, **options)
-        posterior = run.posterior.to_dataset()
+    started = time.perf_counter()
+    for draws in SAMPLERS.get(spec.name, SAMPLER).draws:
+        posterior, diverging = draw(observed, draws, seed)
         posterior = posterior.assign(quantities(spec, posterior))
         r_hat = az.rhat(posterior)
         if all(float(r_hat[name]) < R_HAT_ANEW for name in judged(spec)):
@@ -175,7 +223,6 @@ def fit(compiled: Any, spec: ModelSpec, truth: Mapping[str, float], observed: Fl
             "matched": covers(x[inside], true) if inside.sum() >= LEAST_DRAWS else None,
             "r_hat": float(r_hat[name]),
         }
-    diverging = int(run.sample_stats["diverging"].sum())
     seconds = time.perf_counter() - started
     return {"quantities": rows, "divergences": diverging, "draws": draws, "seconds": seconds}
 
@@ -217,9 +264,10 @@ def recover(network: Network, subjects: int, trials: int, folder: Path | None) -
     drawn = [draw_subject(spec, rng, trials) for _ in range(subjects)]
     file = None if folder is None else folder / f"{spec.name}-{network.version}-{trials}.jsonl"
     fits = [json.loads(line) for line in file.read_text().splitlines()] if file is not None and file.exists() else []
-    compiled = nutpie.compile_pymc_model(build_model(network, drawn[0][1]))
+    sampler = SAMPLERS.get(spec.name, SAMPLER)
+    draw = sampler.prepare(build_model(network, drawn[0][1]))
     for i in range(len(fits), subjects):
-        fits.append(fit(compiled, spec, *drawn[i], seed=SEED + i))
+        fits.append(fit(draw, spec, *drawn[i], seed=SEED + i))
         if file is not None:
             with file.open("a") as lines:
                 lines.write(json.dumps(fits[-1]) + "\n")
@@ -228,6 +276,8 @@ def recover(network: Network, subjects: int, trials: int, folder: Path | None) -
         "version": network.version,
         "subjects": subjects,
         "trials": trials,
+        "sampler": sampler.name,
+        "draws": sampler.draws,
         "quantities": summarise(spec, fits),
         "seconds": sum(each["seconds"] for each in fits),
         "fits": fits,
@@ -255,11 +305,11 @@ def print_recovery(measured: Json) -> None:
         rest = (each[key] for key in ("r", "contraction", "r_hat_share", "r_hat_max"))
         rows.append((name, held, interval, matched, *rest, verdict(model, name, each)))
     divergences, with_some = (f([fit["divergences"] for fit in fits]) for f in (sum, np.count_nonzero))
-    longer = sum(each["draws"] > DRAWS[0] for each in fits)
+    (first, second), longer = measured["draws"], sum(each["draws"] > measured["draws"][0] for each in fits)
     title = (
         f"{model} {measured['version']}: {measured['subjects']} subjects of {measured['trials']:,} trials, "
-        f"{measured['seconds']:.0f} s; {SAMPLER['chains']} chains, {DRAWS[0]} draws after {SAMPLER['tune']}, "
-        f"{DRAWS[1]} for {longer} subjects; {divergences} divergences, in {with_some} fits"
+        f"{measured['seconds']:.0f} s; 2 chains by {measured['sampler']}, {first:,} draws each, {second:,} for "
+        f"{longer} subjects; {divergences} divergences, in {with_some} fits"
     )
     bar = f"bar: {BAR[0]:.0%} to {BAR[1]:.0%}"
     columns = ["", "covered", "95 %", "matched", "r", "contraction", f"r_hat < {R_HAT:g}", "r_hat max", bar]
