@@ -59,6 +59,7 @@ _RACES = ("LBA2", "LBA3", "LBA4", "PoissonRace", "RDM3")
 _SOURCES = {
     **{form + name: "distributions" for name in _DISTRIBUTIONS for form in ("", "GoNoGo")},
     **dict.fromkeys(_RACES, "distributions"),
+    "ChoiceDist": "distributions",
     "GoNoGo": "distributions",
     "LANDist": "distributions",
     "MapFit": "inference",

@@ -18,13 +18,17 @@ from pymc_lan.diagnostics import accuracy_from_simulations
 from pymc_lan.errors import explain
 from pymc_lan.network import Network, version_config
 from pymc_lan.registry import load_folder, refuse_existing, write_version
+from pymc_lan.responses import RESPONSES
+from pymc_lan.simulated import SIMULATED
 from pymc_lan.simulating import check_shift, run_simulator
 from pymc_lan.spec import ModelSpec
-from pymc_lan.training.recipe import SimulationRecipe
+from pymc_lan.training.recipe import SimulationRecipe, usual_simulation_recipe
 
-LABELS = (
-    "none: maximum likelihood on simulated trials, the density's integral by the trapezoid rule over log decision times"
-)
+LABELS = {
+    SIMULATED: "none: maximum likelihood on simulated trials, the density's integral by the trapezoid rule over log "
+    "decision times",
+    RESPONSES: "none: maximum likelihood on the counts of simulated responses",
+}
 
 # Trials that a simulator is known by.
 N_KNOWN = 200
@@ -49,7 +53,7 @@ def train_from_simulations(
     from pymc_lan.training.from_simulations import fit_from_simulations
     from pymc_lan.training.sampling import Online
 
-    recipe = recipe or SimulationRecipe()
+    recipe = recipe or usual_simulation_recipe(spec)
     refuse_existing(out, spec.name, version)
     check_shift(spec)
     started = time.perf_counter()
@@ -69,7 +73,7 @@ def train_from_simulations(
         network, n_sets=SETS_MEASURED, n_trials=max(n_measured // SETS_MEASURED, 1), seed=seed + 1
     )
     config = version_config(network, _outcome(spec)) | {
-        "labels": LABELS,
+        "labels": LABELS[spec.transform],
         "training": training,
         "packages": {name: package_version(name) for name in PACKAGES},
         "accuracy": measured,
@@ -85,12 +89,14 @@ def run_name(spec: ModelSpec, recipe: SimulationRecipe, seed: int) -> str:
     rng = np.random.default_rng(0)
     theta = np.column_stack([rng.uniform(*p.bounds, N_KNOWN) for p in spec.parameters])
     drawn = [x.tobytes() for x in run_simulator(spec, theta, rng)]
-    described = (spec.parameters, spec.choices, spec.shift, spec.omissions, recipe, seed, drawn)
+    described = (spec.transform, spec.parameters, spec.choices, spec.shift, spec.omissions, recipe, seed, drawn)
     return f"{spec.name}-simulated-{sha256(repr(described).encode()).hexdigest()[:12]}"
 
 
 def _outcome(spec: ModelSpec) -> str:
     codes = ", ".join(map(str, spec.choices))
+    if spec.transform == RESPONSES:
+        return f"response one of {codes}"
     return f"rt in seconds, response one of {codes}" + ("; rt = inf is no response" if spec.omissions else "")
 
 

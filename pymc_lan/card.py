@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -123,18 +124,27 @@ def accuracy_lines(measured: Mapping[str, Any]) -> list[str]:
 
 def _simulated_lines(measured: Mapping[str, Any]) -> list[str]:
     """The same of a network that was measured against simulations."""
-    kl, mass, omission = (measured[key] for key in ("simulations", "mass", "omission"))
+    kl, alone = measured["simulations"], "log_odds" in measured
+    bins = "the choices" if alone else "bins of choice and time"
     lines = [
         f"Measured against {measured['n_trials']:,} fresh trials of each of {measured['n_sets']} parameter sets, "
         "uniform over the",
-        "bounds: the Kullback-Leibler divergence over bins of choice and time, less what chance alone brings, in nats.",
+        f"bounds: the Kullback-Leibler divergence over {bins}, less what chance alone brings, in nats.",
         "",
         "| quantity | median | p95 | max |",
         "|---|---|---|---|",
         f"| divergence from the simulator | {kl['median']:g} | {kl['p95']:g} | {kl['max']:g} |",
         "",
-        f"Total probability, distance from 1: median {mass['p50']:g}, p99 {mass['p99']:g}.",
     ]
+    if alone:
+        e = measured["log_odds"] or {"mean": math.nan, "max": math.nan}
+        lines.append(
+            f"Log odds of each choice, absolute error: mean {e['mean']:g}, largest {e['max']:g}; chance alone brings a "
+            f"mean of {measured['log_odds_chance'] or math.nan:g}."
+        )
+        return lines
+    mass, omission = measured["mass"], measured["omission"]
+    lines.append(f"Total probability, distance from 1: median {mass['p50']:g}, p99 {mass['p99']:g}.")
     if omission is not None:
         lines.append(
             f"Probability of no response, absolute error: mean {omission['mean']:g}, largest {omission['max']:g}."

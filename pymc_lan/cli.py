@@ -129,7 +129,7 @@ def train(
     from pymc_lan.build import train as train_model
     from pymc_lan.build_simulated import refuse_begun, spec_of_file
     from pymc_lan.card import accuracy_lines
-    from pymc_lan.training.recipe import SimulationRecipe
+    from pymc_lan.training.recipe import usual_simulation_recipe
 
     if ".py:" not in model:
         if resume or chunks:
@@ -139,7 +139,8 @@ def train(
         spec, checkpoints = spec_of_file(model), checkpoints or out / ".checkpoints"
         if not resume:
             refuse_begun(spec, checkpoints)
-        recipe = replace(SimulationRecipe(), chunks=chunks) if chunks else SimulationRecipe()
+        recipe = usual_simulation_recipe(spec)
+        recipe = replace(recipe, chunks=chunks) if chunks else recipe
         try:
             network = train_model(
                 spec,

@@ -14,6 +14,7 @@ from pymc_lan.data import NO_RESPONSE, as_dataframe
 from pymc_lan.errors import explain
 from pymc_lan.labels import draw_decisions
 from pymc_lan.models import constant_boundary, constant_drift, get_model
+from pymc_lan.responses import RESPONSES
 from pymc_lan.simulating import run_simulator
 from pymc_lan.simulators import ddm_draw, ddm_draws, simulate_diffusion
 from pymc_lan.spec import ModelSpec, bind
@@ -43,7 +44,8 @@ def simulate(
     Returns
     -------
     pandas.DataFrame
-        One row per trial: ``trial``, ``rt`` in seconds (NaN where no boundary was reached within 20 s), ``response``.
+        One row per trial: ``trial``, ``rt`` in seconds (NaN where no boundary was reached within 20 s), ``response``. A
+        model of responses alone has no ``rt``.
 
     Raises
     ------
@@ -73,7 +75,8 @@ def simulate(
         )
     _check_domain(spec, theta)
     values = {name: np.broadcast_to(x, n) for name, x in theta.items()}
-    return as_dataframe(_draw_decisions(spec, np.random.default_rng(seed), values))
+    table = as_dataframe(_draw_decisions(spec, np.random.default_rng(seed), values))
+    return table.drop(columns="rt") if spec.transform == RESPONSES else table
 
 
 def _check_domain(spec: ModelSpec, theta: Mapping[str, Float]) -> None:

@@ -117,6 +117,11 @@ class Likelihood:
             core = transform.baseline(xp, late, response, theta) + residual
         return d_min, slope, core
 
+    def log_probabilities(self, xp: Namespace, theta: Theta) -> tuple[list[Any], Any]:
+        """Log probability of each choice of a model of responses alone, and the penalty to subtract."""
+        theta, penalty = self.clamp(xp, theta)
+        return lan_view(self.spec).log_probabilities(xp, self.lan, theta), penalty
+
     def log_go(self, xp: Namespace, deadline: Any, theta: Theta) -> tuple[Any, Any]:
         """Log probability of a go response (upper boundary) by the deadline, and of none, elementwise.
 

@@ -51,7 +51,7 @@ ACTIVATIONS: dict[str, Activation] = {
 
 @dataclass(frozen=True, eq=False)
 class MLP:
-    """A multilayer perceptron with one linear output, in float32.
+    """A multilayer perceptron with linear outputs, in float32: one, or those of a network of responses alone.
 
     Two networks are equal when their weights and activation are; the hash is that of the weights.
 
@@ -121,6 +121,15 @@ class MLP:
         for kernel, slope in zip(reversed(self.kernels[:-1]), reversed(slopes), strict=True):
             back = kernel @ (back * slope)
         return value, back
+
+    def outputs(self, xp: Any, inputs: tuple[Any, ...]) -> list[Any]:
+        """Evaluate every output of the network on inputs that broadcast, in float64, for NumPy or PyTensor."""
+        act = ACTIVATIONS[self.activation].value
+        x = xp.stack(xp.broadcast_arrays(*inputs), axis=-1)
+        for kernel, bias in zip(self.kernels[:-1], self.biases[:-1], strict=True):
+            x = act(xp, x @ kernel.astype(np.float64) + bias.astype(np.float64))
+        x = x @ self.kernels[-1].astype(np.float64) + self.biases[-1].astype(np.float64)
+        return [x[..., k] for k in range(self.sizes[-1])]
 
     def __call__(self, inputs: tuple[Any, ...]) -> NDArray[np.float64]:
         """Evaluate the network on a tuple of inputs that broadcast, one entry per input."""

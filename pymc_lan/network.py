@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from pymc_lan.likelihood import Likelihood
 from pymc_lan.mlp import MLP
 from pymc_lan.models import MODELS
 from pymc_lan.plain import VIEWS, is_plain, plain_spec
+from pymc_lan.responses import RESPONSES
 from pymc_lan.simulated import SIMULATED, simulated_spec
 from pymc_lan.spec import ModelSpec
 from pymc_lan.transforms import NUMPY
-from pymc_lan.views import n_inputs
+from pymc_lan.views import n_inputs, n_outputs
 
 # Raised whenever a reader of an older release could misread a config.
 CONFIG_FORMAT = 1
@@ -35,7 +37,7 @@ class Network:
     ----------
     spec : ModelSpec
     lan : MLP
-        Residual log density of (rt, response).
+        Residual log density of (rt, response) or, of a model of responses alone, logits of the choices.
     choice : MLP, optional
         Probability of a go response under a deadline; go/no-go distributions need it.
     version : str
@@ -104,16 +106,55 @@ class Network:
         >>> round(float(network.logpdf(0.8, 1, v=1.0, a=1.0, z=0.5, t=0.3)), 1)
         -0.1
         """
+        self._check_names(theta)
+        arrays = np.broadcast_arrays(rt, response, *(theta[name] for name in self.spec.names))
+        rt_, response_, *values = (np.asarray(x, np.float64) for x in arrays)
+        named = dict(zip(self.spec.names, values, strict=True))
+        return self.likelihood.log_density(NUMPY, rt_, response_, named)
+
+    def probabilities(self, **theta: ArrayLike) -> NDArray[np.float64]:
+        """Probability of each choice, of a model of responses alone, in NumPy.
+
+        Parameters
+        ----------
+        **theta : array_like
+            Every parameter of the model by name; all broadcast. Outside the bounds they are those at the nearest point
+            inside.
+
+        Returns
+        -------
+        ndarray
+            Of the broadcast shape, and one more axis of the choices, in the order of ``spec.choices``.
+
+        Raises
+        ------
+        ValueError
+            For a model of response times, a parameter name that the model does not have, or one that is missing.
+
+        Examples
+        --------
+        >>> import pymc_lan as pl
+        >>> pl.load_network("ddm").probabilities(v=1.0)
+        Traceback (most recent call last):
+        ValueError: Expected a model of responses alone. Found 'ddm', a model of response times. ...
+        """
+        if self.spec.transform != RESPONSES:
+            found = f"{self.spec.name!r}, a model of response times"
+            raise ValueError(explain("a model of responses alone", found, "use logpdf"))
+        self._check_names(theta)
+        values = np.broadcast_arrays(*(np.asarray(theta[name], np.float64) for name in self.spec.names))
+        named = dict(zip(self.spec.names, values, strict=True))
+        likelihood = Likelihood(self.spec, partial(self.lan.outputs, NUMPY))
+        return np.stack(np.broadcast_arrays(*np.exp(likelihood.log_probabilities(NUMPY, named)[0])), axis=-1)
+
+    def _check_names(self, theta: Mapping[str, ArrayLike]) -> None:
+        """Refuse names that the model does not have, and the lack of one."""
         for name in theta:
             self.spec.parameter(name)
         if missing := [name for name in self.spec.names if name not in theta]:
             raise ValueError(
                 explain(f"the parameters {', '.join(self.spec.names)}", f"no {missing[0]}", "give it by name")
             )
-        arrays = np.broadcast_arrays(rt, response, *(theta[name] for name in self.spec.names))
-        rt_, response_, *values = (np.asarray(x, np.float64) for x in arrays)
-        named = dict(zip(self.spec.names, values, strict=True))
-        return self.likelihood.log_density(NUMPY, rt_, response_, named)
 
 
 def networks_config(network: Network) -> dict[str, Any]:
@@ -179,7 +220,7 @@ def build_network(
         if transforms <= {*VIEWS}:
             bounds = {p["name"]: tuple(p["bounds"]) for p in config["parameters"]}
             spec = plain_spec(spec or name, bounds, config["choices"], *transforms)
-        elif transforms == {SIMULATED}:
+        elif transforms in ({SIMULATED}, {RESPONSES}):
             spec = simulated_spec(spec or MODELS.get(name), config)
         if spec is None and name not in MODELS:
             raise RegistryError(
@@ -205,12 +246,13 @@ def build_network(
 
 
 def _check_ends(spec: ModelSpec, networks: Mapping[str, Any]) -> None:
-    """Refuse networks that do not take the model's inputs or do not give one output."""
-    inputs = n_inputs(spec)
+    """Refuse networks that do not take the model's inputs or do not give its outputs."""
+    inputs, n_out = n_inputs(spec), n_outputs(spec)
     for key, entry in networks.items():
         sizes = entry["sizes"]
-        if key in inputs and (len(sizes) < 2 or [sizes[0], sizes[-1]] != [inputs[key], 1]):
-            expected = f"a {key} network of model {spec.name!r} with {inputs[key]} inputs and 1 output"
+        if key in inputs and (len(sizes) < 2 or [sizes[0], sizes[-1]] != [inputs[key], n_out]):
+            ends = f"{inputs[key]} inputs and {n_out} output{'s' * (n_out > 1)}"
+            expected = f"a {key} network of model {spec.name!r} with {ends}"
             raise RegistryError(explain(expected, f"layers of {sizes}", REMEDY_ANEW))
 
 

@@ -17,12 +17,12 @@ JAX = jnp
 
 
 class FlaxMLP(nnx.Module):
-    """A multilayer perceptron with one linear output, in float32.
+    """A multilayer perceptron with linear outputs, in float32.
 
     Parameters
     ----------
     sizes : tuple of int
-        Width of every layer, inputs first; the last is 1.
+        Width of every layer, inputs first; the last is 1, or that of a network of responses alone.
     activation : str
         A key of `pymc_lan.mlp.ACTIVATIONS`.
     rngs : nnx.Rngs
@@ -42,11 +42,15 @@ class FlaxMLP(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map inputs of shape (..., n_inputs) to values of shape (...)."""
+        return self.outputs(x)[..., 0]
+
+    def outputs(self, x: jax.Array) -> jax.Array:
+        """Map them to every output, of shape (..., n_outputs)."""
         act = ACTIVATIONS[self.activation].value
         x = x.astype(jnp.float32)
         for layer in self.layers[:-1]:
             x = act(jnp, layer(x))
-        return self.layers[-1](x)[..., 0]
+        return jnp.asarray(self.layers[-1](x))
 
 
 def to_flax(mlp: MLP) -> FlaxMLP:

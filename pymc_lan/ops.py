@@ -24,6 +24,7 @@ from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.rewriting.basic import GraphRewriter
+from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.errors import explain
@@ -287,3 +288,78 @@ def _register_jax() -> None:
 
 register_with_backend("numba", "pymc_lan_numba", _register_numba)
 register_with_backend("jax", "pymc_lan_jax", _register_jax)
+
+
+class ResponseRV(RandomVariable):
+    """One of a few codes, of known log probabilities.
+
+    Parameters
+    ----------
+    choices : tuple of int
+        The codes.
+    label : str
+        What graphs call it.
+    record : tuple of str
+        What `pymc_lan.provenance.record` says of the network; no part of what makes two of these equal.
+    """
+
+    name = "response"
+    signature = "(c)->()"
+    dtype = "int64"
+    __props__ = ("name", "signature", "dtype", "inplace", "choices", "label")  # type: ignore[assignment]
+
+    def __init__(self, choices: tuple[int, ...], label: str, *, record: tuple[str, ...] = (), **fixed: Any):
+        self.choices, self.label, self.record = choices, label, record
+        self._print_name = (label, rf"\operatorname{{{label}}}")
+        super().__init__(**fixed)
+
+    def rng_fn(self, rng: np.random.Generator, *args: Any) -> Any:
+        """Draw responses; PyTensor calls it in its C and Python modes."""
+        log_p, size = args
+        shape = log_p.shape[:-1] if size is None else tuple(size)
+        # Outside a network's bounds log probabilities carry a penalty, and so add up to less than one.
+        upto = np.cumsum(np.exp(log_p - log_p.max(axis=-1, keepdims=True)), axis=-1)
+        number = (rng.random(shape)[..., None] * upto[..., -1:] >= upto).sum(axis=-1)
+        return np.asarray(self.choices, np.int64)[np.minimum(number, len(self.choices) - 1)]
+
+
+def _register_numba_responses() -> None:
+    from pytensor.link.numba.dispatch.random import numba_core_rv_funcify
+
+    if ResponseRV in numba_core_rv_funcify.registry:
+        return
+
+    @numba_core_rv_funcify.register(ResponseRV)
+    def numba_response_rv(op: ResponseRV, node: Apply) -> Any:
+        from numba import njit
+
+        choices = np.asarray(op.choices, np.int64)
+
+        @njit
+        def response(rng: Any, log_p: Any) -> Any:
+            upto = np.cumsum(np.exp(log_p - log_p.max()))
+            number = np.searchsorted(upto, rng.random() * upto[-1], side="right")
+            return choices[min(number, len(choices) - 1)]
+
+        return response
+
+
+def _register_jax_responses() -> None:
+    from pytensor.link.jax.dispatch.random import jax_sample_fn
+
+    if ResponseRV in jax_sample_fn.registry:
+        return
+
+    @jax_sample_fn.register(ResponseRV)
+    def jax_response_rv(op: ResponseRV, node: Apply) -> Any:
+        import jax
+        import jax.numpy as jnp
+
+        def response(key: Any, size: Any, dtype: Any, log_p: Any) -> Any:
+            return jnp.asarray(op.choices, dtype)[jax.random.categorical(key, log_p, shape=size)]
+
+        return response
+
+
+register_with_backend("numba", "pymc_lan_numba_responses", _register_numba_responses)
+register_with_backend("jax", "pymc_lan_jax_responses", _register_jax_responses)

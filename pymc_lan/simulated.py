@@ -144,7 +144,9 @@ def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSp
         for p in config["parameters"]
     )
     names, choices = tuple(p.name for p in parameters), tuple(config["choices"])
-    fixed = {"transform": SIMULATED, "baseline": Reference.from_lists(lan["baseline"]), "shift": lan["shift"]}
+    # A model of responses alone has neither.
+    baseline = Reference.from_lists(lan["baseline"]) if "baseline" in lan else None
+    fixed = {"transform": lan["transform"], "baseline": baseline, "shift": lan.get("shift")}
     if spec is None:
         spec = ModelSpec(
             config["model"],
@@ -156,10 +158,14 @@ def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSp
             choices,
             omissions="choice" in config["networks"],
         )
-    if (spec.names, spec.choices, spec.shift if spec.simulator else lan["shift"]) != (names, choices, lan["shift"]):
+    shift = spec.shift if spec.simulator else fixed["shift"]
+    if spec.simulator and spec.transform != fixed["transform"]:
+        kinds = [f"{each!r}" for each in (fixed["transform"], spec.transform)]
+        raise ValueError(explain(f"a model of the kind {kinds[0]}", kinds[1], "give the spec that it was trained with"))
+    if (spec.names, spec.choices, shift) != (names, choices, fixed["shift"]):
         raise ValueError(
             explain(
-                f"parameters {', '.join(names)}, choices {choices} and shift {lan['shift']} of {config['model']!r}",
+                f"parameters {', '.join(names)}, choices {choices} and shift {fixed['shift']} of {config['model']!r}",
                 f"{', '.join(spec.names)}, {spec.choices} and {spec.shift}",
                 "give the spec that the network was trained with",
             )

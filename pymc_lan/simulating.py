@@ -13,22 +13,25 @@ from numpy.typing import NDArray
 from pymc_lan.errors import explain, refuse, unknown
 from pymc_lan.models import MODELS
 from pymc_lan.plain import unknown_dynamics
+from pymc_lan.responses import RESPONSES
 from pymc_lan.simulated import SIMULATED
 from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, Simulator
 
 Float = NDArray[np.float64]
 
 LIBRARIES = ("numpy", "jax")
+REMEDY = "leave shift and omissions out, and code a missing response as one more choice"
 
 Ranges = Mapping[str, tuple[float, float]] | Sequence[Parameter]
 
 
 def simulator_spec(
     name: str,
-    function: Callable[[Any, Any], tuple[Any, Any]],
+    function: Callable[[Any, Any], Any],
     parameters: Ranges,
     *,
     choices: Sequence[int] = (-1, 1),
+    times: bool = True,
     shift: str | None = None,
     omissions: bool = False,
     context: Ranges | None = None,
@@ -51,6 +54,9 @@ def simulator_spec(
         Names and bounds, in the order of the columns.
     choices : sequence of int
         The response codes: -1 and 1, or 0 to n - 1.
+    times : bool
+        False for a function that returns the response alone, in any task: the network then learns the probability of
+        each choice, for `pymc_lan.ChoiceDist`.
     shift : str, optional
         The parameter, if there is one, that does nothing but move every response time: the non-decision time. The
         network then need not learn it. `pymc_lan.train` checks that it is true.
@@ -74,7 +80,7 @@ def simulator_spec(
     ------
     ValueError
         For a name that a model of this release has, bounds that are none, names that repeat, an unknown `shift` or
-        `library`.
+        `library`; without times, for a `shift`, `omissions` or a single choice.
 
     Examples
     --------
@@ -90,6 +96,16 @@ def simulator_spec(
     ... )
     >>> pl.simulate(spec, {"rate": 3.0, "limit": 0.8}, n=4, seed=1).columns.tolist()
     ['trial', 'rt', 'response']
+
+    Responses alone:
+
+    >>> def detect(theta, rng):
+    ...     return rng.normal(theta[:, 0], 1.0) > theta[:, 1]
+    >>> spec = pl.simulator_spec(
+    ...     "yes_no", detect, {"d": (0.0, 4.0), "criterion": (-1.0, 5.0)}, choices=[0, 1], times=False
+    ... )
+    >>> pl.simulate(spec, {"d": 1.0, "criterion": 0.5}, n=4, seed=1).columns.tolist()
+    ['trial', 'response']
     """
     if name in MODELS:
         raise ValueError(explain("a name that no model of this release has", f"{name!r}", "choose another"))
@@ -105,6 +121,9 @@ def simulator_spec(
         raise ValueError(
             explain("whole numbers as choices, each once", f"{tuple(choices)}", "give (-1, 1), or 0 to n - 1")
         )
+    if not times and (shift is not None or omissions or len(choices) < 2):
+        found = f"choices={tuple(choices)}, shift={shift!r} and omissions={omissions}"
+        raise ValueError(explain("two choices or more, and neither shift nor omissions, without times", found, REMEDY))
     return ModelSpec(
         name=name,
         parameters=every,
@@ -113,7 +132,7 @@ def simulator_spec(
         description=description or f"A model known by its simulator, {name}.",
         reference=reference,
         choices=tuple(int(code) for code in choices),
-        transform=SIMULATED,
+        transform=SIMULATED if times else RESPONSES,
         shift=shift,
         omissions=omissions,
         simulator=Simulator(function, vectorised, library),
@@ -149,7 +168,7 @@ def run_simulator(spec: ModelSpec, theta: Float, rng: np.random.Generator) -> tu
     Returns
     -------
     rt, response : ndarray of float64, shape (n,)
-        rt = inf where there was no response; the response is 0 there.
+        rt = inf where there was no response; the response is 0 there. Without times, rt is 0 everywhere.
 
     Raises
     ------
@@ -170,7 +189,10 @@ def run_simulator(spec: ModelSpec, theta: Float, rng: np.random.Generator) -> tu
     elif each.vectorised:
         found = each.function(theta, rng)
     else:
-        found = list(zip(*(each.function(row, rng) for row in theta), strict=True))
+        rows = [each.function(row, rng) for row in theta]
+        found = rows if spec.transform == RESPONSES else list(zip(*rows, strict=True))
+    if spec.transform == RESPONSES:
+        return np.zeros(len(theta)), check_responses(spec, theta, found)
     return check_trials(spec, theta, found)
 
 
@@ -182,6 +204,39 @@ def _compiled(function: Callable[..., Any], vectorised: bool) -> Callable[..., A
     if vectorised:
         return jax.jit(function)
     return jax.jit(lambda theta, key: jax.vmap(function)(theta, jax.random.split(key, theta.shape[0])))
+
+
+def check_responses(spec: ModelSpec, theta: Float, found: Any) -> Float:
+    """The same of responses alone."""
+    try:
+        response = np.array(found, np.float64)
+    except (TypeError, ValueError) as error:
+        expected = f"{len(theta)} numbers from the simulator of {spec.name!r}"
+        raise ValueError(
+            explain(expected, f"{type(found).__name__} ({error})", "return one array of responses")
+        ) from error
+    if response.shape != (len(theta),):
+        raise ValueError(
+            explain(
+                f"responses of shape ({len(theta)},), one for each row of theta, from the simulator of {spec.name!r}",
+                f"shape {response.shape}",
+                "return one array, or give times=True if the function returns response times too",
+            )
+        )
+    _refuse_other_codes(spec, response, np.ones(len(theta), bool), {"response": response}, theta)
+    return response
+
+
+def _refuse_other_codes(
+    spec: ModelSpec, response: Float, responded: NDArray[np.bool_], shown: Mapping[str, Float], theta: Float
+) -> None:
+    refuse(
+        responded & ~np.isin(response, spec.choices),
+        {**shown, **dict(zip(spec.names, theta.T, strict=True))},
+        expected=f"the responses {', '.join(map(str, spec.choices))}",
+        found=f"another one from the simulator of {spec.name!r}",
+        remedy="give choices=... as the function returns them",
+    )
 
 
 def check_trials(spec: ModelSpec, theta: Float, found: Any) -> tuple[Float, Float]:
@@ -221,13 +276,7 @@ def check_trials(spec: ModelSpec, theta: Float, found: Any) -> tuple[Float, Floa
             found=f"rt = inf from the simulator of {spec.name!r}",
             remedy="give omissions=True if trials may be without a response",
         )
-    refuse(
-        responded & ~np.isin(response, spec.choices),
-        {"rt": rt, "response": response} | by_name,
-        expected=f"the responses {', '.join(map(str, spec.choices))}",
-        found=f"another one from the simulator of {spec.name!r}",
-        remedy="give choices=... as the function returns them",
-    )
+    _refuse_other_codes(spec, response, responded, {"rt": rt, "response": response}, theta)
     return rt, np.where(responded, response, 0.0)
 
 

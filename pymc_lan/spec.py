@@ -138,14 +138,14 @@ class Simulator:
     Parameters
     ----------
     function : callable
-        ``(theta, rng)`` to response times and responses.
+        ``(theta, rng)`` to response times and responses, or to responses alone.
     vectorised : bool
         Whether `theta` is a matrix with a row for each trial, or one row.
     library : {"numpy", "jax"}
         Whether `rng` is a `numpy.random.Generator`, or a key of `jax.random`.
     """
 
-    function: Callable[[Any, Any], tuple[Any, Any]]
+    function: Callable[[Any, Any], Any]
     vectorised: bool = True
     library: str = "numpy"
 

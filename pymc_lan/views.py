@@ -10,6 +10,7 @@ from pymc_lan.accumulators import race_of
 from pymc_lan.choice import CHOICE_TRANSFORMS
 from pymc_lan.errors import explain
 from pymc_lan.plain import PlainChoice, PlainLAN, is_plain
+from pymc_lan.responses import RESPONSES, ResponseTransform
 from pymc_lan.simulated import SIMULATED, SimulatedChoice, SimulatedTransform
 from pymc_lan.spec import ModelSpec, Structure
 from pymc_lan.spread import SpreadChoice, SpreadTransform, spread
@@ -43,6 +44,8 @@ def transform_of(spec: ModelSpec) -> Any:
         return SpreadTransform(spec)
     if spec.transform == SIMULATED:
         return SimulatedTransform(spec)
+    if spec.transform == RESPONSES:
+        return ResponseTransform(spec)
     return TRANSFORMS[spec.transform]
 
 
@@ -70,7 +73,14 @@ def refuse_race(spec: ModelSpec) -> None:
 
 def n_inputs(spec: ModelSpec) -> dict[str, int]:
     """How many inputs the networks of a model have, by network."""
+    if spec.transform == RESPONSES:
+        return {"lan": lan_view(spec).n_inputs}
     return {"lan": lan_view(spec).n_inputs, "choice": choice_view(spec).n_inputs}
+
+
+def n_outputs(spec: ModelSpec) -> int:
+    """How many outputs they have."""
+    return ResponseTransform(spec).n_outputs if spec.transform == RESPONSES else 1
 
 
 def is_positional(spec: ModelSpec) -> bool:

@@ -54,6 +54,22 @@ def test_my_diffusion_recovers_the_truth(tmp_path: Path) -> None:
         assert truth / 1000 < sd < truth / 3
 
 
+@pytest.mark.slow
+def test_my_simulator_recovers_the_truth() -> None:
+    script = "my_simulator.py"
+    assert len((EXAMPLES / script).read_text().splitlines()) < 60
+    printed = run(script)
+    divergence = re.search(r"divergence from the simulator: ([\d.]+) nats", printed)
+    assert divergence is not None
+    assert float(divergence[1]) < 2e-3
+    for name, width in {"rate": 2.0, "hold": 2.0, "a": 1.0, "t": 0.4}.items():
+        truth, mean, sd = table(printed, name)[:3]
+        assert abs(mean - truth) < 4 * sd
+        # Narrower than the prior, whose standard deviation is its width over the root of twelve.
+        assert truth / 1000 < sd < 0.8 * width / 12**0.5
+        assert " True" in next(line for line in printed.splitlines() if line.startswith(f"{name} "))
+
+
 # Few subjects and draws show that an example runs, not that it has converged: only wide ranges are asserted. With
 # 120 steps of tuning a chain was still on its way from the start.
 SMALL = ("--subjects", 3, "--draws", 100, "--tune", 400, "--chains", 2)

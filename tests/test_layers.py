@@ -45,6 +45,7 @@ LAYERS: Mapping[str, float] = {
     "path_choice": 1,
     "plain": 1,
     "spread": 1,
+    "responses": 1,
     "simulated": 1,
     "simulating": 2,
     "affine": 1,

@@ -51,3 +51,30 @@ GIVEN_UP = pl.simulator_spec(
     choices=[1],
     omissions=True,
 )
+
+THREE_BOUNDS = {"x": (-2.0, 2.0), "gain": (0.5, 4.0)}
+
+
+def three_probabilities(x, gain):
+    """Probabilities of three choices, in closed form: logits 0, gain x and x^2 - 1."""
+    logits = np.stack([np.zeros_like(x * gain), x * gain, x**2 - 1 + 0 * gain], axis=-1)
+    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def three(theta, rng):
+    """One of three choices, by inversion of their distribution function."""
+    upto = np.cumsum(three_probabilities(*theta.T), axis=-1)
+    return np.minimum((rng.random(len(theta))[:, None] > upto).sum(axis=-1), 2)
+
+
+def oddity(theta, rng):
+    """Is the odd one of three Gaussian percepts picked? It is when the other two are the closest pair."""
+    percepts = rng.standard_normal((3, 2, len(theta)))
+    percepts[2, 0] += theta[:, 0]
+    apart = [np.sum((percepts[i] - percepts[j]) ** 2, axis=0) for i, j in ((0, 1), (0, 2), (1, 2))]
+    return apart[0] < np.minimum(apart[1], apart[2])
+
+
+THREE = pl.simulator_spec("three", three, THREE_BOUNDS, choices=[0, 1, 2], times=False)
+ODDITY = pl.simulator_spec("oddity", oddity, {"delta": (0.0, 6.0)}, choices=[0, 1], times=False)

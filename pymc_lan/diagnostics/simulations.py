@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pymc_lan.diagnostics.accuracy import rounded
 from pymc_lan.errors import explain
 from pymc_lan.network import Network
+from pymc_lan.responses import RESPONSES
 from pymc_lan.simulated import SHORTEST
 from pymc_lan.spec import shift
 from pymc_lan.training.sampling import draw_sets, draw_trials_of_sets
@@ -45,7 +46,9 @@ def accuracy_from_simulations(
     dict
         ``simulations`` (median, p95 and max of the divergence), ``mass`` (median and p99 of the distance from 1 of the
         density's integral, plus the probability of no response), ``omission`` (mean and max of the absolute error of
-        that probability; None without), ``flop``, ``n_sets``, ``n_trials``, ``seed``.
+        that probability; None without), ``log_odds`` (of responses alone: mean and max of the absolute error of the log
+        odds of each choice, among those of which `LEAST` trials or more had it and as many had not; chance alone brings
+        a mean of ``log_odds_chance``), ``flop``, ``n_sets``, ``n_trials``, ``seed``.
 
     Raises
     ------
@@ -59,6 +62,8 @@ def accuracy_from_simulations(
                 "a model with a simulator", f"{spec.name!r} without one", "load the network with spec=..., your own"
             )
         )
+    if spec.transform == RESPONSES:
+        return _accuracy_of_responses(network, n_sets, n_trials, seed)
     rng = np.random.default_rng([seed, 4])
     theta = draw_sets(spec, rng, n_sets)
     rows = []
@@ -67,11 +72,7 @@ def accuracy_from_simulations(
         rows.append(_compare(network, dict(zip(spec.names, row, strict=True)), rt, response))
     kl, mass, omission = np.array(rows).T
     return {
-        "simulations": {
-            "median": rounded(np.median(kl)),
-            "p95": rounded(np.quantile(kl, 0.95)),
-            "max": rounded(kl.max()),
-        },
+        "simulations": _quantiles(kl),
         "mass": {"p50": rounded(np.median(mass)), "p99": rounded(np.quantile(mass, 0.99))},
         "omission": {"mean": rounded(omission.mean()), "max": rounded(omission.max())} if spec.omissions else None,
         "flop": {"lan": network.lan.flop, "choice": network.choice.flop if network.choice is not None else None},
@@ -79,6 +80,35 @@ def accuracy_from_simulations(
         "n_trials": n_trials,
         "seed": seed,
     }
+
+
+def _accuracy_of_responses(network: Network, n_sets: int, n_trials: int, seed: int) -> dict[str, Any]:
+    """The same of a model of responses alone, whose mass is one."""
+    spec, rng = network.spec, np.random.default_rng([seed, 4])
+    theta = draw_sets(spec, rng, n_sets)
+    _, response = draw_trials_of_sets(spec, theta, n_trials, [seed, 5])
+    found = np.stack([np.mean(response == code, axis=1) for code in spec.choices], axis=1)
+    p = network.probabilities(**dict(zip(spec.names, theta.T, strict=True)))
+    some = found > 0
+    each = np.where(some, found * np.log(np.where(some, found, 1) / p), 0.0)
+    kl = each.sum(axis=1) - (some.sum(axis=1) - 1) / (2 * n_trials)
+    counted = n_trials * np.minimum(found, 1 - found) >= LEAST
+    error = np.abs(np.log(found[counted] / (1 - found[counted])) - np.log(p[counted] / (1 - p[counted])))
+    # That of a normal error of the standard deviation that the count of a binomial has.
+    chance = np.sqrt(2 / np.pi / (n_trials * found[counted] * (1 - found[counted])))
+    return {
+        "simulations": _quantiles(kl),
+        "log_odds": {"mean": rounded(error.mean()), "max": rounded(error.max())} if counted.any() else None,
+        "log_odds_chance": rounded(chance.mean()) if counted.any() else None,
+        "flop": {"lan": network.lan.flop},
+        "n_sets": n_sets,
+        "n_trials": n_trials,
+        "seed": seed,
+    }
+
+
+def _quantiles(kl: Float) -> dict[str, float]:
+    return {"median": rounded(np.median(kl)), "p95": rounded(np.quantile(kl, 0.95)), "max": rounded(kl.max())}
 
 
 def _compare(network: Network, theta: dict[str, float], rt: Float, response: Float) -> tuple[float, float, float]:

@@ -35,6 +35,7 @@ from pymc_lan.distributions.named import (
     ShrinkSpot,
     Weibull,
 )
+from pymc_lan.distributions.responses import ChoiceDist
 
 __all__ = [
     "DDM",
@@ -43,6 +44,7 @@ __all__ = [
     "LBA4",
     "RDM3",
     "Angle",
+    "ChoiceDist",
     "ConflictDS",
     "DDMExtended",
     "DDMSdv",

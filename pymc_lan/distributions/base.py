@@ -12,6 +12,7 @@ from pymc.distributions.distribution import Continuous
 from pymc.distributions.shape_utils import convert_shape, convert_size, find_size
 from pymc.pytensorf import convert_observed_data
 from pytensor.graph.basic import Constant, Variable
+from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.accumulators import check_order, race_of
@@ -24,6 +25,7 @@ from pymc_lan.omissions import observed_with_omissions
 from pymc_lan.plain import PLAIN, PLAIN_OMISSION
 from pymc_lan.provenance import COORDINATE, DATA, record
 from pymc_lan.registry import load_network
+from pymc_lan.responses import refuse_responses
 from pymc_lan.simulated import SIMULATED
 from pymc_lan.spec import ModelSpec, Parameter, bind
 
@@ -42,9 +44,11 @@ class TrialDistribution(Continuous):
     def __new__(cls, name: str, *args: Any, observed: Any = None, dims: Any = None, **kwargs: Any) -> TensorVariable:  # type: ignore[misc]
         """Add the trials to the current PyMC model."""
         if observed is not None:
-            observed, kwargs = cls._observe(observed, kwargs, model_spec(split_model(cls, args)[0]))
+            spec = model_spec(split_model(cls, args)[0])
+            refuse_responses(spec)
+            observed, kwargs = cls._observe(observed, kwargs, spec)
         rv = super().__new__(cls, name, *args, observed=observed, dims=_value_dims(dims, observed), **kwargs)
-        _record(rv)
+        write_record(rv)
         return rv
 
     @classmethod
@@ -77,13 +81,14 @@ class TrialDistribution(Continuous):
     ) -> TensorVariable:
         """Build the random variable from bound parameters and checked extras."""
         spec, network = resolve_model(source, weights, likelihood)
+        refuse_responses(spec)
         omissions = "deadline" in extras and not cls.go_nogo
         if cls.go_nogo and network is not None:
             _check_go_nogo(network, extras["deadline"])
         elif omissions:
             _check_omissions(spec, network, extras["deadline"])
         for p in spec.parameters:
-            _check_parameter(p, theta[p.name], trained=network is not None)
+            check_parameter(p, theta[p.name], trained=network is not None)
         check_order(spec, {name: x for name, value in theta.items() if (x := constant_value(value)) is not None})
         params = theta | extras
         if n_trials is not None:
@@ -95,13 +100,13 @@ class TrialDistribution(Continuous):
             network.choice if network is not None and (cls.go_nogo or omissions) else None,
             go_nogo=cls.go_nogo,
             omissions=omissions,
-            lapses=not _is_zero(extras["p_lapse"]),
+            lapses=not is_zero(extras["p_lapse"]),
             record=record(network),
         )
-        return _apply(op, [pt.as_tensor_variable(value) for value in params.values()], **kwargs)
+        return apply_rv(op, [pt.as_tensor_variable(value) for value in params.values()], **kwargs)
 
 
-def _record(rv: TensorVariable) -> None:
+def write_record(rv: TensorVariable) -> None:
     """Put what is known of the weights into the model, so that every sampler copies it into its results."""
     from pymc.data import Data
     from pymc.model.core import modelcontext
@@ -150,8 +155,8 @@ def _check_omissions(spec: ModelSpec, network: Network | None, deadline: Any) ->
         raise ValueError(explain("finite deadlines, because the OPN knows no others", f"{ends}", "leave it out"))
 
 
-def _apply(
-    op: TrialRV,
+def apply_rv(
+    op: RandomVariable,
     params: Sequence[TensorVariable],
     *,
     shape: Any = None,
@@ -166,7 +171,7 @@ def _apply(
     return (next_rng, rv) if return_next_rng else rv
 
 
-def split_model(cls: type[TrialDistribution], args: Sequence[Any]) -> tuple[Model, tuple[Any, ...]]:
+def split_model(cls: Any, args: Sequence[Any]) -> tuple[Model, tuple[Any, ...]]:
     """Separate the model from the parameters, for distributions that name theirs and those that do not."""
     if cls.model is not None:
         return cls.model, tuple(args)
@@ -267,7 +272,7 @@ def lapse_window(value: Any, p_lapse: Any, deadline: Any, times: Any) -> Any:
         return deadline
     if times is not None and np.isfinite(times).any():
         return float(times[np.isfinite(times)].max())
-    if _is_zero(p_lapse):
+    if is_zero(p_lapse):
         return 1.0
     raise ValueError(
         explain(
@@ -285,7 +290,8 @@ def constant_value(value: Any) -> Any:
     return None if isinstance(value, Variable) else np.asarray(value, np.float64)
 
 
-def _check_parameter(p: Parameter, value: Any, *, trained: bool) -> None:
+def check_parameter(p: Parameter, value: Any, *, trained: bool) -> None:
+    """Refuse a constant outside the bounds that a network was trained on or, without one, outside the domain."""
     constant = constant_value(value)
     if constant is None:
         return
@@ -303,7 +309,8 @@ def _check_parameter(p: Parameter, value: Any, *, trained: bool) -> None:
     )
 
 
-def _is_zero(value: Any) -> bool:
+def is_zero(value: Any) -> bool:
+    """Whether a value is a constant, and nothing but zeros."""
     constant = constant_value(value)
     return constant is not None and not np.any(constant)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -22,23 +22,12 @@ from pymc_lan.checkpoint import Checkpoints
 from pymc_lan.errors import explain
 from pymc_lan.mlp import MLP
 from pymc_lan.networks import FlaxMLP, from_flax
-from pymc_lan.simulated import SimulatedChoice, SimulatedTransform
 from pymc_lan.spec import ModelSpec
-from pymc_lan.training.density import (
-    as_reference,
-    density_loss,
-    divergence,
-    empty_baseline,
-    fit_baseline,
-    omission_loss,
-)
-from pymc_lan.training.histograms import Histograms
+from pymc_lan.training.learners import LEARNERS, Sets
 from pymc_lan.training.progress import progress_bar
 from pymc_lan.training.recipe import SimulationRecipe
 from pymc_lan.training.soap import soap
 
-# Width of the network of trials without a response.
-CHOICE_HIDDEN = (32, 32)
 # Held-out sets that a round looks for others like: those with the largest error.
 FOCUS = 64
 # No density of response times is as far from its trials as this, in nats; nor is NaN below it.
@@ -54,10 +43,10 @@ class Source(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
-    def chunk(self, number: int, focus: NDArray[np.float64] | None = None) -> Histograms:
+    def chunk(self, number: int, focus: NDArray[np.float64] | None = None) -> Sets:
         """The simulations of a chunk, which depend on nothing else."""
 
-    def held_out(self, sets: int, trials: int) -> Histograms:
+    def held_out(self, sets: int, trials: int) -> Sets:
         """Simulations that no chunk has."""
 
 
@@ -77,13 +66,14 @@ class Fitted(NamedTuple):
     spec : ModelSpec
         With its baseline.
     lan : MLP
+        Of the density or, for responses alone, of the logits of the choices.
     choice : MLP, optional
         Of trials without a response, where there are any.
     history : ndarray, shape (chunks, 3)
         A `Progress` for each chunk that was run.
     best : int
         The chunk whose weights these are, from 0.
-    held_out : Histograms
+    held_out : Sets
     """
 
     spec: ModelSpec
@@ -91,7 +81,7 @@ class Fitted(NamedTuple):
     choice: MLP | None
     history: NDArray[np.float32]
     best: int
-    held_out: Histograms
+    held_out: Sets
 
 
 class _Run(NamedTuple):
@@ -144,7 +134,7 @@ def fit_from_simulations(
     with jax.enable_x64(False), source, Checkpoints(checkpoints) if checkpoints else nullcontext() as saved:
         held_out = source.held_out(recipe.held_out, recipe.held_out_trials)
         state, done = _begin(spec, recipe, source, seed, saved)
-        spec = replace(spec, baseline=as_reference(state["baseline"]))
+        spec = LEARNERS[spec.transform].complete(spec, state)
         run = _compile(spec, recipe, seed)
         state = _loop(run, recipe, source, held_out, state, done, saved, progress, stop_after)
         modules = _modules(spec, recipe, seed)
@@ -156,9 +146,7 @@ def fit_from_simulations(
 
 
 def _modules(spec: ModelSpec, recipe: SimulationRecipe, seed: int) -> dict[str, FlaxMLP]:
-    sizes = {"lan": (SimulatedTransform(spec).n_inputs, *recipe.hidden, 1)}
-    if spec.omissions:
-        sizes["choice"] = (SimulatedChoice(spec).n_inputs, *CHOICE_HIDDEN, 1)
+    sizes = LEARNERS[spec.transform].sizes(spec, recipe)
     modules = {name: FlaxMLP(each, recipe.activation, rngs=nnx.Rngs(seed)) for name, each in sizes.items()}
     for module in modules.values():
         # The baseline is what a network starts from.
@@ -178,7 +166,7 @@ def _begin(
     """The state to go on from, and how many chunks are done."""
     params = {name: nnx.state(module) for name, module in _modules(spec, recipe, seed).items()}
     state: dict[str, Any] = {
-        "baseline": empty_baseline(spec),
+        **LEARNERS[spec.transform].empty(spec),
         "params": params,
         "optimizer": jax.jit(_optimizer(recipe).init)(params),
         "best": params,
@@ -189,20 +177,19 @@ def _begin(
     }
     if saved is not None and (found := saved.restore(state)) is not None:
         return found[1], found[0]
-    return state | {"baseline": fit_baseline(spec, source.chunk(0), seed)}, 0
+    return state | LEARNERS[spec.transform].begin(spec, partial(source.chunk, 0), seed), 0
 
 
 def _compile(spec: ModelSpec, recipe: SimulationRecipe, seed: int) -> _Run:
     graphs = {name: nnx.graphdef(module) for name, module in _modules(spec, recipe, seed).items()}
-    optimizer, key = _optimizer(recipe), jax.random.key(seed)
+    optimizer, key, learner = _optimizer(recipe), jax.random.key(seed), LEARNERS[spec.transform]
 
-    def each_loss(params: Any, batch: Histograms) -> tuple[jax.Array, jax.Array]:
-        """Loss of each set, and the log density at its nodes."""
+    def each_loss(params: Any, batch: Sets) -> tuple[jax.Array, jax.Array]:
+        """Loss of each set, and what its error is found from."""
         networks = {name: nnx.merge(graph, params[name]) for name, graph in graphs.items()}
-        loss, log_f = density_loss(spec, networks["lan"], batch)
-        return loss + (omission_loss(spec, networks["choice"], batch) if spec.omissions else 0.0), log_f
+        return learner.loss(spec, networks, batch)
 
-    def step(pool: Histograms, state: Any, i: jax.Array) -> tuple[Any, jax.Array]:
+    def step(pool: Sets, state: Any, i: jax.Array) -> tuple[Any, jax.Array]:
         params, memory = state
         rows = jax.random.randint(jax.random.fold_in(key, i), (recipe.batch,), 0, len(pool.theta))
         batch = jax.tree.map(lambda x: x[rows], pool)
@@ -211,15 +198,15 @@ def _compile(spec: ModelSpec, recipe: SimulationRecipe, seed: int) -> _Run:
         return (optax.apply_updates(params, updates), memory), loss
 
     @jax.jit
-    def chunk(params: Any, memory: Any, pool: Histograms, start: jax.Array) -> tuple[Any, Any, jax.Array]:
+    def chunk(params: Any, memory: Any, pool: Sets, start: jax.Array) -> tuple[Any, Any, jax.Array]:
         numbers = start + jnp.arange(recipe.chunk_steps)
         (params, memory), losses = jax.lax.scan(partial(step, pool), (params, memory), numbers)
         return params, memory, losses.mean()
 
     @jax.jit
-    def measure(params: Any, held_out: Histograms) -> tuple[jax.Array, jax.Array]:
-        loss, log_f = each_loss(params, held_out)
-        return loss.mean(), divergence(held_out, log_f)
+    def measure(params: Any, held_out: Sets) -> tuple[jax.Array, jax.Array]:
+        loss, found = each_loss(params, held_out)
+        return loss.mean(), learner.errors(held_out, found)
 
     return _Run(chunk, measure)
 
@@ -228,7 +215,7 @@ def _loop(
     run: _Run,
     recipe: SimulationRecipe,
     source: Source,
-    held_out: Histograms,
+    held_out: Sets,
     state: dict[str, Any],
     done: int,
     saved: Checkpoints | None,
@@ -270,7 +257,7 @@ def _after(
     params: Any,
     memory: Any,
     now: Progress,
-    held_out: Histograms,
+    held_out: Sets,
     errors: jax.Array,
 ) -> dict[str, Any]:
     """The state after a chunk."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from pymc_lan.responses import RESPONSES
 from pymc_lan.spec import ModelSpec
 from pymc_lan.views import choice_transform_of, is_positional
 
@@ -87,6 +88,11 @@ class SimulationRecipe:
         return max(self.sets * self.passes // self.batch, 1)
 
 
+# Of responses alone: no times to learn, and sets of few trials teach the most.
+RESPONSE_RECIPE = SimulationRecipe(
+    hidden=(32, 32), chunks=32, sets=16_384, trials=64, batch=256, passes=8, held_out=4096, patience=12
+)
+
 LAN_RECIPE = Recipe(hidden=(24, 24), steps=40_000)
 CHOICE_RECIPE = Recipe(hidden=(24, 24), steps=40_000, pool=500_000)
 # Where the choice itself has no closed form, the network has more to learn.
@@ -117,6 +123,11 @@ RECIPES: dict[str, tuple[Recipe, Recipe]] = {
     "spread": (PATH_LAN_RECIPE, PATH_CHOICE_RECIPE),
 }
 """Recipes of the likelihood and of the choice/deadline network, by transform."""
+
+
+def usual_simulation_recipe(spec: ModelSpec) -> SimulationRecipe:
+    """The recipe of a model with a simulator where none is given."""
+    return RESPONSE_RECIPE if spec.transform == RESPONSES else SimulationRecipe()
 
 
 def usual_recipes(spec: ModelSpec) -> tuple[Recipe, Recipe]:

@@ -17,7 +17,6 @@ from pymc_lan.errors import explain
 from pymc_lan.executors import open_executor
 from pymc_lan.simulating import run_simulator
 from pymc_lan.spec import ModelSpec
-from pymc_lan.training.histograms import Histograms, reduce_trials
 from pymc_lan.training.proposals import draw_theta
 
 Float = NDArray[np.float64]
@@ -143,16 +142,18 @@ class Online:
         self._pool = None
         self._stack.close()
 
-    def chunk(self, number: int, focus: Float | None = None) -> Histograms:
+    def chunk(self, number: int, focus: Float | None = None) -> Any:
         """Simulate one chunk."""
         return self._simulate([self.seed, 1, number], self.sets, self.trials, focus)
 
-    def held_out(self, sets: int, trials: int) -> Histograms:
+    def held_out(self, sets: int, trials: int) -> Any:
         """Simulate sets that no chunk has."""
         return self._simulate([self.seed, 2], sets, trials)
 
-    def _simulate(self, seed: Sequence[int], sets: int, trials: int, focus: Float | None = None) -> Histograms:
+    def _simulate(self, seed: Sequence[int], sets: int, trials: int, focus: Float | None = None) -> Any:
+        from pymc_lan.training.learners import LEARNERS  # JAX, which those who only draw do without
+
         rng = np.random.default_rng([*seed, 0])
         theta = draw_sets(self.spec, rng, sets, focus)
         rt, response = draw_trials_of_sets(self.spec, theta, trials, [*seed, 1], self._pool)
-        return reduce_trials(self.spec, theta, rt, response, rng)
+        return LEARNERS[self.spec.transform].reduce(self.spec, theta, rt, response, rng)

@@ -1,0 +1,101 @@
+"""What is learned from simulations, by kind of model: a density of choices and times, or probabilities of choices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.responses import RESPONSES, ResponseTransform
+from pymc_lan.simulated import SIMULATED, SimulatedChoice, SimulatedTransform
+from pymc_lan.spec import ModelSpec
+from pymc_lan.training.density import (
+    as_reference,
+    density_loss,
+    divergence,
+    empty_baseline,
+    fit_baseline,
+    omission_loss,
+)
+from pymc_lan.training.histograms import reduce_trials
+from pymc_lan.training.probabilities import count_responses, response_divergence, response_loss
+from pymc_lan.training.recipe import SimulationRecipe
+
+Float = NDArray[np.float64]
+Sizes = dict[str, tuple[int, ...]]
+# What the trials of some parameter sets are reduced to: `Histograms`, or `Counts`. Both have theta and n.
+Sets = Any
+
+# Width of the network of trials without a response.
+CHOICE_HIDDEN = (32, 32)
+
+
+class Learner(NamedTuple):
+    """How networks of one kind of model learn from simulated trials.
+
+    Parameters
+    ----------
+    reduce : callable
+        ``(spec, theta, rt, response, rng)`` to what a step looks at.
+    sizes : callable
+        ``(spec, recipe)`` to the widths of all layers of each network.
+    loss : callable
+        ``(spec, networks, sets)`` to the loss of each set, and what `errors` needs.
+    errors : callable
+        ``(sets, what the loss has found)`` to how far each set is from its trials, in nats.
+    empty, begin : callable
+        ``(spec)`` to the part of a run's state that is fitted before it begins, to restore a saved one into, and
+        ``(spec, first, seed)`` to the fitted one, where ``first()`` simulates a chunk: a baseline, or nothing.
+    complete : callable
+        ``(spec, state)`` to the spec with its baseline.
+    """
+
+    reduce: Callable[[ModelSpec, Float, Float, Float, np.random.Generator], Sets]
+    sizes: Callable[[ModelSpec, SimulationRecipe], Sizes]
+    loss: Callable[[ModelSpec, dict[str, Any], Sets], tuple[jax.Array, jax.Array]]
+    errors: Callable[[Sets, jax.Array], jax.Array]
+    empty: Callable[[ModelSpec], dict[str, Any]]
+    begin: Callable[[ModelSpec, Callable[[], Sets], int], dict[str, Any]]
+    complete: Callable[[ModelSpec, dict[str, Any]], ModelSpec]
+
+
+def _density_sizes(spec: ModelSpec, recipe: SimulationRecipe) -> Sizes:
+    sizes = {"lan": (SimulatedTransform(spec).n_inputs, *recipe.hidden, 1)}
+    return sizes | ({"choice": (SimulatedChoice(spec).n_inputs, *CHOICE_HIDDEN, 1)} if spec.omissions else {})
+
+
+def _density_loss(spec: ModelSpec, networks: dict[str, Any], batch: Sets) -> tuple[jax.Array, jax.Array]:
+    loss, log_f = density_loss(spec, networks["lan"], batch)
+    return loss + (omission_loss(spec, networks["choice"], batch) if spec.omissions else 0.0), log_f
+
+
+def _response_sizes(spec: ModelSpec, recipe: SimulationRecipe) -> Sizes:
+    view = ResponseTransform(spec)
+    return {"lan": (view.n_inputs, *recipe.hidden, view.n_outputs)}
+
+
+LEARNERS = {
+    SIMULATED: Learner(
+        reduce_trials,
+        _density_sizes,
+        _density_loss,
+        divergence,
+        lambda spec: {"baseline": empty_baseline(spec)},
+        lambda spec, first, seed: {"baseline": fit_baseline(spec, first(), seed)},
+        lambda spec, state: replace(spec, baseline=as_reference(state["baseline"])),
+    ),
+    RESPONSES: Learner(
+        lambda spec, theta, rt, response, rng: count_responses(spec, theta, response),
+        _response_sizes,
+        response_loss,
+        response_divergence,
+        lambda spec: {},
+        lambda spec, first, seed: {},
+        lambda spec, state: spec,
+    ),
+}
+"""Learners by the transform of a model's spec."""
