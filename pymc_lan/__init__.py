@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pymc_lan.simulating import simulator_spec as simulator_spec
     from pymc_lan.spec import ModelSpec as ModelSpec
     from pymc_lan.spec import Parameter as Parameter
+    from pymc_lan.training.files import simulate_to as simulate_to
 
 # Each in a two-choice and, with "GoNoGo" before its name, in a go/no-go form.
 _DISTRIBUTIONS = (
@@ -82,6 +83,7 @@ _SOURCES = {
     "register": "registry",
     "sample_blackjax": "inference",
     "simulate": "draws",
+    "simulate_to": "training.files",
     "simulator_spec": "simulating",
     "train": "build",
 }

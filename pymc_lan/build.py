@@ -20,6 +20,7 @@ from pymc_lan.models import get_model
 from pymc_lan.network import Network, version_config
 from pymc_lan.registry import load_folder, refuse_existing, write_version
 from pymc_lan.spec import ModelSpec
+from pymc_lan.training.files import Paths
 from pymc_lan.training.recipe import Recipe, SimulationRecipe, usual_recipes
 from pymc_lan.views import refuse_race
 
@@ -46,6 +47,7 @@ def train(
     lan_recipe: Recipe | None = None,
     choice_recipe: Recipe | None = None,
     simulation_recipe: SimulationRecipe | None = None,
+    simulations: Paths | None = None,
     checkpoints: str | os.PathLike[str] | None = None,
     n_measured: int | None = None,
     scheduler: str | None = None,
@@ -66,6 +68,9 @@ def train(
         By default `pymc_lan.training.recipe.usual_recipes`; not for a model with a simulator.
     simulation_recipe : SimulationRecipe, optional
         Of a model with a simulator: budget, architecture and optimisation.
+    simulations : path or sequence of path, optional
+        Of a model with a simulator: train on these files, or those of this folder, which `pymc_lan.simulate_to` wrote,
+        and simulate only to measure the accuracy.
     checkpoints : path, optional
         Where the run saves its state; called again with the same model, recipes and seed it goes on from there.
     n_measured : int, optional
@@ -84,8 +89,9 @@ def train(
     Raises
     ------
     ValueError
-        For an unknown model, a race of accumulators, which has a closed form instead, recipes of another kind of
-        model, a simulator whose trials cannot be or whose `shift` is none; a scheduler where labels have a closed form.
+        For an unknown model, a race of accumulators, which has a closed form instead, recipes or simulations of another
+        kind of model, a simulator whose trials cannot be or whose `shift` or `mirror` is none; a scheduler that has
+        nothing to do, because labels have a closed form or simulations are in files.
     RegistryError
         If the version exists.
 
@@ -104,6 +110,12 @@ def train(
     spec = get_model(model) if isinstance(model, str) else model
     refuse_race(spec)
     _check_recipes(spec, lan_recipe or choice_recipe, simulation_recipe)
+    if simulations is not None and spec.simulator is None:
+        found = f"simulations for {spec.name!r}"
+        raise ValueError(explain("a model with a simulator, to train from files", found, "leave simulations out"))
+    if scheduler is not None and (spec.exact or simulations is not None):
+        found = "labels in closed form" if spec.exact else "simulations in files"
+        raise ValueError(explain("something for a cluster to do", f"{found} of {spec.name!r}", "leave out scheduler"))
     if spec.simulator is not None:
         return train_from_simulations(
             spec,
@@ -115,10 +127,8 @@ def train(
             n_measured=n_measured or SIMULATED_MEASURED,
             scheduler=scheduler,
             progress=progress,
+            simulations=simulations,
         )
-    if scheduler is not None and spec.exact:
-        found = f"{spec.name!r}, whose labels have a closed form, with scheduler={scheduler!r}"
-        raise ValueError(explain("a model with something for a cluster to do", found, "leave out scheduler"))
     usual = usual_recipes(spec)
     lan_recipe, choice_recipe = lan_recipe or usual[0], choice_recipe or usual[1]
     refuse_existing(out, spec.name, version)

@@ -22,7 +22,9 @@ from pymc_lan.responses import RESPONSES
 from pymc_lan.simulated import SIMULATED
 from pymc_lan.simulating import check_shift, run_simulator
 from pymc_lan.spec import ModelSpec
+from pymc_lan.training.files import Offline, Paths
 from pymc_lan.training.recipe import SimulationRecipe, usual_simulation_recipe
+from pymc_lan.training.sampling import Online
 
 LABELS = {
     SIMULATED: "none: maximum likelihood on simulated trials, the density's integral by the trapezoid rule over log "
@@ -48,23 +50,27 @@ def train_from_simulations(
     n_measured: int,
     scheduler: str | None,
     progress: bool,
+    simulations: Paths | None = None,
 ) -> Network:
     """Train the networks of a model that is known by its simulator; see `pymc_lan.train`."""
     from pymc_lan.training.from_simulations import fit_from_simulations
-    from pymc_lan.training.sampling import Online
 
     recipe = recipe or usual_simulation_recipe(spec)
     refuse_existing(out, spec.name, version)
     check_shift(spec)
     started = time.perf_counter()
-    source = Online(spec, recipe.sets, recipe.trials, seed, scheduler=scheduler)
-    folder = None if checkpoints is None else Path(checkpoints) / run_name(spec, recipe, seed)
+    source: Online | Offline = Online(spec, recipe.sets, recipe.trials, seed, scheduler=scheduler)
+    files = ""
+    if simulations is not None:
+        source = _offline(spec, recipe, simulations, seed)
+        files = source.identity()
+    folder = None if checkpoints is None else Path(checkpoints) / run_name(spec, recipe, seed, files)
     fitted = fit_from_simulations(spec, recipe, source, seed=seed, checkpoints=folder, progress=progress)
     network = Network(fitted.spec, fitted.lan, fitted.choice, version=version)
     training = {
         "seed": seed,
         "seconds": round(time.perf_counter() - started, 1),
-        "simulated_trials": len(fitted.history) * recipe.sets * recipe.trials,
+        "simulated_trials": _distinct(source, len(fitted.history) * recipe.sets) * source.trials,
         "chunks": len(fitted.history),
         "best_chunk": fitted.best + 1,
         "recipe": asdict(recipe),
@@ -81,7 +87,19 @@ def train_from_simulations(
     return load_folder(write_version(out, network, config, write_card), spec)
 
 
-def run_name(spec: ModelSpec, recipe: SimulationRecipe, seed: int) -> str:
+def _offline(spec: ModelSpec, recipe: SimulationRecipe, simulations: Paths, seed: int) -> Offline:
+    if recipe.rounds > 1:
+        found = f"rounds={recipe.rounds} in the recipe"
+        raise ValueError(explain("one round with simulations from files", found, "leave the files or the rounds out"))
+    return Offline(spec, simulations, recipe.sets, recipe.held_out, seed)
+
+
+def _distinct(source: Online | Offline, sets: int) -> int:
+    """Parameter sets among those that were trained on that are not the same."""
+    return min(sets, source.distinct) if isinstance(source, Offline) else sets
+
+
+def run_name(spec: ModelSpec, recipe: SimulationRecipe, seed: int, files: str = "") -> str:
     """A folder name for each set of arguments, so that a run never goes on from the state of another.
 
     A simulator is known by the first trials that it draws: who corrects it starts anew.
@@ -89,7 +107,7 @@ def run_name(spec: ModelSpec, recipe: SimulationRecipe, seed: int) -> str:
     rng = np.random.default_rng(0)
     theta = np.column_stack([rng.uniform(*p.bounds, N_KNOWN) for p in spec.parameters])
     drawn = [x.tobytes() for x in run_simulator(spec, theta, rng)]
-    described = (spec.transform, spec.parameters, spec.choices, spec.shift, spec.omissions, recipe, seed, drawn)
+    described = (spec.transform, spec.parameters, spec.choices, spec.shift, spec.omissions, recipe, seed, drawn, files)
     return f"{spec.name}-simulated-{sha256(repr(described).encode()).hexdigest()[:12]}"
 
 

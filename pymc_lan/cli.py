@@ -124,6 +124,9 @@ def train(
     chunks: Annotated[
         int | None, typer.Option(min=1, help="With a simulator: chunks of about a million trials to train on.")
     ] = None,
+    simulations: Annotated[
+        Path | None, typer.Option(help="With a simulator: train on the files of this folder, from pl.simulate_to.")
+    ] = None,
 ) -> None:
     """Train a model's networks from nothing, measure them, and write them with their card."""
     from pymc_lan.build import train as train_model
@@ -132,8 +135,8 @@ def train(
     from pymc_lan.training.recipe import usual_simulation_recipe
 
     if ".py:" not in model:
-        if resume or chunks:
-            raise typer.BadParameter("--resume and --chunks are for a simulator, 'my_model.py:spec'")
+        if resume or chunks or simulations:
+            raise typer.BadParameter("--resume, --chunks and --simulations are for a simulator, 'my_model.py:spec'")
         network = train_model(model, out, version=version, seed=seed, checkpoints=checkpoints, scheduler=scheduler)
     else:
         spec, checkpoints = spec_of_file(model), checkpoints or out / ".checkpoints"
@@ -150,6 +153,7 @@ def train(
                 checkpoints=checkpoints,
                 simulation_recipe=recipe,
                 scheduler=scheduler,
+                simulations=simulations,
             )
         except KeyboardInterrupt:
             typer.echo(f"Stopped. {checkpoints} holds the state after the last whole chunk; go on with --resume.")

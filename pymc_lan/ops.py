@@ -341,7 +341,7 @@ def _register_numba_responses() -> None:
             number = np.searchsorted(upto, rng.random() * upto[-1], side="right")
             return choices[min(number, len(choices) - 1)]
 
-        return response
+        return response, 1
 
 
 def _register_jax_responses() -> None:

@@ -154,6 +154,13 @@ class Online:
         from pymc_lan.training.learners import LEARNERS  # JAX, which those who only draw do without
 
         rng = np.random.default_rng([*seed, 0])
+        theta, rt, response = self.draw(rng, seed, sets, trials, focus)
+        return LEARNERS[self.spec.transform].reduce(self.spec, theta, rt, response, rng)
+
+    def draw(
+        self, rng: np.random.Generator, seed: Sequence[int], sets: int, trials: int, focus: Float | None = None
+    ) -> tuple[Float, Float, Float]:
+        """Draw parameter sets, shape (m, p), and response times and responses of their trials, (m, n)."""
         theta = draw_sets(self.spec, rng, sets, focus)
         rt, response = draw_trials_of_sets(self.spec, theta, trials, [*seed, 1], self._pool)
-        return LEARNERS[self.spec.transform].reduce(self.spec, theta, rt, response, rng)
+        return theta, rt, response
