@@ -20,6 +20,7 @@ from _common import argument_parser, print_table, report
 import pymc_lan as pl
 from pymc_lan.labels import draw_decisions
 from pymc_lan.likelihood import Likelihood
+from pymc_lan.simulating import check_mirror, check_shift
 from pymc_lan.simulators import ddm_draws
 from pymc_lan.training.from_simulations import fit_from_simulations
 from pymc_lan.training.proposals import draw_theta
@@ -46,6 +47,8 @@ def angle(theta: Any, rng: np.random.Generator) -> Any:
 
 
 SIMULATORS = {"ddm": ddm, "angle": angle}
+# Drift and bias of the other sign are the same model with the choices in each other's place.
+MIRROR = ("v", "z")
 
 
 def measure(truth: pl.ModelSpec, likelihood: Likelihood) -> dict[str, float]:
@@ -66,13 +69,19 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--model", choices=SIMULATORS, default="ddm")
     parser.add_argument("--checkpoints", type=Path, help="save the run's state here and go on from it")
+    parser.add_argument("--no-mirror", action="store_true", help="learn both choices apart")
     for name in ("chunks", "sets", "trials", "passes", "batch", "seed"):
         parser.add_argument(f"--{name}", type=int)
     args = parser.parse_args()
     given = {name: getattr(args, name) for name in ("chunks", "sets", "trials", "passes", "batch")}
     recipe = replace(SimulationRecipe(), **{name: x for name, x in given.items() if x})
     truth, seed = pl.get_model(args.model), args.seed or 0
-    spec = pl.simulator_spec(f"simulated_{args.model}", SIMULATORS[args.model], truth.parameters, shift="t")
+    mirror = () if args.no_mirror else MIRROR
+    spec = pl.simulator_spec(
+        f"simulated_{args.model}", SIMULATORS[args.model], truth.parameters, shift="t", mirror=mirror
+    )
+    check_shift(spec)
+    check_mirror(spec)
     wall, cpu = time.perf_counter(), time.process_time()
     source = Online(spec, recipe.sets, recipe.trials, seed)
     fitted = fit_from_simulations(spec, recipe, source, seed=seed, checkpoints=args.checkpoints)

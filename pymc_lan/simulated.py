@@ -34,16 +34,22 @@ SIMULATED = "simulated"
 PER_CHOICE = 3
 
 
-def scaled(xp: Namespace, spec: ModelSpec, theta: Theta) -> list[Any]:
-    """The parameters as networks see them, from -1 to 1 over the bounds, without a shift."""
-    return [_scaled(xp, p, theta[p.name]) for p in seen(spec)]
+def scaled(xp: Namespace, spec: ModelSpec, theta: Theta, turn: Any = 1.0) -> list[Any]:
+    """The parameters as networks see them, from -1 to 1 over the bounds, without a shift; a `turn` of -1 mirrors."""
+    found = [_scaled(xp, p, theta[p.name], linear=p.name in spec.mirror) for p in seen(spec)]
+    return [turn * x if p.name in spec.mirror else x for p, x in zip(seen(spec), found, strict=True)]
 
 
-def _scaled(xp: Namespace, p: Parameter, x: Any) -> Any:
+def _scaled(xp: Namespace, p: Parameter, x: Any, *, linear: bool) -> Any:
     low, high = p.bounds
-    if low > 0 and high / low >= WIDE_RATIO:
+    if not linear and low > 0 and high / low >= WIDE_RATIO:
         low, high, x = math.log(low), math.log(high), xp.log(x)
     return (x - (low + high) / 2) * (2 / (high - low))
+
+
+def turns(spec: ModelSpec) -> tuple[float, ...]:
+    """How the baseline looks at parameters: as they are or, where there is a mirror, for each choice its way round."""
+    return (-1.0, 1.0) if spec.mirror else (1.0,)
 
 
 def _is(xp: Namespace, response: Any, code: int) -> Any:
@@ -65,8 +71,8 @@ class SimulatedTransform:
 
     @property
     def n_inputs(self) -> int:
-        """Three of the time, those of the parameters, and one less than there are choices."""
-        return 3 + len(seen(self.spec)) + len(self.spec.choices) - 1
+        """Three of the time, those of the parameters and, without a mirror, one less than there are choices."""
+        return 3 + len(seen(self.spec)) + (0 if self.spec.mirror else len(self.spec.choices) - 1)
 
     def _chosen(self, xp: Namespace, response: Any, values: Sequence[Any]) -> Any:
         """The value of the choice that was made; that of the last for any other code."""
@@ -76,7 +82,7 @@ class SimulatedTransform:
     def _units(self, xp: Namespace, response: Any, theta: Theta) -> tuple[Any, Any, Any]:
         """Location and spread of the log decision time, and log chance, of the choice that was made."""
         assert self.spec.baseline is not None  # networks are built with it
-        out = self.spec.baseline(xp, scaled(xp, self.spec, theta))
+        out = [x for turn in turns(self.spec) for x in self.spec.baseline(xp, scaled(xp, self.spec, theta, turn))]
         location, log_spread, logit = (self._chosen(xp, response, out[k::PER_CHOICE]) for k in range(PER_CHOICE))
         low, high = math.log(LEAST_SPREAD), math.log(MOST_SPREAD)
         log_chance = logit - reduce(xp.logaddexp, out[2::PER_CHOICE])
@@ -89,7 +95,9 @@ class SimulatedTransform:
         near = xp.minimum(xp.maximum(s, -FARTHEST), FARTHEST)
         late, early = xp.exp(near), xp.exp(-near)
         codes = [xp.where(_is(xp, response, code), 1.0, -1.0) for code in self.spec.choices[1:]]
-        inputs = (near, late / (1 + 0.1 * late), early / (1 + 0.1 * early), *codes, *scaled(xp, self.spec, theta))
+        # With a mirror the network sees every response as the last choice.
+        told = scaled(xp, self.spec, theta, codes[0]) if self.spec.mirror else [*codes, *scaled(xp, self.spec, theta)]
+        inputs = (near, late / (1 + 0.1 * late), early / (1 + 0.1 * early), *told)
         return inputs, log_chance - xp.log(spread) - LOG_SQRT_2PI - s * s / 2
 
     def baseline(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> Any:
@@ -147,6 +155,7 @@ def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSp
     # A model of responses alone has neither.
     baseline = Reference.from_lists(lan["baseline"]) if "baseline" in lan else None
     fixed = {"transform": lan["transform"], "baseline": baseline, "shift": lan.get("shift")}
+    fixed["mirror"] = tuple(lan.get("mirror", ()))
     if spec is None:
         spec = ModelSpec(
             config["model"],
@@ -158,18 +167,15 @@ def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSp
             choices,
             omissions="choice" in config["networks"],
         )
-    shift = spec.shift if spec.simulator else fixed["shift"]
+    mine = (spec.shift, spec.mirror) if spec.simulator else (fixed["shift"], fixed["mirror"])
     if spec.simulator and spec.transform != fixed["transform"]:
         kinds = [f"{each!r}" for each in (fixed["transform"], spec.transform)]
         raise ValueError(explain(f"a model of the kind {kinds[0]}", kinds[1], "give the spec that it was trained with"))
-    if (spec.names, spec.choices, shift) != (names, choices, fixed["shift"]):
-        raise ValueError(
-            explain(
-                f"parameters {', '.join(names)}, choices {choices} and shift {fixed['shift']} of {config['model']!r}",
-                f"{', '.join(spec.names)}, {spec.choices} and {spec.shift}",
-                "give the spec that the network was trained with",
-            )
-        )
+    if (spec.names, spec.choices, *mine) != (names, choices, fixed["shift"], fixed["mirror"]):
+        told = f"parameters {', '.join(names)}, choices {choices}, shift {fixed['shift']} and mirror {fixed['mirror']}"
+        found = f"{', '.join(spec.names)}, {spec.choices}, {spec.shift} and {spec.mirror}"
+        remedy = "give the spec that the network was trained with"
+        raise ValueError(explain(f"{told} of {config['model']!r}", found, remedy))
     bounds = [p.bounds for p in parameters]
-    mine = tuple(replace(p, bounds=b) for p, b in zip(spec.parameters, bounds, strict=True))
-    return replace(spec, parameters=mine, **fixed)
+    trained = tuple(replace(p, bounds=b) for p, b in zip(spec.parameters, bounds, strict=True))
+    return replace(spec, parameters=trained, **fixed)

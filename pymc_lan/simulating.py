@@ -20,6 +20,8 @@ from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, Simulator
 Float = NDArray[np.float64]
 
 LIBRARIES = ("numpy", "jax")
+# How often a model that has a mirror is said to have none.
+RARELY = 1e-4
 REMEDY = "leave shift and omissions out, and code a missing response as one more choice"
 
 Ranges = Mapping[str, tuple[float, float]] | Sequence[Parameter]
@@ -33,6 +35,7 @@ def simulator_spec(
     choices: Sequence[int] = (-1, 1),
     times: bool = True,
     shift: str | None = None,
+    mirror: Sequence[str] = (),
     omissions: bool = False,
     context: Ranges | None = None,
     vectorised: bool = True,
@@ -60,6 +63,9 @@ def simulator_spec(
     shift : str, optional
         The parameter, if there is one, that does nothing but move every response time: the non-decision time. The
         network then need not learn it. `pymc_lan.train` checks that it is true.
+    mirror : sequence of str
+        Parameters that, turned about the middle of their bounds, do nothing but make the two choices change places: a
+        drift of either sign, a bias. Every trial then teaches both. `pymc_lan.train` checks that it is true.
     omissions : bool
         Whether trials may have no response, rt = inf. Their probability is then learned too.
     context : as `parameters`, optional
@@ -79,8 +85,9 @@ def simulator_spec(
     Raises
     ------
     ValueError
-        For a name that a model of this release has, bounds that are none, names that repeat, an unknown `shift` or
-        `library`; without times, for a `shift`, `omissions` or a single choice.
+        For a name that a model of this release has, bounds that are none, names that repeat, an unknown `shift`,
+        `mirror` or `library`, a mirror of other than two choices; without times, for a `shift`, a `mirror`,
+        `omissions` or a single choice.
 
     Examples
     --------
@@ -115,15 +122,21 @@ def simulator_spec(
         raise ValueError(explain("each name once", ", ".join(names), "rename the parameter that repeats"))
     if shift is not None and shift not in names:
         raise ValueError(unknown("parameter", shift, names))
+    for each in mirror:
+        if each not in names or each == shift:
+            raise ValueError(unknown("parameter", each, [other for other in names if other != shift]))
+    if mirror and len(choices) != 2:
+        raise ValueError(explain("two choices that can change places", f"{tuple(choices)}", "leave out mirror"))
     if library not in LIBRARIES:
         raise ValueError(unknown("library", library, LIBRARIES))
     if not choices or len(set(choices)) < len(choices) or any(code != int(code) for code in choices):
         raise ValueError(
             explain("whole numbers as choices, each once", f"{tuple(choices)}", "give (-1, 1), or 0 to n - 1")
         )
-    if not times and (shift is not None or omissions or len(choices) < 2):
-        found = f"choices={tuple(choices)}, shift={shift!r} and omissions={omissions}"
-        raise ValueError(explain("two choices or more, and neither shift nor omissions, without times", found, REMEDY))
+    if not times and (shift is not None or mirror or omissions or len(choices) < 2):
+        found = f"choices={tuple(choices)}, shift={shift!r}, mirror={tuple(mirror)} and omissions={omissions}"
+        expected = "two choices or more, and neither shift, mirror nor omissions, without times"
+        raise ValueError(explain(expected, found, REMEDY))
     return ModelSpec(
         name=name,
         parameters=every,
@@ -135,6 +148,7 @@ def simulator_spec(
         transform=SIMULATED if times else RESPONSES,
         shift=shift,
         omissions=omissions,
+        mirror=tuple(mirror),
         simulator=Simulator(function, vectorised, library),
     )
 
@@ -307,4 +321,40 @@ def check_shift(spec: ModelSpec, seed: int = 0, n: int = 200) -> None:
         "a pure shift",
         found="others",
         remedy=f"leave out shift={spec.shift!r}: the network then learns what it does",
+    )
+
+
+def check_mirror(spec: ModelSpec, seed: int = 0, sets: int = 20, n: int = 2000) -> None:
+    """Check that turning the parameters of `mirror` does nothing but make the choices change places.
+
+    Decision times, with a sign for the choice, are compared for some parameter sets by Kolmogorov's and Smirnov's test.
+
+    Raises
+    ------
+    ValueError
+        If they are distributed in another way.
+    """
+    if not spec.mirror:
+        return
+    # Not above: importing it changes the filters of warnings.
+    from scipy.stats import ks_2samp
+
+    rng = np.random.default_rng(seed)
+    low, high = np.array([p.bounds for p in spec.parameters]).T
+    turned = np.isin(spec.names, spec.mirror)
+    first = low + (high - low) * rng.random((sets, len(low)))
+    second = np.where(turned, low + high - first, first)
+    signed = []
+    for theta, sign in ((first, 1), (second, -1)):
+        rt, response = run_simulator(spec, np.repeat(theta, n, axis=0), rng)
+        upper = sign * np.where(response == spec.choices[1], 1, -1)
+        signed.append(np.where(np.isfinite(rt), upper * rt, 0.0).reshape(sets, n))
+    p = np.array([ks_2samp(*pair).pvalue for pair in zip(*signed, strict=True)])
+    refuse(
+        p < RARELY / sets,
+        {"p": p} | dict(zip(spec.names, first.T, strict=True)),
+        expected=f"the same trials when {' and '.join(spec.mirror)} are turned about the middle of their bounds and "
+        "the choices change places, as mirror says",
+        found="others",
+        remedy="leave out mirror, or name all that has to be turned, with bounds about the point of symmetry",
     )

@@ -98,6 +98,8 @@ Row = tuple[float, ...]
 class Reference:
     """A network of one hidden layer, from scaled parameters to location, log spread and logit of each choice.
 
+    Of a model with a mirror, to those of the last choice; turned parameters give those of the other.
+
     Parameters
     ----------
     inner : tuple of tuple of float
@@ -197,6 +199,9 @@ class ModelSpec:
         What draws trials of a model that has neither drift nor boundary; made by `pymc_lan.simulator_spec`.
     omissions : bool
         Whether some of its trials have no response.
+    mirror : tuple of str
+        Of such a model with two choices: parameters that, turned about the middle of their bounds, make the choices
+        change places.
     baseline : Reference, optional
         The density that networks of such a model correct; fitted when it is trained.
 
@@ -223,6 +228,7 @@ class ModelSpec:
     shift: str | None = "t"
     simulator: Simulator | None = None
     omissions: bool = False
+    mirror: tuple[str, ...] = ()
     baseline: Reference | None = None
 
     @property

@@ -18,7 +18,7 @@ import optax
 from numpy.typing import NDArray
 
 from pymc_lan.networks import JAX
-from pymc_lan.simulated import PER_CHOICE, SimulatedTransform, scaled
+from pymc_lan.simulated import PER_CHOICE, SimulatedTransform, scaled, turns
 from pymc_lan.spec import ModelSpec, Reference, seen
 from pymc_lan.training.histograms import Histograms
 from pymc_lan.training.soap import soap
@@ -43,12 +43,13 @@ Weights = dict[str, jax.Array]
 def baseline_weights(spec: ModelSpec, n_inputs: int, seed: int, first: Histograms) -> Weights:
     """Weights to start from: small ones, and for each choice a shape like that of all trials together."""
     rng = np.random.default_rng([seed, 3])
-    share, total, squares = first.moments.astype(np.float64).mean(axis=0).T
+    moments = first.moments.astype(np.float64).mean(axis=0)
+    share, total, squares = (moments.mean(axis=0, keepdims=True) if spec.mirror else moments).T
     some = np.maximum(share, 1e-6)
     location = total / some
     spread = np.sqrt(np.maximum(squares / some - location**2, 1e-4))
     inner = rng.normal(0, 1 / np.sqrt(n_inputs + 1), (BASELINE_UNITS, n_inputs + 1))
-    outer = rng.normal(0, 0.1 / np.sqrt(BASELINE_UNITS), (PER_CHOICE * len(spec.choices), BASELINE_UNITS + 1))
+    outer = rng.normal(0, 0.1 / np.sqrt(BASELINE_UNITS), (_outputs(spec), BASELINE_UNITS + 1))
     outer[:, -1] = np.column_stack([location, np.log(spread), np.log(some)]).ravel()
     return {"inner": jnp.asarray(inner, jnp.float32), "outer": jnp.asarray(outer, jnp.float32)}
 
@@ -58,8 +59,15 @@ def as_reference(weights: dict[str, Any]) -> Reference:
     return Reference.from_lists({name: np.asarray(x).tolist() for name, x in weights.items()})
 
 
+def _outputs(spec: ModelSpec) -> int:
+    return PER_CHOICE * len(spec.choices) // len(turns(spec))
+
+
 def baseline_loss(weights: Weights, inputs: jax.Array, moments: jax.Array) -> jax.Array:
-    """Mean loss of log-normal densities and chances, for which sums of logarithms and their squares suffice."""
+    """Mean loss of log-normal densities and chances, for which sums of logarithms and their squares suffice.
+
+    Inputs are of shape (n, turns, p), moments of shape (n, choices, 3).
+    """
     hidden = inputs @ weights["inner"][:, :-1].T + weights["inner"][:, -1]
     hidden = (hidden + jnp.sqrt(hidden**2 + 1)) / 2
     out = (hidden @ weights["outer"][:, :-1].T + weights["outer"][:, -1]).reshape(len(inputs), -1, PER_CHOICE)
@@ -106,8 +114,8 @@ def fit_baseline(spec: ModelSpec, first: Histograms, seed: int) -> Weights:
     dict of str to array
     """
     theta = dict(zip(spec.names, jnp.asarray(first.theta).T, strict=True))
-    inputs, moments = jnp.stack(scaled(JAX, spec, theta), axis=-1), jnp.asarray(first.moments)
-    weights = baseline_weights(spec, inputs.shape[1], seed, first)
+    inputs = jnp.stack([jnp.stack(scaled(JAX, spec, theta, turn), axis=-1) for turn in turns(spec)], axis=1)
+    moments, weights = jnp.asarray(first.moments), baseline_weights(spec, inputs.shape[-1], seed, first)
     optimizer = optax.chain(
         optax.clip_by_global_norm(1.0), soap(optax.cosine_decay_schedule(BASELINE_RATE, BASELINE_STEPS))
     )
@@ -164,8 +172,7 @@ def divergence(batch: Histograms, log_f: jax.Array) -> jax.Array:
 
 def empty_baseline(spec: ModelSpec) -> Weights:
     """Weights of the baseline's shape, to restore saved ones into."""
-    outputs = PER_CHOICE * len(spec.choices)
     return {
         "inner": jnp.zeros((BASELINE_UNITS, len(seen(spec)) + 1)),
-        "outer": jnp.zeros((outputs, BASELINE_UNITS + 1)),
+        "outer": jnp.zeros((_outputs(spec), BASELINE_UNITS + 1)),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
 from pymc_lan.checkpoint import Checkpoints
@@ -104,7 +106,8 @@ def fit_from_simulations(
     """Train a model's networks on simulations.
 
     What a chunk does depends on the seed, its number and the state before it alone, and the state is saved after each:
-    a run that is killed and called again with the same arguments ends with the same weights, bit for bit.
+    a run that is killed and called again with the same arguments ends with the same weights, bit for bit. Every step
+    is shared by all local devices of JAX among which its sets can be divided.
 
     Parameters
     ----------
@@ -180,9 +183,19 @@ def _begin(
     return state | LEARNERS[spec.transform].begin(spec, partial(source.chunk, 0), seed), 0
 
 
+def _over_devices(n: int) -> Callable[[Sets], Sets]:
+    """Spread the sets of a batch over as many local devices as share them evenly, each with all of the weights."""
+    devices = jax.local_devices()[: math.gcd(n, jax.local_device_count())]
+    if len(devices) == 1:
+        return lambda batch: batch
+    sharding = NamedSharding(Mesh(np.array(devices), ("sets",)), PartitionSpec("sets"))
+    return lambda batch: jax.lax.with_sharding_constraint(batch, sharding)
+
+
 def _compile(spec: ModelSpec, recipe: SimulationRecipe, seed: int) -> _Run:
     graphs = {name: nnx.graphdef(module) for name, module in _modules(spec, recipe, seed).items()}
     optimizer, key, learner = _optimizer(recipe), jax.random.key(seed), LEARNERS[spec.transform]
+    over_devices = _over_devices(recipe.batch)
 
     def each_loss(params: Any, batch: Sets) -> tuple[jax.Array, jax.Array]:
         """Loss of each set, and what its error is found from."""
@@ -192,7 +205,7 @@ def _compile(spec: ModelSpec, recipe: SimulationRecipe, seed: int) -> _Run:
     def step(pool: Sets, state: Any, i: jax.Array) -> tuple[Any, jax.Array]:
         params, memory = state
         rows = jax.random.randint(jax.random.fold_in(key, i), (recipe.batch,), 0, len(pool.theta))
-        batch = jax.tree.map(lambda x: x[rows], pool)
+        batch = over_devices(jax.tree.map(lambda x: x[rows], pool))
         loss, gradient = jax.value_and_grad(lambda p: each_loss(p, batch)[0].mean())(params)
         updates, memory = optimizer.update(gradient, memory, params)
         return (optax.apply_updates(params, updates), memory), loss
