@@ -5,8 +5,8 @@
 Each subject's parameters are uniform over the middle 80 % of the bounds, the priors uniform over all of them. They are
 sampled by nutpie, as ``pm.sample`` does where that is installed. Where parameters enter in combinations only, ridges go
 on to the bounds, and gradients follow them slowly: there by differential evolution (ter Braak & Vrugt 2008, Statistics
-and Computing 18, 435-446; ``pm.DEMetropolisZ``). A fit whose chains have not arrived is sampled once more, for longer. With ``--fits`` a run that
-was stopped goes on after its last subject.
+and Computing 18, 435-446; ``pm.DEMetropolisZ``). A fit whose chains have not arrived is sampled once more, for longer.
+With ``--fits`` a run that was stopped goes on after its last subject.
 
 ``covered`` is the share of subjects whose 90 % interval holds the truth, with the exact binomial interval of that share
 at 95 % (Clopper & Pearson 1934, Biometrika 26, 404-413): with 30 subjects it is wider than the bar. ``matched`` is the
