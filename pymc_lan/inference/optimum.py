@@ -133,7 +133,7 @@ def fit_map(
     steps : int
         At most this many for each start.
     initvals : mapping of str to array, optional
-        Where to start, as `pm.sample` takes it. By default the model's initial point.
+        Where to start, as `pm.sample` takes it and `pymc_lan.initvals` makes it. By default the model's initial point.
     n_starts : int
         Starts after the first are moved by up to 1 in every unconstrained value. The highest density wins.
     seed : int, optional
@@ -354,7 +354,7 @@ def _not_finite(model: Any, run: _Run) -> str:
     return explain(
         "a finite log density with finite derivatives",
         f"at step {step} these not finite: {found or 'their sum'}",
-        "give other initvals, or lower the optimizer's rate",
+        "give other initvals, for instance those of pl.initvals, or lower the optimizer's rate",
     )
 
 
