@@ -190,7 +190,8 @@ def test_guesses_do_not_hold_t_back(go: tuple[pd.DataFrame, pd.DataFrame]) -> No
             t = pm.Uniform("t", 0, T_MAX)
             pl.GoNoGoDDM("obs", pm.Normal("v"), pm.LogNormal("a"), t=t, deadline=DEADLINE, p_lapse=p_lapse, observed=df)
             start[p_lapse] = float(pl.initvals(df=df)["t"])
-    assert start[0.0] < 0.02
+    # Of the fastest press 0.8, and the tenth of it by which a start may be off.
+    assert start[0.0] < 0.9 * 0.02
     assert 0.1 < start[0.05] < 0.4
 
 
