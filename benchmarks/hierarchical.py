@@ -53,8 +53,7 @@ def start(df: pd.DataFrame) -> Json:
 def mode(df: pd.DataFrame, out: Path) -> Json:
     """The mode by L-BFGS from `pl.initvals`, and a figure of its loss."""
     model = example.build_model(df, centred=False)
-    initvals = pl.initvals(model, df)
-    fit, seconds = timed(lambda: pl.fit_map(model, "lbfgs", 1000, initvals=initvals, log_every=50))
+    fit, seconds = timed(lambda: pl.fit_map(model, "lbfgs", 1000, initvals=pl.initvals(model, df), log_every=50))
     plot_history(fit.history, out / "hierarchical_map.png")
     group = {name: np.round(fit.point[name], 3).tolist() for name in ("v_mean", "v_sd", "z_sd", "a_sd", "t_sd")}
     return {**seconds, "steps": len(fit.history), "converged": fit.converged, "logp": fit.logp, **group}
