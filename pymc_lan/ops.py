@@ -271,7 +271,7 @@ def _register_jax() -> None:
 
         likelihood = Likelihood(op.spec, *(mlp and as_network(mlp) for mlp in (op.lan, op.choice)))
         go_nogo = op.choice is not None
-        rt = node.inputs[0]
+        rt: Any = node.inputs[0]
         # Data that are part of the graph say which of the two networks a trial needs, so neither has to run in vain.
         split = go_nogo and isinstance(rt, Constant) and rt.data.size > 1
         order = np.argsort(~np.isfinite(rt.data), kind="stable") if split else None
