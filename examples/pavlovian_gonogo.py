@@ -17,6 +17,7 @@ pressed, 0 not), rt in seconds. The response window is about 1.5 s, the latest p
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 
 import arviz as az
@@ -45,43 +46,50 @@ def read(path: Path, n_subjects: int) -> pd.DataFrame:
     return df.assign(condition=df["valence"] + ", " + df["action"]).reset_index(drop=True)
 
 
-def build_model(df: pd.DataFrame) -> pm.Model:
+def members(name: str, mean, sd, dims, *, centred: bool):
+    """A value for every subject, normal around the group's mean: drawn directly, or as an offset in deviations."""
+    if centred:
+        return pm.Normal(f"{name}_raw", mean, sd, dims=dims)
+    return pm.Deterministic(f"{name}_raw", mean + sd * pm.Normal(f"{name}_offset", dims=dims), dims=dims)
+
+
+def build_model(df: pd.DataFrame, *, centred: bool = True) -> pm.Model:
     """Every parameter varies over subjects, on a scale without bounds.
 
     Subjects are drawn around their group directly ("centred"): with 240 trials each, the data say more about a
-    subject than the group does.
+    subject than the group does. A mode needs offsets instead, because a group without spread has infinite density.
     """
     subject, subjects = pd.factorize(df["subject"])
     condition = pd.Categorical(df["condition"], CONDITIONS).codes
     valence = pd.Categorical(df["valence"], VALENCES).codes
     coords = {"subject": subjects, "condition": CONDITIONS, "valence": VALENCES}
+    each = partial(members, centred=centred)
     with pm.Model(coords=coords) as model:
-        v_mean = pm.Normal("v_link_mean", 0, 1, dims="condition")
-        v_sd = pm.HalfNormal("v_link_sd", 1, dims="condition")
-        v_raw = pm.Normal("v_raw", v_mean[:, None], v_sd[:, None], dims=("condition", "subject"))
-        # 3 tanh(x / 3) is nearly x for ordinary drifts and stays within the trained bounds of -3 to 3.
-        pm.Deterministic("v_group", 3 * pm.math.tanh(v_mean / 3), dims="condition")
-        v = pm.Deterministic("v", 3 * pm.math.tanh(v_raw / 3), dims=("condition", "subject"))
+        v_mean = pm.Normal("v_mean", 0, 2, dims="condition")
+        v_sd = pm.HalfNormal("v_sd", 1, dims="condition")
+        v_raw = each("v", v_mean[:, None], v_sd[:, None], dims=("condition", "subject"))
+        # 6 tanh(x / 6) is nearly x for ordinary drifts and stays within the trained bounds of -6 to 6. Who learned
+        # "win, go" drifts at 3 to 5, which is beyond the bounds of GoNoGoDDM.
+        v = pm.Deterministic("v", 6 * pm.math.tanh(v_raw / 6), dims=("condition", "subject"))
         # The bias: above 0 is a start nearer to a press. The Pavlovian part is the shift from winning to losing.
         z_win, z_shift = pm.Normal("z_logit_win", 0, 0.5), pm.Normal("z_logit_lose_minus_win", 0, 0.5)
-        z_raw = pm.Normal("z_raw", z_win, pm.HalfNormal("z_sd", 0.5), dims="subject")
+        z_raw = each("z", z_win, pm.HalfNormal("z_sd", 0.5), dims="subject")
         z_both = pm.math.stack([z_raw, z_raw + z_shift])
         z = pm.Deterministic("z", pm.math.invlogit(z_both), dims=("valence", "subject"))
-        a_log = pm.Normal("a_log", np.log(0.8), 0.3)
-        a = pm.LogNormal("a", a_log, pm.HalfNormal("a_sd", 0.2), dims="subject")
+        a_raw = each("a", pm.Normal("a_log", np.log(0.8), 0.3), pm.HalfNormal("a_sd", 0.2), dims="subject")
+        a = pm.Deterministic("a", pm.math.exp(a_raw), dims="subject")
         # Bounded, because otherwise a chain may settle where a subject's t is past all rts and every press a lapse.
-        t_mean = pm.Normal("t_logit", -0.5, 0.5)
-        t_raw = pm.Normal("t_raw", t_mean, pm.HalfNormal("t_sd", 0.5), dims="subject")
+        t_raw = each("t", pm.Normal("t_logit", -0.5, 0.5), pm.HalfNormal("t_sd", 0.5), dims="subject")
         t = pm.Deterministic("t", T_MAX * pm.math.invlogit(t_raw), dims="subject")
         p_lapse = pm.Beta("p_lapse", 2, 38)
         trials = v[condition, subject], a[subject], z[valence, subject], t[subject]
-        pl.GoNoGoDDM("obs", *trials, deadline=DEADLINE, p_lapse=p_lapse, observed=df[["rt"]])
+        pl.GoNoGoDDMExtended("obs", *trials, deadline=DEADLINE, p_lapse=p_lapse, observed=df[["rt"]])
     return model
 
 
 def share_outside(idata) -> pd.Series:
     """Share of posterior draws outside the bounds the network was trained on, by parameter."""
-    bounds = {p.name: p.bounds for p in pl.get_model("ddm").parameters}
+    bounds = {p.name: p.bounds for p in pl.get_model("ddm_extended").parameters}
     draws = {name: idata.posterior[name].values for name in bounds}
     return pd.Series({k: np.mean((x < bounds[k][0]) | (x > bounds[k][1])) for k, x in draws.items()})
 
@@ -129,13 +137,14 @@ def main() -> None:
 
     df = read(args.data, args.subjects)
     start = time.perf_counter()
-    with build_model(df):
-        idata = pm.sample(draws=args.draws, tune=args.tune, chains=args.chains, random_seed=args.seed)
+    with build_model(df) as model:
+        start_at = pl.initvals(model, df)
+        idata = pm.sample(args.draws, tune=args.tune, chains=args.chains, initvals=start_at, random_seed=args.seed)
         took = time.perf_counter() - start
         thinned = idata.isel(draw=slice(None, None, max(1, args.draws * args.chains // 200)))
         predicted = pm.sample_posterior_predictive(thinned, random_seed=args.seed)
 
-    group = ["v_group", "v_link_sd", "z_logit_win", "z_logit_lose_minus_win", "z_sd", "a_log", "a_sd"]
+    group = ["v_mean", "v_sd", "z_logit_win", "z_logit_lose_minus_win", "z_sd", "a_log", "a_sd"]
     group += ["t_logit", "t_sd", "p_lapse"]
     print(f"\n{len(df)} trials of {args.subjects} subjects, {args.chains} x {args.draws} draws in {took:.0f} s")
     columns = ["mean", "sd", "eti90_lb", "eti90_ub", "ess_bulk", "r_hat"]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pymc_lan.errors import RegistryError as RegistryError
     from pymc_lan.inference import MapFit as MapFit
     from pymc_lan.inference import fit_map as fit_map
+    from pymc_lan.inference import initvals as initvals
     from pymc_lan.inference import sample_blackjax as sample_blackjax
     from pymc_lan.interop import export as export
     from pymc_lan.interop import import_onnx as import_onnx
@@ -76,6 +77,7 @@ _SOURCES = {
     "get_model": "models",
     "import_onnx": "interop",
     "import_orbax": "interop",
+    "initvals": "inference",
     "list_models": "listing",
     "load_network": "registry",
     "publish": "publishing",

@@ -9,6 +9,11 @@ from typing import Any
 from pymc_lan.mlp import flop
 
 
+def rounded(x: Any) -> float:
+    """Three significant digits: more would not repeat with another seed."""
+    return float(f"{float(x):.3g}")
+
+
 def write_card(config: Mapping[str, Any]) -> str:
     """Write the card of a version.
 
@@ -149,4 +154,12 @@ def _simulated_lines(measured: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"Probability of no response, absolute error: mean {omission['mean']:g}, largest {omission['max']:g}."
         )
+    # Cards of earlier releases have no such entry.
+    if (told := measured.get("c2st")) is not None:
+        lines += [
+            "",
+            f"Of {told['n']:,} trials, half from the simulator and half drawn from the network, a classifier tells "
+            f"{100 * told['accuracy']:.3g} % right (chance: up to {100 * told['accuracy_chance']:.3g} %),",
+            f"area under the curve {told['auc']:g} (chance: up to {told['auc_chance']:g}).",
+        ]
     return lines

@@ -93,16 +93,24 @@ def publish(
 @app.command()
 def evaluate(
     name: Name = "ddm",
-    n: Annotated[int, typer.Option(min=1, help="Trials.")] = 60_000,
-    n_mass: Annotated[int, typer.Option(min=1, help="Parameter sets over which the density is integrated.")] = 1000,
+    n: Annotated[int | None, typer.Option(min=1, help="Trials.", show_default="60000")] = None,
+    n_mass: Annotated[
+        int | None,
+        typer.Option(min=1, help="Parameter sets for the density's integral.", show_default="1000"),
+    ] = None,
     seed: int = 12345,
+    simulator: Annotated[
+        str | None, typer.Option(help="Of a network that has been trained on one: 'my_model.py:spec'.")
+    ] = None,
 ) -> None:
-    """Measure a network against exact labels."""
+    """Measure a network against exact labels, or against its simulator."""
+    from pymc_lan.build_simulated import spec_of_file
     from pymc_lan.card import accuracy_lines
     from pymc_lan.diagnostics import accuracy
     from pymc_lan.registry import load_network
 
-    typer.echo("\n".join(accuracy_lines(accuracy(load_network(name), n=n, n_mass=n_mass, seed=seed))))
+    network = load_network(name, spec=None if simulator is None else spec_of_file(simulator))
+    typer.echo("\n".join(accuracy_lines(accuracy(network, n=n, n_mass=n_mass, seed=seed))))
 
 
 @app.command()

@@ -19,7 +19,7 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.compile.mode import optdb
 from pytensor.gradient import DisconnectedType
-from pytensor.graph.basic import Apply
+from pytensor.graph.basic import Apply, Constant
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
 from pytensor.graph.replace import clone_replace
@@ -272,10 +272,26 @@ def _register_jax() -> None:
 
         likelihood = Likelihood(op.spec, *(mlp and as_network(mlp) for mlp in (op.lan, op.choice)))
         go_nogo = op.choice is not None
+        rt: Any = node.inputs[0]
+        # Data that are part of the graph say which of the two networks a trial needs, so neither has to run in vain.
+        split = go_nogo and isinstance(rt, Constant) and rt.data.size > 1
+        order = np.argsort(~np.isfinite(rt.data), kind="stable") if split else None
+        n_seen = int(np.isfinite(rt.data).sum()) if split else 0
 
         def value(rt: Any, response: Any, deadline: Any, *parameters: Any) -> Any:
             theta = dict(zip(op.spec.names, parameters, strict=True))
-            return likelihood.log_trial(JAX, rt, response, deadline, theta, go_nogo=go_nogo)
+            if order is None:
+                return likelihood.log_trial(JAX, rt, response, deadline, theta, go_nogo=go_nogo)
+
+            def of(x: Any, rows: Any) -> Any:
+                return x if x.size == 1 else x[rows]
+
+            seen, silent = order[:n_seen], order[n_seen:]
+            first, rest = ({name: of(x, rows) for name, x in theta.items()} for rows in (seen, silent))
+            log_density = likelihood.log_density(JAX, rt[seen], of(response, seen), first)
+            log_none = likelihood.log_go(JAX, of(deadline, silent), rest)[1]
+            parts = [jnp.broadcast_to(x, rows.shape) for x, rows in ((log_density, seen), (log_none, silent))]
+            return jnp.concatenate(parts)[np.argsort(order)]
 
         def value_and_partials(*args: Any) -> Any:
             wide = jnp.broadcast_arrays(*args)

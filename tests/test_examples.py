@@ -83,7 +83,7 @@ SMALL = ("--subjects", 3, "--draws", 100, "--tune", 400, "--chains", 2)
             "pavlovian_gonogo.csv.gz",
             "pavlovian_predictive.png",
             # People who learned press for "win, go" and, mostly, withhold for "lose, no-go".
-            {"v_group[win, go]": (0.3, 3), "v_group[lose, no-go]": (-3, 1), "p_lapse": (0, 0.3)},
+            {"v_mean[win, go]": (0.3, 6), "v_mean[lose, no-go]": (-4, 1), "p_lapse": (0, 0.3)},
         ),
         (
             "cavanagh_ddm.py",

@@ -15,13 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 import pymc as pm
 import pytest
-from scipy.stats import norm
+from scipy.stats import gamma, kstest, norm
 from toy_simulators import BOUNDS, COIN, GIVEN_UP, TINY, gamma_coin_logpdf
 from typer.testing import CliRunner
 
 import pymc_lan as pl
 from pymc_lan import build_simulated
+from pymc_lan.card import accuracy_lines
 from pymc_lan.cli import app
+from pymc_lan.diagnostics import simulations
+from pymc_lan.diagnostics.classifier import classifier_test
 from pymc_lan.errors import RegistryError
 from pymc_lan.network import Network
 from pymc_lan.registry import load_folder
@@ -148,6 +151,56 @@ def test_the_probability_of_no_response_is_learned(given_up: Network) -> None:
     for log_p, p in zip(found, (limit / (1 + limit), 1 / (1 + limit)), strict=True):
         # 3,072 sets of 256 trials: a fit of few weights is good to a few thousandths.
         assert np.abs(np.exp(log_p) - p).max() < 0.03
+
+
+# Measuring
+
+
+def slower(theta: Any, rng: np.random.Generator) -> Any:
+    """The coin's simulator with decisions that take a seventh longer."""
+    rt, response = COIN.simulator.function(theta, rng)
+    return theta[:, -1] + 1.15 * (rt - theta[:, -1]), response
+
+
+def test_a_classifier_tells_a_biased_network_from_its_simulator(coin: Network) -> None:
+    """The network of one simulator for that of another is biased on purpose; the trained one is much less so."""
+    other = replace(coin.spec, simulator=replace(COIN.simulator, function=slower))
+    sizes = {"n": 2000, "n_mass": 20, "seed": 3}
+    right, biased = (pl.diagnostics.accuracy(each, **sizes)["c2st"] for each in (coin, replace(coin, spec=other)))
+    assert right["n"] == biased["n"] == 20 * 400
+    assert right["auc_chance"] == pytest.approx(0.5 + 2.326 * np.sqrt(8001 / 12 / 4000**2), abs=5e-4)
+    for name in ("auc", "accuracy"):
+        assert biased[name] > biased[f"{name}_chance"]
+        assert right[name] < biased[name]
+
+
+def test_a_classifier_tells_nothing_from_itself() -> None:
+    """What chance exceeds in one of a hundred is exceeded more than twice of twenty times in one of a thousand."""
+    found = []
+    for seed in range(20):
+        x = np.random.default_rng(seed).normal(size=(2, 600, 3))
+        x[..., 2] = np.where(x[..., 1] > 1, np.nan, x[..., 2])
+        found.append(classifier_test(*x, seed=seed))
+    for name in ("auc", "accuracy"):
+        assert sum(each[name] > each[f"{name}_chance"] for each in found) <= 2
+
+
+def test_trials_that_the_classifier_sees_are_drawn_from_the_density() -> None:
+    log_d = np.linspace(np.log(1e-4), np.log(1e4), 8000)
+    below = [share * gamma.cdf(np.exp(log_d), 3.0, scale=1 / 8) for share in (0.3, 0.5)]
+    generator = np.random.default_rng(5)
+    drawn, response = simulations._draw(COIN, simulations._Probabilities(log_d, below, 0.2), generator, 20_000)
+    np.testing.assert_array_equal(np.isnan(drawn), np.isnan(response))
+    for code, share in ((0, 0.3), (1, 0.5)):
+        assert abs(np.mean(response == code) - share) < 4 * np.sqrt(share * (1 - share) / 20_000)
+        assert kstest(np.exp(drawn[response == code]), gamma(3.0, scale=1 / 8).cdf).pvalue > 1e-3
+
+
+def test_without_scikit_learn_the_classifier_is_left_out(coin: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulations.classifier, "available", lambda: False)
+    measured = pl.diagnostics.accuracy(coin, n=500, n_mass=3)
+    assert measured["c2st"] is None
+    assert "classifier" not in "\n".join(accuracy_lines(measured))
 
 
 # Storing and using
@@ -304,6 +357,20 @@ def test_a_hopeless_loss_stops_the_run(tmp_path: Path) -> None:
 
 
 # The command
+
+
+def test_the_command_measures_against_the_simulator(
+    coin: Network, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_simulated.sys, "path", [*sys.path])
+    file = str(Path(__file__).parent / "toy_simulators.py")
+    arguments = ["evaluate", str(folder / "coin" / "1.0"), "--n", "500", "--n-mass", "3"]
+    done = CliRunner().invoke(app, [*arguments, "--simulator", f"{file}:COIN"])
+    assert done.exit_code == 0, done.output
+    assert "against 500 fresh trials of each of 3 parameter sets" in done.output
+    assert "a classifier tells" in done.output
+    without = CliRunner().invoke(app, arguments)
+    assert "load the network with spec=..., your own" in str(without.exception)
 
 
 def test_the_command_trains_a_spec_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, coin: Network) -> None:

@@ -138,7 +138,7 @@ def outside() -> pm.Model:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (cliff, ("at step 1 these not finite: the log probability of cliff (of x).", "give other initvals")),
+        (cliff, ("at step 1 these not finite: the log probability of cliff (of x).", "pl.initvals")),
         (outside, ("at step 0 these not finite: the log probability of y (of x).",)),
         (steep, ("at step 0 these not finite: derivatives by x.",)),
     ],

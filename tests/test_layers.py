@@ -122,11 +122,23 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
     "huggingface_hub": frozenset({"hub", "publishing"}),
     "onnx": frozenset({"onnx_reader", "interop"}),
     "httpx2": frozenset({"hub", "publishing"}),
+    "sklearn": frozenset({"diagnostics"}),
     "typer": frozenset({"cli"}),
 }
 
 # What nobody should wait for, or have installed, to import the package.
-LOADED_LATE = ("jax", "flax", "optax", "blackjax", "orbax", "matplotlib", "huggingface_hub", "httpx2", "typer")
+LOADED_LATE = (
+    "jax",
+    "flax",
+    "optax",
+    "blackjax",
+    "orbax",
+    "matplotlib",
+    "huggingface_hub",
+    "httpx2",
+    "sklearn",
+    "typer",
+)
 
 LONGEST_FILE = 500
 LONGEST_BODY = 80

@@ -159,6 +159,24 @@ def test_any_number_of_trials_in_jax(mode, n):
     )
 
 
+@pytest.mark.parametrize(("silent", "scalar"), [(0.3, False), (1.0, True)])
+def test_jax_takes_one_network_for_each_trial_of_known_data(silent, scalar):
+    """Data that are part of the graph are sorted by whether there is a response; the result is that of unknown data."""
+    trials = random_trials(50, scalar=scalar, seed=3)
+    trials["rt"] = np.where(np.random.default_rng(4).random(50) < silent, INF, np.minimum(trials["rt"], 2.0))
+    x = symbols(trials, scalar=scalar)
+    known = x | {"rt": pt.constant(trials["rt"])}
+    parameters = [x[name] for name in ("v", "a", "z", "t")]
+    found = []
+    for inputs in (known, x):
+        value = op_outputs("shipped", inputs, go_nogo=True)[0]
+        outputs = [value, *pt.grad(weighted(value), parameters)]
+        found.append(evaluate(outputs, {x[name]: each for name, each in trials.items()}, "jax"))
+    for one, other in zip(*found, strict=True):
+        # Sums of 50 trials in another order; the networks are float32 inside.
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
 def logp_graph(cls: Any, n: int, **kwargs: Any) -> tuple[list[pt.TensorVariable], list[pt.TensorVariable]]:
     """Inputs (value, v, a, z, t, p_lapse) and outputs (log densities, gradient of their sum) of a distribution."""
     value = pt.matrix("value", dtype="float64")
@@ -305,13 +323,13 @@ def test_kernel_is_compiled_once_however_often_it_is_used(mode, monkeypatch):
 
 def test_jax_traces_once_however_often_it_is_called(monkeypatch):
     traced = []
-    log_trial = Likelihood.log_trial
+    log_density = Likelihood.log_density
 
     def counting(self, xp, *args, **kwargs):
         traced.append(xp)
-        return log_trial(self, xp, *args, **kwargs)
+        return log_density(self, xp, *args, **kwargs)
 
-    monkeypatch.setattr(Likelihood, "log_trial", counting)
+    monkeypatch.setattr(Likelihood, "log_density", counting)
     model = neuroracer()
     function = model.compile_fn(model.dlogp(), mode="JAX")
     point = model.initial_point()

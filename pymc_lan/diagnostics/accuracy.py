@@ -1,4 +1,4 @@
-"""Accuracy of a network against exact labels, by one definition for tests, cards and the command line.
+"""Accuracy of a network, by one definition for tests, cards and the command line.
 
 Parameters are uniform over the registered bounds, one trial each from the model (eight each where the density has to be
 solved for), 5 ms < rt - t (the earliest t, where it varies) and rt < 20 s; an error is log f(network) - log f(exact).
@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.card import rounded
+from pymc_lan.diagnostics.simulations import accuracy_from_simulations
 from pymc_lan.diagnostics.solved import solved_log_likelihood
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.network import Network
 from pymc_lan.plain import is_plain
+from pymc_lan.simulated import SIMULATED
 from pymc_lan.training.proposals import draw_theta
 from pymc_lan.training.trials import decided, draw_deadlines, model_trials
 from pymc_lan.transforms import NUMPY
@@ -29,21 +32,24 @@ SMALLEST_P = 1e-4
 SMALLEST_GRADIENT = 0.1
 
 
-def accuracy(network: Network, *, n: int = 60_000, n_mass: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """Measure a network against its model's closed form.
+def accuracy(network: Network, *, n: int | None = None, n_mass: int | None = None, seed: int = 0) -> dict[str, Any]:
+    """Measure a network against exact labels or, where a simulator is all that is known, against its trials.
 
     Parameters
     ----------
     network : Network
-    n : int
-        Trials.
-    n_mass : int
-        Parameter sets over which the density is integrated.
+        That of a simulator has to know it: load it with ``spec=``.
+    n : int, optional
+        Trials, by default 60,000; with a simulator, trials of each parameter set, by default 100,000.
+    n_mass : int, optional
+        Parameter sets over which the density is integrated, by default 1,000; with a simulator, those that are
+        simulated, by default 50.
     seed : int
 
     Returns
     -------
     dict
+        With a simulator, that of `pymc_lan.diagnostics.accuracy_from_simulations`; else
         ``lan`` (mean, median, p95, p99 and max of the absolute error in nats, bias as the mean of minus the error),
         ``mass`` (p50 and p99 of its distance from 1), ``gradient`` (relative error by parameter: median, p99),
         ``choice`` (mean, p99 and max of the absolute error in both log probabilities; None without that network and of
@@ -59,8 +65,13 @@ def accuracy(network: Network, *, n: int = 60_000, n_mass: int = 1000, seed: int
     >>> report["lan"]["mean"] < 0.002
     True
     """
-    rng = np.random.default_rng(seed)
     spec = network.spec
+    if spec.transform == SIMULATED:
+        sizes = {"n_trials": n, "n_sets": n_mass}
+        given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
+        return accuracy_from_simulations(network, seed=seed, **given)
+    n, n_mass = n or 60_000, n_mass or 1000
+    rng = np.random.default_rng(seed)
     trials = model_trials(spec, rng, n)
     t = draw_theta(spec, rng, trials.d.size, with_t=True)["t"]
     kept = (trials.d - earliest(spec, trials.theta) > EARLIEST) & (t + trials.d < LATEST)
@@ -164,8 +175,3 @@ def _summary(error: Float) -> dict[str, float]:
     size = np.abs(error)
     quantiles = {f"p{q}": rounded(np.quantile(size, q / 100)) for q in (95, 99)}
     return {"mean": rounded(size.mean())} | quantiles | {"max": rounded(size.max())}
-
-
-def rounded(x: Any) -> float:
-    """Three significant digits: more would not repeat with another seed."""
-    return float(f"{float(x):.3g}")

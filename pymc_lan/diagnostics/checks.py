@@ -176,7 +176,7 @@ def _require_known(spec: ModelSpec) -> None:
             explain(
                 "a model with a closed form, or with equations to solve, whose network can be compared with it",
                 f"{spec.name!r}, known by a simulator or a network alone",
-                "look at pl.diagnostics.accuracy_from_simulations, and at pl.diagnostics.sbc",
+                "look at pl.diagnostics.accuracy, and at pl.diagnostics.sbc",
             )
         )
 

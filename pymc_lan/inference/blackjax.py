@@ -221,7 +221,7 @@ def _finite_starts(model: Any, density: Any, initvals: Any, seed: Any, chains: i
         chosen.append(next((x for x in tries if np.isfinite(finite(x))), None))
         if chosen[-1] is None:
             found = f"one of 0 or NaN, by {not_finite(model, tries[-1])}, in every of {len(tries)} tries"
-            remedy = "give other initvals, or jitter=False"
+            remedy = "give other initvals, for instance those of pl.initvals, or jitter=False"
             raise ValueError(explain("a start with a finite log density", found, remedy))
     return jax.tree.map(lambda *x: np.stack(x), *chosen)
 

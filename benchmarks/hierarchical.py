@@ -1,0 +1,137 @@
+"""A hierarchical model of real data: where it starts, its mode, and whether chains converge.
+
+    python benchmarks/hierarchical.py [--part start map sample blackjax] [--subjects 148] [--json FILE] [--out FOLDER]
+
+The model is that of ``examples/pavlovian_gonogo.py``. The mode is that of the form with offsets; ``--out`` gets a
+figure of its loss. Chains are those of ``pm.sample()`` with its defaults, from the start that ``pl.initvals`` finds;
+``blackjax`` takes the same draws with ``pl.sample_blackjax``. CPU seconds are told as well: a busy machine leaves them.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import pymc as pm
+from _common import ROOT, Json, argument_parser, print_table, report
+from pymc.initial_point import make_initial_point_fn
+
+import pymc_lan as pl
+
+sys.path.insert(0, str(ROOT / "examples"))
+import pavlovian_gonogo as example
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Seconds that the mode may take, share of divergences, and R-hat.
+BARS = {"map": 60.0, "divergences": 1e-3, "r_hat": 1.01}
+
+
+def timed(call: Callable[[], Any]) -> tuple[Any, Json]:
+    """Return what a call returns, with its seconds and CPU seconds."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = call()
+    return result, {"s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+
+
+def start(df: pd.DataFrame) -> Json:
+    """The log density at PyMC's own start and at that of `pl.initvals`."""
+    model = example.build_model(df)
+    found, seconds = timed(lambda: pl.initvals(model, df))
+    logp = model.compile_logp(mode="FAST_COMPILE")
+    own, ours = (float(logp(make_initial_point_fn(model=model, overrides=x)(0))) for x in (None, found))
+    return {**seconds, "logp_default": own, "logp_initvals": ours}
+
+
+def mode(df: pd.DataFrame, out: Path) -> Json:
+    """The mode by L-BFGS from `pl.initvals`, and a figure of its loss."""
+    model = example.build_model(df, centred=False)
+    fit, seconds = timed(lambda: pl.fit_map(model, "lbfgs", 1000, initvals=pl.initvals(model, df), log_every=50))
+    plot_history(fit.history, out / "hierarchical_map.png")
+    group = {name: np.round(fit.point[name], 3).tolist() for name in ("v_mean", "v_sd", "z_sd", "a_sd", "t_sd")}
+    return {**seconds, "steps": len(fit.history), "converged": fit.converged, "logp": fit.logp, **group}
+
+
+def plot_history(history: pd.DataFrame, path: Path) -> None:
+    """Loss above the lowest, and the steepest derivative, at every step."""
+    import matplotlib
+
+    matplotlib.use("Agg")  # the figure goes to a file; no display is needed
+    import matplotlib.pyplot as plt
+
+    fig, axes = plt.subplots(1, 2, figsize=(7.5, 3), layout="constrained")
+    above = history["loss"] - history["loss"].min()
+    axes[0].semilogy(history["step"], above.where(above > 0), color="#0072B2")
+    axes[1].semilogy(history["step"], history["gradient"], color="#0072B2")
+    axes[1].axhline(0.05, color="grey", ls="--", lw=1, label="tol")
+    axes[0].set(xlabel="step of L-BFGS", ylabel="loss above the lowest [nats]")
+    axes[1].set(xlabel="step of L-BFGS", ylabel="steepest derivative")
+    axes[1].legend(frameon=False)
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+    fig.savefig(path, dpi=200)
+    plt.close(fig)
+
+
+def chains(df: pd.DataFrame, draw: Callable[..., Any]) -> Json:
+    """Whether chains from the start that we find converge."""
+    model = example.build_model(df)
+    initvals = pl.initvals(model, df)
+    idata, seconds = timed(lambda: draw(model, initvals))
+    summary = az.summary(idata, round_to="none")
+    diverging = idata.sample_stats["diverging"].values
+    return {
+        **seconds,
+        "draws": diverging.size,
+        "divergences": float(diverging.mean()),
+        "r_hat": float(summary["r_hat"].max()),
+        "ess_bulk": float(summary["ess_bulk"].min()),
+        "n_steps": float(idata.sample_stats["n_steps"].mean()),
+    }
+
+
+def by_pymc(model: pm.Model, initvals: Json) -> Any:
+    with model:
+        return pm.sample(initvals=initvals, random_seed=1, progressbar=False)
+
+
+def by_blackjax(model: pm.Model, initvals: Json) -> Any:
+    return pl.sample_blackjax(model, initvals=initvals, seed=1)
+
+
+def main() -> None:
+    parser = argument_parser(__doc__)
+    parser.add_argument("--part", nargs="+", default=["start", "map", "sample"])
+    parser.add_argument("--subjects", type=int, default=148)
+    parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/pavlovian_gonogo.csv.gz")
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    df = example.read(arguments.data, arguments.subjects)
+    parts = {
+        "start": start,
+        "map": partial(mode, out=arguments.out),
+        "sample": partial(chains, draw=by_pymc),
+        "blackjax": partial(chains, draw=by_blackjax),
+    }
+    figures = {name: parts[name](df) for name in arguments.part}
+    for name, row in figures.items():
+        title = f"{name}: {arguments.subjects} subjects, {len(df)} trials"
+        print_table(title, ["what", "measured"], row.items())
+    if "map" in figures:
+        print(f"mode within {BARS['map']:g} s:", "met" if figures["map"]["s"] <= BARS["map"] else "MISSED")
+    for row in (figures[name] for name in ("sample", "blackjax") if name in figures):
+        met = row["divergences"] <= BARS["divergences"] and row["r_hat"] < BARS["r_hat"]
+        print("divergences at most 0.1 % and R-hat below 1.01:", "met" if met else "MISSED")
+    report(figures, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
