@@ -395,7 +395,7 @@ def drawn(value: Callable[[int], Any]) -> Callable[[], Any]:
 
 ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
     "one choice": (spec_with(choices=[1]), r"two choices or more.*Found choices=\(1,\)"),
-    "a shift": (spec_with(shift="delta"), r"neither shift nor omissions.*shift='delta'"),
+    "a shift": (spec_with(shift="delta"), r"neither shift, mirror nor omissions.*shift='delta'"),
     "times after all": (drawn(lambda n: (np.ones(n), np.ones(n))), r"shape \(10,\).*Found shape \(2, 10\).*times=True"),
     "no numbers": (drawn(lambda n: ["yes"] * n), r"Expected 10 numbers from the simulator of 'oddity'"),
     "another code": (drawn(lambda n: np.full(n, 2)), r"the responses 0, 1\..*response = 2\.0"),
