@@ -46,6 +46,7 @@ def train(
     choice_recipe: Recipe | None = None,
     simulation_recipe: SimulationRecipe | None = None,
     simulations: Paths | None = None,
+    report: bool = False,
     checkpoints: str | os.PathLike[str] | None = None,
     n_measured: int | None = None,
     progress: bool = True,
@@ -68,6 +69,9 @@ def train(
     simulations : path or sequence of path, optional
         Of a model with a simulator: train on these files, or those of this folder, which `pymc_lan.simulate_to` wrote,
         and simulate only to measure the accuracy.
+    report : bool
+        Of a model with a simulator: whether to write ``out/model/version-report.html``, with loss curves, a map of the
+        error, densities beside simulated trials, and calibration. The extra ``plots`` draws it.
     checkpoints : path, optional
         Where the run saves its state; called again with the same model, recipes and seed it goes on from there.
     n_measured : int, optional
@@ -87,6 +91,8 @@ def train(
         kind of model, a simulator whose trials cannot be or whose `shift` is none.
     RegistryError
         If the version exists.
+    ImportError
+        For a report without matplotlib, before the training begins.
 
     Examples
     --------
@@ -103,9 +109,10 @@ def train(
     spec = get_model(model) if isinstance(model, str) else model
     refuse_race(spec)
     _check_recipes(spec, lan_recipe or choice_recipe, simulation_recipe)
-    if simulations is not None and spec.simulator is None:
-        found = f"simulations for {spec.name!r}"
-        raise ValueError(explain("a model with a simulator, to train from files", found, "leave simulations out"))
+    if (simulations is not None or report) and spec.simulator is None:
+        found = f"simulations or a report for {spec.name!r}"
+        remedy = "leave simulations and report out"
+        raise ValueError(explain("a model with a simulator, to train from files or to report on", found, remedy))
     if spec.simulator is not None:
         return train_from_simulations(
             spec,
@@ -117,6 +124,7 @@ def train(
             n_measured=n_measured or SIMULATED_MEASURED,
             progress=progress,
             simulations=simulations,
+            report=report,
         )
     usual = usual_recipes(spec)
     lan_recipe, choice_recipe = lan_recipe or usual[0], choice_recipe or usual[1]
