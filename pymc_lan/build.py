@@ -48,6 +48,7 @@ def train(
     choice_recipe: Recipe | None = None,
     simulation_recipe: SimulationRecipe | None = None,
     simulations: Paths | None = None,
+    report: bool = False,
     checkpoints: str | os.PathLike[str] | None = None,
     n_measured: int | None = None,
     scheduler: str | None = None,
@@ -71,6 +72,9 @@ def train(
     simulations : path or sequence of path, optional
         Of a model with a simulator: train on these files, or those of this folder, which `pymc_lan.simulate_to` wrote,
         and simulate only to measure the accuracy.
+    report : bool
+        Of a model with a simulator: whether to write ``out/model/version-report.html``, with loss curves, a map of the
+        error, densities beside simulated trials, and calibration. The extra ``plots`` draws it.
     checkpoints : path, optional
         Where the run saves its state; called again with the same model, recipes and seed it goes on from there.
     n_measured : int, optional
@@ -94,6 +98,8 @@ def train(
         nothing to do, because labels have a closed form or simulations are in files.
     RegistryError
         If the version exists.
+    ImportError
+        For a report without matplotlib, before the training begins.
 
     Examples
     --------
@@ -110,9 +116,10 @@ def train(
     spec = get_model(model) if isinstance(model, str) else model
     refuse_race(spec)
     _check_recipes(spec, lan_recipe or choice_recipe, simulation_recipe)
-    if simulations is not None and spec.simulator is None:
-        found = f"simulations for {spec.name!r}"
-        raise ValueError(explain("a model with a simulator, to train from files", found, "leave simulations out"))
+    if (simulations is not None or report) and spec.simulator is None:
+        found = f"simulations or a report for {spec.name!r}"
+        remedy = "leave simulations and report out"
+        raise ValueError(explain("a model with a simulator, to train from files or to report on", found, remedy))
     if scheduler is not None and (spec.exact or simulations is not None):
         found = "labels in closed form" if spec.exact else "simulations in files"
         raise ValueError(explain("something for a cluster to do", f"{found} of {spec.name!r}", "leave out scheduler"))
@@ -128,6 +135,7 @@ def train(
             scheduler=scheduler,
             progress=progress,
             simulations=simulations,
+            report=report,
         )
     usual = usual_recipes(spec)
     lan_recipe, choice_recipe = lan_recipe or usual[0], choice_recipe or usual[1]

@@ -17,6 +17,7 @@ from pymc_lan.card import write_card
 from pymc_lan.diagnostics import accuracy_from_simulations
 from pymc_lan.errors import explain
 from pymc_lan.network import Network, version_config
+from pymc_lan.plots.style import pyplot
 from pymc_lan.registry import load_folder, refuse_existing, write_version
 from pymc_lan.responses import RESPONSES
 from pymc_lan.simulated import SIMULATED
@@ -51,10 +52,14 @@ def train_from_simulations(
     scheduler: str | None,
     progress: bool,
     simulations: Paths | None = None,
+    report: bool = False,
 ) -> Network:
     """Train the networks of a model that is known by its simulator; see `pymc_lan.train`."""
     from pymc_lan.training.from_simulations import fit_from_simulations
 
+    if report:
+        # Before hours of training.
+        pyplot()
     recipe = recipe or usual_simulation_recipe(spec)
     refuse_existing(out, spec.name, version)
     check_shift(spec)
@@ -85,7 +90,12 @@ def train_from_simulations(
         "packages": {name: package_version(name) for name in PACKAGES},
         "accuracy": measured,
     }
-    return load_folder(write_version(out, network, config, write_card), spec)
+    network = load_folder(write_version(out, network, config, write_card), spec)
+    if report:
+        from pymc_lan.report import write_report
+
+        write_report(Path(out), network, fitted, seed)
+    return network
 
 
 def _offline(spec: ModelSpec, recipe: SimulationRecipe, simulations: Paths, seed: int) -> Offline:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -135,6 +136,9 @@ def train(
     simulations: Annotated[
         Path | None, typer.Option(help="With a simulator: train on the files of this folder, from pl.simulate_to.")
     ] = None,
+    report: Annotated[
+        bool, typer.Option(help="With a simulator: write a report, OUT/MODEL/VERSION-report.html.")
+    ] = True,
 ) -> None:
     """Train a model's networks from nothing, measure them, and write them with their card."""
     from pymc_lan.build import train as train_model
@@ -150,6 +154,9 @@ def train(
         spec, checkpoints = spec_of_file(model), checkpoints or out / ".checkpoints"
         if not resume:
             refuse_begun(spec, checkpoints)
+        if report and find_spec("matplotlib") is None:
+            typer.echo("No report: it needs the package matplotlib, pip install 'pymc-lan[plots]'.")
+            report = False
         recipe = usual_simulation_recipe(spec)
         recipe = replace(recipe, chunks=chunks) if chunks else recipe
         try:
@@ -162,12 +169,17 @@ def train(
                 simulation_recipe=recipe,
                 scheduler=scheduler,
                 simulations=simulations,
+                report=report,
             )
         except KeyboardInterrupt:
             typer.echo(f"Stopped. {checkpoints} holds the state after the last whole chunk; go on with --resume.")
             raise typer.Exit(130) from None
     typer.echo(f"{out / network.spec.name / version}\n")
     typer.echo("\n".join(accuracy_lines(network.config["accuracy"])))
+    if ".py:" in model and report:
+        from pymc_lan.report import report_path
+
+        typer.echo(f"\nReport: {report_path(out, network)}")
 
 
 @app.command()

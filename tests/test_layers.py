@@ -78,6 +78,7 @@ LAYERS: Mapping[str, float] = {
     "diagnostics": 5,
     "inference": 5,
     "publishing": 5,
+    "report": 5,
     "plots": 5,
     "cli": 6,
     "": math.inf,  # pymc_lan/__init__.py re-exports, so nothing may import from it

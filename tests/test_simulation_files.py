@@ -254,8 +254,9 @@ def test_files_that_cannot_be_are_refused(
 def test_arguments_that_cannot_be_are_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"Expected one round with simulations from files\. Found rounds=2"):
         pl.train(COIN, "nowhere", simulations=folder, simulation_recipe=TINY)
-    with pytest.raises(ValueError, match=r"Expected a model with a simulator, to train from files\. Found .*'ddm'"):
-        pl.train("ddm", "nowhere", simulations=folder)
+    for wrong in ({"simulations": folder}, {"report": True}):
+        with pytest.raises(ValueError, match=r"Expected a model with a simulator, to train from files.*Found .*'ddm'"):
+            pl.train("ddm", "nowhere", **wrong)
     with pytest.raises(ValueError, match=r"Expected a model with a simulator\. Found 'three'"):
         pl.simulate_to(replace(THREE, simulator=None), "nowhere", sets=1)
     with pytest.raises(ValueError, match=r"files of 1 or more\. Found 0, 256, 1"):
