@@ -82,13 +82,20 @@ def publish(
     folder: Annotated[Path, typer.Argument(help="A version's folder, as train writes it.")],
     repo: Annotated[str, typer.Option(help="'org/repo', a repository of the hub that exists.")],
     license_: Annotated[str | None, typer.Option("--license", help="For the card, such as 'cc-by-4.0'.")] = None,
-    n: Annotated[int, typer.Option(min=1000, help="Trials on which the accuracy is measured anew.")] = 4000,
+    n: Annotated[
+        int | None, typer.Option(min=1000, help="Trials on which the accuracy is measured anew.", show_default="4000")
+    ] = None,
+    simulator: Annotated[
+        str | None, typer.Option(help="Of a network that has been trained on one: 'my_model.py:spec'.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print what would be written.")] = False,
 ) -> None:
     """Check a version, and add it to a repository of the hub in one commit with a tag."""
+    from pymc_lan.build_simulated import spec_of_file
     from pymc_lan.publishing import publish as publish_version
 
-    typer.echo(publish_version(folder, repo, license=license_, n_measured=n, dry_run=dry_run))
+    spec = None if simulator is None else spec_of_file(simulator)
+    typer.echo(publish_version(folder, repo, spec=spec, license=license_, n_measured=n, dry_run=dry_run))
 
 
 @app.command()

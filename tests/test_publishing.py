@@ -14,6 +14,7 @@ import pytest
 from hub_checks import cache, forget
 from hub_server import Hub, Repository
 from safetensors.numpy import load, save
+from toy_simulators import COIN, TINY
 
 import pymc_lan as pl
 from pymc_lan import publishing
@@ -86,6 +87,29 @@ def test_a_model_of_ones_own(hub: Hub, empty: Repository, tmp_path: Path, as_cla
     found = pl.list_models(everywhere=True)
     assert "mine" not in found["model"].tolist()
     pl.load_network("mine", registries=["lab/nets"], spec=mine)
+
+
+@pytest.fixture(scope="module")
+def coin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a network that is known by its simulator, far from it as it is."""
+    out = tmp_path_factory.mktemp("coin")
+    pl.train(COIN, out, simulation_recipe=TINY, n_measured=250_000, progress=False)
+    return out / "coin" / "1.0"
+
+
+def test_a_model_known_by_its_simulator(hub: Hub, empty: Repository, coin: Path, tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match=r"Expected the simulator of 'coin', to measure its network\. Found none"):
+        publish(coin, "lab/nets")
+    publish(coin, "lab/nets", spec=COIN, n_measured=5000)
+    assert pl.load_network("lab/nets:coin", spec=COIN) == pl.load_network(coin, spec=COIN)
+    card = empty.commits[empty.refs["main"]][CARD].decode()
+    assert "median_divergence_nats" in card
+    assert "250000 trials of coin" in card
+    better = shutil.copytree(coin, tmp_path / "better")
+    claimed = json.loads((coin / CONFIG).read_bytes())["accuracy"]
+    edit(better, version="1.1", accuracy=claimed | {"simulations": claimed["simulations"] | {"median": 1e-4}})
+    with pytest.raises(RegistryError, match=r"median divergence from the simulator error.*0\.0001 in config\.json"):
+        publish(better, "lab/nets", spec=COIN, n_measured=5000)
 
 
 def test_a_second_version_keeps_the_first(hub: Hub, empty: Repository, folder: Path, as_claimed: None) -> None:

@@ -17,6 +17,7 @@ from pymc_lan.diagnostics.solved import solved_log_likelihood
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.network import Network
 from pymc_lan.plain import is_plain
+from pymc_lan.responses import RESPONSES
 from pymc_lan.simulated import SIMULATED
 from pymc_lan.training.proposals import draw_theta
 from pymc_lan.training.trials import decided, draw_deadlines, model_trials
@@ -66,7 +67,7 @@ def accuracy(network: Network, *, n: int | None = None, n_mass: int | None = Non
     True
     """
     spec = network.spec
-    if spec.transform == SIMULATED:
+    if spec.transform in (SIMULATED, RESPONSES):
         sizes = {"n_trials": n, "n_sets": n_mass}
         given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
         return accuracy_from_simulations(network, seed=seed, **given)
