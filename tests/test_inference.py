@@ -18,6 +18,7 @@ import pytensor.tensor as pt
 import pytest
 
 import pymc_lan as pl
+from pymc_lan.inference import optimum
 
 # Linear regression with known noise: the posterior is normal, and its mean and covariance are solutions of an equation.
 DESIGN = np.column_stack([np.ones(12), np.linspace(-1, 2, 12)])
@@ -97,6 +98,21 @@ def test_the_best_of_many_starts_wins() -> None:
     # Start 0 is the given one, as it is without others.
     first = many.history[many.history["start"] == 0]["loss"].to_numpy()
     np.testing.assert_allclose(first, alone.history["loss"])
+
+
+def test_steps_are_compiled_once() -> None:
+    traced = []
+
+    def density(point: Any) -> Any:
+        traced.append(1)
+        return -((point["x"] - 3.0) ** 4).sum()
+
+    like = {"x": np.zeros(2)}
+    runner = optimum._runner(density, optimum._optimizer("lbfgs", 9), like, steps=9, chunk=3, tol=1e-12)
+    carry, _ = runner.run(runner.begin(like), 0)
+    first = len(traced)
+    runner.run(carry, 3)
+    assert len(traced) == first > 0
 
 
 def test_history_and_log(caplog: pytest.LogCaptureFixture) -> None:
