@@ -184,6 +184,9 @@ def test_guesses_do_not_hold_t_back(go: tuple[pd.DataFrame, pd.DataFrame]) -> No
     df = go[0].copy()
     pressed = df.index[df["rt"].notna() & (df["subject"] == "s0")]
     df.loc[pressed[0], "rt"] = 0.02
+    # However many others would have a later t.
+    others = df[df["subject"] != "s0"]
+    df = pd.concat([df, *(others.assign(subject=others["subject"] + f"-{i}") for i in range(12))], ignore_index=True)
     start = {}
     for p_lapse in (0.0, 0.05):
         with pm.Model():
