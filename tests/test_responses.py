@@ -20,9 +20,11 @@ from scipy.stats import chisquare
 from toy_simulators import ODDITY, THREE, THREE_BOUNDS, TINY, oddity, three_probabilities
 
 import pymc_lan as pl
+from pymc_lan import registry
 from pymc_lan.card import accuracy_lines
 from pymc_lan.errors import RegistryError
 from pymc_lan.mlp import MLP
+from pymc_lan.models import MODELS
 from pymc_lan.network import Network
 from pymc_lan.registry import load_folder
 from pymc_lan.simulating import run_simulator
@@ -343,6 +345,24 @@ def test_observed_responses_come_in_any_form(make: Callable[[], Any]) -> None:
     with pm.Model() as model:
         pl.ChoiceDist("obs", NETWORKS["oddity"], 1.0, observed=make())
     assert model.rvs_to_values[model["obs"]].eval(mode=AS_WRITTEN).tolist() == [1, 0, 1]
+
+
+def test_the_model_is_given_in_any_form(odd: Network, folder: Path) -> None:
+    version = folder / "oddity" / "1.0"
+    pl.register(ODDITY, odd)
+    try:
+        forms: list[tuple[Any, dict[str, Any]]] = [(odd, {}), (version, {}), (str(version), {}), ("oddity", {})]
+        forms += [(ODDITY, {"weights": version}), (ODDITY, {})]
+        found = [
+            pm.logp(pl.ChoiceDist.dist(source, 2.0, **more), [0, 1]).eval(mode=AS_WRITTEN) for source, more in forms
+        ]
+        with pm.Model() as model:
+            pl.ChoiceDist("obs", ODDITY, delta=2.0, weights=version, observed=[0, 1])
+    finally:
+        del MODELS["oddity"], registry._SESSION["oddity"]
+    expected = np.log(odd.probabilities(delta=2.0))
+    np.testing.assert_allclose(found, [expected] * len(forms), rtol=1e-12)
+    assert model.compile_logp(mode=AS_WRITTEN)({}) == pytest.approx(expected.sum())
 
 
 def test_data_may_be_replaced_and_observed_later() -> None:

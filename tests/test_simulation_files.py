@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import kstest
-from toy_simulators import BOUNDS, COIN, GIVEN_UP, ODDITY, SLOW_COIN, THREE, TINY, gamma_coin_logpdf
+from toy_simulators import (
+    BOUNDS,
+    COIN,
+    GIVEN_UP,
+    ODDITY,
+    SLOW_COIN,
+    THREE,
+    TINY,
+    gamma_coin_logpdf,
+    three_probabilities,
+)
 
 import pymc_lan as pl
 from pymc_lan.build_simulated import run_name
@@ -145,6 +155,22 @@ def test_responses_alone_and_omissions_come_back(tmp_path: Path) -> None:
         )
 
 
+def test_probabilities_are_learned_from_files(tmp_path: Path) -> None:
+    """From 192,000 trials, gone through several times."""
+    pl.simulate_to(THREE, tmp_path / "files", sets=1600, trials=64, files=2)
+    recipe = SimulationRecipe(hidden=(8,), chunks=6, sets=2900, passes=20, batch=64, held_out=300)
+    given = {"simulations": tmp_path / "files", "simulation_recipe": recipe, "n_measured": 20_000, "progress": False}
+    network = pl.train(THREE, tmp_path, **given)
+    assert network.config["training"]["simulated_trials"] == 2900 * 64
+    rng = np.random.default_rng(9)
+    theta = {p.name: rng.uniform(*p.bounds, 2000) for p in THREE.parameters}
+    truth = three_probabilities(**theta)
+    kl = (truth * np.log(truth / network.probabilities(**theta))).sum(axis=1)
+    # 42 weights: statistics alone leave 42 / (2 * 192,000) = 1e-4 nats; to know nothing leaves a third of a nat.
+    assert kl.mean() < 3e-3
+
+
+@pytest.mark.slow
 def test_a_density_is_learned_from_files(folder: Path, tmp_path: Path) -> None:
     """From 43,200 trials, gone through several times."""
     recipe = SimulationRecipe(hidden=(8,), chunks=8, sets=1350, passes=12, batch=32, held_out=300, patience=4)

@@ -258,7 +258,7 @@ def _loop(
             done += 1
             if saved is not None:
                 saved.save(done, state)
-            rate = f"{recipe.sets * recipe.trials / (perf_counter() - started):,.0f}"
+            rate = f"{np.sum(pool.n) / (perf_counter() - started):,.0f}"
             bar.update(line, completed=done, held_out=f"{now.held_out:.5f}", error=f"{now.divergence:.1e}", rate=rate)
     return state
 
