@@ -14,7 +14,7 @@ import pytest
 from hub_checks import cache, forget
 from hub_server import Hub, Repository
 from safetensors.numpy import load, save
-from toy_simulators import COIN, TINY
+from toy_simulators import COIN, ODDITY, TINY
 
 import pymc_lan as pl
 from pymc_lan import publishing
@@ -110,6 +110,13 @@ def test_a_model_known_by_its_simulator(hub: Hub, empty: Repository, coin: Path,
     edit(better, version="1.1", accuracy=claimed | {"simulations": claimed["simulations"] | {"median": 1e-4}})
     with pytest.raises(RegistryError, match=r"median divergence from the simulator error.*0\.0001 in config\.json"):
         publish(better, "lab/nets", spec=COIN, n_measured=5000)
+
+
+def test_a_model_of_responses_alone(hub: Hub, empty: Repository, tmp_path: Path) -> None:
+    pl.train(ODDITY, tmp_path, simulation_recipe=TINY, n_measured=250_000, progress=False)
+    publish(tmp_path / "oddity" / "1.0", "lab/nets", spec=ODDITY, n_measured=5000)
+    found = pl.load_network("lab/nets:oddity", spec=ODDITY).probabilities(delta=6.0)
+    np.testing.assert_array_equal(found, pl.load_network(tmp_path / "oddity" / "1.0").probabilities(delta=6.0))
 
 
 def test_a_second_version_keeps_the_first(hub: Hub, empty: Repository, folder: Path, as_claimed: None) -> None:

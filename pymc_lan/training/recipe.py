@@ -73,7 +73,7 @@ class SimulationRecipe:
     chunks: int = 95
     sets: int = 4096
     trials: int = 256
-    passes: int = 4
+    passes: int = 8
     batch: int = 32
     learning_rate: float = 5e-3
     clip: float = 1.0
