@@ -79,8 +79,8 @@ def train_from_simulations(
         "simulated_trials": _distinct(source, len(fitted.history) * recipe.sets) * source.trials,
         "chunks": len(fitted.history),
         "best_chunk": fitted.best + 1,
-        "recipe": asdict(recipe),
-    }
+        "recipe": asdict(recipe) | {"trials": source.trials},
+    } | ({"files_sha256": files} if files else {})
     measured = accuracy_from_simulations(
         network, n_sets=SETS_MEASURED, n_trials=max(n_measured // SETS_MEASURED, 1), seed=seed + 1
     )

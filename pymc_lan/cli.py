@@ -83,7 +83,12 @@ def publish(
     repo: Annotated[str, typer.Option(help="'org/repo', a repository of the hub that exists.")],
     license_: Annotated[str | None, typer.Option("--license", help="For the card, such as 'cc-by-4.0'.")] = None,
     n: Annotated[
-        int | None, typer.Option(min=1000, help="Trials on which the accuracy is measured anew.", show_default="4000")
+        int | None,
+        typer.Option(
+            min=1000,
+            help="Trials that measure the accuracy anew; with a simulator, of each of 50 sets.",
+            show_default="4000; 50000",
+        ),
     ] = None,
     simulator: Annotated[
         str | None, typer.Option(help="Of a network that has been trained on one: 'my_model.py:spec'.")
@@ -101,10 +106,14 @@ def publish(
 @app.command()
 def evaluate(
     name: Name = "ddm",
-    n: Annotated[int | None, typer.Option(min=1, help="Trials.", show_default="60000")] = None,
+    n: Annotated[
+        int | None, typer.Option(min=1, help="Trials; with a simulator, of each set.", show_default="60000; 100000")
+    ] = None,
     n_mass: Annotated[
         int | None,
-        typer.Option(min=1, help="Parameter sets for the density's integral.", show_default="1000"),
+        typer.Option(
+            min=1, help="Sets for the density's integral; with a simulator, all sets.", show_default="1000; 50"
+        ),
     ] = None,
     seed: int = 12345,
     simulator: Annotated[

@@ -8,6 +8,9 @@ from multiprocessing import get_context
 
 from pymc_lan.errors import explain
 
+# Seconds that a scheduler has to find its first worker.
+WAIT = 60
+
 
 def open_executor(stack: ExitStack, processes: int | None = 1, scheduler: str | None = None) -> Executor | None:
     """Open what tasks are given to, until the stack closes; those that have not begun by then are not done.
@@ -31,6 +34,8 @@ def open_executor(stack: ExitStack, processes: int | None = 1, scheduler: str | 
     ------
     ImportError
         Without the extra ``dask``.
+    ConnectionError
+        If there is no scheduler, or it has no worker.
 
     Examples
     --------
@@ -44,7 +49,15 @@ def open_executor(stack: ExitStack, processes: int | None = 1, scheduler: str | 
             from distributed import Client
         except ImportError as error:
             raise ImportError(explain("the package distributed", "none", "pip install 'pymc-lan[dask]'")) from error
-        cluster = stack.enter_context(Client(scheduler)).get_executor()
+        try:
+            client = stack.enter_context(Client(scheduler))
+            client.wait_for_workers(1, timeout=WAIT)
+        except (OSError, ValueError) as error:
+            found = f"{scheduler!r} ({error})"
+            raise ConnectionError(
+                explain("a Dask scheduler with workers", found, "start them: dask scheduler")
+            ) from error
+        cluster = client.get_executor()
         stack.callback(cluster.shutdown, wait=False)
         return cluster
     if processes == 1:

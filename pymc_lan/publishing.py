@@ -34,6 +34,8 @@ _FACTOR, _ROUNDING = 2.0, 1e-6
 # Parameter sets on which a network is measured against its simulator. Three standard errors of the median of as many
 # divergences that are nothing but chance, times the trials of a set: 3 * 1.25 sqrt(2 bins / 50) / 2, of 80 bins.
 _SETS, _CHANCE = 50, 3.4
+# Fewer trials of a set would let everything pass for chance.
+_LEAST = 1_000
 # Trials of a measurement: of all sets with labels, of each set with a simulator.
 _MEASURED, _SIMULATED_MEASURED = 4_000, 50_000
 
@@ -268,7 +270,11 @@ def _check_accuracy(network: Network, n: int | None) -> None:
         expected = f"the simulator of {network.spec.name!r}, to measure its network"
         raise RegistryError(explain(expected, "none", "give it: spec=..., or --simulator my_model.py:spec"))
     n = n or (_SIMULATED_MEASURED if simulated else _MEASURED)
-    sets, slack = (_SETS, _CHANCE / n) if simulated else (max(n // 50, 20), _ROUNDING)
+    sets, slack = max(n // 50, 20), _ROUNDING
+    if simulated:
+        n = max(n, _LEAST)
+        # Of either measurement; it has fewer bins, and finds less, with fewer trials.
+        sets, slack = _SETS, _CHANCE * (1 / n + 1 / max(network.config["accuracy"]["n_trials"], _LEAST))
     measured = _figures(accuracy(network, n=n, n_mass=sets, seed=_seed(network)))
     for name, value in measured.items():
         low, high = sorted((value, claimed.get(name, np.inf)))

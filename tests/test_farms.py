@@ -92,6 +92,14 @@ def test_labels_survive_a_worker(cluster: str, tmp_path: Path, monkeypatch: pyte
     np.testing.assert_allclose(here.label, alone.label, rtol=1e-9)
 
 
+def test_a_scheduler_that_is_not_there() -> None:
+    dask = pytest.importorskip("dask", reason="needs the extra dask")
+    words = r"Expected a Dask scheduler with workers\. Found 'tcp://127\.0\.0\.1:9'"
+    soon = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
+    with soon, ExitStack() as stack, pytest.raises(ConnectionError, match=words):
+        open_executor(stack, scheduler="tcp://127.0.0.1:9")
+
+
 def test_a_cluster_has_nothing_to_do_for_labels_in_closed_form(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"Expected something for a cluster to do.*leave out scheduler"):
         pl.train("ddm", tmp_path, scheduler="tcp://localhost:1")

@@ -284,6 +284,7 @@ fit_from_simulations(COIN, TINY, deadly, seed=3, checkpoints=sys.argv[1], progre
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, undisturbed: Fitted) -> None:
     """Killed while one chunk is trained on and the next is simulated."""
     done = subprocess.run(
@@ -324,6 +325,7 @@ np.save(sys.argv[1], fitted.history)
 FEW_STEPS = replace(TINY, chunks=1, passes=1)
 
 
+@pytest.mark.slow
 def test_two_devices_learn_what_one_does(tmp_path: Path) -> None:
     """In a process of its own, because JAX has as many devices as it was told before its first use."""
     done = subprocess.run(

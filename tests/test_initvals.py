@@ -106,6 +106,17 @@ def test_subjects_that_say_nothing_are_taken_for_ordinary() -> None:
     assert np.all((found.a > 0.7) & (found.a < 1.5))
 
 
+def test_a_slow_subject_leaves_the_others_what_they_have() -> None:
+    df = pl.simulate("ddm", {"v": 1.0, "a": 1.0, "z": 0.5, "t": 0.3}, n=300, seed=1)
+    rt, upper = np.append(df["rt"], df["rt"][:3] + 6), np.append(df["response"] > 0, [True, True, False])
+    subject = np.repeat([0, 1], [300, 3])
+    latest = np.array([rt[:300].min(), rt[300:].min()])
+    found = estimates(rt, upper, subject, subject, latest, np.full(303, np.inf))
+    alone = estimates(rt[:300], upper[:300], subject[:300], subject[:300], latest[:1], np.full(300, np.inf))
+    for both, one in zip(found, alone, strict=True):
+        np.testing.assert_array_equal(both[:300], one)
+
+
 def centred(df: pd.DataFrame, add: Callable[..., Any]) -> None:
     s = pd.factorize(df["subject"])[0]
     v = pm.Normal("v", pm.Normal("v_mean", 0, 1), pm.HalfNormal("v_sd", 1), dims="subject")

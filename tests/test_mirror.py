@@ -73,6 +73,16 @@ def test_a_mirror_is_checked() -> None:
     for wrong in (("rate",), ("rate", "p")):
         with pytest.raises(ValueError, match=r"Expected the same trials when rate.*choices change places.*leave out"):
             check_mirror(replace(COIN, mirror=wrong))
+
+    # A constant bias of a twentieth of the largest drift: no single set shows it, all of them do.
+    def biased(theta: Any, rng: np.random.Generator) -> Any:
+        v, t = theta.T
+        p = 1 / (1 + np.exp(-1.2 * (v + 0.05)))
+        return t + rng.gamma(SHAPE, 0.1, len(v)), np.where(rng.random(len(v)) < p, 1, -1)
+
+    bounds = {"v": (-1.0, 1.0), "t": (0.1, 0.5)}
+    with pytest.raises(ValueError, match="leave out mirror"):
+        check_mirror(pl.simulator_spec("biased", biased, bounds, mirror=["v"]))
     # Trials without a response are on no side.
     undecided = replace(GIVEN_UP, choices=(0, 1), mirror=("rate",))
     with pytest.raises(ValueError, match="leave out mirror"):
@@ -85,6 +95,7 @@ def test_a_mirror_is_checked() -> None:
         ({"mirror": ["q"]}, "Unknown parameter 'q'"),
         ({"mirror": ["t"], "shift": "t"}, "Unknown parameter 't'"),
         ({"mirror": ["p"], "choices": [0, 1, 2]}, "Expected two choices that can change places"),
+        ({"mirror": "p"}, "Expected names of parameters for mirror"),
         ({"mirror": ["p"], "times": False}, "neither shift, mirror nor omissions, without times"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -238,6 +239,11 @@ def changed(**columns: Any) -> Callable[[Path, Path], Path]:
     return make
 
 
+def twice(folder: Path, to: Path) -> list[Path]:
+    first = sorted(folder.glob("*.npy"))[0]
+    return [first, Path(shutil.copy(first, to / "again.npy"))]
+
+
 def two_kinds(folder: Path, to: Path) -> list[Path]:
     return [folder / "simulations-0000.npy", *pl.simulate_to(COIN, to, sets=20, trials=3)]
 
@@ -254,6 +260,7 @@ WRONG: dict[str, tuple[Callable[[Path, Path], Any], str]] = {
     "a column more": (changed(a=np.ones(SETS)), r"Found rate, p, t, rt, response, a\."),
     "shapes": (changed(p=np.ones(7)), r"parameters of shape \(sets,\) in .*Found p of shape \(7,\) and type float64"),
     "text": (changed(p=np.array(["a"] * SETS)), r"Found p of shape \(1500,\) and type <U1"),
+    "twice": (twice, r"simulations that are not the same\. Found .*again\.npy and .*another seed on every machine"),
     "two kinds": (two_kinds, r"as many trials of each set in all files\. Found 16 in"),
     "few": (lambda folder, to: pl.simulate_to(COIN, to, sets=5, trials=3), r"ten parameter sets or more\. Found 5"),
     "bounds": (changed(rate=30.0), r"within the bounds of the spec\. Found others .*rate = 30\.0"),

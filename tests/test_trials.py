@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -41,6 +42,23 @@ def test_a_late_label_that_is_noise_is_unknown(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_allclose(trials.label[~noise], (-decays * trials.d)[~noise])
     # When a network is measured, its trials are the model's, and keep the labels that they have.
     assert np.isfinite(late_trials(monkeypatch, of_model=True).label).all()
+
+
+def test_the_labels_of_another_drift_are_not_taken_for_those_of_a_corrected_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    solved: list[pl.ModelSpec] = []
+
+    def solve(spec: pl.ModelSpec, theta: dict[str, np.ndarray]) -> list[np.ndarray]:
+        solved.append(spec)
+        return [*theta.values()]
+
+    monkeypatch.setattr("pymc_lan.solutions.solve", solve)
+    monkeypatch.setattr(trials_module, "_LATEST", {})
+    corrected = replace(DDM, drift=lambda t, x, theta: 2 * theta["v"])
+    for spec in (DDM, DDM, corrected):
+        trials_module._solutions(spec, np.random.default_rng(0), 10, None)
+    assert solved == [DDM, corrected]
 
 
 def test_an_unknown_density_is_pushed_down_only_where_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,16 +73,19 @@ def estimates(
     n_cells, n_subjects = int(cell.max()) + 1, len(latest)
     owner, end = np.zeros(n_cells, np.intp), np.empty(n_cells)
     owner[cell], end[cell] = subject, deadline
-    ends, which = np.unique(end, return_inverse=True)
     seen = np.isfinite(rt)
     silent = np.bincount(cell, ~seen, n_cells)
-    times = np.linspace(0.0, np.max(latest, initial=0.0, where=np.isfinite(latest)), N_TIMES)
+    # Shares of each subject's own time, so that a slow one leaves the others theirs.
+    shares, known = np.linspace(0.0, 1.0, N_TIMES), np.isfinite(latest)
+    limit = np.where(known, latest, np.median(latest[known]) if known.any() else 0.0)
     score = np.full((len(BOUNDARIES), N_TIMES, n_subjects), -np.inf)
     drift = np.empty((len(BOUNDARIES), N_TIMES, n_cells))
     for i, a in enumerate(BOUNDARIES):
-        for j, t in enumerate(times):
-            fixed, net, total = _sums(rt[seen] - t, upper[seen], cell[seen], n_cells, a)
-            silence = ddm_log_go(NUMPY, ends - t, DRIFTS[:, None], a, 0.5)[1]
+        for j, share in enumerate(shares):
+            t = share * limit
+            fixed, net, total = _sums((rt - t[subject])[seen], upper[seen], cell[seen], n_cells, a)
+            left, which = np.unique(end - t[owner], return_inverse=True)
+            silence = ddm_log_go(NUMPY, left, DRIFTS[:, None], a, 0.5)[1]
             likelihood = fixed + a * net * DRIFTS[:, None] - 0.5 * total * DRIFTS[:, None] ** 2
             likelihood += silent * silence[:, which] - 0.5 * (DRIFTS[:, None] / PRIOR_V) ** 2
             drift[i, j] = DRIFTS[likelihood.argmax(axis=0)]
@@ -90,7 +93,7 @@ def estimates(
             score[i, j] = np.where((t < latest) | (t == 0), found, -np.inf)
     best = np.unravel_index(score.reshape(-1, n_subjects).argmax(axis=0), score.shape[:2])
     v = drift[best[0][owner], best[1][owner], np.arange(n_cells)]
-    return Estimates(v[cell], BOUNDARIES[best[0]][subject], times[best[1]][subject])
+    return Estimates(v[cell], BOUNDARIES[best[0]][subject], (shares[best[1]] * limit)[subject])
 
 
 def _sums(d: Float, upper: NDArray[np.bool_], cell: Codes, n_cells: int, a: float) -> tuple[Float, Float, Float]:

@@ -165,6 +165,11 @@ class Offline:
 
     def __enter__(self) -> Self:
         paths = find_files(self.files)
+        known: dict[str, Path] = {}
+        for path in paths:
+            if (other := known.setdefault(_known_by(path), path)) != path:
+                remedy = "leave one out: give pl.simulate_to another seed on every machine"
+                raise ValueError(explain("simulations that are not the same", f"{path} and {other}", remedy))
         with ExitStack() as stack:
             self._tables = [self._map(path, stack) for path in paths]
             lengths = [len(table["response"]) for table in self._tables]
@@ -194,11 +199,7 @@ class Offline:
 
     def identity(self) -> str:
         """What changes when other files are given."""
-        digest = sha256()
-        for path in find_files(self.files):
-            with path.open("rb") as file:
-                digest.update(f"{path.name} {path.stat().st_size} ".encode() + file.read(KNOWN_BY))
-        return digest.hexdigest()
+        return sha256("".join(_known_by(path) + path.name for path in find_files(self.files)).encode()).hexdigest()
 
     def chunk(self, number: int, focus: Float | None = None) -> Any:
         """Read one chunk."""
@@ -274,6 +275,12 @@ class Offline:
                 found = f"{name} of shape {x.shape} and type {x.dtype}"
                 raise ValueError(explain(expected, found, "give numbers, with a row for each parameter set"))
         return table
+
+
+def _known_by(path: Path) -> str:
+    """The size and the beginning of a file, in short."""
+    with path.open("rb") as file:
+        return sha256(f"{path.stat().st_size} ".encode() + file.read(KNOWN_BY)).hexdigest()
 
 
 def _unpack(path: Path, names: Sequence[str], folder: Path) -> dict[str, Any]:

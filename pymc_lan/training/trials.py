@@ -122,14 +122,14 @@ def _solved_trials(
 
 
 # The solutions of the latest draw, by all that they follow from: they take longer than the training.
-_LATEST: dict[str, Solution] = {}
+_LATEST: dict[tuple[ModelSpec, str], Solution] = {}
 
 
 def _solutions(spec: ModelSpec, rng: np.random.Generator, n: int, farm: Executor | None) -> Solution:
     from pymc_lan.solutions import joined, solve
 
     theta = draw_theta(spec, rng, n)
-    key = sha256(spec.name.encode() + b"".join(x.tobytes() for x in theta.values())).hexdigest()
+    key = spec, sha256(b"".join(x.tobytes() for x in theta.values())).hexdigest()
     if key not in _LATEST:
         _LATEST.clear()
         if farm is None:
