@@ -272,6 +272,7 @@ def test_default_sampling_of_148_subjects_converges(shared_data: Path, monkeypat
     with example.build_model(df) as model:
         idata = pm.sample(initvals=pl.initvals(model, df), random_seed=1, progressbar=False)
     diverging = idata.sample_stats["diverging"].values
-    assert diverging.size == 4000
+    # Two chains at least, as many as there are cores, up to four.
+    assert diverging.size >= 2000
     assert diverging.mean() <= 1e-3
     assert az.summary(idata, round_to="none")["r_hat"].max() < 1.01
