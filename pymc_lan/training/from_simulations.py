@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -102,12 +102,12 @@ def fit_from_simulations(
     checkpoints: str | Path | None = None,
     progress: bool = True,
     stop_after: int | None = None,
+    devices: Sequence[Any] | None = None,
 ) -> Fitted:
     """Train a model's networks on simulations.
 
     What a chunk does depends on the seed, its number and the state before it alone, and the state is saved after each:
-    a run that is killed and called again with the same arguments ends with the same weights, bit for bit. Every step
-    is shared by all local devices of JAX among which its sets can be divided.
+    a run that is killed and called again with the same arguments ends with the same weights, bit for bit.
 
     Parameters
     ----------
@@ -122,6 +122,9 @@ def fit_from_simulations(
         Whether to draw a progress bar.
     stop_after : int, optional
         Stop before this chunk, as if killed right after a checkpoint.
+    devices : sequence of jax.Device, optional
+        Share every step, if its sets can be divided among them: by default all local accelerators. A CPU works with all
+        of its cores as it is; where it stands for several devices, that is only because some library has said so.
 
     Returns
     -------
@@ -138,7 +141,9 @@ def fit_from_simulations(
         held_out = source.held_out(recipe.held_out, recipe.held_out_trials)
         state, done = _begin(spec, recipe, source, seed, saved)
         spec = LEARNERS[spec.transform].complete(spec, state)
-        run = _compile(spec, recipe, seed)
+        if devices is None:
+            devices = jax.local_devices()[: 1 if jax.default_backend() == "cpu" else None]
+        run = _compile(spec, recipe, seed, devices)
         state = _loop(run, recipe, source, held_out, state, done, saved, progress, stop_after)
         modules = _modules(spec, recipe, seed)
         mlps = {name: from_flax(nnx.merge(nnx.graphdef(modules[name]), state["best"][name])) for name in modules}
@@ -183,19 +188,19 @@ def _begin(
     return state | LEARNERS[spec.transform].begin(spec, partial(source.chunk, 0), seed), 0
 
 
-def _over_devices(n: int) -> Callable[[Sets], Sets]:
-    """Spread the sets of a batch over as many local devices as share them evenly, each with all of the weights."""
-    devices = jax.local_devices()[: math.gcd(n, jax.local_device_count())]
+def _over_devices(devices: Sequence[Any], n: int) -> Callable[[Sets], Sets]:
+    """Spread the sets of a batch over as many devices as share them evenly, each with all of the weights."""
+    devices = devices[: math.gcd(n, len(devices))]
     if len(devices) == 1:
         return lambda batch: batch
     sharding = NamedSharding(Mesh(np.array(devices), ("sets",)), PartitionSpec("sets"))
     return lambda batch: jax.lax.with_sharding_constraint(batch, sharding)
 
 
-def _compile(spec: ModelSpec, recipe: SimulationRecipe, seed: int) -> _Run:
+def _compile(spec: ModelSpec, recipe: SimulationRecipe, seed: int, devices: Sequence[Any]) -> _Run:
     graphs = {name: nnx.graphdef(module) for name, module in _modules(spec, recipe, seed).items()}
     optimizer, key, learner = _optimizer(recipe), jax.random.key(seed), LEARNERS[spec.transform]
-    over_devices = _over_devices(recipe.batch)
+    over_devices = _over_devices(devices, recipe.batch)
 
     def each_loss(params: Any, batch: Sets) -> tuple[jax.Array, jax.Array]:
         """Loss of each set, and what its error is found from."""
