@@ -30,7 +30,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lan.errors import explain
 from pymc_lan.kernels import Kernel, compile_kernel, shipped_parts
 from pymc_lan.likelihood import Likelihood
-from pymc_lan.mlp import ACTIVATIONS, MLP
+from pymc_lan.mlp import MLP
 from pymc_lan.spec import ModelSpec
 from pymc_lan.views import PATH
 
@@ -144,12 +144,8 @@ def formula(
 
 
 def network_graph(mlp: MLP, inputs: Sequence[TensorVariable]) -> TensorVariable:
-    """A network as a plain PyTensor graph, in float64."""
-    act = ACTIVATIONS[mlp.activation].value
-    x = pt.stack(pt.broadcast_arrays(*inputs), axis=-1)
-    for kernel, bias in zip(mlp.kernels[:-1], mlp.biases[:-1], strict=True):
-        x = act(pt, x @ pt.constant(kernel.astype(np.float64)) + bias.astype(np.float64))
-    return (x @ pt.constant(mlp.kernels[-1][:, 0].astype(np.float64))) + float(mlp.biases[-1][0])
+    """A network of one output as a plain PyTensor graph, in float64."""
+    return mlp.outputs(PYTENSOR, tuple(inputs))[0]
 
 
 def log_likelihood(
