@@ -3,18 +3,17 @@
     python benchmarks/recovery.py [--models ddm_sdv angle weibull] [--fits FOLDER] [--out FILE] [--quick]
 
 Each subject's parameters are uniform over the middle 80 % of the bounds, the priors uniform over all of them. They are
-sampled by nutpie, as ``pm.sample`` does where that is installed. Where parameters enter in combinations only, ridges go
-on to the bounds, and gradients follow them slowly: there by differential evolution (ter Braak & Vrugt 2008, Statistics
-and Computing 18, 435-446; ``pm.DEMetropolisZ``). A fit whose chains have not arrived is sampled once more, for longer.
-With ``--fits`` a run that was stopped goes on after its last subject.
+sampled by nutpie, as ``pm.sample`` does where that is installed; a fit whose chains have not arrived is sampled once
+more, for longer. Models of conflict tasks are fitted to congruent and incongruent trials, half of each, with what the
+experiment sets as given: see `DESIGNS`. With ``--fits`` a run that was stopped goes on after its last subject.
 
 ``covered`` is the share of subjects whose 90 % interval holds the truth, with the exact binomial interval of that share
 at 95 % (Clopper & Pearson 1934, Biometrika 26, 404-413): with 30 subjects it is wider than the bar. ``matched`` is the
 same share with the posterior cut to where truths were drawn, so that prior and truths have one distribution and 90 % is
 exactly what is expected. ``contraction`` is one less the posterior variance over that of the prior (median), ``r`` the
 correlation of truth and posterior mean. What has a contraction below 0.5 is called not identifiable: the trials leave
-open more than half of the prior's variance. The bar is for the others. Where parameters enter a density in sums and
-products only, these are judged in their place: see `COMBINATIONS`.
+open more than half of the prior's variance. The bar is for the others. Where parameters enter a density in sums only,
+these are judged in their place.
 """
 
 from __future__ import annotations
@@ -31,11 +30,12 @@ import nutpie
 import pymc as pm
 from _common import Json, add_registry_option, argument_parser, print_table, report, trained
 from numpy.typing import NDArray
+from scipy.special import erf
 from scipy.stats import binomtest
 
 import pymc_lan as pl
 from pymc_lan.network import Network
-from pymc_lan.spec import ModelSpec
+from pymc_lan.spec import ModelSpec, Parameter
 
 Float = NDArray[np.float64]
 
@@ -52,129 +52,97 @@ R_HAT_ANEW = 1.05
 # A mass matrix of low rank follows ridges, such as that of a, t and alpha in weibull: half the steps of a diagonal one,
 # and several times as many effective draws.
 NUTS = {"chains": 2, "tune": 500, "target_accept": 0.9, "adaptation": "low_rank"}
-EVOLUTION = {"chains": 2, "tune": 10_000, "cores": 1, "compute_convergence_checks": False}
+DRAWS = (400, 2250)
 # A posterior that is cut is represented by so many draws at least.
 LEAST_DRAWS = 100
 SEED = 11
 
 
-# Draws of some data's posterior, and how many diverged: of data, draws of a chain, and a seed.
-Draw = Callable[[Float, int, int], tuple[Any, int]]
-
-
-class Sampler(NamedTuple):
-    """How posteriors are drawn from.
-
-    Parameters
-    ----------
-    name : str
-    prepare : callable
-        A model to what draws from the posteriors of its data.
-    draws : tuple of int
-        Of each chain; the second number where the first was not enough.
-    """
-
-    name: str
-    prepare: Callable[[pm.Model], Draw]
-    draws: tuple[int, int]
-
-
-def by_nuts(model: pm.Model) -> Draw:
-    """Compile once."""
-    compiled = nutpie.compile_pymc_model(model)
-
-    def draw(observed: Float, draws: int, seed: int) -> tuple[Any, int]:
-        data = compiled.with_data(data=observed)
-        run = nutpie.sample(data, draws=draws, cores=1, seed=seed, progress_bar=False, **NUTS)
-        return run.posterior.to_dataset(), int(run.sample_stats["diverging"].sum())
-
-    return draw
-
-
-def by_evolution(model: pm.Model) -> Draw:
-    """Nothing diverges without gradients."""
-
-    def draw(observed: Float, draws: int, seed: int) -> tuple[Any, int]:
-        with model, np.errstate(over="ignore"):  # of exp(log ratio), where a proposal is certain to be accepted
-            pm.set_data({"data": observed})
-            run = pm.sample(draws, step=pm.DEMetropolisZ(), random_seed=seed, progressbar=False, **EVOLUTION)
-        return run.posterior.to_dataset(), 0
-
-    return draw
-
-
-class Combinations(NamedTuple):
-    """What trials can tell where parameters enter a density in sums and products only.
+class Design(NamedTuple):
+    """An experiment without which trials cannot tell the parameters of a model.
 
     Parameters
     ----------
     reason : str
-    parameters : tuple of str
-        Those that enter in no other way; they are not judged.
-    functions : mapping of str to callable
-        Functions of the parameters that are judged.
+    given : mapping of str to tuple of float
+        What is known and not estimated: in congruent and in incongruent trials.
+    turned : tuple of str
+        Parameters whose sign changes in incongruent trials.
+    combined : tuple of str
+        Those that enter the density in sums only; they are not judged.
+    sums : mapping of str to callable
+        Functions of the parameters that are judged instead.
     """
 
     reason: str
-    parameters: tuple[str, ...]
-    functions: Mapping[str, Callable[[Any], Any]]
+    given: Mapping[str, tuple[float, float]] = {}
+    turned: tuple[str, ...] = ()
+    combined: tuple[str, ...] = ()
+    sums: Mapping[str, Callable[[Any], Any]] = {}
 
 
-COMBINATIONS = {
-    "conflict_ds": Combinations(
-        "the drift is v + tcoh tfixedp, plus tcoh (tinit - tfixedp), which fades at the rate tslope, plus dcoh dinit, "
-        "which fades at dslope; the density is the same where those two change places",
-        ("v", "tinit", "dinit", "tslope", "dslope", "tfixedp", "tcoh", "dcoh"),
-        {
-            "drift at 0 s": lambda p: p["v"] + p["tcoh"] * p["tinit"] + p["dcoh"] * p["dinit"],
-            "drift at 0.5 s": lambda p: _conflict(p, 0.5),
-            "drift at 1 s": lambda p: _conflict(p, 1.0),
-            "drift at last": lambda p: p["v"] + p["tcoh"] * p["tfixedp"],
-            "sum of what fades": lambda p: p["tcoh"] * (p["tinit"] - p["tfixedp"]) + p["dcoh"] * p["dinit"],
-        },
+def spotlight_drift(p: Any, sign: float) -> Any:
+    """Drift of shrink_spot at first, with flankers of that sign."""
+    inner, outer = (erf(edge / (np.sqrt(2) * p["sda"])) for edge in (0.5, 1.5))
+    return p["ptarget"] * inner + sign * (p["pinner"] * (outer - inner) + p["pouter"] * (1 - outer))
+
+
+# Response -1 is an error; flankers of incongruent trials speak for it.
+CONGRUENT, INCONGRUENT = 1.0, -1.0
+DESIGNS = {
+    "conflict_ds": Design(
+        "v is given as 0, the coherence of the target as 1, that of the distractor as 1 and, in incongruent trials, as "
+        "-1; otherwise only sums and products of these with the others enter the density",
+        given={"v": (0.0, 0.0), "tcoh": (1.0, 1.0), "dcoh": (CONGRUENT, INCONGRUENT)},
     ),
-    "shrink_spot": Combinations(
-        "the spotlight's weights sum to one, so v less c and ptarget, pinner and pouter more c is the same drift",
-        ("v", "ptarget", "pinner", "pouter"),
-        {
-            "v + ptarget": lambda p: p["v"] + p["ptarget"],
-            "v + pinner": lambda p: p["v"] + p["pinner"],
-            "v + pouter": lambda p: p["v"] + p["pouter"],
+    "shrink_spot": Design(
+        "v is given as 0, and the flankers' evidence changes sign in incongruent trials. Within the bounds the "
+        "spotlight hardly narrows in the time of a trial, so the drift stays nearly what it is at first: two numbers, "
+        "of congruent and of incongruent trials, for four parameters and a rate",
+        given={"v": (0.0, 0.0)},
+        turned=("pouter", "pinner"),
+        combined=("ptarget", "pouter", "pinner", "sda", "r"),
+        sums={
+            "drift, congruent": lambda p: spotlight_drift(p, CONGRUENT),
+            "drift, incongruent": lambda p: spotlight_drift(p, INCONGRUENT),
         },
     ),
 }
+# Other models are fitted to trials of one condition, and all of their parameters are estimated.
+ONE_CONDITION = Design("")
 
 
-SAMPLER = Sampler("NUTS", by_nuts, (400, 2250))
-SAMPLERS = dict.fromkeys(COMBINATIONS, Sampler("differential evolution", by_evolution, (20_000, 40_000)))
+def design(spec: ModelSpec) -> Design:
+    """What the experiment for a model fixes."""
+    return DESIGNS.get(spec.name, ONE_CONDITION)
 
 
-def _conflict(p: Any, seconds: float) -> Any:
-    """Drift of conflict_ds after some time."""
-    target = p["tfixedp"] + (p["tinit"] - p["tfixedp"]) * np.exp(-p["tslope"] * seconds)
-    return p["v"] + p["tcoh"] * target + p["dcoh"] * p["dinit"] * np.exp(-p["dslope"] * seconds)
+def estimated(spec: ModelSpec) -> list[Parameter]:
+    """The parameters that are not given."""
+    return [p for p in spec.parameters if p.name not in design(spec).given]
+
+
+def of_trials(spec: ModelSpec, values: Mapping[str, Any], trials: int) -> dict[str, Any]:
+    """Every parameter in every trial, every other of which is incongruent, from those that are estimated."""
+    found, plan = dict(values), design(spec)
+    incongruent = np.arange(trials) % 2 == 1
+    for name in plan.turned:
+        found[name] = values[name] * np.where(incongruent, INCONGRUENT, CONGRUENT)
+    for name, (first, second) in plan.given.items():
+        found[name] = np.where(incongruent, second, first)
+    return {name: found[name] for name in spec.names}
 
 
 def quantities(spec: ModelSpec, parameters: Any) -> dict[str, Any]:
-    """Every parameter, and what is judged in the place of some, from a mapping by parameter."""
-    found = {name: parameters[name] for name in spec.names}
-    if spec.name in COMBINATIONS:
-        found |= {name: f(parameters) for name, f in COMBINATIONS[spec.name].functions.items()}
-    return found
-
-
-def judged(spec: ModelSpec) -> list[str]:
-    """The quantities that the bar is for, where they are identifiable."""
-    if spec.name not in COMBINATIONS:
-        return spec.names
-    combined = COMBINATIONS[spec.name]
-    return [name for name in (*spec.names, *combined.functions) if name not in combined.parameters]
+    """Every parameter that is estimated, and sums of them, from a mapping by parameter."""
+    found = {p.name: parameters[p.name] for p in estimated(spec)}
+    return found | {name: f(parameters) for name, f in design(spec).sums.items()}
 
 
 def draw_uniform(spec: ModelSpec, rng: np.random.Generator, margin: float, n: int) -> dict[str, Float]:
     """Draw parameters uniformly from between the bounds, less a share of them on either side."""
     return {
-        p.name: p.bounds[0] + (p.bounds[1] - p.bounds[0]) * rng.uniform(margin, 1 - margin, n) for p in spec.parameters
+        p.name: p.bounds[0] + (p.bounds[1] - p.bounds[0]) * rng.uniform(margin, 1 - margin, n) for p in estimated(spec)
     }
 
 
@@ -182,7 +150,7 @@ def draw_subject(spec: ModelSpec, rng: np.random.Generator, trials: int) -> tupl
     """Draw parameters and trials, rows of rt and response; anew where a trial is undecided after 20 s."""
     while True:
         truth = {name: float(x[0]) for name, x in draw_uniform(spec, rng, MARGIN, 1).items()}
-        df = pl.simulate(spec, truth, n=trials, seed=int(rng.integers(2**31)))
+        df = pl.simulate(spec, of_trials(spec, truth, trials), n=trials, seed=int(rng.integers(2**31)))
         if df["rt"].notna().all():
             return truth, df[["rt", "response"]].to_numpy(float)
 
@@ -191,22 +159,23 @@ def build_model(network: Network, observed: Float) -> pm.Model:
     """Return the model with uniform priors over the bounds, and data that can be replaced."""
     with pm.Model() as model:
         data = pm.Data("data", observed)
-        parameters = [pm.Uniform(p.name, *p.bounds) for p in network.spec.parameters]
-        pl.LANDist("obs", network, *parameters, observed=data)
+        free = {p.name: pm.Uniform(p.name, *p.bounds) for p in estimated(network.spec)}
+        pl.LANDist("obs", network, *of_trials(network.spec, free, len(observed)).values(), observed=data)
     return model
 
 
-def fit(draw: Draw, spec: ModelSpec, truth: Mapping[str, float], observed: Float, seed: int) -> Json:
+def fit(compiled: Any, spec: ModelSpec, truth: Mapping[str, float], observed: Float, seed: int) -> Json:
     """Sample one subject's posterior; return a row of figures for each quantity."""
-    started = time.perf_counter()
-    for draws in SAMPLERS.get(spec.name, SAMPLER).draws:
-        posterior, diverging = draw(observed, draws, seed)
+    started, data = time.perf_counter(), compiled.with_data(data=observed)
+    for draws in DRAWS:
+        run = nutpie.sample(data, draws=draws, cores=1, seed=seed, progress_bar=False, **NUTS)
+        posterior = run.posterior.to_dataset()
         posterior = posterior.assign(quantities(spec, posterior))
         r_hat = az.rhat(posterior)
-        if all(float(r_hat[name]) < R_HAT_ANEW for name in judged(spec)):
+        if all(float(r_hat[name]) < R_HAT_ANEW for name in quantities(spec, truth) if is_judged(spec, name)):
             break
-    inside = np.ones(posterior[spec.names[0]].size, bool)
-    for p in spec.parameters:
+    inside = np.ones(run.sample_stats["diverging"].size, bool)
+    for p in estimated(spec):
         x, free = posterior[p.name].to_numpy().ravel(), MARGIN * (p.bounds[1] - p.bounds[0])
         inside &= (x > p.bounds[0] + free) & (x < p.bounds[1] - free)
     rows = {}
@@ -221,7 +190,13 @@ def fit(draw: Draw, spec: ModelSpec, truth: Mapping[str, float], observed: Float
             "r_hat": float(r_hat[name]),
         }
     seconds = time.perf_counter() - started
-    return {"quantities": rows, "divergences": diverging, "draws": draws, "seconds": seconds}
+    divergences = int(run.sample_stats["diverging"].sum())
+    return {"quantities": rows, "divergences": divergences, "draws": draws, "seconds": seconds}
+
+
+def is_judged(spec: ModelSpec, name: str) -> bool:
+    """Whether the bar is for a quantity, if it is identifiable."""
+    return name not in design(spec).combined
 
 
 def covers(draws: Float, truth: float) -> bool:
@@ -261,10 +236,9 @@ def recover(network: Network, subjects: int, trials: int, folder: Path | None) -
     drawn = [draw_subject(spec, rng, trials) for _ in range(subjects)]
     file = None if folder is None else folder / f"{spec.name}-{network.version}-{trials}.jsonl"
     fits = [json.loads(line) for line in file.read_text().splitlines()] if file is not None and file.exists() else []
-    sampler = SAMPLERS.get(spec.name, SAMPLER)
-    draw = sampler.prepare(build_model(network, drawn[0][1]))
+    compiled = nutpie.compile_pymc_model(build_model(network, drawn[0][1])) if len(fits) < subjects else None
     for i in range(len(fits), subjects):
-        fits.append(fit(draw, spec, *drawn[i], seed=SEED + i))
+        fits.append(fit(compiled, spec, *drawn[i], seed=SEED + i))
         if file is not None:
             with file.open("a") as lines:
                 lines.write(json.dumps(fits[-1]) + "\n")
@@ -273,8 +247,6 @@ def recover(network: Network, subjects: int, trials: int, folder: Path | None) -
         "version": network.version,
         "subjects": subjects,
         "trials": trials,
-        "sampler": sampler.name,
-        "draws": sampler.draws,
         "quantities": summarise(spec, fits),
         "seconds": sum(each["seconds"] for each in fits),
         "fits": fits,
@@ -283,8 +255,8 @@ def recover(network: Network, subjects: int, trials: int, folder: Path | None) -
 
 def verdict(model: str, name: str, each: Json) -> str:
     """Where the coverage of a quantity lies."""
-    if model in COMBINATIONS and name in COMBINATIONS[model].parameters:
-        return "in combinations only"
+    if name in DESIGNS.get(model, ONE_CONDITION).combined:
+        return "in sums only"
     if each["contraction"] < IDENTIFIABLE:
         return "not identifiable"
     covered = each["covered"]["share"]
@@ -302,17 +274,17 @@ def print_recovery(measured: Json) -> None:
         rest = (each[key] for key in ("r", "contraction", "r_hat_share", "r_hat_max"))
         rows.append((name, held, interval, matched, *rest, verdict(model, name, each)))
     divergences, with_some = (f([fit["divergences"] for fit in fits]) for f in (sum, np.count_nonzero))
-    (first, second), longer = measured["draws"], sum(each["draws"] > measured["draws"][0] for each in fits)
+    longer = sum(each["draws"] > DRAWS[0] for each in fits)
     title = (
         f"{model} {measured['version']}: {measured['subjects']} subjects of {measured['trials']:,} trials, "
-        f"{measured['seconds']:.0f} s; 2 chains by {measured['sampler']}, {first:,} draws each, {second:,} for "
-        f"{longer} subjects; {divergences} divergences, in {with_some} fits"
+        f"{measured['seconds']:.0f} s; 2 chains of {DRAWS[0]} draws, {DRAWS[1]:,} for {longer} "
+        f"subjects; {divergences} divergences, in {with_some} fits"
     )
     bar = f"bar: {BAR[0]:.0%} to {BAR[1]:.0%}"
     columns = ["", "covered", "95 %", "matched", "r", "contraction", f"r_hat < {R_HAT:g}", "r_hat max", bar]
     print_table(title, columns, rows)
-    if model in COMBINATIONS:
-        print(f"in combinations only: {COMBINATIONS[model].reason}.")
+    if model in DESIGNS:
+        print(f"{DESIGNS[model].reason}.")
 
 
 def main() -> None:
