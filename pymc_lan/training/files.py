@@ -2,9 +2,9 @@
 
 A file holds a table with a row for each parameter set: a column for each parameter, by name, and the columns ``rt`` and
 ``response``, each with all trials of the set; without times there is no ``rt``. An ``.npy`` file is a structured array,
-an ``.npz`` file has an array for each column, a Parquet file has numbers for parameters and lists of them for ``rt`` and
-``response``. They are mapped into memory, those of the last two kinds after they are unpacked, so that any rows can be
-read at any time. Nothing is unpickled.
+an ``.npz`` file has an array for each column, and a Parquet file has lists in the columns of trials. All are mapped into
+memory, those of the last two kinds after they are unpacked, so that any rows can be read at any time. Nothing is
+unpickled.
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ def find_files(given: Paths) -> list[Path]:
     wrong = [path for path in paths if path.suffix not in KINDS or not path.is_file()]
     if wrong or not paths:
         found = f"{wrong[0]}" if wrong else f"none in {given}"
-        raise ValueError(explain("files of simulations, .npy, .npz or .parquet", found, "write them with pl.simulate_to"))
+        raise ValueError(
+            explain("files of simulations, .npy, .npz or .parquet", found, "write them with pl.simulate_to")
+        )
     return paths
 
 

@@ -72,7 +72,7 @@ def _numbers(name: str, column: Any) -> NDArray[np.float64]:
     kind = values.type
     if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
         raise ValueError(f"{name} of type {column.type}")
-    numbers = values.to_numpy(zero_copy_only=False).astype(np.float64)
+    numbers = values.cast("float64").to_numpy(zero_copy_only=False)
     if not lists:
         return numbers
     lengths = np.unique(compute.list_value_length(column).to_numpy(zero_copy_only=False))
