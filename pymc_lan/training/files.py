@@ -2,8 +2,8 @@
 
 A file holds a table with a row for each parameter set: a column for each parameter, by name, and the columns ``rt`` and
 ``response``, each with all trials of the set; without times there is no ``rt``. An ``.npy`` file is a structured array,
-an ``.npz`` file has an array for each column, and a Parquet file has lists in the columns of trials. All are mapped into
-memory, those of the last two kinds after they are unpacked, so that any rows can be read at any time. Nothing is
+an ``.npz`` file has an array for each column, and a Parquet file has lists in the columns of trials. All are mapped
+into memory, those of the last two kinds after they are unpacked, so that any rows can be read at any time. Nothing is
 unpickled.
 """
 
