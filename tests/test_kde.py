@@ -175,6 +175,11 @@ def test_sets_without_a_response_and_equal_trials_do_no_harm() -> None:
     assert bandwidth(np.zeros(20), 20) == pytest.approx(0.9 * 0.01 * 20**-0.2)
 
 
+def test_a_trial_far_out_does_not_widen_the_kernels() -> None:
+    x = np.append(np.linspace(-1, 1, 99), 100.0)
+    assert bandwidth(x, 100) == pytest.approx(0.9 * 1.0 / 1.34 * 100**-0.2, rel=0.02)
+
+
 # Learning
 
 

@@ -136,7 +136,11 @@ def fit_baseline(spec: ModelSpec, first: Histograms | Labelled, seed: int) -> We
 
 
 def log_density(
-    spec: ModelSpec, network: Callable[[jax.Array], jax.Array], theta: jax.Array, log_d: jax.Array, codes: jax.Array
+    spec: ModelSpec,
+    network: Callable[[jax.Array], jax.Array],
+    theta: jax.Array | Float32,
+    log_d: jax.Array | Float32,
+    codes: jax.Array,
 ) -> jax.Array:
     """Log density of log decision times, of shape (m, ...), from parameters of shape (m, p)."""
     columns = jnp.asarray(theta).T.reshape(len(spec.names), -1, *[1] * (log_d.ndim - 1))
@@ -165,9 +169,8 @@ def omission_loss(
 def label_loss(spec: ModelSpec, network: Callable[[jax.Array], jax.Array], batch: Labelled) -> jax.Array:
     """Mean Huber loss of each parameter set against its labels, shape (m,); points without a label count nothing."""
     codes = jnp.asarray(spec.choices, jnp.float32)[batch.choice]
-    known = jnp.isfinite(batch.label)
     log_f = log_density(spec, network, batch.theta, batch.log_d, codes)
-    error = jnp.where(known, log_f - jnp.where(known, batch.label, 0.0), 0.0)
+    error = jnp.where(jnp.isfinite(batch.label), log_f - batch.label, 0.0)
     return jnp.asarray(optax.losses.huber_loss(error).mean(axis=-1))
 
 

@@ -111,9 +111,15 @@ def label_trials(spec: ModelSpec, theta: Float, rt: Float, response: Float, rng:
             log_d[i], choice[i], label[i] = _label_set(x[i], which[i], choices, rng)
     made = [which == c for c in range(choices)]
     moments = np.stack([[np.where(each, x**power, 0.0).mean(axis=1) for power in range(3)] for each in made])
-    arrays = (theta, log_d, choice, label, moments.transpose(2, 0, 1), 1 - np.isfinite(rt).mean(axis=1), np.full(m, n))
-    kinds = (np.int32 if each is choice else np.float32 for each in arrays)
-    return Labelled(*(each.astype(kind) for each, kind in zip(arrays, kinds, strict=True)))
+    return Labelled(
+        theta.astype(np.float32),
+        log_d.astype(np.float32),
+        choice.astype(np.int32),
+        label.astype(np.float32),
+        moments.transpose(2, 0, 1).astype(np.float32),
+        (1 - np.isfinite(rt).mean(axis=1)).astype(np.float32),
+        np.full(m, n, np.float32),
+    )
 
 
 def _label_set(x: Float, which: Int, choices: int, rng: np.random.Generator) -> tuple[Float, Int, Float]:
