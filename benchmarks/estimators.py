@@ -74,9 +74,9 @@ def row(
 
 def cells(found: Json) -> tuple[object, ...]:
     """What the table shows of a row."""
-    error = found["error"]
     counts = (f"{found['budget']:,}", f"{found['trials']:,}")
-    return found["model"], found["labels"], *counts, error["mean"], error["p99"], round(found["cpu"])
+    errors = (f"{found['error'][name]:.3g}" for name in ("mean", "p99"))
+    return found["model"], found["labels"], *counts, *errors, round(found["cpu"])
 
 
 def parse() -> argparse.Namespace:

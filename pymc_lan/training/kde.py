@@ -82,7 +82,7 @@ def log_kernel_density(x: Float, width: float, at: Float) -> Float:
     Where it is too small for floating point, it is minus infinity.
     """
     u = (at[:, None] - x) / width
-    with np.errstate(divide="ignore", under="ignore"):
+    with np.errstate(divide="ignore"):
         return np.log(np.exp(-u * u / 2).mean(axis=1)) - LOG_SQRT_2PI - math.log(width)
 
 
