@@ -10,6 +10,7 @@ The models have exact labels, which only the measurement sees: parameters unifor
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,19 @@ SIMULATORS = {"ddm": ddm, "angle": angle}
 MIRROR = ("v", "z")
 
 
-def measure(truth: pl.ModelSpec, likelihood: Likelihood) -> dict[str, float]:
+def simulated(model: str, mirror: Sequence[str] = MIRROR) -> pl.ModelSpec:
+    """Return a model with labels as one that is known by its simulator alone, checked."""
+    parameters = pl.get_model(model).parameters
+    spec = pl.simulator_spec(f"simulated_{model}", SIMULATORS[model], parameters, shift="t", mirror=mirror)
+    check_shift(spec)
+    check_mirror(spec)
+    return spec
+
+
+def measure(truth: pl.ModelSpec, likelihood: Likelihood, n: int = N_MEASURED) -> dict[str, float]:
     """Return the errors of a likelihood against the labels of a model."""
     rng = np.random.default_rng(1)
-    trials = model_trials(truth, rng, N_MEASURED)
+    trials = model_trials(truth, rng, n)
     t = draw_theta(truth, rng, trials.d.size, with_t=True)["t"]
     kept = (trials.d > 5e-3) & (t + trials.d < 20)
     theta = {name: x[kept] for name, x in (trials.theta | {"t": t}).items()}
@@ -76,12 +86,7 @@ def main() -> None:
     given = {name: getattr(args, name) for name in ("chunks", "sets", "trials", "passes", "batch")}
     recipe = replace(SimulationRecipe(), **{name: x for name, x in given.items() if x})
     truth, seed = pl.get_model(args.model), args.seed or 0
-    mirror = () if args.no_mirror else MIRROR
-    spec = pl.simulator_spec(
-        f"simulated_{args.model}", SIMULATORS[args.model], truth.parameters, shift="t", mirror=mirror
-    )
-    check_shift(spec)
-    check_mirror(spec)
+    spec = simulated(args.model, () if args.no_mirror else MIRROR)
     wall, cpu = time.perf_counter(), time.process_time()
     source = Online(spec, recipe.sets, recipe.trials, seed)
     fitted = fit_from_simulations(spec, recipe, source, seed=seed, checkpoints=args.checkpoints)

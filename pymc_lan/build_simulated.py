@@ -24,13 +24,15 @@ from pymc_lan.simulated import SIMULATED
 from pymc_lan.simulating import check_mirror, check_shift, run_simulator
 from pymc_lan.spec import ModelSpec
 from pymc_lan.training.files import Offline, Paths
-from pymc_lan.training.recipe import SimulationRecipe, usual_simulation_recipe
+from pymc_lan.training.recipe import KDE, LIKELIHOOD, SimulationRecipe, usual_simulation_recipe
 from pymc_lan.training.sampling import Online
 
 LABELS = {
-    SIMULATED: "none: maximum likelihood on simulated trials, the density's integral by the trapezoid rule over log "
-    "decision times",
-    RESPONSES: "none: maximum likelihood on the counts of simulated responses",
+    (SIMULATED, LIKELIHOOD): "none: maximum likelihood on simulated trials, the density's integral by the trapezoid "
+    "rule over log decision times",
+    (SIMULATED, KDE): "kernel estimates of the log density of log decision times from the simulated trials of each "
+    "parameter set",
+    (RESPONSES, LIKELIHOOD): "none: maximum likelihood on the counts of simulated responses",
 }
 
 # Trials that a simulator is known by.
@@ -65,7 +67,9 @@ def train_from_simulations(
     check_shift(spec)
     check_mirror(spec)
     started = time.perf_counter()
-    source: Online | Offline = Online(spec, recipe.sets, recipe.trials, seed, scheduler=scheduler)
+    source: Online | Offline = Online(
+        spec, recipe.sets, recipe.trials, seed, scheduler=scheduler, estimator=recipe.estimator
+    )
     files = ""
     if simulations is not None:
         source = _offline(spec, recipe, simulations, seed)
@@ -85,7 +89,7 @@ def train_from_simulations(
         network, n_sets=SETS_MEASURED, n_trials=max(n_measured // SETS_MEASURED, 1), seed=seed + 1
     )
     config = version_config(network, _outcome(spec)) | {
-        "labels": LABELS[spec.transform],
+        "labels": LABELS[spec.transform, recipe.estimator],
         "training": training,
         "packages": {name: package_version(name) for name in PACKAGES},
         "accuracy": measured,
@@ -102,7 +106,7 @@ def _offline(spec: ModelSpec, recipe: SimulationRecipe, simulations: Paths, seed
     if recipe.rounds > 1:
         found = f"rounds={recipe.rounds} in the recipe"
         raise ValueError(explain("one round with simulations from files", found, "leave the files or the rounds out"))
-    return Offline(spec, simulations, recipe.sets, recipe.held_out, seed)
+    return Offline(spec, simulations, recipe.sets, recipe.held_out, seed, recipe.estimator)
 
 
 def _distinct(source: Online | Offline, sets: int) -> int:

@@ -249,7 +249,7 @@ def two_kinds(folder: Path, to: Path) -> list[Path]:
 
 
 WRONG: dict[str, tuple[Callable[[Path, Path], Any], str]] = {
-    "no files": (lambda folder, to: to, r"files of simulations, \.npy or \.npz\. Found none in"),
+    "no files": (lambda folder, to: to, r"files of simulations, \.npy, \.npz or \.parquet\. Found none in"),
     "no such file": (lambda folder, to: to / "no.npy", r"Found .*no\.npy"),
     "another kind": (lambda folder, to: text(to / "trials.csv"), r"Found .*trials\.csv"),
     "no array": (lambda folder, to: text(to / "trials.npy"), r"Expected arrays of numbers in .*trials\.npy"),

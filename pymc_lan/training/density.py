@@ -21,6 +21,7 @@ from pymc_lan.networks import JAX
 from pymc_lan.simulated import PER_CHOICE, SimulatedTransform, scaled, turns
 from pymc_lan.spec import ModelSpec, Reference, seen
 from pymc_lan.training.histograms import Histograms
+from pymc_lan.training.kde import Labelled
 from pymc_lan.training.soap import soap
 
 Float32 = NDArray[np.float32]
@@ -40,7 +41,7 @@ CHANCE = 1 - 1 / (3 * GROUP)
 Weights = dict[str, jax.Array]
 
 
-def baseline_weights(spec: ModelSpec, n_inputs: int, seed: int, first: Histograms) -> Weights:
+def baseline_weights(spec: ModelSpec, n_inputs: int, seed: int, first: Histograms | Labelled) -> Weights:
     """Weights to start from: small ones, and for each choice a shape like that of all trials together."""
     rng = np.random.default_rng([seed, 3])
     moments = first.moments.astype(np.float64).mean(axis=0)
@@ -100,13 +101,13 @@ def log_means(log_f: jax.Array) -> jax.Array:
     return log_f + jnp.log((10 + sum(jnp.exp(x) for x in rises)) / 12)
 
 
-def fit_baseline(spec: ModelSpec, first: Histograms, seed: int) -> Weights:
+def fit_baseline(spec: ModelSpec, first: Histograms | Labelled, seed: int) -> Weights:
     """Fit the baseline to the trials of one chunk.
 
     Parameters
     ----------
     spec : ModelSpec
-    first : Histograms
+    first : Histograms or Labelled
     seed : int
 
     Returns
@@ -134,22 +135,43 @@ def fit_baseline(spec: ModelSpec, first: Histograms, seed: int) -> Weights:
     return run(weights)
 
 
+def log_density(
+    spec: ModelSpec,
+    network: Callable[[jax.Array], jax.Array],
+    theta: jax.Array | Float32,
+    log_d: jax.Array | Float32,
+    codes: jax.Array,
+) -> jax.Array:
+    """Log density of log decision times, of shape (m, ...), from parameters of shape (m, p)."""
+    columns = jnp.asarray(theta).T.reshape(len(spec.names), -1, *[1] * (log_d.ndim - 1))
+    inputs, baseline = SimulatedTransform(spec).look(JAX, log_d, codes, dict(zip(spec.names, columns, strict=True)))
+    return jnp.minimum(baseline + network(jnp.stack(jnp.broadcast_arrays(*inputs), axis=-1)), HIGHEST)
+
+
 def density_loss(
     spec: ModelSpec, network: Callable[[jax.Array], jax.Array], batch: Histograms
 ) -> tuple[jax.Array, jax.Array]:
     """Loss of each parameter set, shape (m,), and the log density of log decision times at its nodes, (m, c, k)."""
     codes = jnp.asarray(spec.choices, jnp.float32)[:, None]
-    theta = {name: batch.theta[:, i, None, None] for i, name in enumerate(spec.names)}
-    inputs, baseline = SimulatedTransform(spec).look(JAX, grid(batch)[:, None, :], codes, theta)
-    log_f = jnp.minimum(baseline + network(jnp.stack(jnp.broadcast_arrays(*inputs), axis=-1)), HIGHEST)
+    log_f = log_density(spec, network, batch.theta, grid(batch)[:, None, :], codes)
     return poisson_loss(batch, log_f), log_f
 
 
-def omission_loss(spec: ModelSpec, network: Callable[[jax.Array], jax.Array], batch: Histograms) -> jax.Array:
+def omission_loss(
+    spec: ModelSpec, network: Callable[[jax.Array], jax.Array], batch: Histograms | Labelled
+) -> jax.Array:
     """Loss of each parameter set's probability of no response, shape (m,): the binomial's."""
     theta = {name: batch.theta[:, i] for i, name in enumerate(spec.names)}
     logit = network(jnp.stack(scaled(JAX, spec, theta), axis=-1))
     return jax.nn.softplus(logit) - batch.omitted * logit
+
+
+def label_loss(spec: ModelSpec, network: Callable[[jax.Array], jax.Array], batch: Labelled) -> jax.Array:
+    """Mean Huber loss of each parameter set against its labels, shape (m,); points without a label count nothing."""
+    codes = jnp.asarray(spec.choices, jnp.float32)[batch.choice]
+    log_f = log_density(spec, network, batch.theta, batch.log_d, codes)
+    error = jnp.where(jnp.isfinite(batch.label), log_f - batch.label, 0.0)
+    return jnp.asarray(optax.losses.huber_loss(error).mean(axis=-1))
 
 
 def divergence(batch: Histograms, log_f: jax.Array) -> jax.Array:

@@ -2,8 +2,9 @@
 
 A file holds a table with a row for each parameter set: a column for each parameter, by name, and the columns ``rt`` and
 ``response``, each with all trials of the set; without times there is no ``rt``. An ``.npy`` file is a structured array,
-an ``.npz`` file has an array for each column. Both are mapped into memory, an ``.npz`` file after it is unpacked, so
-that any rows can be read at any time. Nothing is unpickled.
+an ``.npz`` file has an array for each column, and a Parquet file has lists in the columns of trials. All are mapped
+into memory, those of the last two kinds after they are unpacked, so that any rows can be read at any time. Nothing is
+unpickled.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from pymc_lan.errors import explain, refuse
 from pymc_lan.responses import RESPONSES
 from pymc_lan.simulating import check_responses, check_trials
 from pymc_lan.spec import ModelSpec
+from pymc_lan.training.parquet import unpack_parquet
+from pymc_lan.training.recipe import LIKELIHOOD
 from pymc_lan.training.sampling import Online
 
 Float = NDArray[np.float64]
@@ -34,6 +37,7 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 BLOCK = 1024
 # Bytes by which a file is known, from its begin.
 KNOWN_BY = 1 << 16
+KINDS = (".npy", ".npz", ".parquet")
 # At most this share of all parameter sets is held out.
 HELD_OUT = 0.1
 
@@ -110,7 +114,7 @@ def simulate_to(
 
 
 def find_files(given: Paths) -> list[Path]:
-    """The ``.npy`` and ``.npz`` files of a folder, or those that are given, in order.
+    """The files of simulations in a folder, or those that are given, in order.
 
     Raises
     ------
@@ -120,11 +124,13 @@ def find_files(given: Paths) -> list[Path]:
     one = [given] if isinstance(given, str | os.PathLike) else [*given]
     paths = [Path(each) for each in one]
     if len(paths) == 1 and paths[0].is_dir():
-        paths = sorted(path for path in paths[0].iterdir() if path.suffix in (".npy", ".npz"))
-    wrong = [path for path in paths if path.suffix not in (".npy", ".npz") or not path.is_file()]
+        paths = sorted(path for path in paths[0].iterdir() if path.suffix in KINDS)
+    wrong = [path for path in paths if path.suffix not in KINDS or not path.is_file()]
     if wrong or not paths:
         found = f"{wrong[0]}" if wrong else f"none in {given}"
-        raise ValueError(explain("files of simulations, .npy or .npz", found, "write them with pl.simulate_to"))
+        raise ValueError(
+            explain("files of simulations, .npy, .npz or .parquet", found, "write them with pl.simulate_to")
+        )
     return paths
 
 
@@ -144,12 +150,16 @@ class Offline:
     held : int
         How many are held out, a tenth of all at most.
     seed : int
+    estimator : str
+        That of the recipe: it decides what chunks are reduced to.
 
     Raises
     ------
     ValueError
         If there are no such files; on entering, if their columns, shapes or types are others than the spec's; on
         reading, if their parameters lie outside the bounds, or trials cannot be.
+    ImportError
+        On entering, for a Parquet file without the package pyarrow.
     """
 
     spec: ModelSpec
@@ -157,6 +167,7 @@ class Offline:
     sets: int
     held: int
     seed: int
+    estimator: str = LIKELIHOOD
     trials: int = field(default=0, init=False)
     """Trials of each set; known once entered."""
     _tables: list[Mapping[str, Any]] = field(default_factory=list, init=False, repr=False)
@@ -209,7 +220,7 @@ class Offline:
             turn, place = divmod(number * self.sets + len(rows), self.distinct)
             turned = np.random.default_rng([self.seed, 8, turn]).permutation(order[self._held :])
             rows = np.concatenate([rows, turned[place : place + self.sets - len(rows)]])
-        return self._read(rows, [self.seed, 9, number])
+        return self._read(rows, [self.seed, 9, number], self.estimator)
 
     def held_out(self, sets: int, trials: int) -> Any:
         """Read the sets that no chunk has, with all of their trials."""
@@ -218,8 +229,8 @@ class Offline:
     def _order(self) -> NDArray[np.int64]:
         return np.random.default_rng([self.seed, 7]).permutation(self._ends[-1])
 
-    def _read(self, rows: NDArray[np.int64], seed: list[int]) -> Any:
-        from pymc_lan.training.learners import LEARNERS
+    def _read(self, rows: NDArray[np.int64], seed: list[int], estimator: str = LIKELIHOOD) -> Any:
+        from pymc_lan.training.learners import estimator_of
 
         columns: dict[str, list[Any]] = {name: [] for name in self._columns}
         # One after another, as they lie on the disk.
@@ -231,7 +242,8 @@ class Offline:
         found = {name: np.concatenate(parts) for name, parts in columns.items()}
         theta = np.column_stack([found[name] for name in self.spec.names])
         rt, response = self._checked(theta, found)
-        return LEARNERS[self.spec.transform].reduce(self.spec, theta, rt, response, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        return estimator_of(self.spec, estimator).reduce(self.spec, theta, rt, response, rng)
 
     def _checked(self, theta: Float, found: Mapping[str, Float]) -> tuple[Float, Float]:
         low, high = np.array([p.bounds for p in self.spec.parameters]).T
@@ -256,11 +268,12 @@ class Offline:
     def _map(self, path: Path, stack: ExitStack) -> Mapping[str, Any]:
         """The columns of a file, mapped into memory."""
         try:
-            if path.suffix == ".npz":
-                table = _unpack(path, self._columns, Path(stack.enter_context(tempfile.TemporaryDirectory())))
-            else:
+            if path.suffix == ".npy":
                 mapped = np.load(path, mmap_mode="r")
                 table = {name: mapped[name] for name in mapped.dtype.names or ()}
+            else:
+                unpack = _unpack if path.suffix == ".npz" else unpack_parquet
+                table = unpack(path, self._columns, Path(stack.enter_context(tempfile.TemporaryDirectory())))
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(explain(f"arrays of numbers in {path}", f"{error}", "write the file anew")) from error
         if table.keys() != {*self._columns}:

@@ -25,9 +25,9 @@ from pymc_lan.errors import explain
 from pymc_lan.mlp import MLP
 from pymc_lan.networks import FlaxMLP, from_flax
 from pymc_lan.spec import ModelSpec
-from pymc_lan.training.learners import LEARNERS, Sets
+from pymc_lan.training.learners import LEARNERS, Sets, estimator_of
 from pymc_lan.training.progress import progress_bar
-from pymc_lan.training.recipe import SimulationRecipe
+from pymc_lan.training.recipe import LIKELIHOOD, SimulationRecipe
 from pymc_lan.training.soap import soap
 
 # Held-out sets that a round looks for others like: those with the largest error.
@@ -115,6 +115,7 @@ def fit_from_simulations(
         With a simulator.
     recipe : SimulationRecipe
     source : Source
+        Of what the recipe's estimator learns from.
     seed : int
     checkpoints : path, optional
         A folder of this run's own; when it holds checkpoints, the run goes on from the newest.
@@ -135,7 +136,10 @@ def fit_from_simulations(
     ------
     FloatingPointError
         If the loss is hopeless or no number.
+    ValueError
+        If the recipe's estimator is none for this kind of model.
     """
+    estimator_of(spec, recipe.estimator)
     # PyTensor's JAX mode turns float64 on for the whole process, and other random numbers with it.
     with jax.enable_x64(False), source, Checkpoints(checkpoints) if checkpoints else nullcontext() as saved:
         held_out = source.held_out(recipe.held_out, recipe.held_out_trials)
@@ -199,19 +203,19 @@ def _over_devices(devices: Sequence[Any], n: int) -> Callable[[Sets], Sets]:
 
 def _compile(spec: ModelSpec, recipe: SimulationRecipe, seed: int, devices: Sequence[Any]) -> _Run:
     graphs = {name: nnx.graphdef(module) for name, module in _modules(spec, recipe, seed).items()}
-    optimizer, key, learner = _optimizer(recipe), jax.random.key(seed), LEARNERS[spec.transform]
+    optimizer, key = _optimizer(recipe), jax.random.key(seed)
     over_devices = _over_devices(devices, recipe.batch)
 
-    def each_loss(params: Any, batch: Sets) -> tuple[jax.Array, jax.Array]:
+    def each_loss(params: Any, batch: Sets, estimator: str) -> tuple[jax.Array, jax.Array]:
         """Loss of each set, and what its error is found from."""
         networks = {name: nnx.merge(graph, params[name]) for name, graph in graphs.items()}
-        return learner.loss(spec, networks, batch)
+        return estimator_of(spec, estimator).loss(spec, networks, batch)
 
     def step(pool: Sets, state: Any, i: jax.Array) -> tuple[Any, jax.Array]:
         params, memory = state
         rows = jax.random.randint(jax.random.fold_in(key, i), (recipe.batch,), 0, len(pool.theta))
         batch = over_devices(jax.tree.map(lambda x: x[rows], pool))
-        loss, gradient = jax.value_and_grad(lambda p: each_loss(p, batch)[0].mean())(params)
+        loss, gradient = jax.value_and_grad(lambda p: each_loss(p, batch, recipe.estimator)[0].mean())(params)
         updates, memory = optimizer.update(gradient, memory, params)
         return (optax.apply_updates(params, updates), memory), loss
 
@@ -223,8 +227,8 @@ def _compile(spec: ModelSpec, recipe: SimulationRecipe, seed: int, devices: Sequ
 
     @jax.jit
     def measure(params: Any, held_out: Sets) -> tuple[jax.Array, jax.Array]:
-        loss, found = each_loss(params, held_out)
-        return loss.mean(), learner.errors(held_out, found)
+        loss, found = each_loss(params, held_out, LIKELIHOOD)
+        return loss.mean(), LEARNERS[spec.transform].errors(held_out, found)
 
     return _Run(chunk, measure)
 

@@ -74,12 +74,25 @@ def _fill(log_d: Float, which: NDArray[np.int64], start: Float, step: Float, wei
             weights[i, c, k + 1] += place - k
 
 
+def decisions(spec: ModelSpec, theta: Float, rt: Float, response: Float) -> tuple[Float, NDArray[np.int64]]:
+    """Log decision times and which of the choices was made, both of shape (m, n).
+
+    Decisions before `SHORTEST` are left out: what a density lacks in mass is their share. They and trials without a
+    response are the choice -1, at log time 0.
+    """
+    shift = theta[:, [spec.names.index(spec.shift)]] if spec.shift is not None else 0.0
+    d = rt - shift
+    responded = np.isfinite(rt) & (d >= SHORTEST)
+    which = np.full(rt.shape, -1, np.int64)
+    for c, code in enumerate(spec.choices):
+        which[responded & (response == code)] = c
+    return np.log(np.where(responded, d, 1.0)), which
+
+
 def reduce_trials(
     spec: ModelSpec, theta: Float, rt: Float, response: Float, rng: np.random.Generator, nodes: int = NODES
 ) -> Histograms:
     """Reduce the trials of each parameter set to weights on nodes.
-
-    Decisions before `SHORTEST` are left out: what a density lacks in mass is their share.
 
     Parameters
     ----------
@@ -95,14 +108,8 @@ def reduce_trials(
     -------
     Histograms
     """
-    shift = theta[:, [spec.names.index(spec.shift)]] if spec.shift is not None else 0.0
-    d = rt - shift
-    responded = np.isfinite(rt) & (d >= SHORTEST)
-    log_d = np.log(np.where(responded, d, 1.0))
-    which = np.full(rt.shape, -1, np.int64)
-    for c, code in enumerate(spec.choices):
-        which[responded & (response == code)] = c
-    start, step = _grids(log_d, responded, rng, nodes)
+    log_d, which = decisions(spec, theta, rt, response)
+    start, step = _grids(log_d, which >= 0, rng, nodes)
     weights = np.zeros((len(theta), len(spec.choices), nodes))
     moments = np.zeros((len(theta), len(spec.choices), 3))
     _fill(log_d, which, start, step, weights, moments)

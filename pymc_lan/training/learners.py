@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.errors import explain
 from pymc_lan.responses import RESPONSES, ResponseTransform
 from pymc_lan.simulated import SIMULATED, SimulatedChoice, SimulatedTransform
 from pymc_lan.spec import ModelSpec
@@ -19,19 +20,36 @@ from pymc_lan.training.density import (
     divergence,
     empty_baseline,
     fit_baseline,
+    label_loss,
     omission_loss,
 )
 from pymc_lan.training.histograms import reduce_trials
+from pymc_lan.training.kde import label_trials
 from pymc_lan.training.probabilities import count_responses, response_divergence, response_loss
-from pymc_lan.training.recipe import SimulationRecipe
+from pymc_lan.training.recipe import KDE, LIKELIHOOD, SimulationRecipe
 
 Float = NDArray[np.float64]
 Sizes = dict[str, tuple[int, ...]]
-# What the trials of some parameter sets are reduced to: `Histograms`, or `Counts`. Both have theta and n.
+# What the trials of some parameter sets are reduced to: `Histograms`, `Labelled` or `Counts`. All have theta and n.
 Sets = Any
 
 # Width of the network of trials without a response.
 CHOICE_HIDDEN = (32, 32)
+
+
+class Estimator(NamedTuple):
+    """What a step of the training does.
+
+    Parameters
+    ----------
+    reduce : callable
+        ``(spec, theta, rt, response, rng)`` to what a step looks at.
+    loss : callable
+        ``(spec, networks, sets)`` to the loss of each set, and what `Learner.errors` needs.
+    """
+
+    reduce: Callable[[ModelSpec, Float, Float, Float, np.random.Generator], Sets]
+    loss: Callable[[ModelSpec, dict[str, Any], Sets], tuple[jax.Array, jax.Array]]
 
 
 class Learner(NamedTuple):
@@ -39,12 +57,10 @@ class Learner(NamedTuple):
 
     Parameters
     ----------
-    reduce : callable
-        ``(spec, theta, rt, response, rng)`` to what a step looks at.
+    estimators : dict of str to Estimator
+        By the name in a recipe. What is held out is always seen by that of maximum likelihood.
     sizes : callable
         ``(spec, recipe)`` to the widths of all layers of each network.
-    loss : callable
-        ``(spec, networks, sets)`` to the loss of each set, and what `errors` needs.
     errors : callable
         ``(sets, what the loss has found)`` to how far each set is from its trials, in nats.
     empty, begin : callable
@@ -54,9 +70,8 @@ class Learner(NamedTuple):
         ``(spec, state)`` to the spec with its baseline.
     """
 
-    reduce: Callable[[ModelSpec, Float, Float, Float, np.random.Generator], Sets]
+    estimators: dict[str, Estimator]
     sizes: Callable[[ModelSpec, SimulationRecipe], Sizes]
-    loss: Callable[[ModelSpec, dict[str, Any], Sets], tuple[jax.Array, jax.Array]]
     errors: Callable[[Sets, jax.Array], jax.Array]
     empty: Callable[[ModelSpec], dict[str, Any]]
     begin: Callable[[ModelSpec, Callable[[], Sets], int], dict[str, Any]]
@@ -68,9 +83,18 @@ def _density_sizes(spec: ModelSpec, recipe: SimulationRecipe) -> Sizes:
     return sizes | ({"choice": (SimulatedChoice(spec).n_inputs, *CHOICE_HIDDEN, 1)} if spec.omissions else {})
 
 
+def _omissions(spec: ModelSpec, networks: dict[str, Any], batch: Sets) -> jax.Array | float:
+    return omission_loss(spec, networks["choice"], batch) if spec.omissions else 0.0
+
+
 def _density_loss(spec: ModelSpec, networks: dict[str, Any], batch: Sets) -> tuple[jax.Array, jax.Array]:
     loss, log_f = density_loss(spec, networks["lan"], batch)
-    return loss + (omission_loss(spec, networks["choice"], batch) if spec.omissions else 0.0), log_f
+    return loss + _omissions(spec, networks, batch), log_f
+
+
+def _label_loss(spec: ModelSpec, networks: dict[str, Any], batch: Sets) -> tuple[jax.Array, jax.Array]:
+    loss = label_loss(spec, networks["lan"], batch)
+    return loss + _omissions(spec, networks, batch), loss
 
 
 def _response_sizes(spec: ModelSpec, recipe: SimulationRecipe) -> Sizes:
@@ -80,18 +104,20 @@ def _response_sizes(spec: ModelSpec, recipe: SimulationRecipe) -> Sizes:
 
 LEARNERS = {
     SIMULATED: Learner(
-        reduce_trials,
+        {LIKELIHOOD: Estimator(reduce_trials, _density_loss), KDE: Estimator(label_trials, _label_loss)},
         _density_sizes,
-        _density_loss,
         divergence,
         lambda spec: {"baseline": empty_baseline(spec)},
         lambda spec, first, seed: {"baseline": fit_baseline(spec, first(), seed)},
         lambda spec, state: replace(spec, baseline=as_reference(state["baseline"])),
     ),
     RESPONSES: Learner(
-        lambda spec, theta, rt, response, rng: count_responses(spec, theta, response),
+        {
+            LIKELIHOOD: Estimator(
+                lambda spec, theta, rt, response, rng: count_responses(spec, theta, response), response_loss
+            )
+        },
         _response_sizes,
-        response_loss,
         response_divergence,
         lambda spec: {},
         lambda spec, first, seed: {},
@@ -99,3 +125,18 @@ LEARNERS = {
     ),
 }
 """Learners by the transform of a model's spec."""
+
+
+def estimator_of(spec: ModelSpec, name: str = LIKELIHOOD) -> Estimator:
+    """An estimator of a model.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name for this kind of model.
+    """
+    found = LEARNERS[spec.transform].estimators
+    if name not in found:
+        expected = f"the estimator {' or '.join(map(repr, found))} for {spec.name!r}, a model of responses alone"
+        raise ValueError(explain(expected, f"{name!r}", "leave estimator out: there are no times to smooth"))
+    return found[name]

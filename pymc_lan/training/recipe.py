@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from pymc_lan.errors import unknown
 from pymc_lan.responses import RESPONSES
 from pymc_lan.spec import ModelSpec
 from pymc_lan.views import choice_transform_of, is_positional
@@ -38,6 +39,10 @@ class Recipe:
     pool: int = 1_000_000
 
 
+LIKELIHOOD, KDE = ESTIMATORS = ("likelihood", "kde")
+"""What networks of densities learn from simulated trials: the trials themselves, or kernel estimates."""
+
+
 @dataclass(frozen=True, slots=True)
 class SimulationRecipe:
     """Architecture, simulations and optimisation of networks that learn from simulated trials.
@@ -66,6 +71,14 @@ class SimulationRecipe:
         Trials of each of them.
     patience : int
         Chunks without a better held-out loss after which the training ends.
+    estimator : {"likelihood", "kde"}
+        Maximum likelihood on the trials, or least error against kernel estimates of the log density; see
+        `pymc_lan.training.density` and `pymc_lan.training.kde`. Held-out sets are looked at in the same way by both.
+
+    Raises
+    ------
+    ValueError
+        For another estimator.
     """
 
     hidden: tuple[int, ...] = (64, 64, 64)
@@ -81,6 +94,11 @@ class SimulationRecipe:
     held_out: int = 1024
     held_out_trials: int = 1024
     patience: int = 24
+    estimator: str = LIKELIHOOD
+
+    def __post_init__(self) -> None:
+        if self.estimator not in ESTIMATORS:
+            raise ValueError(unknown("estimator", self.estimator, ESTIMATORS))
 
     @property
     def chunk_steps(self) -> int:

@@ -13,7 +13,7 @@ from pymc_lan.networks import JAX, to_flax
 from pymc_lan.responses import RESPONSES
 from pymc_lan.simulated import scaled
 from pymc_lan.training.from_simulations import Fitted
-from pymc_lan.training.learners import LEARNERS
+from pymc_lan.training.learners import LEARNERS, estimator_of
 
 Float = NDArray[np.float64]
 
@@ -58,7 +58,7 @@ def review(fitted: Fitted) -> Review:
     with jax.enable_x64(False):
         sets = jax.tree.map(jnp.asarray, sets)
         modules = {name: to_flax(mlp) for name, mlp in networks.items()}
-        _, log = learner.loss(spec, modules, sets)
+        _, log = estimator_of(spec).loss(spec, modules, sets)
         errors = learner.errors(sets, log)
         if spec.transform == RESPONSES:
             predicted, found = jnp.exp(log), sets.share

@@ -18,6 +18,7 @@ from pymc_lan.executors import open_executor
 from pymc_lan.simulating import run_simulator
 from pymc_lan.spec import ModelSpec
 from pymc_lan.training.proposals import draw_theta
+from pymc_lan.training.recipe import LIKELIHOOD
 
 Float = NDArray[np.float64]
 
@@ -120,6 +121,8 @@ class Online:
         Processes that run a function of one trial in NumPy; by default one for each core.
     scheduler : str, optional
         The address of a Dask scheduler, whose workers simulate instead.
+    estimator : str
+        That of the recipe: it decides what chunks are reduced to.
     """
 
     spec: ModelSpec
@@ -128,6 +131,7 @@ class Online:
     seed: int
     workers: int | None = None
     scheduler: str | None = None
+    estimator: str = LIKELIHOOD
     _pool: Executor | None = field(default=None, init=False, repr=False)
     _stack: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
 
@@ -144,18 +148,18 @@ class Online:
 
     def chunk(self, number: int, focus: Float | None = None) -> Any:
         """Simulate one chunk."""
-        return self._simulate([self.seed, 1, number], self.sets, self.trials, focus)
+        return self._simulate([self.seed, 1, number], self.sets, self.trials, self.estimator, focus)
 
     def held_out(self, sets: int, trials: int) -> Any:
         """Simulate sets that no chunk has."""
-        return self._simulate([self.seed, 2], sets, trials)
+        return self._simulate([self.seed, 2], sets, trials, LIKELIHOOD)
 
-    def _simulate(self, seed: Sequence[int], sets: int, trials: int, focus: Float | None = None) -> Any:
-        from pymc_lan.training.learners import LEARNERS  # JAX, which those who only draw do without
+    def _simulate(self, seed: Sequence[int], sets: int, trials: int, estimator: str, focus: Float | None = None) -> Any:
+        from pymc_lan.training.learners import estimator_of  # JAX, which those who only draw do without
 
         rng = np.random.default_rng([*seed, 0])
         theta, rt, response = self.draw(rng, seed, sets, trials, focus)
-        return LEARNERS[self.spec.transform].reduce(self.spec, theta, rt, response, rng)
+        return estimator_of(self.spec, estimator).reduce(self.spec, theta, rt, response, rng)
 
     def draw(
         self, rng: np.random.Generator, seed: Sequence[int], sets: int, trials: int, focus: Float | None = None
