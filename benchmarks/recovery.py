@@ -5,8 +5,8 @@
 Each subject's parameters are uniform over the middle 80 % of the bounds, the priors uniform over all of them. They are
 sampled by nutpie, as ``pm.sample`` does where that is installed; a fit whose chains disagree about something that its
 trials tell is sampled once more, for longer. Models of conflict tasks are fitted to congruent and incongruent trials,
-half of each, with what the experiment sets as given: see `DESIGNS`. With ``--fits`` a run that was stopped goes on after
-its last subject.
+half of each, with what the experiment sets as given: see `DESIGNS`. With ``--fits`` a run that was stopped goes on
+after its last subject.
 
 ``covered`` is the share of subjects whose 90 % interval holds the truth, with the exact binomial interval of that share
 at 95 % (Clopper & Pearson 1934, Biometrika 26, 404-413): with 30 subjects it is wider than the bar. ``matched`` is the
