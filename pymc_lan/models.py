@@ -10,6 +10,7 @@ from typing import Any
 
 from pymc_lan.errors import unknown
 from pymc_lan.races import RACE_SPECS
+from pymc_lan.simulated_models import SIMULATED_SPECS
 from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, Structure, Variability
 from pymc_lan.transforms import CLOSED
 
@@ -409,7 +410,7 @@ DIFFUSIONS: dict[str, ModelSpec] = {
 }
 """Diffusions between two boundaries, by name."""
 
-MODELS: dict[str, ModelSpec] = DIFFUSIONS | {spec.name: spec for spec in RACE_SPECS}
+MODELS: dict[str, ModelSpec] = DIFFUSIONS | {spec.name: spec for spec in (*RACE_SPECS, *SIMULATED_SPECS)}
 """The models by name."""
 
 

@@ -143,9 +143,16 @@ RECIPES: dict[str, tuple[Recipe, Recipe]] = {
 """Recipes of the likelihood and of the choice/deadline network, by transform."""
 
 
+# Of the models of this release that are known by their simulators; the more parameters, the more sets of them.
+SIMULATION_RECIPES = {
+    "levy": SimulationRecipe(chunks=48, trials=64),
+    "lca_3": SimulationRecipe(chunks=64, sets=8192, trials=64, passes=4),
+}
+
+
 def usual_simulation_recipe(spec: ModelSpec) -> SimulationRecipe:
     """The recipe of a model with a simulator where none is given."""
-    return RESPONSE_RECIPE if spec.transform == RESPONSES else SimulationRecipe()
+    return RESPONSE_RECIPE if spec.transform == RESPONSES else SIMULATION_RECIPES.get(spec.name, SimulationRecipe())
 
 
 def usual_recipes(spec: ModelSpec) -> tuple[Recipe, Recipe]:
