@@ -89,9 +89,9 @@ def lca_draw(
 ) -> tuple[float, int]:
     """Draw when, and which, of accumulators with pulls v_i - g x_i - b (sum of the others), kept above 0, gets to a.
 
-    They start from `x`, which is overwritten. A step is Heun's in the pulls. What is least within it, and below 0 pushes
-    an accumulator back up, is the Brownian bridge's (Lepingle 1995, Mathematics and Computers in Simulation 38,
-    119-126), and so is the chance of having been at a.
+    They start from `x`, which is overwritten. A step is Heun's in the pulls. The least value within it, which pushes an
+    accumulator back up if it is below 0, is the Brownian bridge's (Lepingle 1995, Mathematics and Computers in
+    Simulation 38, 119-126), and so is the chance of having been at a.
     """
     n, noise = len(x), math.sqrt(step)
     ahead, kick = np.empty(n), np.empty(n)

@@ -79,8 +79,8 @@ def _lca(n: int) -> ModelSpec:
         ),
         drift=no_dynamics,
         boundary=no_dynamics,
-        description=f"Leaky competing accumulators, {n} choices: unit noise, inputs v_i - g x_i - b (sum of the others), "
-        "and evidence that cannot fall below 0. The first to reach a decides.",
+        description=f"Leaky competing accumulators, {n} choices: unit noise, inputs v_i - g x_i - b (sum of the "
+        "others), and evidence that cannot fall below 0. The first to reach a decides.",
         reference="Usher & McClelland (2001), Psychological Review 108, 550-592.",
         choices=tuple(range(n)),
         transform="simulated",
