@@ -55,12 +55,12 @@ _DISTRIBUTIONS = (
     "Weibull",
 )
 
-# Races of accumulators, which have no go/no-go form.
-_RACES = ("LBA2", "LBA3", "LBA4", "PoissonRace", "RDM3")
+# Without a go/no-go form.
+_CHOICES = ("LBA2", "LBA3", "LBA4", "LCA3", "Levy", "PoissonRace", "RDM3")
 
 _SOURCES = {
     **{form + name: "distributions" for name in _DISTRIBUTIONS for form in ("", "GoNoGo")},
-    **dict.fromkeys(_RACES, "distributions"),
+    **dict.fromkeys(_CHOICES, "distributions"),
     "ChoiceDist": "distributions",
     "GoNoGo": "distributions",
     "LANDist": "distributions",

@@ -133,7 +133,7 @@ def evaluate(
 @app.command()
 def train(
     model: Annotated[
-        str, typer.Argument(help="A model with exact labels, or 'my_model.py:spec' for one with a simulator.")
+        str, typer.Argument(help="A model of this release, or 'my_model.py:spec' for one of your own.")
     ] = "ddm",
     out: Annotated[Path, typer.Option(help="The registry's folder.")] = Path("weights"),
     version: str = "1.0",
@@ -160,14 +160,16 @@ def train(
     from pymc_lan.build import train as train_model
     from pymc_lan.build_simulated import refuse_begun, spec_of_file
     from pymc_lan.card import accuracy_lines
+    from pymc_lan.models import get_model
     from pymc_lan.training.recipe import usual_simulation_recipe
 
-    if ".py:" not in model:
+    spec = spec_of_file(model) if ".py:" in model else get_model(model)
+    if spec.simulator is None:
         if resume or chunks or simulations:
-            raise typer.BadParameter("--resume, --chunks and --simulations are for a simulator, 'my_model.py:spec'")
-        network = train_model(model, out, version=version, seed=seed, checkpoints=checkpoints, scheduler=scheduler)
+            raise typer.BadParameter(f"--resume, --chunks and --simulations are for a simulator, which {model} has not")
+        network = train_model(spec, out, version=version, seed=seed, checkpoints=checkpoints, scheduler=scheduler)
     else:
-        spec, checkpoints = spec_of_file(model), checkpoints or out / ".checkpoints"
+        checkpoints = checkpoints or out / ".checkpoints"
         if not resume:
             refuse_begun(spec, checkpoints)
         if report and find_spec("matplotlib") is None:
@@ -192,7 +194,7 @@ def train(
             raise typer.Exit(130) from None
     typer.echo(f"{out / network.spec.name / version}\n")
     typer.echo("\n".join(accuracy_lines(network.config["accuracy"])))
-    if ".py:" in model and report:
+    if spec.simulator is not None and report:
         from pymc_lan.report import report_path
 
         typer.echo(f"\nReport: {report_path(out, network)}")
