@@ -16,7 +16,7 @@ Codes = NDArray[np.int64]
 
 # A step of a Levy flight lasts this share of d^alpha, d being the distance to the nearer boundary: the flight's own
 # measure of the time that it takes to get there ...
-SHARE = 0.03
+SHARE = 0.015
 # ... and the drift gets at most this share of the way.
 DRIFT_SHARE = 0.1
 # Next to a boundary no step is shorter [s]. Crossings within a step are not seen: it is as if Brownian motion

@@ -60,9 +60,9 @@ def test_flights_are_self_similar(alpha: float) -> None:
     assert ks_2samp(small, large / wide**alpha).pvalue > RARELY
 
 
-@pytest.mark.parametrize("alpha", [1.0, 1.5, 1.9])
+@pytest.mark.parametrize("alpha", [1.2, 1.5, 1.9])
 def test_shorter_steps_of_a_flight_find_the_same(alpha: float) -> None:
-    usual, finer, coarse = (flights(1.0, 1.0, 0.4, alpha, i, SHARE * x) for i, x in enumerate((1, 1 / 6, 30)))
+    usual, finer, coarse = (flights(1.0, 1.0, 0.4, alpha, i, SHARE * x) for i, x in enumerate((1, 1 / 3, 60)))
     assert ks_2samp(usual, finer).pvalue > RARELY
     # The test can fail: steps that are far too long miss crossings.
     assert ks_2samp(usual, coarse).pvalue < RARELY
@@ -150,7 +150,7 @@ def test_the_specs_say_the_truth(model: str) -> None:
         assert set(df["response"]) <= set(spec.choices)
     with pytest.raises(ValueError, match="known by its simulator"):
         spec.drift(0.0, 0.0, {})
-    with pytest.raises(ValueError, match="z0? strictly between 0 and 1"):
+    with pytest.raises(ValueError, match=r"z0? strictly between 0 and 1"):
         pl.simulate(model, {p.name: p.bounds[1] + 1.5 for p in spec.parameters})
 
 
