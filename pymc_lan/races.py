@@ -94,7 +94,7 @@ POISSON_RACE_SPEC = ModelSpec(
     exact=True,
 )
 
-_WALL = "reflected at 0, unit noise, constant drifts. The first to reach the boundary decides"
+_WALL = "unit noise, constant drifts, evidence that cannot fall below 0. The first to reach the boundary decides"
 
 
 def _reflected(n: int) -> ModelSpec:
@@ -108,7 +108,7 @@ def _reflected(n: int) -> ModelSpec:
         ),
         drift=no_boundaries,
         boundary=no_boundaries,
-        description=f"Race of {n} diffusions between a wall and a boundary: {_WALL}.",
+        description=f"Race of {n} reflected diffusions: {_WALL}.",
         reference=_SSMS,
         choices=tuple(range(n)),
         transform="reflected",
@@ -133,7 +133,7 @@ def _reflected_angle(n: int) -> ModelSpec:
         ),
         drift=no_boundaries,
         boundary=no_boundaries,
-        description=f"Race of {n} diffusions between a wall and a boundary that collapses in a straight line: {_WALL}.",
+        description=f"Race of {n} reflected diffusions with a boundary that collapses in a straight line: {_WALL}.",
         reference=_SSMS,
         choices=tuple(range(n)),
         transform="reflected_no_bias",

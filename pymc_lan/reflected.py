@@ -177,7 +177,7 @@ class ReflectedTransform:
 
 @dataclass(frozen=True, slots=True)
 class ReflectedChoice:
-    """How the survivor network, the deadline network of one accumulator, sees it: what stands for a `ChoiceTransform`."""
+    """How the survivor network, its deadline network, sees an accumulator: what stands for a `ChoiceTransform`."""
 
     n_inputs: int = N_INPUTS
     log_choice: None = None

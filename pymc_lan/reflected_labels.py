@@ -8,7 +8,8 @@ Applied Probability 19, 784-800):
 
 where p is the transition density less the drift's factor ``exp(v (x - y) - v^2 (t - s) / 2)``, which g carries too.
 For a straight boundary only the reflected part of p is left in the kernel; it vanishes with all its derivatives at
-s = t, as g does at 0. So the trapezoidal rule, on times that are even in a smooth scale, converges faster than any power.
+s = t, as g does at 0. So the trapezoidal rule, on times that are even in a smooth scale, converges faster than any
+power.
 """
 
 from __future__ import annotations
