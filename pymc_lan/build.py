@@ -35,8 +35,8 @@ LABELS = {
     "a drift that is not linear in the position, the Fokker-Planck equation (to 0.02 nats)",
     **dict.fromkeys(
         ("reflected", "reflected_no_bias"),
-        "Volterra equation of one reflected accumulator (Buonocore, Nobile & Ricciardi 1987). The network lan is that of "
-        "its density, choice that of its survivor; they are the same in every race",
+        "Volterra equation of one reflected accumulator (Buonocore, Nobile & Ricciardi 1987). The network lan is that "
+        "of its density, choice that of its survivor; they are the same in every race",
     ),
 }
 

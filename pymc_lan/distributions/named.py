@@ -35,7 +35,12 @@ _CLOSED = "The likelihood is a closed form, so there is no network, and no bound
 def _named[Form: (LANDist, GoNoGo)](name: str, base: type[Form], model: str) -> type[Form]:
     """A distribution that knows its model, with a docstring from the model's spec."""
     spec = get_model(model)
-    closed, race = is_closed_race(spec), race_of(spec) is not None
+    closed = is_closed_race(spec)
+    about = [spec.description]
+    if race_of(spec) is not None:
+        about.append(_CODES.format(spec.choices))
+    if closed:
+        about.append(_CLOSED)
     extent = "usually" if closed else "trained"
     table = "\n".join(
         f"{p.keyword} : tensor_like{'' if p.default is None else f', default {p.default:g}'}\n"
@@ -46,7 +51,7 @@ def _named[Form: (LANDist, GoNoGo)](name: str, base: type[Form], model: str) -> 
         name=name,
         base=base.__name__,
         summary=re.split("[:.]", spec.description)[0],
-        description=" ".join([spec.description, *([_CODES.format(spec.choices)] * race), *([_CLOSED] * closed)]),
+        description=" ".join(about),
         reference=spec.reference,
         parameters=", ".join(p.keyword for p in spec.parameters),
         table=table,
