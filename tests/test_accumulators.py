@@ -240,10 +240,9 @@ def distribution(model: str, theta: Theta, last: float) -> tuple[np.ndarray, np.
 @SETS
 def test_probabilities_of_all_responses_sum_to_one(model: str, theta: Theta, last: float) -> None:
     _, shares = distribution(model, theta, last)
-    # The trapezoid's error; what comes after `last` is less, but for drifts next to 0. A network has its own: see its
-    # card for the 99th percentile.
-    error = pl.load_network(model).config["accuracy"]["mass"]["p99"] if model in LEARNED else 2e-5
-    assert shares[:, -1].sum() == pytest.approx(1, abs=error)
+    # The trapezoid's error; what comes after `last` is less, but for drifts next to 0. A network may be off by what the
+    # project aims at.
+    assert shares[:, -1].sum() == pytest.approx(1, abs=2e-3 if model in LEARNED else 2e-5)
 
 
 # Simulators of the definitions: random numbers of SciPy, and nothing of the package.
