@@ -187,16 +187,16 @@ def test_posterior_of_a_small_data_set() -> None:
     assert model["obs"].type.shape == (300, 2)
 
 
+@pytest.mark.slow
 def test_posterior_mode_of_a_race_of_networks() -> None:
-    """Fitted by gradients: the parameters that the trials were drawn with, to what the curvature there allows."""
-    df = pl.simulate("race_3", RACE3, n=1000, seed=3)
+    """Fitted by gradients: the parameters that the trials were drawn with."""
+    df = pl.simulate("race_3", RACE3, n=2000, seed=3)
     with pm.Model() as model:
         drifts = {f"v{i}": pm.Uniform(f"v{i}", 0, 2.5) for i in range(3)}
         pl.Race3("obs", **drifts, a=1.5, z0=0.2, z1=0.5, z2=0.0, t=0.1, p_lapse=0.01, observed=df)
     found = pl.fit_map(model)
     assert found.converged
-    posterior = found.laplace(draws=500, seed=1)["posterior"]
+    # A path that is seen for d seconds has information d on its drift. Decisions take 0.4 s; where another accumulator
+    # won, only that the boundary was not reached is seen, here taken as a fifth of it: four standard errors.
     for name, value in DRIFTS.items():
-        draws = posterior[name].values
-        assert draws.std() < 0.2
-        assert abs(found.point[name] - value) < 4 * draws.std(), name
+        assert found.point[name] == pytest.approx(value, abs=4 / np.sqrt(2000 * 0.4 / 5)), name

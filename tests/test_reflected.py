@@ -194,6 +194,11 @@ def test_both_networks_are_needed() -> None:
         )
 
 
+def test_both_networks_travel_as_a_checkpoint(tmp_path: Path) -> None:
+    pl.export("race_3", tmp_path / "race", format="orbax")
+    assert pl.import_orbax(tmp_path / "race") == pl.load_network("race_3")
+
+
 @pytest.mark.slow
 def test_training_writes_a_version(tmp_path: Path) -> None:
     small = Recipe(hidden=(8,), steps=20, batch=64, pool=2400)
