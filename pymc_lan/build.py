@@ -128,7 +128,7 @@ def train(
         raise ValueError(explain("a model with a simulator, to train from files or to report on", found, remedy))
     quick = spec.exact or race_of(spec) is not None
     if scheduler is not None and (quick or simulations is not None):
-        found = "labels in closed form or of seconds" if quick else "simulations in files"
+        found = "labels that take seconds" if quick else "simulations in files"
         raise ValueError(explain("something for a cluster to do", f"{found} of {spec.name!r}", "leave out scheduler"))
     if spec.simulator is not None:
         return train_from_simulations(

@@ -208,8 +208,8 @@ def export(
         The file or, of orbax, the folder. A file is replaced, a folder that exists is not.
     format : {"onnx", "orbax"}
         ``"onnx"``: the whole log likelihood of one trial, closed form and network, as HSSM loads it: one vector of the
-        parameters in order, rt and the response, in double precision. ``"orbax"``: the weights as Flax has them and the
-        config, for `import_orbax`.
+        parameters in order, rt and the response, in double precision; not of races. ``"orbax"``: the weights as Flax
+        has them and the config, for `import_orbax`.
     part : {"density", "nogo"}
         Of ONNX: the log density, or the log probability of no press by the deadline, whose inputs are the parameters
         and the deadline.

@@ -35,7 +35,7 @@ N_INPUTS = 6
 # Where the images hand over to the cosine series: what is left out is below 1e-9 of the sum on either side.
 CROSSOVER = 0.4
 # Rate at which Brownian motion between a wall and a boundary at distance 1 finishes late: pi^2 / 8 if the wall reflects
-# and pi^2 / 2 if it absorbs. In between, at a wall that takes at the rate k, about v / (1 / k + 1 / GAIN) more.
+# and pi^2 / 2 if it absorbs. In between, at a wall that takes at the rate k, about k GAIN / (k + GAIN) more.
 RATE, GAIN = math.pi**2 / 8, 3 * math.pi**2 / 8
 # A log1p(x) / x of smaller x is taken from its series.
 SMALL = 1e-3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from backends import AS_WRITTEN, assert_backends_agree
 import pymc_lan as pl
 from pymc_lan.exact import passage_logpdf
 from pymc_lan.likelihood import Likelihood
-from pymc_lan.mlp import MLP
 from pymc_lan.networks import as_network
 from pymc_lan.ops import log_likelihood
 from pymc_lan.reflected import reflected_log_density, reflected_log_survivor
@@ -173,8 +172,6 @@ def test_backends_agree(model: str) -> None:
 
 def test_any_number_of_accumulators() -> None:
     """A race of two, of the same networks: the probability of both responses is one."""
-    from dataclasses import replace
-
     three = pl.load_network("race_3")
     kept = tuple(p for p in three.spec.parameters if "2" not in p.name)
     two = replace(three, spec=replace(three.spec, name="race_2", parameters=kept, choices=(0, 1)))
@@ -189,7 +186,7 @@ def test_any_number_of_accumulators() -> None:
 def test_both_networks_are_needed() -> None:
     network = pl.load_network("race_3")
     with pytest.raises(ValueError, match=r"Expected the two networks of 'race_3'. Found one of them"):
-        Likelihood(network.spec, partial(MLP.__call__, network.lan)).log_density(
+        Likelihood(network.spec, network.lan).log_density(
             NUMPY, 0.8, 1, {p.name: np.array(0.5) for p in network.spec.parameters}
         )
 

@@ -1,4 +1,4 @@
-"""Labelled finishing times of single accumulators: what the networks of races learn, and how races are measured."""
+"""Labelled finishing times of single accumulators: what the networks of races learn."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Labelled(NamedTuple):
     log_survivor: Float
 
 
-# The solutions of the latest draw, by the seed's state: both networks learn from the same.
-_LATEST: dict[tuple[int, str], tuple[dict[str, Float], Solution]] = {}
+# The solutions of the latest draw, by what was drawn: both networks learn from the same.
+_LATEST: dict[bytes, Solution] = {}
 
 
 def draw_accumulators(rng: np.random.Generator, n: int) -> dict[str, Float]:
@@ -75,13 +75,12 @@ def labelled_points(rng: np.random.Generator, n: int) -> Labelled:
     -------
     Labelled
     """
-    m = -(-n // N_POINTS)
-    key = m, str(rng.bit_generator.state)
+    theta = draw_accumulators(rng, -(-n // N_POINTS))
+    key = np.column_stack(list(theta.values())).tobytes()
     if key not in _LATEST:
         _LATEST.clear()
-        theta = draw_accumulators(rng, m)
-        _LATEST[key] = theta, solve_accumulators(theta)
-    theta, found = _LATEST[key]
+        _LATEST[key] = solve_accumulators(theta)
+    found = _LATEST[key]
     # Late, a survivor is what the sum of all that came before has left of one.
     seen = np.where(found.log_survivor > SMALLEST, 0.0, np.nan)
     columns = (found.times, found.log_density, found.log_finished, found.log_survivor + seen)
