@@ -56,7 +56,10 @@ _DISTRIBUTIONS = (
 )
 
 # Races of accumulators, which have no go/no-go form.
-_RACES = ("LBA2", "LBA3", "LBA4", "PoissonRace", "RDM3")
+_RACES = (
+    *("LBA2", "LBA3", "LBA4", "PoissonRace", "RDM3"),
+    *("Race3", "Race4", "RaceNoBiasAngle3", "RaceNoBiasAngle4"),
+)
 
 _SOURCES = {
     **{form + name: "distributions" for name in _DISTRIBUTIONS for form in ("", "GoNoGo")},

@@ -32,6 +32,10 @@ from pymc_lan.distributions.named import (
     HyperbolicCollapse,
     Ornstein,
     PoissonRace,
+    Race3,
+    Race4,
+    RaceNoBiasAngle3,
+    RaceNoBiasAngle4,
     ShrinkSpot,
     Weibull,
 )
@@ -72,6 +76,10 @@ __all__ = [
     "LANDist",
     "Ornstein",
     "PoissonRace",
+    "Race3",
+    "Race4",
+    "RaceNoBiasAngle3",
+    "RaceNoBiasAngle4",
     "ShrinkSpot",
     "Weibull",
 ]
