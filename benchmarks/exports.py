@@ -30,6 +30,7 @@ from _common import (
 from numpy.typing import NDArray
 
 import pymc_lan as pl
+from pymc_lan.models import DIFFUSIONS
 from pymc_lan.ops import LANLogp, compiled_kernel
 
 SEED = 20_261_121
@@ -96,12 +97,10 @@ def compare_models(python: Path, folder: Path) -> Json:
 def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--hssm-env", type=Path, default=ROOT / ".bench/hssm", help="HSSM's environment")
-    parser.add_argument("--models", nargs="+", default=["ddm"], help="models to compare; 'all' for every one")
+    parser.add_argument("--models", nargs="+", default=["ddm"], help="models to compare; 'all' for every diffusion")
     parser.add_argument("--trials", type=int, default=1000)
     arguments = parser.parse_args()
-    models = (
-        pl.list_models().query("sha256 != ''")["model"].unique() if arguments.models == ["all"] else arguments.models
-    )
+    models = [*DIFFUSIONS] if arguments.models == ["all"] else arguments.models
     python = hssm_python(arguments.hssm_env)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -56,7 +56,10 @@ _DISTRIBUTIONS = (
 )
 
 # Without a go/no-go form.
-_CHOICES = ("LBA2", "LBA3", "LBA4", "LCA3", "Levy", "PoissonRace", "RDM3")
+_CHOICES = (
+    *("LBA2", "LBA3", "LBA4", "LCA3", "Levy", "PoissonRace", "RDM3"),
+    *("Race3", "Race4", "RaceNoBiasAngle3", "RaceNoBiasAngle4"),
+)
 
 _SOURCES = {
     **{form + name: "distributions" for name in _DISTRIBUTIONS for form in ("", "GoNoGo")},

@@ -1,8 +1,9 @@
-"""Races of independent accumulators in closed form: the first to finish decides.
+"""Races of independent accumulators: the first to finish decides.
 
 The density of a response is that of the winner's finishing time, times the probabilities that the others have not
 finished. So a model is two functions of *one* accumulator, its log density and its log survivor, and `race_log_density`
 makes a race of any number out of them. Both are written once against an array namespace ``xp`` and are elementwise.
+They are closed forms; those of `pymc_lan.reflected` are corrected by a network each, the same for any number.
 
 Linear ballistic accumulators and racing diffusions share their shape. Evidence has a distance D to go that is uniform
 across trials on [b - A, b]; with x, a distance in standard deviations, uniform on [g, h], both the density and the
@@ -23,6 +24,8 @@ from numpy.typing import NDArray
 
 from pymc_lan.errors import explain
 from pymc_lan.exact import log_add, mills
+from pymc_lan.reflected import reflected_log_density, reflected_log_survivor, reflected_onset
+from pymc_lan.reflected_paths import draw_reflected
 from pymc_lan.spec import ModelSpec
 from pymc_lan.transforms import LOG_SQRT_2PI, ONSET_MAX, ONSET_MIN, Namespace, Theta
 
@@ -58,7 +61,8 @@ class Race:
     Parameters
     ----------
     log_density, log_survivor : callable
-        ``(xp, d, theta)`` for one accumulator: decision time d > 0 in seconds, `theta` by the names without number.
+        ``(xp, d, theta)`` for one accumulator: decision time d > 0 in seconds, `theta` by the names without number; and
+        behind them its network, of one that is learned.
     onset : callable
         ``(xp, theta)`` to ``(d_min, slope)`` of the winner: below `d_min` the log density goes on in a straight line.
     draw : callable
@@ -72,24 +76,41 @@ class Race:
     log_some : callable, optional
         ``(xp, thetas)`` to the log probability that any accumulator ever finishes; a trial where none does is drawn
         again. None where one always does.
+    learned : bool
+        Whether density and survivor take a network each.
     """
 
-    log_density: Callable[[Namespace, Any, Theta], Any]
-    log_survivor: Callable[[Namespace, Any, Theta], Any]
+    log_density: Callable[..., Any]
+    log_survivor: Callable[..., Any]
     onset: Callable[[Namespace, Theta], tuple[Any, Any]]
     draw: Callable[[np.random.Generator, Sequence[Mapping[str, Float]]], Float]
     own: tuple[str, ...]
     first: int = 0
     order: tuple[str, str] | None = None
     log_some: Callable[[Namespace, Sequence[Theta]], Any] | None = None
+    learned: bool = False
 
 
 def race_of(spec: ModelSpec) -> Race | None:
-    """The accumulators of a model whose likelihood is that of a race; None for other models, and for networks."""
+    """The accumulators of a model whose likelihood is that of a race; None for others, and for imported networks."""
     return RACES.get(spec.transform) if spec.view == "residual" else None
 
 
-def race_log_density(xp: Namespace, race: Race, spec: ModelSpec, d: Any, response: Any, theta: Theta) -> Any:
+def is_closed_race(spec: ModelSpec) -> bool:
+    """Whether a model is a race of accumulators in closed form, which has no networks."""
+    race = race_of(spec)
+    return race is not None and not race.learned
+
+
+def race_log_density(
+    xp: Namespace,
+    race: Race,
+    spec: ModelSpec,
+    d: Any,
+    response: Any,
+    theta: Theta,
+    networks: Sequence[Callable[..., Any]] = (),
+) -> Any:
     """Log density of decision time and response of a race.
 
     Parameters
@@ -104,6 +125,8 @@ def race_log_density(xp: Namespace, race: Race, spec: ModelSpec, d: Any, respons
         One of the model's choices.
     theta : mapping of str to array
         Every parameter of the model; all broadcast.
+    networks : sequence of callable
+        Of accumulators that are learned: those of the log density and of the survivor.
 
     Returns
     -------
@@ -129,7 +152,8 @@ def race_log_density(xp: Namespace, race: Race, spec: ModelSpec, d: Any, respons
         # The losers in their order, the winner left out.
         pairs = zip(spec.choices[:-1], each[:-1], each[1:], strict=True)
         losers[name] = xp.stack([xp.where(response > code, before, after) for code, before, after in pairs])
-    total = race.log_density(xp, d, winner) + race.log_survivor(xp, d, losers).sum(axis=0)
+    of_density, of_survivor = ([network] for network in networks) if networks else ((), ())
+    total = race.log_density(xp, d, winner, *of_density) + race.log_survivor(xp, d, losers, *of_survivor).sum(axis=0)
     # Of what was given, before it was broadcast: usually numbers.
     return total if race.log_some is None else total - race.log_some(xp, split(race, spec, theta))
 
@@ -427,5 +451,11 @@ RACES: dict[str, Race] = {
         diffusion_log_density, diffusion_log_survivor, diffusion_onset, draw_diffusions, own=("v",), order=("A", "b")
     ),
     "poisson_race": Race(gamma_log_density, gamma_log_survivor, gamma_onset, draw_gamma, own=("r", "k"), first=1),
+    "reflected": Race(
+        reflected_log_density, reflected_log_survivor, reflected_onset, draw_reflected, own=("v", "z"), learned=True
+    ),
+    "reflected_no_bias": Race(
+        reflected_log_density, reflected_log_survivor, reflected_onset, draw_reflected, own=("v",), learned=True
+    ),
 }
 """Kinds of accumulators, by what stands in a `ModelSpec` in place of a transform."""

@@ -11,6 +11,7 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
+from pymc_lan.accumulators import race_of
 from pymc_lan.build_simulated import PACKAGES, train_from_simulations
 from pymc_lan.card import write_card
 from pymc_lan.diagnostics import accuracy
@@ -32,6 +33,11 @@ LABELS = {
     "spread": "quadrature over non-decision times and starting points of the closed form (Navarro & Fuss 2009)",
     "path": "Volterra equations of the two moving boundaries (Buonocore, Nobile & Ricciardi 1987; Smith 2000) or, for "
     "a drift that is not linear in the position, the Fokker-Planck equation (to 0.02 nats)",
+    **dict.fromkeys(
+        ("reflected", "reflected_no_bias"),
+        "Volterra equation of one reflected accumulator (Buonocore, Nobile & Ricciardi 1987). The network lan is that "
+        "of its density, choice that of its survivor; they are the same in every race",
+    ),
 }
 
 # Trials on which accuracy is measured: with labels, and by counting simulated ones.
@@ -93,7 +99,7 @@ def train(
     Raises
     ------
     ValueError
-        For an unknown model, a race of accumulators, which has a closed form instead, recipes or simulations of another
+        For an unknown model, a race of accumulators that has a closed form instead, recipes or simulations of another
         kind of model, a simulator whose trials cannot be or whose `shift` or `mirror` is none; a scheduler that has
         nothing to do, because labels have a closed form or simulations are in files.
     RegistryError
@@ -120,8 +126,9 @@ def train(
         found = f"simulations or a report for {spec.name!r}"
         remedy = "leave simulations and report out"
         raise ValueError(explain("a model with a simulator, to train from files or to report on", found, remedy))
-    if scheduler is not None and (spec.exact or simulations is not None):
-        found = "labels in closed form" if spec.exact else "simulations in files"
+    quick = spec.exact or race_of(spec) is not None
+    if scheduler is not None and (quick or simulations is not None):
+        found = "labels that take seconds" if quick else "simulations in files"
         raise ValueError(explain("something for a cluster to do", f"{found} of {spec.name!r}", "leave out scheduler"))
     if spec.simulator is not None:
         return train_from_simulations(
@@ -168,13 +175,19 @@ def _check_recipes(spec: ModelSpec, labelled: Recipe | None, simulated: Simulati
 
 
 def _run_name(spec: ModelSpec, task: str, recipe: Recipe, seed: int) -> str:
-    """A folder name for each set of arguments, so that a run never goes on from the state of another."""
-    return f"{spec.name}-{task}-{sha256(repr((recipe, seed)).encode()).hexdigest()[:12]}"
+    """A folder name for each set of arguments, so that a run never goes on from the state of another.
+
+    Races share one, because what they learn is the same.
+    """
+    learned = spec.name if race_of(spec) is None else "accumulator"
+    return f"{learned}-{task}-{sha256(repr((recipe, seed)).encode()).hexdigest()[:12]}"
 
 
 def _config(network: Network, training: dict[str, Any], n_measured: int) -> dict[str, Any]:
     """All that ``config.json`` says but the hash of the weights."""
     outcome = "rt in seconds, response +1 upper and -1 lower boundary; go/no-go: rt = inf is no press"
+    if race_of(network.spec) is not None:
+        outcome = f"rt in seconds, response {network.spec.choices}: the accumulator that finishes first"
     return version_config(network, outcome) | {
         "labels": LABELS[network.spec.transform],
         "training": training,

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 from jax.extend import core
 
+from pymc_lan.accumulators import race_of
 from pymc_lan.kernels import LANES, LEADING, PARTS, TILE, shipped_name, smooth_arguments
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.models import MODELS
@@ -302,6 +303,8 @@ def main() -> None:
     """Write `pymc_lan.generated` anew for every model of the embedded registry."""
     folder = Path(__file__).parent / "generated"
     for name in read_registry(embedded_root()):
+        if race_of(MODELS[name]) is not None:
+            continue  # PyTensor compiles races itself
         (folder / shipped_name(name)).write_bytes(lzma.compress(generate(MODELS[name]).encode()))
 
 

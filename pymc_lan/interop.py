@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pymc_lan.accumulators import race_of
 from pymc_lan.card import write_card
 from pymc_lan.diagnostics import accuracy
 from pymc_lan.errors import RegistryError, explain, unknown
@@ -207,8 +208,8 @@ def export(
         The file or, of orbax, the folder. A file is replaced, a folder that exists is not.
     format : {"onnx", "orbax"}
         ``"onnx"``: the whole log likelihood of one trial, closed form and network, as HSSM loads it: one vector of the
-        parameters in order, rt and the response, in double precision. ``"orbax"``: the weights as Flax has them and the
-        config, for `import_orbax`.
+        parameters in order, rt and the response, in double precision; not of races. ``"orbax"``: the weights as Flax
+        has them and the config, for `import_orbax`.
     part : {"density", "nogo"}
         Of ONNX: the log density, or the log probability of no press by the deadline, whose inputs are the parameters
         and the deadline.
@@ -246,6 +247,9 @@ def export(
 
 def _export_onnx(network: Network, out: Path, part: str) -> None:
     require_onnx()
+    if race_of(network.spec) is not None:
+        found = f"{network.name}, a race composed of the networks of one accumulator"
+        raise ValueError(explain("a model whose likelihood is one network", found, "use format='orbax'"))
     from pymc_lan.onnx_writer import write_graph
 
     mlp = network.lan if part == "density" else network.choice

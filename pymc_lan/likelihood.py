@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymc_lan import exact
-from pymc_lan.accumulators import race_log_density, race_of, race_onset
+from pymc_lan.accumulators import Race, race_log_density, race_of, race_onset
 from pymc_lan.errors import explain
 from pymc_lan.spec import ModelSpec, Parameter, shift
 from pymc_lan.transforms import Namespace, Theta
@@ -99,10 +99,22 @@ class Likelihood:
         race = race_of(self.spec)
         if race is not None:
             d_min, slope = race_onset(xp, race, self.spec, response, theta)
-            core = race_log_density(xp, race, self.spec, xp.maximum(d, d_min), response, theta)
+            late = xp.maximum(d, d_min)
+            core = race_log_density(xp, race, self.spec, late, response, theta, self._race_networks(race))
         else:
             d_min, slope, core = self._log_passage(xp, d, response, theta)
         return core + slope * xp.minimum(d - d_min, 0.0) - penalty
+
+    def _race_networks(self, race: Race) -> tuple[Network, ...]:
+        """The networks of a race whose accumulators are learned; ValueError where they are missing."""
+        if not race.learned:
+            return ()
+        if self.lan is None or self.choice is None:
+            found = "one of them" if self.lan is not None else "none"
+            raise ValueError(
+                explain(f"the two networks of {self.spec.name!r}", found, "load them with pl.load_network")
+            )
+        return self.lan, self.choice
 
     def _log_passage(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> tuple[Any, Any, Any]:
         """Of a model that is no race: where the straight line ends, its slope, and the log density after it."""

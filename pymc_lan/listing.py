@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pymc_lan.accumulators import race_of
+from pymc_lan.accumulators import is_closed_race
 from pymc_lan.models import MODELS
 from pymc_lan.registry import all_entries, read_entry, search_path
 from pymc_lan.tables import WEIGHTS
@@ -83,6 +83,6 @@ def list_models(*, everywhere: bool = False) -> pd.DataFrame:
             "registry": CLOSED_FORM,
         }
         for spec in MODELS.values()
-        if race_of(spec) is not None
+        if is_closed_race(spec)
     ]
     return pd.DataFrame(rows)

@@ -27,6 +27,7 @@ from pytensor.graph.rewriting.basic import GraphRewriter
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lan.accumulators import race_of
 from pymc_lan.errors import explain
 from pymc_lan.kernels import Kernel, compile_kernel, shipped_parts
 from pymc_lan.likelihood import Likelihood
@@ -168,7 +169,8 @@ def log_likelihood(
     TensorVariable
         float64, of the broadcast shape.
     """
-    if lan is None:
+    # Races are graphs of elementwise functions and two small networks, which every backend knows as they are.
+    if lan is None or race_of(spec) is not None:
         return formula(spec, lan, choice, inputs, go_nogo=go_nogo)
     op: Any = LANLogp(spec, lan, choice if go_nogo else None)
     if all(x.type.ndim <= 1 for x in inputs):

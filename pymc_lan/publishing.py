@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pymc_lan.accumulators import race_of
 from pymc_lan.card import write_card
 from pymc_lan.diagnostics import accuracy
 from pymc_lan.errors import RegistryError, explain
@@ -250,7 +251,7 @@ def _check_finite(network: Network, n: int = 10_000) -> None:
         outputs = [network.probabilities(**theta).sum(axis=-1)]
     else:
         outputs = [network.likelihood.log_density(NUMPY, rt, rng.choice(spec.choices, n).astype(float), theta)]
-    if network.choice is not None:
+    if network.choice is not None and race_of(spec) is None:
         outputs += network.likelihood.log_go(NUMPY, np.where(rng.random(n) < 0.1, np.inf, rt), theta)
     for output in outputs:
         if not np.isfinite(output).all():

@@ -1,7 +1,9 @@
-"""Races of accumulators, as data: models of two and more choices whose likelihood is a closed form."""
+"""Races of accumulators, as data: models of two and more choices."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 from pymc_lan.errors import explain
@@ -13,8 +15,8 @@ def no_boundaries(time: Any, *_: Any) -> Any:
     raise ValueError(
         explain(
             "a diffusion between two boundaries",
-            "a race of accumulators in closed form",
-            "use its distribution or simulate it; there is nothing to solve or train",
+            "a race of accumulators",
+            "use its distribution or simulate it",
         )
     )
 
@@ -92,5 +94,62 @@ POISSON_RACE_SPEC = ModelSpec(
     exact=True,
 )
 
-RACE_SPECS = (_lba(2), _lba(3), _lba(4), _racing_diffusion(3), POISSON_RACE_SPEC)
+_WALL = "unit noise, constant drifts, evidence that cannot fall below 0. The first to reach the boundary decides"
+
+
+def _reflected(n: int) -> ModelSpec:
+    return ModelSpec(
+        name=f"race_{n}",
+        parameters=(
+            *_drifts(n, 2.5, "drift"),
+            Parameter("a", (1.0, 3.0), "evidence", "boundary", domain=POSITIVE),
+            *(replace(_Z, name=f"z{i}", meaning=f"{_Z.meaning} of accumulator {i}") for i in range(n)),
+            _t(),
+        ),
+        drift=no_boundaries,
+        boundary=no_boundaries,
+        description=f"Race of {n} reflected diffusions: {_WALL}.",
+        reference=_SSMS,
+        choices=tuple(range(n)),
+        transform="reflected",
+    )
+
+
+def _reflected_angle(n: int) -> ModelSpec:
+    return ModelSpec(
+        name=f"race_no_bias_angle_{n}",
+        parameters=(
+            *_drifts(n, 2.5, "drift"),
+            Parameter("a", (1.0, 3.0), "evidence", "boundary when the decision starts", domain=POSITIVE),
+            replace(_Z, meaning=f"{_Z.meaning} of all accumulators"),
+            _t(),
+            Parameter(
+                "theta",
+                (-0.1, 1.45),
+                "rad",
+                "angle at which the boundary falls: it is at a - d tan(theta) after d seconds of decision",
+                domain=(-math.pi / 2, math.pi / 2),
+            ),
+        ),
+        drift=no_boundaries,
+        boundary=no_boundaries,
+        description=f"Race of {n} reflected diffusions with a boundary that collapses in a straight line: {_WALL}.",
+        reference=_SSMS,
+        choices=tuple(range(n)),
+        transform="reflected_no_bias",
+    )
+
+
+_Z = Parameter("z", (0.0, 0.9), "1", "relative starting point, z a,", domain=(0.0, 1.0), closed=True)
+_SSMS = (
+    "Usher & McClelland (2001), Psychological Review 108, 550-592, without leak and inhibition; ssm-simulators "
+    "(Fengler, Govindarajan, Chen & Frank 2021, eLife 10, e65074)."
+)
+
+RACE_SPECS = (
+    *(_lba(n) for n in (2, 3, 4)),
+    _racing_diffusion(3),
+    POISSON_RACE_SPEC,
+    *(make(n) for make in (_reflected, _reflected_angle) for n in (3, 4)),
+)
 """The races of this release."""

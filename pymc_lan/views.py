@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from pymc_lan.accumulators import race_of
+from pymc_lan.accumulators import is_closed_race, race_of
 from pymc_lan.choice import CHOICE_TRANSFORMS
 from pymc_lan.errors import explain
 from pymc_lan.plain import PlainChoice, PlainLAN, is_plain
+from pymc_lan.reflected import LAN, SURVIVOR
 from pymc_lan.responses import RESPONSES, ResponseTransform
 from pymc_lan.simulated import SIMULATED, SimulatedChoice, SimulatedTransform
 from pymc_lan.spec import ModelSpec, Structure
@@ -36,6 +37,8 @@ def choice_view(spec: ModelSpec) -> Any:
 def transform_of(spec: ModelSpec) -> Any:
     """What a residual network of a model sees, and what it is added to: a `Transform` or its like."""
     refuse_race(spec)
+    if race_of(spec) is not None:
+        return LAN
     if spec.transform == PATH:
         from pymc_lan.paths import PathTransform
 
@@ -53,6 +56,8 @@ def transform_of(spec: ModelSpec) -> Any:
 def choice_transform_of(spec: ModelSpec) -> Any:
     """The same of its choice/deadline network: a `ChoiceTransform` or its like."""
     refuse_race(spec)
+    if race_of(spec) is not None:
+        return SURVIVOR
     if spec.transform == PATH:
         from pymc_lan.path_choice import PathChoice
 
@@ -66,7 +71,7 @@ def choice_transform_of(spec: ModelSpec) -> Any:
 
 def refuse_race(spec: ModelSpec) -> None:
     """Refuse, with a ValueError, a race of accumulators in closed form, which has no networks."""
-    if race_of(spec) is not None:
+    if is_closed_race(spec):
         found = f"{spec.name!r}, a closed form"
         raise ValueError(explain("a model with a network, or one to train", found, "use likelihood='exact'"))
 

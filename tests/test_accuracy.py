@@ -104,6 +104,9 @@ def test_every_card_keeps_the_limits(name: str) -> None:
     limits = MUST if name.startswith("ddm") else MUST | (ANGLE if name == "angle" else OTHERS)
     if len(network.spec.parameters) > 6:
         limits = limits | {"flop.lan": 20_000, "flop.choice": 20_000}
+    if network.config["accuracy"]["choice"] is None:
+        # A race, whose second network is part of its density.
+        limits = {path: limit for path, limit in limits.items() if not path.startswith("choice.")}
     assert {path for path, limit in limits.items() if figure(network.config["accuracy"], path) > limit} == set()
     assert network.config["accuracy"]["dropped"] < 0.01
     assert network.config["training"]["seconds"] < 15 * 60

@@ -19,7 +19,7 @@ from pymc_lan.models import DIFFUSIONS
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "models"
 REGISTRY = ROOT / "weights_registry"
-SHIPPED = sorted(folder.name for folder in REGISTRY.iterdir() if folder.is_dir())
+SHIPPED = sorted(folder.name for folder in REGISTRY.iterdir() if folder.name in DIFFUSIONS)
 
 
 def load_generator() -> ModuleType:

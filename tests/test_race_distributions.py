@@ -15,21 +15,34 @@ import pymc_lan as pl
 FAST = {"mode": AS_WRITTEN}
 LBA: dict[str, Any] = {"A": 0.3, "b": 0.5, "v0": 0.6, "v1": 0.4, "v2": 0.3, "t": 0.1}
 TRIALS = pl.simulate("lba3", LBA, n=60, seed=1)
-RACES = {
+CLOSED = {
     "lba2": pl.LBA2,
     "lba3": pl.LBA3,
     "lba4": pl.LBA4,
     "rdm3": pl.RDM3,
     "poisson_race": pl.PoissonRace,
 }
+LEARNED = {
+    "race_3": pl.Race3,
+    "race_4": pl.Race4,
+    "race_no_bias_angle_3": pl.RaceNoBiasAngle3,
+    "race_no_bias_angle_4": pl.RaceNoBiasAngle4,
+}
+RACES = CLOSED | LEARNED
+DRIFTS: dict[str, Any] = {"v0": 1.5, "v1": 0.5, "v2": 1.0}
+RACE3: dict[str, Any] = DRIFTS | {"a": 1.5, "z0": 0.2, "z1": 0.5, "z2": 0.0, "t": 0.1}
 
 
 def typical(model: str) -> dict[str, float]:
     return {p.name: (p.bounds[0] + p.bounds[1]) / 2 for p in pl.get_model(model).parameters}
 
 
+def kind(model: str) -> str:
+    return "exact" if model in CLOSED else "lan"
+
+
 @pytest.mark.parametrize("model", RACES)
-def test_named_ones_are_closed_forms_without_saying_so(model: str) -> None:
+def test_named_ones_know_their_likelihood_without_saying_so(model: str) -> None:
     theta = typical(model)
     draws = pm.draw(RACES[model].dist(**theta, shape=(40, 2)), random_seed=1, **FAST)
     assert set(draws[:, 1]) <= set(pl.get_model(model).choices)
@@ -38,7 +51,7 @@ def test_named_ones_are_closed_forms_without_saying_so(model: str) -> None:
         pm.logp(dist, draws).eval(**FAST)
         for dist in (
             RACES[model].dist(**theta),
-            RACES[model].dist(*theta.values(), likelihood="exact"),
+            RACES[model].dist(*theta.values(), likelihood=kind(model)),
             pl.LANDist.dist(pl.get_model(model), **theta),
         )
     ]
@@ -51,6 +64,8 @@ def test_parameters_are_in_the_order_of_hssm() -> None:
     assert pl.get_model("lba3").names == ("A", "b", "v0", "v1", "v2", "t")
     assert pl.get_model("rdm3").names == ("A", "b", "v0", "v1", "v2", "t")
     assert pl.get_model("poisson_race").names == ("r1", "r2", "k1", "k2", "t")
+    assert pl.get_model("race_3").names == ("v0", "v1", "v2", "a", "z0", "z1", "z2", "t")
+    assert pl.get_model("race_no_bias_angle_4").names == ("v0", "v1", "v2", "v3", "a", "z", "t", "theta")
     assert pl.get_model("lba2").parameter("t").default == 0.0
 
 
@@ -59,6 +74,9 @@ def test_they_are_listed() -> None:
     assert table.loc["lba4", "choices"] == (0, 1, 2, 3)
     assert table.loc["lba4", "registry"] == "closed form"
     assert table.loc["lba4", "sha256"] == ""
+    assert table.loc["race_4", "choices"] == (0, 1, 2, 3)
+    # One accumulator's networks, whatever the race.
+    assert len(set(table.loc[list(LEARNED), "sha256"])) == 1
 
 
 def test_lapses_are_uniform_over_choices_and_leave_the_mass_alone() -> None:
@@ -123,6 +141,20 @@ ERRORS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "other responses": (observed(pd.DataFrame({"rt": [0.5], "response": [-1]})), ("0, 1, 2", "codes -1")),
     "omissions": (observed(TRIALS, deadline=60.0), ("omission", "'lba3'")),
     "go/no-go": (lambda: pl.GoNoGo.dist("lba2", 0.3, 0.5, 0.6, 0.4), ("a drift v", "LANDist")),
+    "the closed form of a network": (
+        lambda: pl.Race3.dist(**RACE3, likelihood="exact"),
+        ("a model with a closed form", "'race_3'"),
+    ),
+    "outside the trained bounds": (
+        lambda: pl.Race3.dist(**{**RACE3, "a": 0.5}),
+        ("a within the network's trained bounds, 1 to 3", "0.5"),
+    ),
+    "a start at the boundary": (lambda: pl.simulate("race_3", {**RACE3, "z1": 1.0}), ("z1 strictly between 0 and 1",)),
+    "an ONNX graph of a race": (lambda: pl.export("race_3", "nowhere"), ("race_3@1.0", "use format='orbax'")),
+    "a cluster for nothing": (
+        lambda: pl.train("race_3", "nowhere", scheduler="tcp://nowhere:1", progress=False),
+        ("something for a cluster to do", "of 'race_3'"),
+    ),
     "training": (lambda: pl.train("lba2", "nowhere", progress=False), ("or one to train", "'lba2', a closed form")),
 }
 
@@ -153,3 +185,18 @@ def test_posterior_of_a_small_data_set() -> None:
     shares = np.bincount(predicted.astype(int).ravel(), minlength=3) / predicted.size
     np.testing.assert_allclose(shares, df["response"].value_counts(normalize=True).sort_index(), atol=0.1)
     assert model["obs"].type.shape == (300, 2)
+
+
+@pytest.mark.slow
+def test_posterior_mode_of_a_race_of_networks() -> None:
+    """Fitted by gradients: the parameters that the trials were drawn with."""
+    df = pl.simulate("race_3", RACE3, n=2000, seed=3)
+    with pm.Model() as model:
+        drifts = {f"v{i}": pm.Uniform(f"v{i}", 0, 2.5) for i in range(3)}
+        pl.Race3("obs", **drifts, a=1.5, z0=0.2, z1=0.5, z2=0.0, t=0.1, p_lapse=0.01, observed=df)
+    found = pl.fit_map(model)
+    assert found.converged
+    # A path that is seen for d seconds has information d on its drift. Decisions take 0.4 s; where another accumulator
+    # won, only that the boundary was not reached is seen, here taken as a fifth of it: four standard errors.
+    for name, value in DRIFTS.items():
+        assert found.point[name] == pytest.approx(value, abs=4 / np.sqrt(2000 * 0.4 / 5)), name

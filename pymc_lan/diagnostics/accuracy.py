@@ -1,7 +1,8 @@
 """Accuracy of a network, by one definition for tests, cards and the command line.
 
 Parameters are uniform over the registered bounds, one trial each from the model (eight each where the density has to be
-solved for), 5 ms < rt - t (the earliest t, where it varies) and rt < 20 s; an error is log f(network) - log f(exact).
+solved for, 32 of a race), 5 ms < rt - t (the earliest t, where it varies) and rt < 20 s; an error is log f(network) -
+log f(exact).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.accumulators import race_of
 from pymc_lan.card import rounded
 from pymc_lan.diagnostics.simulations import accuracy_from_simulations
 from pymc_lan.diagnostics.solved import solved_log_likelihood
@@ -29,6 +31,9 @@ Float = NDArray[np.float64]
 EARLIEST, LATEST = 5e-3, 20.0
 # Probabilities below this are not measured: no data set can tell them from zero.
 SMALLEST_P = 1e-4
+# Parameter sets whose integrals are in memory at once, and so many of a race: each of its responses costs networks of
+# all its accumulators.
+MASS_BLOCK, RACE_SETS = 100, 200
 # Gradients smaller than this have no meaningful relative error.
 SMALLEST_GRADIENT = 0.1
 
@@ -43,8 +48,8 @@ def accuracy(network: Network, *, n: int | None = None, n_mass: int | None = Non
     n : int, optional
         Trials, by default 60,000; with a simulator, trials of each parameter set, by default 100,000.
     n_mass : int, optional
-        Parameter sets over which the density is integrated, by default 1,000; with a simulator, those that are
-        simulated, by default 50.
+        Parameter sets over which the density is integrated, by default 1,000, 200 of a race; with a simulator, those
+        that are simulated, by default 50.
     seed : int
 
     Returns
@@ -71,7 +76,7 @@ def accuracy(network: Network, *, n: int | None = None, n_mass: int | None = Non
         sizes = {"n_trials": n, "n_sets": n_mass}
         given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
         return accuracy_from_simulations(network, seed=seed, **given)
-    n, n_mass = n or 60_000, n_mass or 1000
+    n, n_mass = n or 60_000, n_mass or (1000 if race_of(spec) is None else RACE_SETS)
     rng = np.random.default_rng(seed)
     trials = model_trials(spec, rng, n)
     t = draw_theta(spec, rng, trials.d.size, with_t=True)["t"]
@@ -83,7 +88,7 @@ def accuracy(network: Network, *, n: int | None = None, n_mass: int | None = Non
         "lan": _summary(error) | {"median": rounded(np.median(np.abs(error))), "bias": rounded(-error.mean())},
         "mass": _mass(network, rng, n_mass),
         "gradient": _gradient(network, theta, rt, response) if spec.exact else _solved_gradient(network, rng),
-        "choice": _choice(network, rng, n) if network.choice is not None and not is_plain(spec) else None,
+        "choice": _choice(network, rng, n) if _has_deadlines(network) else None,
         "flop": {
             "lan": network.lan.flop,
             "choice": network.choice.flop if network.choice is not None else None,
@@ -95,9 +100,23 @@ def accuracy(network: Network, *, n: int | None = None, n_mass: int | None = Non
     }
 
 
+def _has_deadlines(network: Network) -> bool:
+    """Whether there is a deadline network that stands for itself; a race's is part of its density."""
+    return network.choice is not None and not is_plain(network.spec) and race_of(network.spec) is None
+
+
 def _mass(network: Network, rng: np.random.Generator, n: int) -> dict[str, float]:
-    """Integral of the density over decision times and both responses, less the probability of a decision."""
-    theta = {name: x[:, None] for name, x in draw_theta(network.spec, rng, n, with_t=True).items()}
+    """Integral of the density over decision times and all responses, less the probability of a decision."""
+    theta = draw_theta(network.spec, rng, n, with_t=True)
+    blocks = [{name: x[i : i + MASS_BLOCK] for name, x in theta.items()} for i in range(0, n, MASS_BLOCK)]
+    mass = np.concatenate([_integral(network, block) for block in blocks])
+    off = np.abs(mass - decided(network.spec, {name: x for name, x in theta.items() if name != "t"}))
+    return {"p50": rounded(np.median(off)), "p99": rounded(np.quantile(off, 0.99))}
+
+
+def _integral(network: Network, columns: dict[str, Float]) -> Float:
+    theta = {name: x[:, None] for name, x in columns.items()}
+    n = len(theta["t"])
     nodes, weights = np.polynomial.legendre.leggauss(60)
     # Composite Gauss-Legendre in log(d / (last - d)): 20 panels of 60 nodes from 1e-8 s to 1e-7 of `last` before it.
     last = choice_transform_of(network.spec).latest(NUMPY, theta)
@@ -107,11 +126,10 @@ def _mass(network: Network, rng: np.random.Generator, n: int) -> dict[str, float
     share = (1 / (1 + np.exp(-even))).reshape(n, -1)
     first = earliest(network.spec, theta)
     d, mass = last * share + first, np.zeros(n)
-    for response in (-1.0, 1.0):
-        log_f = network.likelihood.log_density(NUMPY, theta["t"] + d, np.full_like(d, response), theta)
+    for response in network.spec.choices:
+        log_f = network.likelihood.log_density(NUMPY, theta["t"] + d, np.full_like(d, float(response)), theta)
         mass += np.sum(np.exp(log_f) * (d - first) * (1 - share) * (half[..., None] * weights).reshape(n, -1), axis=-1)
-    off = np.abs(mass - decided(network.spec, {name: x[:, 0] for name, x in theta.items() if name != "t"}))
-    return {"p50": rounded(np.median(off)), "p99": rounded(np.quantile(off, 0.99))}
+    return mass
 
 
 def _gradient(network: Network, theta: dict[str, Float], rt: Float, response: Float) -> dict[str, dict[str, float]]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.accumulators import race_of
+from pymc_lan.reflected_labels import race_log_labels, solve_race
 from pymc_lan.spec import ModelSpec
 from pymc_lan.views import earliest
 
@@ -45,6 +47,8 @@ def solved_log_likelihood(
     -------
     ndarray, shape (n,)
     """
+    if race_of(spec) is not None:
+        return race_log_labels(spec, solve_race(spec, theta), which, d, response)
     n_sets, result = next(iter(theta.values())).size, np.full(d.size, np.nan)
     # The trials of each set, found once.
     order = np.argsort(which, kind="stable")

@@ -34,6 +34,10 @@ from pymc_lan.distributions.named import (
     Levy,
     Ornstein,
     PoissonRace,
+    Race3,
+    Race4,
+    RaceNoBiasAngle3,
+    RaceNoBiasAngle4,
     ShrinkSpot,
     Weibull,
 )
@@ -76,6 +80,10 @@ __all__ = [
     "Levy",
     "Ornstein",
     "PoissonRace",
+    "Race3",
+    "Race4",
+    "RaceNoBiasAngle3",
+    "RaceNoBiasAngle4",
     "ShrinkSpot",
     "Weibull",
 ]

@@ -15,7 +15,7 @@ from pytensor.graph.basic import Constant, Variable
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.accumulators import check_order, race_of
+from pymc_lan.accumulators import check_order, is_closed_race, race_of
 from pymc_lan.data import as_observed
 from pymc_lan.distributions.rv import TrialRV
 from pymc_lan.errors import check_length, explain, unknown
@@ -97,7 +97,7 @@ class TrialDistribution(Continuous):
         op = TrialRV(
             spec,
             network.lan if network is not None else None,
-            network.choice if network is not None and (cls.go_nogo or omissions) else None,
+            network.choice if network is not None and (cls.go_nogo or omissions or race_of(spec) is not None) else None,
             go_nogo=cls.go_nogo,
             omissions=omissions,
             lapses=not is_zero(extras["p_lapse"]),
@@ -212,7 +212,7 @@ def resolve_model(source: Model, weights: Model | None, likelihood: str | None) 
     if likelihood not in (None, *LIKELIHOODS):
         raise ValueError(unknown("likelihood", str(likelihood), LIKELIHOODS))
     spec = model_spec(source)
-    if race_of(spec) is not None:
+    if is_closed_race(spec):
         if likelihood == "lan" or weights is not None:
             found = "likelihood='lan'" if weights is None else "weights"
             remedy = "leave likelihood and weights out"

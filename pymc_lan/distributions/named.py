@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from types import new_class
 
-from pymc_lan.accumulators import race_of
+from pymc_lan.accumulators import is_closed_race, race_of
 from pymc_lan.distributions.gonogo import GoNoGo
 from pymc_lan.distributions.lan import LANDist
 from pymc_lan.models import get_model
@@ -28,16 +28,19 @@ Examples
 """
 
 
-_CLOSED = (
-    "Responses are coded {}. The likelihood is a closed form, so there is no network, and no bound but that of the "
-    "model itself; formulas and how other packages' parameters translate are in docs/accumulators.md."
-)
+_CODES = "Responses are coded {}; formulas and how other packages' parameters translate are in docs/accumulators.md."
+_CLOSED = "The likelihood is a closed form, so there is no network, and no bound but that of the model itself."
 
 
 def _named[Form: (LANDist, GoNoGo)](name: str, base: type[Form], model: str) -> type[Form]:
     """A distribution that knows its model, with a docstring from the model's spec."""
     spec = get_model(model)
-    closed = race_of(spec) is not None
+    closed = is_closed_race(spec)
+    about = [spec.description]
+    if race_of(spec) is not None:
+        about.append(_CODES.format(spec.choices))
+    if closed:
+        about.append(_CLOSED)
     extent = "usually" if closed else "trained"
     table = "\n".join(
         f"{p.keyword} : tensor_like{'' if p.default is None else f', default {p.default:g}'}\n"
@@ -48,7 +51,7 @@ def _named[Form: (LANDist, GoNoGo)](name: str, base: type[Form], model: str) -> 
         name=name,
         base=base.__name__,
         summary=re.split("[:.]", spec.description)[0],
-        description=spec.description + (f" {_CLOSED.format(spec.choices)}" if closed else ""),
+        description=" ".join(about),
         reference=spec.reference,
         parameters=", ".join(p.keyword for p in spec.parameters),
         table=table,
@@ -86,6 +89,10 @@ Levy = _named("Levy", LANDist, "levy")
 Ornstein = _named("Ornstein", LANDist, "ornstein")
 GoNoGoOrnstein = _named("GoNoGoOrnstein", GoNoGo, "ornstein")
 PoissonRace = _named("PoissonRace", LANDist, "poisson_race")
+Race3 = _named("Race3", LANDist, "race_3")
+Race4 = _named("Race4", LANDist, "race_4")
+RaceNoBiasAngle3 = _named("RaceNoBiasAngle3", LANDist, "race_no_bias_angle_3")
+RaceNoBiasAngle4 = _named("RaceNoBiasAngle4", LANDist, "race_no_bias_angle_4")
 RDM3 = _named("RDM3", LANDist, "rdm3")
 ShrinkSpot = _named("ShrinkSpot", LANDist, "shrink_spot")
 GoNoGoShrinkSpot = _named("GoNoGoShrinkSpot", GoNoGo, "shrink_spot")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from pymc_lan.accumulators import race_of
 from pymc_lan.errors import unknown
 from pymc_lan.responses import RESPONSES
 from pymc_lan.spec import ModelSpec
@@ -133,6 +134,12 @@ MANY_RECIPES = (
 WIDE = 20
 WIDE_CHOICE_RECIPE = replace(MANY_RECIPES[1], hidden=(84, 84))
 
+# Of a race: one accumulator, whatever the number of them.
+RACE_RECIPES = (
+    Recipe(hidden=(32, 32), steps=20_000, pool=720_000),
+    Recipe(hidden=(32, 32), steps=20_000, pool=720_000),
+)
+
 RECIPES: dict[str, tuple[Recipe, Recipe]] = {
     "constant_drift": (LAN_RECIPE, CHOICE_RECIPE),
     "straight_boundary": (LAN_RECIPE, WHOLE_CHOICE_RECIPE),
@@ -157,6 +164,8 @@ def usual_simulation_recipe(spec: ModelSpec) -> SimulationRecipe:
 
 def usual_recipes(spec: ModelSpec) -> tuple[Recipe, Recipe]:
     """The recipes of a model's likelihood and choice/deadline networks where none are given."""
+    if race_of(spec) is not None:
+        return RACE_RECIPES
     if len(spec.parameters) > MANY:
         lan, choice = MANY_RECIPES
         return lan, WIDE_CHOICE_RECIPE if choice_transform_of(spec).n_inputs > WIDE else choice

@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan import labels
+from pymc_lan.accumulators import race_of
 from pymc_lan.labels import draw_decisions, go_labels, log_densities
 from pymc_lan.likelihood import LOG_GO
+from pymc_lan.reflected_labels import decided_race, draw_race_decisions, race_log_labels, solve_race
 from pymc_lan.simulators import ddm_draws
 from pymc_lan.spec import ModelSpec
+from pymc_lan.training.accumulators import labelled_points
 from pymc_lan.training.proposals import draw_decision_times, draw_horizons, draw_theta
 from pymc_lan.transforms import NUMPY
 from pymc_lan.views import SPREAD, choice_transform_of, is_linear
@@ -30,6 +33,8 @@ Theta = dict[str, Float]
 HORIZONS, TRIALS_PER_SOLUTION, HORIZONS_PER_SOLUTION = 16, 64, 64
 # Where the density has to be solved, so many trials of a set stand for as many sets when a network is measured.
 MEASURED_PER_SOLUTION = 8
+# The same of races, where each accumulator has to be solved for.
+TRIALS_PER_RACE = 32
 # A solution by the equation of Fokker and Planck takes tens of times as long, a mixture a few times: so many times
 # fewer are made.
 FEWER, FEWER_MIXTURES = 8, 2
@@ -57,7 +62,13 @@ class Trials(NamedTuple):
 
 
 def training_trials(spec: ModelSpec, rng: np.random.Generator, n: int, farm: Executor | None = None) -> Trials:
-    """Draw trials that cover onset, bulk and tail; a farm, where there is one, solves for what has to be solved."""
+    """Draw trials that cover onset, bulk and tail; a farm, where there is one, solves for what has to be solved.
+
+    Of a race they are finishing times of single accumulators, over the bounds of all races.
+    """
+    if race_of(spec) is not None:
+        points = labelled_points(rng, n)
+        return Trials(points.theta, points.times, np.ones(n), points.log_density)
     if not spec.exact:
         return _solved_trials(spec, rng, n, _per(spec, TRIALS_PER_SOLUTION), farm=farm)
     theta = draw_theta(spec, rng, n)
@@ -68,6 +79,8 @@ def training_trials(spec: ModelSpec, rng: np.random.Generator, n: int, farm: Exe
 
 def model_trials(spec: ModelSpec, rng: np.random.Generator, n: int) -> Trials:
     """Draw n trials of the model, each of a parameter set of its own where that has no price; undecided ones go."""
+    if race_of(spec) is not None:
+        return _race_trials(spec, rng, n)
     if not spec.exact:
         return _solved_trials(spec, rng, n, _per(spec, MEASURED_PER_SOLUTION), of_model=True)
     theta = draw_theta(spec, rng, n)
@@ -79,6 +92,17 @@ def model_trials(spec: ModelSpec, rng: np.random.Generator, n: int) -> Trials:
     kept = np.isfinite(d)
     theta, d, response = {name: x[kept] for name, x in theta.items()}, d[kept], response[kept]
     return Trials(theta, d, response, _label(spec, theta, d, response))
+
+
+def _race_trials(spec: ModelSpec, rng: np.random.Generator, n: int) -> Trials:
+    theta = draw_theta(spec, rng, -(-n // TRIALS_PER_RACE))
+    race = solve_race(spec, theta)
+    d, response = (x.ravel() for x in draw_race_decisions(spec, rng, race, TRIALS_PER_RACE))
+    which = np.repeat(np.arange(theta["a"].size), TRIALS_PER_RACE)
+    kept = np.isfinite(d)
+    which, d, response = which[kept], d[kept], response[kept]
+    label = race_log_labels(spec, race, which, d, response)
+    return Trials({name: x[which] for name, x in theta.items()}, d, response, label)
 
 
 def _per(spec: ModelSpec, usual: int) -> int:
@@ -145,6 +169,8 @@ def decided(spec: ModelSpec, theta: Theta) -> Float:
 
     Below one where boundaries run away, or a leak holds the process between them.
     """
+    if race_of(spec) is not None:
+        return decided_race(solve_race(spec, theta))
     if spec.exact:
         return labels.decided(spec, theta)
     from pymc_lan.solutions import solve
@@ -168,8 +194,12 @@ def draw_deadlines(
 ) -> Deadlines:
     """Draw deadlines over all times of interest, one in eight of them without an end.
 
-    For training many share a parameter set where its distribution has a price; to measure, fewer or none.
+    For training many share a parameter set where its distribution has a price; to measure, fewer or none. Of a race
+    they are times by which single accumulators have finished or not.
     """
+    if race_of(spec) is not None:
+        points = labelled_points(rng, n)
+        return Deadlines(points.theta, points.times, points.log_finished, points.log_survivor)
     if not spec.exact:
         per = _per(spec, MEASURED_PER_SOLUTION if measured else HORIZONS_PER_SOLUTION)
         return _solved_deadlines(spec, rng, n, per, farm)
