@@ -62,7 +62,7 @@ def test_flights_are_self_similar(alpha: float) -> None:
 
 @pytest.mark.parametrize("alpha", [1.2, 1.5, 1.9])
 def test_shorter_steps_of_a_flight_find_the_same(alpha: float) -> None:
-    usual, finer, coarse = (flights(1.0, 1.0, 0.4, alpha, i, SHARE * x) for i, x in enumerate((1, 1 / 3, 60)))
+    usual, finer, coarse = (flights(0.2, 1.0, 0.4, alpha, i, SHARE * x) for i, x in enumerate((1, 1 / 3, 60)))
     assert ks_2samp(usual, finer).pvalue > RARELY
     # The test can fail: steps that are far too long miss crossings.
     assert ks_2samp(usual, coarse).pvalue < RARELY
