@@ -329,7 +329,7 @@ def main() -> None:
     parser = argument_parser(__doc__)
     add_peer_options(parser, networks=False)
     add_registry_option(parser)
-    parser.add_argument("--models", nargs="+", help="default: all with weights, or with labels")
+    parser.add_argument("--models", nargs="+", help="diffusions; default: all")
     parser.add_argument("--labels", action="store_true", help="compare labels, not networks")
     parser.add_argument("--sets", type=int, default=20, help="parameter sets of each model")
     parser.add_argument("--trials", type=int, default=250_000, help="trials of each parameter set")
@@ -341,7 +341,7 @@ def main() -> None:
     measured: list[Json] = []
     with Worker(hssm_python(arguments.hssm_env), [str(BENCHMARKS / "_ssms_worker.py")], {}) as worker:
         known: Any = worker.ask(do="models")["models"]
-        for model in arguments.models or (DIFFUSIONS if arguments.labels else folders):
+        for model in arguments.models or DIFFUSIONS:
             if model not in known:
                 print(f"{model}: skipped, ssm-simulators does not have it")
             elif not arguments.labels and model not in folders:
