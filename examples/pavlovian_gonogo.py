@@ -32,7 +32,8 @@ import pymc as pm
 import pymc_lan as pl
 
 DEADLINE = 1.55  # s
-T_MAX = 0.5  # s, longest non-decision time; the median press comes at 0.55 s
+# s, of the non-decision time: nobody sees a cue and presses sooner; the median press comes at 0.55 s.
+T_MIN, T_MAX = 0.1, 0.5
 CONDITIONS = ["win, go", "win, no-go", "lose, go", "lose, no-go"]
 VALENCES = ["win", "lose"]
 QUANTILES = [0.1, 0.3, 0.5, 0.7, 0.9]
@@ -78,9 +79,10 @@ def build_model(df: pd.DataFrame, *, centred: bool = True) -> pm.Model:
         z = pm.Deterministic("z", pm.math.invlogit(z_both), dims=("valence", "subject"))
         a_raw = each("a", pm.Normal("a_log", np.log(0.8), 0.3), pm.HalfNormal("a_sd", 0.2), dims="subject")
         a = pm.Deterministic("a", pm.math.exp(a_raw), dims="subject")
-        # Bounded, because otherwise a chain may settle where a subject's t is past all rts and every press a lapse.
+        # Bounded above, because otherwise a chain may settle where a subject's t is past all rts and every press a
+        # lapse; and below, because whoever guesses often has a second mode with a t before the guesses.
         t_raw = each("t", pm.Normal("t_logit", -0.5, 0.5), pm.HalfNormal("t_sd", 0.5), dims="subject")
-        t = pm.Deterministic("t", T_MAX * pm.math.invlogit(t_raw), dims="subject")
+        t = pm.Deterministic("t", T_MIN + (T_MAX - T_MIN) * pm.math.invlogit(t_raw), dims="subject")
         p_lapse = pm.Beta("p_lapse", 2, 38)
         trials = v[condition, subject], a[subject], z[valence, subject], t[subject]
         pl.GoNoGoDDMExtended("obs", *trials, deadline=DEADLINE, p_lapse=p_lapse, observed=df[["rt"]])
