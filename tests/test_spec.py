@@ -15,6 +15,7 @@ from pymc_lan.accumulators import RACES
 from pymc_lan.exact import ddm_log_choice, ddm_log_go
 from pymc_lan.models import MODELS
 from pymc_lan.spec import bind
+from pymc_lan.simulated import SIMULATED
 from pymc_lan.transforms import NUMPY, TRANSFORMS
 from pymc_lan.views import PATH, SPREAD
 
@@ -29,7 +30,8 @@ def test_models_are_complete(name: str) -> None:
     assert spec.name == name
     assert len(set(spec.names)) == len(spec.names)
     assert "t" in spec.names
-    assert spec.transform in {PATH, SPREAD, *TRANSFORMS, *RACES}
+    assert spec.transform in {PATH, SPREAD, SIMULATED, *TRANSFORMS, *RACES}
+    assert (spec.simulator is None) == (spec.transform != SIMULATED)
     assert spec.description
     assert spec.reference
     for p in spec.parameters:
