@@ -14,8 +14,8 @@ import pymc_lan as pl
 from pymc_lan.accumulators import RACES
 from pymc_lan.exact import ddm_log_choice, ddm_log_go
 from pymc_lan.models import MODELS
-from pymc_lan.spec import bind
 from pymc_lan.simulated import SIMULATED
+from pymc_lan.spec import bind
 from pymc_lan.transforms import NUMPY, TRANSFORMS
 from pymc_lan.views import PATH, SPREAD
 
