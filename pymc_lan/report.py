@@ -138,6 +138,7 @@ def _examples(network: Network, found: Review, seed: int) -> list[Density]:
         grid, scale = np.linspace(edges[0], last, N_TIMES), N_TRIALS * (edges[1] - edges[0])
         counted = [np.histogram(times[codes == code], edges)[0] / scale for code in spec.choices]
         density = [np.exp(network.logpdf(grid, code, **theta)) for code in spec.choices]
-        title = ", ".join(f"{name} {x:.3g}" for name, x in theta.items())
+        # With a space between name and value at which no line is broken.
+        title = ", ".join(f"{name}\N{NO-BREAK SPACE}{x:.3g}" for name, x in theta.items())
         result.append(Density(title, edges, np.array(counted), grid, np.array(density)))
     return result

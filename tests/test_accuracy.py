@@ -20,7 +20,7 @@ from pymc_lan.diagnostics import accuracy
 from pymc_lan.mlp import MLP
 from pymc_lan.network import Network
 from pymc_lan.registry import embedded_root, read_registry
-from pymc_lan.training.recipe import usual_recipes
+from pymc_lan.training.recipe import usual_recipes, usual_simulation_recipe
 from pymc_lan.transforms import NUMPY
 
 DATA = Path(__file__).parent / "data"
@@ -66,6 +66,12 @@ SEED_NOISE = {
 # Other models: the same table's rows, by what they are; many parameters may cost twice.
 OTHERS = {"lan.mean": 0.005, "lan.p99": 0.03}
 ANGLE = {"lan.mean": 0.004, "lan.p99": 0.02}
+# Models that are known by their simulators: nats. LCA3 is not as good yet as it should be, which is what Levy keeps.
+SIMULATIONS = {
+    "levy": {"simulations.median": 1e-3, "simulations.max": 1e-2},
+    "lca_3": {"simulations.median": 2e-3, "simulations.max": 2e-2},
+}
+LABELLED = sorted(read_registry(embedded_root()).keys() - SIMULATIONS.keys())
 
 
 def figure(report: Report, path: str) -> float:
@@ -98,7 +104,7 @@ def test_the_card_tells_the_truth(network: Network, report: Report, path: str) -
     assert figure(report, path) == pytest.approx(figure(card, path), rel=SEED_NOISE[path])
 
 
-@pytest.mark.parametrize("name", sorted(read_registry(embedded_root())))
+@pytest.mark.parametrize("name", LABELLED)
 def test_every_card_keeps_the_limits(name: str) -> None:
     network = pl.load_network(name)
     limits = MUST if name.startswith("ddm") else MUST | (ANGLE if name == "angle" else OTHERS)
@@ -112,10 +118,22 @@ def test_every_card_keeps_the_limits(name: str) -> None:
     assert network.config["training"]["seconds"] < 15 * 60
 
 
+@pytest.mark.parametrize("name", SIMULATIONS)
+def test_what_learned_from_simulations_keeps_the_limits(name: str) -> None:
+    config = pl.load_network(name).config
+    assert {path for path, limit in SIMULATIONS[name].items() if figure(config["accuracy"], path) > limit} == set()
+    assert config["accuracy"]["n_sets"] >= 50
+    assert config["accuracy"]["seed"] != config["training"]["seed"]
+
+
 @pytest.mark.parametrize("name", sorted(read_registry(embedded_root())))
 def test_every_card_tells_the_recipe_that_is_used_now(name: str) -> None:
     """Or ``pymc-lan train`` would make other weights than those that ship."""
     network = pl.load_network(name)
+    if name in SIMULATIONS:
+        expected = json.loads(json.dumps(asdict(usual_simulation_recipe(network.spec))))
+        assert network.config["training"]["recipe"] == expected
+        return
     recorded = [network.config["training"][part] for part in ("lan", "choice")]
     assert recorded == [json.loads(json.dumps(asdict(recipe))) for recipe in usual_recipes(network.spec)]
 

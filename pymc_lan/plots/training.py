@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ Float = NDArray[np.float64]
 BINS, QUANTILES = 6, 12
 # More parameters than this have no room; those are shown over which the error changes most.
 MOST_SHOWN = 5
+# Characters that a panel's title has room for in a line.
+LINE = 32
 # Width of a panel and height, inch.
 PANEL = (2.3, 1.8)
 
@@ -175,7 +178,8 @@ def densities(shown: Sequence[Density], choices: Sequence[str]) -> Any:
             panel.stairs(sign * each.counted[k], each.edges, fill=True, color=DATA_FILL)
             panel.stairs(sign * each.counted[k], each.edges, color=DATA_LINE, lw=0.5)
             panel.plot(each.rt, sign * each.density[k], color=COLOURS[k % len(COLOURS)], label=label)
-        panel.set(title=each.title, xlabel="rt [s]", ylabel="density [1/s]", xlim=(each.edges[0], each.edges[-1]))
+        panel.set(xlabel="rt [s]", ylabel="density [1/s]", xlim=(each.edges[0], each.edges[-1]))
+        panel.set_title(fill(each.title, LINE))
     panels.flat[0].legend(frameon=False, title="response")
     return figure
 
