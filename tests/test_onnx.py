@@ -176,8 +176,8 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
 
 ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "both networks of no response": ({"cpn": "x.onnx", "opn": "x.onnx"}, "Expected a CPN or an OPN"),
-    "an unknown model": ({"model": "levy"}, "Remedy: give bounds="),
-    "without t": ({"model": "levy", "bounds": {"v": (0, 1)}, "choices": (-1, 1)}, "t among them"),
+    "an unknown model": ({"model": "addm"}, "Remedy: give bounds="),
+    "without t": ({"model": "addm", "bounds": {"v": (0, 1)}, "choices": (-1, 1)}, "t among them"),
     "another parameter": ({"bounds": {"theta": (0, 1)}}, "Unknown parameter of model 'ddm' 'theta'"),
     "bounds the wrong way round": ({"bounds": {"v": (3, -3)}}, "Expected bounds of v as (low, high)"),
     "other choices": ({"choices": (0, 1)}, "the responses (-1, 1) of 'ddm'"),
