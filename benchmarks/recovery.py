@@ -113,19 +113,19 @@ DESIGNS = {
 ONE_CONDITION = Design("")
 
 
-def design(spec: ModelSpec) -> Design:
+def design(model: str) -> Design:
     """What the experiment for a model fixes."""
-    return DESIGNS.get(spec.name, ONE_CONDITION)
+    return DESIGNS.get(model, ONE_CONDITION)
 
 
 def estimated(spec: ModelSpec) -> list[Parameter]:
     """The parameters that are not given."""
-    return [p for p in spec.parameters if p.name not in design(spec).given]
+    return [p for p in spec.parameters if p.name not in design(spec.name).given]
 
 
 def of_trials(spec: ModelSpec, values: Mapping[str, Any], trials: int) -> dict[str, Any]:
     """Every parameter in every trial, every other of which is incongruent, from those that are estimated."""
-    found, plan = dict(values), design(spec)
+    found, plan = dict(values), design(spec.name)
     incongruent = np.arange(trials) % 2 == 1
     for name in plan.turned:
         found[name] = values[name] * np.where(incongruent, INCONGRUENT, CONGRUENT)
@@ -137,7 +137,7 @@ def of_trials(spec: ModelSpec, values: Mapping[str, Any], trials: int) -> dict[s
 def quantities(spec: ModelSpec, parameters: Any) -> dict[str, Any]:
     """Every parameter that is estimated, and sums of them, from a mapping by parameter."""
     found = {p.name: parameters[p.name] for p in estimated(spec)}
-    return found | {name: f(parameters) for name, f in design(spec).sums.items()}
+    return found | {name: f(parameters) for name, f in design(spec.name).sums.items()}
 
 
 def draw_uniform(spec: ModelSpec, rng: np.random.Generator, margin: float, n: int) -> dict[str, Float]:
@@ -221,10 +221,10 @@ def share(held: list[bool]) -> Json:
     return {"share": sum(held) / len(held), "n": len(held), "low": found.low, "high": found.high}
 
 
-def summarise(spec: ModelSpec, fits: list[Json]) -> Json:
-    """Summarise each quantity over subjects."""
+def summarise(fits: list[Json], prior: Mapping[str, float]) -> Json:
+    """Summarise each quantity, whose prior variance is given, over subjects."""
     summary = {}
-    for name, before in prior_variances(spec).items():
+    for name, before in prior.items():
         rows = [each["quantities"][name] for each in fits]
         column = {key: np.array([row[key] for row in rows]) for key in ("truth", "mean", "variance", "r_hat")}
         matched = [row["matched"] for row in rows if row["matched"] is not None]
@@ -246,8 +246,9 @@ def recover(network: Network, subjects: int, trials: int, folder: Path | None) -
     file = None if folder is None else folder / f"{spec.name}-{network.version}-{trials}.jsonl"
     fits = [json.loads(line) for line in file.read_text().splitlines()] if file is not None and file.exists() else []
     compiled = nutpie.compile_pymc_model(build_model(network, drawn[0][1])) if len(fits) < subjects else None
+    prior = prior_variances(spec)
     for i in range(len(fits), subjects):
-        fits.append(fit(compiled, spec, *drawn[i], prior_variances(spec), seed=SEED + i))
+        fits.append(fit(compiled, spec, *drawn[i], prior, seed=SEED + i))
         if file is not None:
             with file.open("a") as lines:
                 lines.write(json.dumps(fits[-1]) + "\n")
@@ -256,7 +257,7 @@ def recover(network: Network, subjects: int, trials: int, folder: Path | None) -
         "version": network.version,
         "subjects": subjects,
         "trials": trials,
-        "quantities": summarise(spec, fits),
+        "quantities": summarise(fits, prior),
         "seconds": sum(each["seconds"] for each in fits),
         "fits": fits,
     }
@@ -264,7 +265,7 @@ def recover(network: Network, subjects: int, trials: int, folder: Path | None) -
 
 def verdict(model: str, name: str, each: Json) -> str:
     """Where the coverage of a quantity lies."""
-    if name in DESIGNS.get(model, ONE_CONDITION).combined:
+    if name in design(model).combined:
         return "in sums only"
     if each["contraction"] < IDENTIFIABLE:
         return "not identifiable"

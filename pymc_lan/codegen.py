@@ -17,10 +17,9 @@ import jax
 import numpy as np
 from jax.extend import core
 
-from pymc_lan.accumulators import race_of
 from pymc_lan.kernels import LANES, LEADING, PARTS, TILE, shipped_name, smooth_arguments
 from pymc_lan.likelihood import Likelihood
-from pymc_lan.models import MODELS
+from pymc_lan.models import DIFFUSIONS
 from pymc_lan.networks import JAX
 from pymc_lan.registry import embedded_root
 from pymc_lan.spec import ModelSpec
@@ -300,12 +299,10 @@ def _value_with_derivatives(value: Function, smooth: list[int]) -> Function:
 
 
 def main() -> None:
-    """Write `pymc_lan.generated` anew for every model of the embedded registry."""
+    """Write `pymc_lan.generated` anew for every diffusion of the embedded registry."""
     folder = Path(__file__).parent / "generated"
-    for name in read_registry(embedded_root()):
-        if race_of(MODELS[name]) is not None:
-            continue  # PyTensor compiles races itself
-        (folder / shipped_name(name)).write_bytes(lzma.compress(generate(MODELS[name]).encode()))
+    for name in DIFFUSIONS.keys() & read_registry(embedded_root()).keys():
+        (folder / shipped_name(name)).write_bytes(lzma.compress(generate(DIFFUSIONS[name]).encode()))
 
 
 if __name__ == "__main__":

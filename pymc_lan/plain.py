@@ -20,7 +20,7 @@ from typing import Any
 from pymc_lan.choice import softplus
 from pymc_lan.errors import explain
 from pymc_lan.models import MODELS
-from pymc_lan.spec import POSITIVE, ModelSpec, Parameter
+from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, unknown_dynamics
 from pymc_lan.transforms import ONSET_MAX, Namespace, Theta
 
 # Values of `ModelSpec.view`, by what the network of trials without a response is: a CPN (or none), or an OPN.
@@ -85,17 +85,6 @@ class PlainChoice:
         deadline = (theta["t"] + horizon,) if self.spec.view == PLAIN_OMISSION else ()
         logit = network((*(theta[name] for name in self.spec.names), *deadline))
         return -softplus(xp, logit), -softplus(xp, -logit)
-
-
-def unknown_dynamics(time: Any, *_: Any) -> Any:
-    """Stand for the drift and the boundary of a model of which only a network is known: a ValueError."""
-    raise ValueError(
-        explain(
-            "a model whose drift and boundary are known, to simulate it",
-            "one of which only a network was imported",
-            "give a ModelSpec as model when importing, or do not draw from it",
-        )
-    )
 
 
 def plain_spec(model: str | ModelSpec, bounds: Bounds, choices: Sequence[int] | None, view: str) -> ModelSpec:

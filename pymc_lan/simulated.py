@@ -16,8 +16,7 @@ from typing import Any
 
 from pymc_lan.choice import softplus
 from pymc_lan.errors import explain
-from pymc_lan.plain import unknown_dynamics
-from pymc_lan.spec import ModelSpec, Parameter, Reference, seen
+from pymc_lan.spec import ModelSpec, Parameter, Reference, seen, unknown_dynamics
 from pymc_lan.transforms import LOG_SQRT_2PI, Namespace, Theta
 
 # A parameter whose bounds are positive and this many times apart is seen on a logarithmic scale.

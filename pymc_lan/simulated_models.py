@@ -5,15 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pymc_lan.errors import explain
-from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, Simulator
-
-
-def no_dynamics(time: Any, *_: Any) -> Any:
-    """Stand for the drift and the boundary of a diffusion: a ValueError."""
-    raise ValueError(
-        explain("a diffusion between two boundaries", "a model that is known by its simulator", "simulate it instead")
-    )
+from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, Simulator, unknown_dynamics
 
 
 def levy_trials(theta: Any, rng: Any) -> Any:
@@ -49,8 +41,8 @@ LEVY_SPEC = ModelSpec(
         ),
         _T,
     ),
-    drift=no_dynamics,
-    boundary=no_dynamics,
+    drift=unknown_dynamics,
+    boundary=unknown_dynamics,
     description="Levy flight: evidence moves by symmetric stable noise of unit scale, which jumps, and by a constant "
     "drift, between two constant boundaries.",
     reference="Voss, Lerche, Mertens & Voss (2019), Psychonomic Bulletin & Review 26, 813-832.",
@@ -77,8 +69,8 @@ def _lca(n: int) -> ModelSpec:
             Parameter("b", (-1.0, 1.0), "1/s", "inhibition by the evidence of the others; below 0 they help"),
             _T,
         ),
-        drift=no_dynamics,
-        boundary=no_dynamics,
+        drift=unknown_dynamics,
+        boundary=unknown_dynamics,
         description=f"Leaky competing accumulators, {n} choices: unit noise, inputs v_i - g x_i - b (sum of the "
         "others), and evidence that cannot fall below 0. The first to reach a decides.",
         reference="Usher & McClelland (2001), Psychological Review 108, 550-592.",

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from pymc_lan.errors import explain, refuse, unknown
 from pymc_lan.models import MODELS
-from pymc_lan.plain import unknown_dynamics
 from pymc_lan.responses import RESPONSES
 from pymc_lan.simulated import SIMULATED
-from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, Simulator
+from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, Simulator, unknown_dynamics
 
 Float = NDArray[np.float64]
 

@@ -244,6 +244,17 @@ class ModelSpec:
         raise ValueError(unknown(f"parameter of model {self.name!r}", name, self.names))
 
 
+def unknown_dynamics(time: Any, *_: Any) -> Any:
+    """Stand for the drift and the boundary of a model of which only a simulator or a network is known: a ValueError."""
+    raise ValueError(
+        explain(
+            "a model whose drift and boundary are known, to simulate it",
+            "one of which only a network was imported, or that is known by its simulator",
+            "give a ModelSpec as model when importing, or do not draw from it",
+        )
+    )
+
+
 def shift(spec: ModelSpec, theta: Mapping[str, Any]) -> Any:
     """By how much every response time of a model comes later than the decision [s]."""
     return 0.0 if spec.shift is None else theta[spec.shift]

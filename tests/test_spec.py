@@ -15,7 +15,7 @@ from pymc_lan.accumulators import RACES
 from pymc_lan.exact import ddm_log_choice, ddm_log_go
 from pymc_lan.models import MODELS
 from pymc_lan.simulated import SIMULATED
-from pymc_lan.spec import bind
+from pymc_lan.spec import bind, unknown_dynamics
 from pymc_lan.transforms import NUMPY, TRANSFORMS
 from pymc_lan.views import PATH, SPREAD
 
@@ -32,6 +32,8 @@ def test_models_are_complete(name: str) -> None:
     assert "t" in spec.names
     assert spec.transform in {PATH, SPREAD, SIMULATED, *TRANSFORMS, *RACES}
     assert (spec.simulator is None) == (spec.transform != SIMULATED)
+    # By this others know that there is nothing to solve.
+    assert (spec.simulator is None) == (spec.drift is not unknown_dynamics)
     assert spec.description
     assert spec.reference
     for p in spec.parameters:

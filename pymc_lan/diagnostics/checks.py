@@ -26,8 +26,7 @@ from pymc_lan.diagnostics.trials import (
 )
 from pymc_lan.errors import explain
 from pymc_lan.likelihood import Likelihood
-from pymc_lan.plain import unknown_dynamics
-from pymc_lan.spec import ModelSpec
+from pymc_lan.spec import ModelSpec, unknown_dynamics
 
 if TYPE_CHECKING:
     import pandas as pd
