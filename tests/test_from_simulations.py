@@ -29,7 +29,7 @@ from pymc_lan.errors import RegistryError
 from pymc_lan.network import Network
 from pymc_lan.registry import load_folder
 from pymc_lan.training.density import divergence, log_means, poisson_loss
-from pymc_lan.training.from_simulations import Fitted, fit_from_simulations
+from pymc_lan.training.from_simulations import Fitted, _end, _places, fit_from_simulations
 from pymc_lan.training.histograms import Histograms, reduce_trials
 from pymc_lan.training.recipe import Recipe, SimulationRecipe
 from pymc_lan.training.sampling import Online
@@ -348,8 +348,20 @@ def test_training_ends_when_held_out_sets_get_no_better(undisturbed: Fitted) -> 
     fast = replace(TINY, chunks=30, learning_rate=1e-9, patience=2)
     found = fit_from_simulations(COIN, fast, source(fast), seed=3, progress=False)
     # Next to nothing is learned, so that the held-out loss stops falling within float32's rounding.
-    assert len(found.history) == found.best + 1 + fast.patience
+    assert len(found.history) == found.best + 1 + fast.patience + fast.cool_down
     assert len(found.history) < 30
+
+
+@pytest.mark.parametrize(("begun", "chunks"), [(-1, 12), (5, 7)])
+def test_the_rate_falls_to_zero_wherever_the_end_is(begun: int, chunks: int) -> None:
+    recipe, first = replace(TINY, chunks=12, patience=8), max(begun, 0)
+    state = {"cooling": np.array(begun)}
+    assert _end(recipe, state) == chunks
+    places = np.concatenate([np.asarray(_places(recipe, state, k)) for k in range(first, chunks)])
+    # From where the rate stood when it began to fall, in even steps to the end of the cosine.
+    np.testing.assert_allclose(places[0], first * recipe.chunk_steps)
+    np.testing.assert_allclose(np.diff(places), np.diff(places)[0], rtol=1e-5)
+    np.testing.assert_allclose(2 * places[-1] - places[-2], recipe.chunks * recipe.chunk_steps)
 
 
 def test_a_hopeless_loss_stops_the_run(tmp_path: Path) -> None:

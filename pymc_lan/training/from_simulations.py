@@ -89,7 +89,7 @@ class Fitted(NamedTuple):
 class _Run(NamedTuple):
     """The compiled parts of a training."""
 
-    chunk: Callable[[Any, Any, Any, Any], tuple[Any, Any, Any]]
+    chunk: Callable[[Any, Any, Any, Any, Any], tuple[Any, Any, Any]]
     measure: Callable[[Any, Any], tuple[Any, Any]]
 
 
@@ -168,8 +168,7 @@ def _modules(spec: ModelSpec, recipe: SimulationRecipe, seed: int) -> dict[str, 
 
 
 def _optimizer(recipe: SimulationRecipe) -> optax.GradientTransformation:
-    rate = optax.cosine_decay_schedule(recipe.learning_rate, recipe.chunks * recipe.chunk_steps)
-    return optax.chain(optax.clip_by_global_norm(recipe.clip), soap(rate))
+    return optax.chain(optax.clip_by_global_norm(recipe.clip), soap(1.0))
 
 
 def _begin(
@@ -184,6 +183,7 @@ def _begin(
         "best": params,
         "best_loss": np.array(np.inf, np.float32),
         "best_chunk": np.array(-1, np.int32),
+        "cooling": np.array(-1, np.int32),
         "history": np.full((recipe.chunks, len(Progress._fields)), np.nan, np.float32),
         "focus": np.zeros((FOCUS, len(spec.names)), np.float32),
     }
@@ -204,6 +204,7 @@ def _over_devices(devices: Sequence[Any], n: int) -> Callable[[Sets], Sets]:
 def _compile(spec: ModelSpec, recipe: SimulationRecipe, seed: int, devices: Sequence[Any]) -> _Run:
     graphs = {name: nnx.graphdef(module) for name, module in _modules(spec, recipe, seed).items()}
     optimizer, key = _optimizer(recipe), jax.random.key(seed)
+    rate = optax.cosine_decay_schedule(recipe.learning_rate, recipe.chunks * recipe.chunk_steps)
     over_devices = _over_devices(devices, recipe.batch)
 
     def each_loss(params: Any, batch: Sets, estimator: str) -> tuple[jax.Array, jax.Array]:
@@ -211,18 +212,19 @@ def _compile(spec: ModelSpec, recipe: SimulationRecipe, seed: int, devices: Sequ
         networks = {name: nnx.merge(graph, params[name]) for name, graph in graphs.items()}
         return estimator_of(spec, estimator).loss(spec, networks, batch)
 
-    def step(pool: Sets, state: Any, i: jax.Array) -> tuple[Any, jax.Array]:
-        params, memory = state
+    def step(pool: Sets, state: Any, now: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
+        (params, memory), (i, place) = state, now
         rows = jax.random.randint(jax.random.fold_in(key, i), (recipe.batch,), 0, len(pool.theta))
         batch = over_devices(jax.tree.map(lambda x: x[rows], pool))
         loss, gradient = jax.value_and_grad(lambda p: each_loss(p, batch, recipe.estimator)[0].mean())(params)
         updates, memory = optimizer.update(gradient, memory, params)
+        updates = jax.tree.map(lambda x: rate(place) * x, updates)
         return (optax.apply_updates(params, updates), memory), loss
 
     @jax.jit
-    def chunk(params: Any, memory: Any, pool: Sets, start: jax.Array) -> tuple[Any, Any, jax.Array]:
+    def chunk(params: Any, memory: Any, pool: Sets, start: jax.Array, places: jax.Array) -> tuple[Any, Any, jax.Array]:
         numbers = start + jnp.arange(recipe.chunk_steps)
-        (params, memory), losses = jax.lax.scan(partial(step, pool), (params, memory), numbers)
+        (params, memory), losses = jax.lax.scan(partial(step, pool), (params, memory), (numbers, places))
         return params, memory, losses.mean()
 
     @jax.jit
@@ -249,16 +251,16 @@ def _loop(
     with progress_bar(progress, *SHOWN) as bar, ThreadPoolExecutor(1) as ahead:
         line = bar.add_task("train", total=recipe.chunks, completed=done, held_out="", error="", rate="")
         waiting = None
-        while done < last and not _finished(recipe, state, done):
+        while done < min(last, _end(recipe, state)):
             started = perf_counter()
             pool = source.chunk(done, _focus(recipe, state, done)) if waiting is None else waiting.result()
             # The next chunk is simulated while this one is trained on, unless it waits for what this one finds.
             waiting = None
             if done + 1 < last and _round(recipe, done + 1) == _round(recipe, done):
                 waiting = ahead.submit(source.chunk, done + 1, _focus(recipe, state, done + 1))
-            start = jnp.asarray(done * recipe.chunk_steps)
+            start, places = jnp.asarray(done * recipe.chunk_steps), _places(recipe, state, done)
             params, memory, loss = run.chunk(
-                state["params"], state["optimizer"], jax.tree.map(jnp.asarray, pool), start
+                state["params"], state["optimizer"], jax.tree.map(jnp.asarray, pool), start, places
             )
             found, errors = run.measure(params, held_out)
             now = Progress(float(loss), float(found), float(np.mean(errors)))
@@ -289,6 +291,8 @@ def _after(
     if now.held_out < float(state["best_loss"]):
         best = (np.array(now.held_out, np.float32), np.array(done, np.int32))
         new |= {"best": params, "best_loss": best[0], "best_chunk": best[1]}
+    if done - int(new["best_chunk"]) >= recipe.patience and done + 1 + recipe.cool_down < _end(recipe, new):
+        new["cooling"] = np.array(done + 1, np.int32)
     if _round(recipe, done + 1) != _round(recipe, done):
         worst = np.argsort(-np.asarray(errors), kind="stable")[np.arange(FOCUS) % len(errors)]
         new["focus"] = np.asarray(held_out.theta)[worst]
@@ -303,8 +307,24 @@ def _focus(recipe: SimulationRecipe, state: dict[str, Any], number: int) -> NDAr
     return np.asarray(state["focus"], np.float64) if _round(recipe, number) else None
 
 
-def _finished(recipe: SimulationRecipe, state: dict[str, Any], done: int) -> bool:
-    return done - 1 - int(state["best_chunk"]) >= recipe.patience
+def _end(recipe: SimulationRecipe, state: dict[str, Any]) -> int:
+    """How many chunks there will be."""
+    begun = int(state["cooling"])
+    return recipe.chunks if begun < 0 else begun + recipe.cool_down
+
+
+def _places(recipe: SimulationRecipe, state: dict[str, Any], done: int) -> jax.Array:
+    """Where the steps of a chunk stand in the schedule of the rate, which cooling down goes through faster.
+
+    Returns
+    -------
+    jax.Array, shape (chunk_steps,)
+        In steps.
+    """
+    begun = int(state["cooling"])
+    first, pace = (done, 1.0) if begun < 0 else (begun, (recipe.chunks - begun) / recipe.cool_down)
+    start = first + (done - first) * pace
+    return jnp.asarray(start * recipe.chunk_steps + pace * np.arange(recipe.chunk_steps), jnp.float32)
 
 
 def _check_loss(now: Progress, recipe: SimulationRecipe, done: int) -> None:

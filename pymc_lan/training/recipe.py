@@ -61,7 +61,8 @@ class SimulationRecipe:
     batch : int
         Parameter sets of an optimiser step.
     learning_rate : float
-        Peak rate of SOAP; it falls to zero by half a cosine.
+        Peak rate of SOAP; it falls to zero by half a cosine, what is left of which takes `cool_down` chunks when the
+        patience is at an end.
     clip : float
         Largest norm of the gradient.
     rounds : int
@@ -71,7 +72,8 @@ class SimulationRecipe:
     held_out_trials : int
         Trials of each of them.
     patience : int
-        Chunks without a better held-out loss after which the training ends.
+        Chunks without a better held-out loss after which the training cools down and ends. While the rate is high the
+        loss stands still with the noise of the steps, not for want of anything to learn.
     estimator : {"likelihood", "kde"}
         Maximum likelihood on the trials, or least error against kernel estimates of the log density; see
         `pymc_lan.training.density` and `pymc_lan.training.kde`. Held-out sets are looked at in the same way by both.
@@ -100,6 +102,11 @@ class SimulationRecipe:
     def __post_init__(self) -> None:
         if self.estimator not in ESTIMATORS:
             raise ValueError(unknown("estimator", self.estimator, ESTIMATORS))
+
+    @property
+    def cool_down(self) -> int:
+        """Chunks in which the rate falls to zero when the patience is at an end."""
+        return max(self.patience // 4, 1)
 
     @property
     def chunk_steps(self) -> int:
