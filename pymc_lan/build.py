@@ -150,7 +150,8 @@ def train(
     started, mlps = time.perf_counter(), []
     with ExitStack() as stack:
         farm = open_executor(stack, scheduler=scheduler)
-        for task, recipe in ((lan_task(spec, farm), lan_recipe), (choice_task(spec, farm), choice_recipe)):
+        for make_task, recipe in ((lan_task, lan_recipe), (choice_task, choice_recipe)):
+            task = make_task(spec, farm, recipe.edges)
             folder = None if checkpoints is None else Path(checkpoints) / _run_name(spec, task.name, recipe, seed)
             mlps.append(fit(task, recipe, seed=seed, checkpoints=folder, progress=progress))
     lan, choice = mlps

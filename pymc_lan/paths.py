@@ -36,6 +36,9 @@ from pymc_lan.transforms import (
 # Where the path up to a decision is looked at, as shares of its duration, with the weights of a mean over it; and the
 # rule by which the drift is integrated between those points.
 NODES, WEIGHTS = ((x / 2).tolist() for x in np.polynomial.legendre.leggauss(3) + np.array([[1.0], [0.0]]))
+# Where the displacement by a drift that changes is looked at. What it does in between is lost to the network, whose
+# errors were twice as large for `gamma_drift` with three points.
+BENDS = ((np.polynomial.legendre.leggauss(6)[0] + 1) / 2).tolist()
 FINE_NODES, FINE_WEIGHTS = ((x / 2).tolist() for x in np.polynomial.legendre.leggauss(4) + np.array([[1.0], [0.0]]))
 
 # The start [s]: not quite 0, where a boundary such as Weibull's may have an infinite slope and so no gradient.
@@ -108,7 +111,7 @@ class View(NamedTuple):
     drift : array
         Mean over time of the drift at position 0.
     bent : tuple of array
-        Its displacement at `NODES` less the straight part; empty where it does not change.
+        Its displacement at `BENDS` less the straight part; empty where it does not change.
     change : tuple of array
         The drift at the start and at the end less its mean, and its variance over time; empty where it does not change.
     pull : tuple of array
@@ -150,23 +153,23 @@ def look(spec: ModelSpec, kind: Structure, d: Any, response: Any, theta: Theta) 
     start = response * first * (2 * theta["z"] - 1)
     view = View(d, first, last, between, slope, start, response * at_rest(spec, d, theta), ())
     if kind.varying:
-        view = _bent(spec, view, times, response, theta)
+        view = _bent(spec, view, response, theta)
     return _pulled(spec, view, times, response, theta) if kind.positional else view
 
 
-def _bent(spec: ModelSpec, view: View, times: list[Any], response: Any, theta: Theta) -> View:
+def _bent(spec: ModelSpec, view: View, response: Any, theta: Theta) -> View:
     """Add to a view that the drift at position 0 changes.
 
     Early the path is free, and Girsanov's theorem leaves the mean of the drift m; late it is held by the boundaries,
     and with ``int m dX = m(d) x(d) - m(0) x(0) - int x dm`` the last integral is small.
     """
     d = view.time
-    sums, squares = displacements(spec, [*times, d], theta)
+    sums, squares = displacements(spec, [*(share * d for share in BENDS), d], theta)
     mean, begin, end = (
         response * sums[-1] / d,
         *(response * at_rest(spec, t, theta) for t in (jnp.full_like(d, START), d)),
     )
-    bent = tuple(response * x - share * d * mean for x, share in zip(sums[:-1], NODES, strict=True))
+    bent = tuple(response * x - share * d * mean for x, share in zip(sums[:-1], BENDS, strict=True))
     change = (begin - mean, end - mean, squares[-1] / d - mean**2)
     early = _early(view)
     held = change[1] * view.last - change[0] * view.start - d / 2 * change[2]
@@ -300,7 +303,7 @@ class PathTransform:
     def n_inputs(self) -> int:
         """Four, and those of the shape."""
         kind = structure(self.spec)
-        return 4 + (5 if kind.moving else int(kind.varying)) + 6 * kind.varying + 5 * kind.positional
+        return 4 + (5 if kind.moving else int(kind.varying)) + (3 + len(BENDS)) * kind.varying + 5 * kind.positional
 
     def _look(self, d: Any, response: Any, theta: Theta) -> View:
         d, response, *values = jnp.broadcast_arrays(d, response, *theta.values())

@@ -14,12 +14,14 @@ import pymc_lan as pl
 import pymc_lan.training.tasks as tasks_module
 import pymc_lan.training.trials as trials_module
 from pymc_lan.solutions import Report, Solution
-from pymc_lan.training.tasks import lan_task
+from pymc_lan.training.proposals import draw_theta
+from pymc_lan.training.recipe import usual_recipes
+from pymc_lan.training.tasks import choice_task, lan_task
 from pymc_lan.training.trials import Trials
 from pymc_lan.transforms import NUMPY
 from pymc_lan.views import transform_of
 
-DDM = pl.get_model("ddm")
+DDM, CONFLICT = pl.get_model("ddm"), pl.get_model("conflict_ds")
 
 
 def late_trials(monkeypatch: pytest.MonkeyPatch, **how: Any) -> Trials:
@@ -57,8 +59,35 @@ def test_the_labels_of_another_drift_are_not_taken_for_those_of_a_corrected_one(
     monkeypatch.setattr(trials_module, "_LATEST", {})
     corrected = replace(DDM, drift=lambda t, x, theta: 2 * theta["v"])
     for spec in (DDM, DDM, corrected):
-        trials_module._solutions(spec, np.random.default_rng(0), 10, None)
+        trials_module._solutions(spec, np.random.default_rng(0), 10, None, 0.0)
     assert solved == [DDM, corrected]
+
+
+def test_a_share_of_the_parameters_lies_on_the_bounds() -> None:
+    n, edges = 20_000, 0.06
+    inside, moved = (draw_theta(CONFLICT, np.random.default_rng(1), n, edges=x) for x in (0.0, edges))
+    for p in CONFLICT.parameters:
+        if p.name == "t":
+            continue
+        low, high = np.min(moved[p.name]), np.max(moved[p.name])
+        np.testing.assert_allclose((low, high), p.bounds, atol=1e-5)
+        for bound in (low, high):
+            assert (inside[p.name] == bound).sum() == 0
+            np.testing.assert_allclose((moved[p.name] == bound).mean(), edges / (1 + 2 * edges), atol=0.006)
+
+
+def test_a_recipe_says_how_many_lie_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+
+    def solutions(*given: Any) -> None:
+        seen.append(given[-1])
+        raise InterruptedError
+
+    monkeypatch.setattr(trials_module, "_solutions", solutions)
+    for make_task, recipe in zip((lan_task, choice_task), usual_recipes(CONFLICT), strict=True):
+        with pytest.raises(InterruptedError):
+            make_task(CONFLICT, None, recipe.edges).draw(np.random.default_rng(0), 64)
+    assert seen == [0.06, 0.06]
 
 
 def test_an_unknown_density_is_pushed_down_only_where_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:

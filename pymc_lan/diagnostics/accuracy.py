@@ -109,12 +109,24 @@ def _mass(network: Network, rng: np.random.Generator, n: int) -> dict[str, float
     """Integral of the density over decision times and all responses, less the probability of a decision."""
     theta = draw_theta(network.spec, rng, n, with_t=True)
     blocks = [{name: x[i : i + MASS_BLOCK] for name, x in theta.items()} for i in range(0, n, MASS_BLOCK)]
-    mass = np.concatenate([_integral(network, block) for block in blocks])
+    mass = np.concatenate([masses(network, block) for block in blocks])
     off = np.abs(mass - decided(network.spec, {name: x for name, x in theta.items() if name != "t"}))
     return {"p50": rounded(np.median(off)), "p99": rounded(np.quantile(off, 0.99))}
 
 
-def _integral(network: Network, columns: dict[str, Float]) -> Float:
+def masses(network: Network, columns: dict[str, Float]) -> Float:
+    """Integrals of a network's density over decision times and all responses.
+
+    Parameters
+    ----------
+    network : Network
+    columns : dict of str to ndarray, shape (n,)
+        Every parameter.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
     theta = {name: x[:, None] for name, x in columns.items()}
     n = len(theta["t"])
     nodes, weights = np.polynomial.legendre.leggauss(60)

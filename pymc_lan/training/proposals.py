@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.likelihood import DOMAIN_MARGIN
-from pymc_lan.spec import ModelSpec
+from pymc_lan.spec import ModelSpec, Parameter
 
 Float = NDArray[np.float64]
 
@@ -14,7 +14,9 @@ Float = NDArray[np.float64]
 SHORTEST, LONGEST = 1e-3, 20.0
 
 
-def draw_theta(spec: ModelSpec, rng: np.random.Generator, n: int, *, with_t: bool = False) -> dict[str, Float]:
+def draw_theta(
+    spec: ModelSpec, rng: np.random.Generator, n: int, *, with_t: bool = False, edges: float = 0.0
+) -> dict[str, Float]:
     """Draw parameters uniformly over the bounds.
 
     Parameters
@@ -24,18 +26,20 @@ def draw_theta(spec: ModelSpec, rng: np.random.Generator, n: int, *, with_t: boo
     n : int
     with_t : bool
         Whether to draw the non-decision time as well; the networks do not see it.
+    edges : float
+        By which share of themselves the bounds are taken to be wider on either side; what lies outside is moved inside.
 
     Returns
     -------
     dict of str to ndarray, shape (n,)
     """
-    return {
-        p.name: rng.uniform(
-            max(p.bounds[0], p.domain[0] + DOMAIN_MARGIN), min(p.bounds[1], p.domain[1] - DOMAIN_MARGIN), n
-        )
-        for p in spec.parameters
-        if with_t or p.name != "t"
-    }
+
+    def draw(p: Parameter) -> Float:
+        low, high = max(p.bounds[0], p.domain[0] + DOMAIN_MARGIN), min(p.bounds[1], p.domain[1] - DOMAIN_MARGIN)
+        wider = edges * (high - low)
+        return rng.uniform(low - wider, high + wider, n).clip(low, high)
+
+    return {p.name: draw(p) for p in spec.parameters if with_t or p.name != "t"}
 
 
 def draw_decision_times(rng: np.random.Generator, a: Float, latest: Float) -> Float:

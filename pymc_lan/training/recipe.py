@@ -8,7 +8,7 @@ from pymc_lan.accumulators import race_of
 from pymc_lan.errors import unknown
 from pymc_lan.responses import RESPONSES
 from pymc_lan.spec import ModelSpec
-from pymc_lan.views import choice_transform_of, is_positional
+from pymc_lan.views import PATH, choice_transform_of, is_positional
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,9 @@ class Recipe:
         Largest norm of the gradient.
     pool : int
         Labelled trials to draw batches from.
+    edges : float
+        Parameters are drawn from bounds that are wider by this share of them on either side, and then moved inside: so
+        some lie on the bounds, where fewer neighbours teach a network, and where experiments have their coherences.
     """
 
     hidden: tuple[int, ...] = (16, 16)
@@ -38,6 +41,7 @@ class Recipe:
     learning_rate: float = 1e-2
     clip: float = 1.0
     pool: int = 1_000_000
+    edges: float = 0.0
 
 
 LIKELIHOOD, KDE = ESTIMATORS = ("likelihood", "kde")
@@ -137,9 +141,14 @@ MANY_RECIPES = (
     replace(PATH_LAN_RECIPE, hidden=(56, 56), steps=60_000),
     replace(PATH_CHOICE_RECIPE, hidden=(88, 88), steps=80_000),
 )
+# Many parameters of a drift or of boundaries bring ridges to posteriors, along which small errors of the mass add up.
+MANY_PATH_RECIPES = (
+    replace(MANY_RECIPES[0], hidden=(80, 80), steps=120_000, pool=2_560_000, edges=0.06),
+    replace(MANY_RECIPES[1], pool=2_560_000, edges=0.06),
+)
 # With more inputs the same width would cost more than 20,000 FLOP.
 WIDE = 20
-WIDE_CHOICE_RECIPE = replace(MANY_RECIPES[1], hidden=(84, 84))
+WIDE_CHOICE = (84, 84)
 
 # Of a race: one accumulator, whatever the number of them.
 RACE_RECIPES = (
@@ -175,6 +184,7 @@ def usual_recipes(spec: ModelSpec) -> tuple[Recipe, Recipe]:
     if race_of(spec) is not None:
         return RACE_RECIPES
     if len(spec.parameters) > MANY:
-        lan, choice = MANY_RECIPES
-        return lan, WIDE_CHOICE_RECIPE if choice_transform_of(spec).n_inputs > WIDE else choice
+        lan, choice = MANY_PATH_RECIPES if spec.transform == PATH else MANY_RECIPES
+        wide = choice_transform_of(spec).n_inputs > WIDE
+        return lan, replace(choice, hidden=WIDE_CHOICE) if wide else choice
     return POSITIONAL_RECIPES if is_positional(spec) else RECIPES[spec.transform]

@@ -55,15 +55,16 @@ class Task:
     loss: Callable[[jax.Array, Batch], jax.Array]
 
 
-def lan_task(spec: ModelSpec, farm: Executor | None = None) -> Task:
+def lan_task(spec: ModelSpec, farm: Executor | None = None, edges: float = 0.0) -> Task:
     """The residual log density of a model's decision times and responses.
 
     The weight ``clip(exp((y + 4) / 6), LEAST, MOST)`` of a trial with log density y puts the bulk before the far tails.
+    See `pymc_lan.training.recipe.Recipe` for ``edges``.
     """
     transform = transform_of(spec)
 
     def draw(rng: np.random.Generator, n: int) -> dict[str, NDArray[Any]]:
-        theta, d, response, label, _ = training_trials(spec, rng, n, farm)
+        theta, d, response, label, _ = training_trials(spec, rng, n, farm, edges)
         # Such as a response when collapsing boundaries have all but met.
         unknown = ~(label > NEVER)
         label = np.where(unknown, CEILING, label)
@@ -82,7 +83,7 @@ def lan_task(spec: ModelSpec, farm: Executor | None = None) -> Task:
     return Task("lan", transform.n_inputs, draw, loss)
 
 
-def choice_task(spec: ModelSpec, farm: Executor | None = None) -> Task:
+def choice_task(spec: ModelSpec, farm: Executor | None = None, edges: float = 0.0) -> Task:
     """The probability of a go response before a deadline, and of none, each in relative terms.
 
     The loss is on the two log probabilities, not on the logit, and fades where a probability is below 1e-4, where no
@@ -91,7 +92,7 @@ def choice_task(spec: ModelSpec, farm: Executor | None = None) -> Task:
     transform = choice_transform_of(spec)
 
     def draw(rng: np.random.Generator, n: int) -> dict[str, NDArray[Any]]:
-        theta, horizon, log_go, log_rest = draw_deadlines(spec, rng, n, farm)
+        theta, horizon, log_go, log_rest = draw_deadlines(spec, rng, n, farm, edges=edges)
         inner = np.minimum(horizon, transform.latest(NUMPY, theta))
         known = {}
         if transform.log_choice is not None:

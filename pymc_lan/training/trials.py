@@ -61,7 +61,9 @@ class Trials(NamedTuple):
     dropped: float = 0.0
 
 
-def training_trials(spec: ModelSpec, rng: np.random.Generator, n: int, farm: Executor | None = None) -> Trials:
+def training_trials(
+    spec: ModelSpec, rng: np.random.Generator, n: int, farm: Executor | None = None, edges: float = 0.0
+) -> Trials:
     """Draw trials that cover onset, bulk and tail; a farm, where there is one, solves for what has to be solved.
 
     Of a race they are finishing times of single accumulators, over the bounds of all races.
@@ -70,8 +72,8 @@ def training_trials(spec: ModelSpec, rng: np.random.Generator, n: int, farm: Exe
         points = labelled_points(rng, n)
         return Trials(points.theta, points.times, np.ones(n), points.log_density)
     if not spec.exact:
-        return _solved_trials(spec, rng, n, _per(spec, TRIALS_PER_SOLUTION), farm=farm)
-    theta = draw_theta(spec, rng, n)
+        return _solved_trials(spec, rng, n, _per(spec, TRIALS_PER_SOLUTION), farm=farm, edges=edges)
+    theta = draw_theta(spec, rng, n, edges=edges)
     d = draw_decision_times(rng, theta["a"], choice_transform_of(spec).latest(NUMPY, theta))
     response = np.where(rng.random(n) < 0.5, 1.0, -1.0)
     return Trials(theta, d, response, _label(spec, theta, d, response))
@@ -118,10 +120,17 @@ def _label(spec: ModelSpec, theta: Theta, d: Float, response: Float) -> Float:
 
 
 def _solved_trials(
-    spec: ModelSpec, rng: np.random.Generator, n: int, per: int, *, of_model: bool = False, farm: Executor | None = None
+    spec: ModelSpec,
+    rng: np.random.Generator,
+    n: int,
+    per: int,
+    *,
+    of_model: bool = False,
+    farm: Executor | None = None,
+    edges: float = 0.0,
 ) -> Trials:
     """Trials at points of the solver's own grid: half of them as the model has them, half anywhere."""
-    found = _solutions(spec, rng, -(-n // per), farm)
+    found = _solutions(spec, rng, -(-n // per), farm, edges)
     sets, points = found.times.shape
     chance = np.concatenate([np.exp(x) * found.weight for x in (found.log_upper, found.log_lower)], axis=1)
     ladder = np.cumsum(chance, axis=1)
@@ -149,10 +158,10 @@ def _solved_trials(
 _LATEST: dict[tuple[ModelSpec, str], Solution] = {}
 
 
-def _solutions(spec: ModelSpec, rng: np.random.Generator, n: int, farm: Executor | None) -> Solution:
+def _solutions(spec: ModelSpec, rng: np.random.Generator, n: int, farm: Executor | None, edges: float) -> Solution:
     from pymc_lan.solutions import joined, solve
 
-    theta = draw_theta(spec, rng, n)
+    theta = draw_theta(spec, rng, n, edges=edges)
     key = spec, sha256(b"".join(x.tobytes() for x in theta.values())).hexdigest()
     if key not in _LATEST:
         _LATEST.clear()
@@ -190,7 +199,13 @@ class Deadlines(NamedTuple):
 
 
 def draw_deadlines(
-    spec: ModelSpec, rng: np.random.Generator, n: int, farm: Executor | None = None, *, measured: bool = False
+    spec: ModelSpec,
+    rng: np.random.Generator,
+    n: int,
+    farm: Executor | None = None,
+    *,
+    measured: bool = False,
+    edges: float = 0.0,
 ) -> Deadlines:
     """Draw deadlines over all times of interest, one in eight of them without an end.
 
@@ -202,17 +217,19 @@ def draw_deadlines(
         return Deadlines(points.theta, points.times, points.log_finished, points.log_survivor)
     if not spec.exact:
         per = _per(spec, MEASURED_PER_SOLUTION if measured else HORIZONS_PER_SOLUTION)
-        return _solved_deadlines(spec, rng, n, per, farm)
+        return _solved_deadlines(spec, rng, n, per, farm, edges)
     per = 1 if measured or spec.transform in LOG_GO else HORIZONS
-    few = draw_theta(spec, rng, -(-n // per))
+    few = draw_theta(spec, rng, -(-n // per), edges=edges)
     horizon = draw_horizons(rng, (-(-n // per), per))
     log_go, log_rest = go_labels(spec, few, horizon)
     theta = {name: np.repeat(x, per) for name, x in few.items()}
     return Deadlines(theta, horizon.ravel(), log_go.ravel(), log_rest.ravel())
 
 
-def _solved_deadlines(spec: ModelSpec, rng: np.random.Generator, n: int, per: int, farm: Executor | None) -> Deadlines:
-    found = _solutions(spec, rng, -(-n // per), farm)
+def _solved_deadlines(
+    spec: ModelSpec, rng: np.random.Generator, n: int, per: int, farm: Executor | None, edges: float
+) -> Deadlines:
+    found = _solutions(spec, rng, -(-n // per), farm, edges)
     sets, points = found.times.shape
     # The grid's points lie where the density does; those of times of interest are as many.
     target = draw_horizons(rng, (sets, per))
