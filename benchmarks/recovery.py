@@ -53,7 +53,7 @@ R_HAT_ANEW = 1.05
 # A mass matrix of low rank follows ridges, such as that of a, t and alpha in weibull: half the steps of a diagonal one,
 # and several times as many effective draws.
 NUTS = {"chains": 2, "tune": 500, "target_accept": 0.9, "adaptation": "low_rank"}
-DRAWS = (400, 2250)
+DRAWS = (400, 1000)
 # A posterior that is cut is represented by so many draws at least.
 LEAST_DRAWS = 100
 SEED = 11
