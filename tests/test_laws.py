@@ -349,15 +349,21 @@ def test_gradient_is_that_of_finite_differences(case, likelihood):
     happens = log_density(case, likelihood, values) > NEVER[likelihood]
     total, gradient = gradient_function(case, likelihood, values, happens)
     for i, (name, slope) in enumerate(zip(point, gradient(*point.values()), strict=True)):
-        step = STEPS[likelihood][0] * narrow(case, name)
-        one, two = (
-            total(*(x + k * step * (j == i) for j, x in enumerate(point.values())))
-            - total(*(x - k * step * (j == i) for j, x in enumerate(point.values())))
-            for k in (1, 2)
-        )
-        expected = (8 * one - two) / (12 * step)  # of fourth order in the step
-        error = np.abs(slope - expected) / (1 + np.abs(expected))
+        # Noise falls with the step and truncation rises, each trial in its own way: one of two steps has to do.
+        steps = (k * STEPS[likelihood][0] * narrow(case, name) for k in (1, 2))
+        expected = np.stack([slope_of(total, point, i, step) for step in steps])
+        error = (np.abs(slope - expected) / (1 + np.abs(expected))).min(axis=0)
         assert error.max() < STEPS[likelihood][1], f"{name}: {slope} and {expected}"
+
+
+def slope_of(total, point, i, step):
+    """Central difference of fourth order in the step, by the i-th of the parameters."""
+    one, two = (
+        total(*(x + k * step * (j == i) for j, x in enumerate(point.values())))
+        - total(*(x - k * step * (j == i) for j, x in enumerate(point.values())))
+        for k in (1, 2)
+    )
+    return (8 * one - two) / (12 * step)
 
 
 def narrow(case: Case, name: str) -> float:
