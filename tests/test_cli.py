@@ -88,8 +88,8 @@ def test_verify_names_every_file(run: Run, name: tuple[str, ...]) -> None:
     for file in (WEIGHTS, CONFIG, CARD):
         assert f"  {file}\n" in result.out
     checked = {line.split()[1] for line in result.out.splitlines() if line.startswith("ok  ")}
-    weighted = pl.list_models().query("sha256 != ''")["model"]
-    assert checked == ({f"{model}@1.0" for model in weighted} if name == () else {name[0]})
+    weighted = pl.list_models().query("sha256 != ''").itertuples()
+    assert checked == ({f"{row.model}@{row.version}" for row in weighted} if name == () else {name[0]})
     assert len(result.out.splitlines()) == 3 * len(checked)
 
 

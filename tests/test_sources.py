@@ -107,9 +107,9 @@ def test_shipped_names_are_never_asked_of_a_hub(hub: Hub, configure: Configure) 
     configure("configuration", "lab/nets")
     configure("environment", "lab/others")
     hub.stop()
-    for model in pl.list_models().query("sha256 != ''")["model"]:
-        assert pl.load_network(model, registries=["lab/third"]).origin == "embedded"
-        assert pl.load_network(f"{model}@1.0").origin == "embedded"
+    for row in pl.list_models().query("sha256 != ''").itertuples():
+        assert pl.load_network(row.model, registries=["lab/third"]).origin == "embedded"
+        assert pl.load_network(f"{row.model}@{row.version}").origin == "embedded"
     assert hub.requests == []
 
 
@@ -173,7 +173,7 @@ def test_list_all_says_where_each_version_comes_from(
     configure("configuration", lab)
     configure("environment", "lab/nets")
     everywhere = pl.list_models(everywhere=True)
-    assert everywhere[everywhere["version"] == "1.1"]["registry"].tolist() == [str(lab)]
+    assert everywhere.query("model == 'ddm' and version == '1.1'")["registry"].tolist() == [str(lab)]
     code, out, _ = run(monkeypatch, capsys, "pull", "lab/nets:ddm@1.1")
     assert (code, Path(out.strip()).parts[-2:]) == (0, ("ddm", "1.1"))
     code, out, _ = run(monkeypatch, capsys, "list", "--all")
@@ -181,7 +181,7 @@ def test_list_all_says_where_each_version_comes_from(
     assert "embedded" in rows["ddm", "1.0 (default)"]
     assert f"lab/nets@{nets.refs['main']}" in rows["ddm", "1.1"]
     assert "embedded" not in run(monkeypatch, capsys, "list")[1]
-    assert "1.1" not in pl.list_models()["version"].tolist()
+    assert "1.1" not in pl.list_models().query("model == 'ddm'")["version"].tolist()
 
 
 def test_commands_fail_in_one_sentence(
