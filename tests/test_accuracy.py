@@ -71,8 +71,6 @@ SIMULATIONS = {
     "levy": {"simulations.median": 1e-3, "simulations.max": 1e-2},
     "lca_3": {"simulations.median": 2e-3, "simulations.max": 2e-2},
 }
-# Trained beside three other processes on two cores; how long they take alone is not known yet (issue 3).
-TOO_LONG = {"gamma_drift_angle": "1,734 s beside other work", "shrink_spot": "1,779 s beside other work"}
 LABELLED = sorted(read_registry(embedded_root()).keys() - SIMULATIONS.keys())
 
 
@@ -120,9 +118,7 @@ def test_every_card_keeps_the_limits(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LABELLED)
-def test_every_model_was_trained_in_a_quarter_of_an_hour(name: str, request: pytest.FixtureRequest) -> None:
-    if name in TOO_LONG:
-        request.applymarker(pytest.mark.xfail(reason=TOO_LONG[name], strict=True))
+def test_every_model_was_trained_in_a_quarter_of_an_hour(name: str) -> None:
     assert pl.load_network(name).config["training"]["seconds"] < 15 * 60
 
 
