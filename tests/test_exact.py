@@ -234,7 +234,9 @@ def test_logpdf_table(backend: str, reference_logpdf: np.ndarray) -> None:
     np.testing.assert_allclose(found, r["logpdf"], rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize("backend", VALUES)
+@pytest.mark.parametrize(
+    "backend", [pytest.param(name, marks=pytest.mark.slow) if name == "pytensor" else name for name in VALUES]
+)
 def test_go_table(backend: str, reference_choice: np.ndarray) -> None:
     r = reference_choice
     go, nogo = VALUES[backend](log_go, [r["deadline"], r["v"], r["a"], r["z"]])

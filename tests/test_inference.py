@@ -262,6 +262,7 @@ print(np.abs(found[0] - found[1]).max() / found[0].std())
 """
 
 
+@pytest.mark.slow
 def test_parallel_chains_are_those_of_vectorized_ones() -> None:
     """In a process of its own, because JAX has as many devices as it was told before its first use."""
     env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
