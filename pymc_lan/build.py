@@ -100,8 +100,8 @@ def train(
     ------
     ValueError
         For an unknown model, a race of accumulators that has a closed form instead, recipes or simulations of another
-        kind of model, a simulator whose trials cannot be or whose `shift` or `mirror` is none; a scheduler that has
-        nothing to do, because labels have a closed form or simulations are in files.
+        kind of model, a simulator whose trials cannot be or whose `shift`, `mirror` or `exchange` is none; a scheduler
+        that has nothing to do, because labels have a closed form or simulations are in files.
     RegistryError
         If the version exists.
     ImportError

@@ -21,7 +21,7 @@ from pymc_lan.plots.style import pyplot
 from pymc_lan.registry import load_folder, refuse_existing, write_version
 from pymc_lan.responses import RESPONSES
 from pymc_lan.simulated import SIMULATED
-from pymc_lan.simulating import check_mirror, check_shift, run_simulator
+from pymc_lan.simulating import check_shift, check_symmetry, run_simulator
 from pymc_lan.spec import ModelSpec
 from pymc_lan.training.files import Offline, Paths
 from pymc_lan.training.recipe import KDE, LIKELIHOOD, SimulationRecipe, usual_simulation_recipe
@@ -65,7 +65,7 @@ def train_from_simulations(
     recipe = recipe or usual_simulation_recipe(spec)
     refuse_existing(out, spec.name, version)
     check_shift(spec)
-    check_mirror(spec)
+    check_symmetry(spec)
     started = time.perf_counter()
     source: Online | Offline = Online(
         spec, recipe.sets, recipe.trials, seed, scheduler=scheduler, estimator=recipe.estimator
@@ -122,7 +122,7 @@ def run_name(spec: ModelSpec, recipe: SimulationRecipe, seed: int, files: str = 
     rng = np.random.default_rng(0)
     theta = np.column_stack([rng.uniform(*p.bounds, N_KNOWN) for p in spec.parameters])
     drawn = [x.tobytes() for x in run_simulator(spec, theta, rng)]
-    kind = (spec.transform, spec.parameters, spec.choices, spec.shift, spec.mirror, spec.omissions)
+    kind = (spec.transform, spec.parameters, spec.choices, spec.shift, spec.mirror, spec.exchange, spec.omissions)
     described = (*kind, recipe, seed, drawn, files)
     return f"{spec.name}-simulated-{sha256(repr(described).encode()).hexdigest()[:12]}"
 

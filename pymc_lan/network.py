@@ -168,6 +168,7 @@ def networks_config(network: Network) -> dict[str, Any]:
     if network.spec.baseline is not None:
         config["lan"] |= {"baseline": network.spec.baseline.as_lists(), "shift": network.spec.shift}
         config["lan"] |= {"mirror": list(network.spec.mirror)} if network.spec.mirror else {}
+        config["lan"] |= {"exchange": list(map(list, network.spec.exchange))} if network.spec.exchange else {}
     return config
 
 

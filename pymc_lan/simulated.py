@@ -33,10 +33,9 @@ SIMULATED = "simulated"
 PER_CHOICE = 3
 
 
-def scaled(xp: Namespace, spec: ModelSpec, theta: Theta, turn: Any = 1.0) -> list[Any]:
-    """The parameters as networks see them, from -1 to 1 over the bounds, without a shift; a `turn` of -1 mirrors."""
-    found = [_scaled(xp, p, theta[p.name], linear=p.name in spec.mirror) for p in seen(spec)]
-    return [turn * x if p.name in spec.mirror else x for p, x in zip(seen(spec), found, strict=True)]
+def scaled(xp: Namespace, spec: ModelSpec, theta: Theta) -> list[Any]:
+    """The parameters as networks see them, from -1 to 1 over the bounds, without a shift."""
+    return [_scaled(xp, p, theta[p.name], linear=p.name in spec.mirror) for p in seen(spec)]
 
 
 def _scaled(xp: Namespace, p: Parameter, x: Any, *, linear: bool) -> Any:
@@ -46,9 +45,24 @@ def _scaled(xp: Namespace, p: Parameter, x: Any, *, linear: bool) -> Any:
     return (x - (low + high) / 2) * (2 / (high - low))
 
 
-def turns(spec: ModelSpec) -> tuple[float, ...]:
-    """How the baseline looks at parameters: as they are or, where there is a mirror, for each choice its way round."""
-    return (-1.0, 1.0) if spec.mirror else (1.0,)
+def is_symmetric(spec: ModelSpec) -> bool:
+    """Whether what holds of one choice holds, with parameters that change places or sign, of the others."""
+    return bool(spec.mirror or spec.exchange)
+
+
+def views(xp: Namespace, spec: ModelSpec, theta: Theta) -> list[list[Any]]:
+    """The scaled parameters as each choice of a symmetric model sees them, its own first; else the only view."""
+    found = {p.name: x for p, x in zip(seen(spec), scaled(xp, spec, theta), strict=True)}
+    if spec.mirror:
+        # The last choice sees them as they are.
+        return [[-x if name in spec.mirror else x for name, x in found.items()], [*found.values()]]
+    if not spec.exchange:
+        return [[*found.values()]]
+    result = []
+    for k in range(len(spec.choices)):
+        moved = {old: new for group in spec.exchange for old, new in zip(group, group[k:] + group[:k], strict=True)}
+        result.append([found[moved.get(name, name)] for name in found])
+    return result
 
 
 def _is(xp: Namespace, response: Any, code: int) -> Any:
@@ -70,8 +84,8 @@ class SimulatedTransform:
 
     @property
     def n_inputs(self) -> int:
-        """Three of the time, those of the parameters and, without a mirror, one less than there are choices."""
-        return 3 + len(seen(self.spec)) + (0 if self.spec.mirror else len(self.spec.choices) - 1)
+        """Three of the time, those of the parameters and, without symmetry, one less than there are choices."""
+        return 3 + len(seen(self.spec)) + (0 if is_symmetric(self.spec) else len(self.spec.choices) - 1)
 
     def _chosen(self, xp: Namespace, response: Any, values: Sequence[Any]) -> Any:
         """The value of the choice that was made; that of the last for any other code."""
@@ -81,11 +95,19 @@ class SimulatedTransform:
     def _units(self, xp: Namespace, response: Any, theta: Theta) -> tuple[Any, Any, Any]:
         """Location and spread of the log decision time, and log chance, of the choice that was made."""
         assert self.spec.baseline is not None  # networks are built with it
-        out = [x for turn in turns(self.spec) for x in self.spec.baseline(xp, scaled(xp, self.spec, theta, turn))]
+        out = [x for view in views(xp, self.spec, theta) for x in self.spec.baseline(xp, view)]
         location, log_spread, logit = (self._chosen(xp, response, out[k::PER_CHOICE]) for k in range(PER_CHOICE))
         low, high = math.log(LEAST_SPREAD), math.log(MOST_SPREAD)
         log_chance = logit - reduce(xp.logaddexp, out[2::PER_CHOICE])
         return location, xp.exp(xp.minimum(xp.maximum(log_spread, low), high)), log_chance
+
+    def _told(self, xp: Namespace, response: Any, theta: Theta) -> list[Any]:
+        """What the network sees of response and parameters: with symmetry, parameters as the choice made sees them."""
+        if not is_symmetric(self.spec):
+            codes = [xp.where(_is(xp, response, code), 1.0, -1.0) for code in self.spec.choices[1:]]
+            return [*codes, *scaled(xp, self.spec, theta)]
+        columns = zip(*views(xp, self.spec, theta), strict=True)
+        return [x[0] if all(each is x[0] for each in x) else self._chosen(xp, response, x) for x in columns]
 
     def look(self, xp: Namespace, log_d: Any, response: Any, theta: Theta) -> tuple[tuple[Any, ...], Any]:
         """Network inputs, and the baseline as a log density of the logarithm of the decision time."""
@@ -93,10 +115,7 @@ class SimulatedTransform:
         s = (log_d - location) / spread
         near = xp.minimum(xp.maximum(s, -FARTHEST), FARTHEST)
         late, early = xp.exp(near), xp.exp(-near)
-        codes = [xp.where(_is(xp, response, code), 1.0, -1.0) for code in self.spec.choices[1:]]
-        # With a mirror the network sees every response as the last choice.
-        told = scaled(xp, self.spec, theta, codes[0]) if self.spec.mirror else [*codes, *scaled(xp, self.spec, theta)]
-        inputs = (near, late / (1 + 0.1 * late), early / (1 + 0.1 * early), *told)
+        inputs = (near, late / (1 + 0.1 * late), early / (1 + 0.1 * early), *self._told(xp, response, theta))
         return inputs, log_chance - xp.log(spread) - LOG_SQRT_2PI - s * s / 2
 
     def baseline(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> Any:
@@ -155,6 +174,7 @@ def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSp
     baseline = Reference.from_lists(lan["baseline"]) if "baseline" in lan else None
     fixed = {"transform": lan["transform"], "baseline": baseline, "shift": lan.get("shift")}
     fixed["mirror"] = tuple(lan.get("mirror", ()))
+    fixed["exchange"] = tuple(map(tuple, lan.get("exchange", ())))
     if spec is None:
         spec = ModelSpec(
             config["model"],
@@ -166,15 +186,21 @@ def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSp
             choices,
             omissions="choice" in config["networks"],
         )
-    mine = (spec.shift, spec.mirror) if spec.simulator else (fixed["shift"], fixed["mirror"])
     if spec.simulator and spec.transform != fixed["transform"]:
         kinds = [f"{each!r}" for each in (fixed["transform"], spec.transform)]
         raise ValueError(explain(f"a model of the kind {kinds[0]}", kinds[1], "give the spec that it was trained with"))
-    if (spec.names, spec.choices, *mine) != (names, choices, fixed["shift"], fixed["mirror"]):
-        told = f"parameters {', '.join(names)}, choices {choices}, shift {fixed['shift']} and mirror {fixed['mirror']}"
-        found = f"{', '.join(spec.names)}, {spec.choices}, {spec.shift} and {spec.mirror}"
+    trained_with = {name: fixed[name] for name in ("shift", "mirror", "exchange")}
+    mine = {name: getattr(spec, name) for name in trained_with} if spec.simulator else trained_with
+    if (spec.names, spec.choices, mine) != (names, choices, trained_with):
+        expected = f"{_in_words(names, choices, trained_with)} of {config['model']!r}"
+        found = _in_words(spec.names, spec.choices, mine)
         remedy = "give the spec that the network was trained with"
-        raise ValueError(explain(f"{told} of {config['model']!r}", found, remedy))
+        raise ValueError(explain(expected, found, remedy))
     bounds = [p.bounds for p in parameters]
     trained = tuple(replace(p, bounds=b) for p, b in zip(spec.parameters, bounds, strict=True))
     return replace(spec, parameters=trained, **fixed)
+
+
+def _in_words(names: Sequence[str], choices: Sequence[int], rest: Mapping[str, Any]) -> str:
+    """In words, what of a spec its networks depend on."""
+    return f"parameters {', '.join(names)}, choices {choices}, " + ", ".join(f"{k} {x}" for k, x in rest.items())

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from pymc_lan.errors import explain, refuse, unknown
 from pymc_lan.models import MODELS
 from pymc_lan.responses import RESPONSES
-from pymc_lan.simulated import SIMULATED
+from pymc_lan.simulated import SIMULATED, is_symmetric
 from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, Simulator, unknown_dynamics
 
 Float = NDArray[np.float64]
 
 LIBRARIES = ("numpy", "jax")
-# How often a model that has a mirror is said to have none.
+# How often a model that is symmetric is said not to be.
 RARELY = 1e-4
 # Where a p-value has no logarithm.
 TINY = 1e-300
@@ -37,6 +37,7 @@ def simulator_spec(
     times: bool = True,
     shift: str | None = None,
     mirror: Sequence[str] = (),
+    exchange: Sequence[Sequence[str]] = (),
     omissions: bool = False,
     context: Ranges | None = None,
     vectorised: bool = True,
@@ -67,6 +68,10 @@ def simulator_spec(
     mirror : sequence of str
         Parameters that, turned about the middle of their bounds, do nothing but make the two choices change places: a
         drift of either sign, a bias. Every trial then teaches both. `pymc_lan.train` checks that it is true.
+    exchange : sequence of sequence of str
+        Groups of one parameter for each choice, in their order, such as the inputs of accumulators: when those of
+        every group are moved on by one, so are the choices, and nothing else. Every trial then teaches all choices.
+        `pymc_lan.train` checks that it is true.
     omissions : bool
         Whether trials may have no response, rt = inf. Their probability is then learned too.
     context : as `parameters`, optional
@@ -87,8 +92,9 @@ def simulator_spec(
     ------
     ValueError
         For a name that a model of this release has, bounds that are none, names that repeat, an unknown `shift`,
-        `mirror` or `library`, a mirror of other than two choices; without times, for a `shift`, a `mirror`,
-        `omissions` or a single choice.
+        `mirror` or `library`, a mirror of other than two choices, groups to `exchange` that have not a parameter with
+        the same bounds for each choice; without times, for a `shift`, a `mirror`, an `exchange`, `omissions` or a
+        single choice.
 
     Examples
     --------
@@ -123,24 +129,21 @@ def simulator_spec(
         raise ValueError(explain("each name once", ", ".join(names), "rename the parameter that repeats"))
     if shift is not None and shift not in names:
         raise ValueError(unknown("parameter", shift, names))
-    if isinstance(mirror, str):
-        raise ValueError(explain("names of parameters for mirror", f"{mirror!r}", f"give mirror=[{mirror!r}]"))
     if taken := {"rt", "response"} & {*names}:
         raise ValueError(explain("names of parameters that no column of data has", f"{taken.pop()!r}", "rename it"))
-    for each in mirror:
-        if each not in names or each == shift:
-            raise ValueError(unknown("parameter", each, [other for other in names if other != shift]))
-    if mirror and len(choices) != 2:
-        raise ValueError(explain("two choices that can change places", f"{tuple(choices)}", "leave out mirror"))
     if library not in LIBRARIES:
         raise ValueError(unknown("library", library, LIBRARIES))
     if not choices or len(set(choices)) < len(choices) or any(code != int(code) for code in choices):
         raise ValueError(
             explain("whole numbers as choices, each once", f"{tuple(choices)}", "give (-1, 1), or 0 to n - 1")
         )
-    if not times and (shift is not None or mirror or omissions or len(choices) < 2):
-        found = f"choices={tuple(choices)}, shift={shift!r}, mirror={tuple(mirror)} and omissions={omissions}"
-        expected = "two choices or more, and neither shift, mirror nor omissions, without times"
+    decisive = {p.name: p for p in every if p.name != shift}
+    _check_mirror(mirror, decisive, tuple(choices))
+    _check_exchange(exchange, decisive, tuple(choices), mirror)
+    if not times and (shift is not None or mirror or exchange or omissions or len(choices) < 2):
+        given = {"choices": tuple(choices), "shift": shift, "mirror": mirror, "exchange": exchange}
+        found = ", ".join(f"{k}={x!r}" for k, x in given.items()) + f" and omissions={omissions}"
+        expected = "two choices or more, and neither shift, mirror, exchange nor omissions, without times"
         raise ValueError(explain(expected, found, REMEDY))
     return ModelSpec(
         name=name,
@@ -154,8 +157,39 @@ def simulator_spec(
         shift=shift,
         omissions=omissions,
         mirror=tuple(mirror),
+        exchange=tuple(map(tuple, exchange)),
         simulator=Simulator(function, vectorised, library),
     )
+
+
+def _check_mirror(mirror: Sequence[str], known: Mapping[str, Parameter], choices: tuple[int, ...]) -> None:
+    if isinstance(mirror, str):
+        raise ValueError(explain("names of parameters for mirror", f"{mirror!r}", f"give mirror=[{mirror!r}]"))
+    for name in mirror:
+        if name not in known:
+            raise ValueError(unknown("parameter", name, [*known]))
+    if mirror and len(choices) != 2:
+        raise ValueError(explain("two choices that can change places", f"{choices}", "leave out mirror"))
+
+
+def _check_exchange(
+    groups: Sequence[Sequence[str]], known: Mapping[str, Parameter], choices: tuple[int, ...], mirror: Sequence[str]
+) -> None:
+    if not groups:
+        return
+    if any(isinstance(group, str) for group in (groups, *groups)):
+        remedy = "give exchange=[['v0', 'v1', 'v2']]"
+        raise ValueError(explain("groups of names of parameters for exchange", f"{groups!r}", remedy))
+    named = [name for group in groups for name in group]
+    for name in named:
+        if name not in known:
+            raise ValueError(unknown("parameter", name, [*known]))
+    wanted = "groups of exchange with one parameter for each choice, all with the same bounds, each in one group"
+    alike = all(len(group) == len(choices) and len({known[name].bounds for name in group}) == 1 for group in groups)
+    if mirror or len(choices) < 2 or not alike or len(set(named)) < len(named):
+        told = ", ".join("(" + ", ".join(f"{name} {known[name].bounds}" for name in group) + ")" for group in groups)
+        found = f"{told} for choices {choices}" + (" and a mirror" if mirror else "")
+        raise ValueError(explain(wanted, found, "correct the groups, or leave out exchange"))
 
 
 def _parameters(given: Ranges, meaning: str) -> list[Parameter]:
@@ -329,10 +363,10 @@ def check_shift(spec: ModelSpec, seed: int = 0, n: int = 200) -> None:
     )
 
 
-def check_mirror(spec: ModelSpec, seed: int = 0, sets: int = 20) -> None:
-    """Check that turning the parameters of `mirror` does nothing but make the choices change places.
+def check_symmetry(spec: ModelSpec, seed: int = 0, sets: int = 20) -> None:
+    """Check that what `mirror` or `exchange` says of parameters does nothing but make the choices change places.
 
-    Decision times, with a sign for the choice, are compared for some parameter sets by Kolmogorov's and Smirnov's test,
+    Decision times, ordered by choice first, are compared for some parameter sets by Kolmogorov's and Smirnov's test,
     each alone and all together (Fisher's method).
 
     Raises
@@ -340,29 +374,43 @@ def check_mirror(spec: ModelSpec, seed: int = 0, sets: int = 20) -> None:
     ValueError
         If they are distributed in another way.
     """
-    if not spec.mirror:
+    if not is_symmetric(spec):
         return
     # Not above: importing it changes the filters of warnings.
     from scipy.stats import combine_pvalues, ks_2samp
 
-    assert spec.simulator is not None  # only such models have a mirror
+    assert spec.simulator is not None  # only such models are symmetric
     n = 2_000 if spec.simulator.serial else 20_000
-    rng = np.random.default_rng(seed)
+    rng, choices = np.random.default_rng(seed), np.array(spec.choices)
     low, high = np.array([p.bounds for p in spec.parameters]).T
-    turned = np.isin(spec.names, spec.mirror)
     first = low + (high - low) * rng.random((sets, len(low)))
-    second = np.where(turned, low + high - first, first)
-    signed = []
-    for theta, sign in ((first, 1), (second, -1)):
+    ordered = []
+    for theta, moved in ((first, 0), (_moved_on(spec, first), 1)):
         rt, response = run_simulator(spec, np.repeat(theta, n, axis=0), rng)
-        upper = sign * np.where(response == spec.choices[1], 1, -1)
-        signed.append(np.where(np.isfinite(rt), upper * rt, 0.0).reshape(sets, n))
-    p = np.array([ks_2samp(*pair).pvalue for pair in zip(*signed, strict=True)])
+        place = (np.argmax(response[:, None] == choices, axis=1) - moved) % len(choices)
+        # Trials without a response are on no side.
+        ordered.append(np.where(np.isfinite(rt), place - np.exp(-rt), -2.0).reshape(sets, n))
+    p = np.array([ks_2samp(*pair).pvalue for pair in zip(*ordered, strict=True)])
+    word = "mirror" if spec.mirror else "exchange"
+    done = f"when {' and '.join(spec.mirror)} are turned about the middle of their bounds"
+    if spec.exchange:
+        done = f"when each of {' and of '.join(', '.join(group) for group in spec.exchange)} is moved on by one"
     refuse(
         (p < RARELY / sets) | (combine_pvalues(np.maximum(p, TINY)).pvalue < RARELY),
         {"p": p} | dict(zip(spec.names, first.T, strict=True)),
-        expected=f"the same trials when {' and '.join(spec.mirror)} are turned about the middle of their bounds and "
-        "the choices change places, as mirror says",
+        expected=f"the same trials {done} and the choices change places, as {word} says",
         found="others",
-        remedy="leave out mirror, or name all that has to be turned, with bounds about the point of symmetry",
+        remedy=f"leave out {word}, or name all that has to change, with bounds that allow it",
     )
+
+
+def _moved_on(spec: ModelSpec, theta: Float) -> Float:
+    """Parameters with which every choice should be what the one before it was."""
+    if spec.mirror:
+        low, high = np.array([p.bounds for p in spec.parameters]).T
+        return np.where(np.isin(spec.names, spec.mirror), low + high - theta, theta)
+    moved = theta.copy()
+    for group in spec.exchange:
+        columns = [spec.names.index(name) for name in group]
+        moved[:, columns] = theta[:, np.roll(columns, 1)]
+    return moved

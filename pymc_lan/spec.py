@@ -98,7 +98,7 @@ Row = tuple[float, ...]
 class Reference:
     """A network of one hidden layer, from scaled parameters to location, log spread and logit of each choice.
 
-    Of a model with a mirror, to those of the last choice; turned parameters give those of the other.
+    Of a symmetric model, to those of one choice; parameters as each other choice sees them give the rest.
 
     Parameters
     ----------
@@ -202,6 +202,9 @@ class ModelSpec:
     mirror : tuple of str
         Of such a model with two choices: parameters that, turned about the middle of their bounds, make the choices
         change places.
+    exchange : tuple of tuple of str
+        Of such a model with accumulators that differ in nothing but parameters: groups of one parameter for each
+        choice, in their order. When these are moved on by one, so are the choices.
     baseline : Reference, optional
         The density that networks of such a model correct; fitted when it is trained.
 
@@ -229,6 +232,7 @@ class ModelSpec:
     simulator: Simulator | None = None
     omissions: bool = False
     mirror: tuple[str, ...] = ()
+    exchange: tuple[tuple[str, ...], ...] = ()
     baseline: Reference | None = None
 
     @property

@@ -247,7 +247,9 @@ def graph_of(case: Case) -> tuple[dict[str, Any], Any, np.ndarray]:
     return inputs, pm.logp(case.dist(inputs), value), value
 
 
-@pytest.mark.parametrize("name", ["two choices", "lapses per trial, three choices"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("two choices", marks=pytest.mark.slow), "lapses per trial, three choices"]
+)
 def test_backends_agree_in_value_and_gradient(name: str) -> None:
     case = CASES[name]
     inputs, logp, value = graph_of(case)
@@ -415,7 +417,7 @@ def drawn(value: Callable[[int], Any]) -> Callable[[], Any]:
 
 ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
     "one choice": (spec_with(choices=[1]), r"two choices or more.*Found choices=\(1,\)"),
-    "a shift": (spec_with(shift="delta"), r"neither shift, mirror nor omissions.*shift='delta'"),
+    "a shift": (spec_with(shift="delta"), r"neither shift, mirror, exchange nor omissions.*shift='delta'"),
     "times after all": (drawn(lambda n: (np.ones(n), np.ones(n))), r"shape \(10,\).*Found shape \(2, 10\).*times=True"),
     "no numbers": (drawn(lambda n: ["yes"] * n), r"Expected 10 numbers from the simulator of 'oddity'"),
     "another code": (drawn(lambda n: np.full(n, 2)), r"the responses 0, 1\..*response = 2\.0"),

@@ -28,8 +28,21 @@ def gamma_coin_logpdf(rt, response, rate, p, t):
     return gamma.logpdf(rt - t, SHAPE, scale=1 / rate) + np.log(np.where(response == 1, p, 1 - p))
 
 
+def gamma_race(theta, rng):
+    """Three gamma distributed clocks that differ in their rates alone; the first one decides."""
+    clocks = rng.gamma(SHAPE, 1 / theta[:, :3])
+    return 0.2 + clocks.min(axis=1), clocks.argmin(axis=1)
+
+
+def gamma_race_logpdf(rt, response, theta):
+    """Its log density, in closed form."""
+    d, scale = (rt - 0.2)[:, None], 1 / theta
+    first = np.arange(3) == np.asarray(response)[:, None]
+    return np.where(first, gamma.logpdf(d, SHAPE, scale=scale), gamma.logsf(d, SHAPE, scale=scale)).sum(axis=1)
+
+
 def one_trial(theta, rng):
-    """The same for one trial at a time."""
+    """The coin for one trial at a time."""
     rate, p, t = theta
     return t + rng.gamma(SHAPE, 1 / rate), int(rng.random() < p)
 
@@ -43,6 +56,10 @@ def given_up(theta, rng):
 
 COIN = pl.simulator_spec("coin", gamma_coin, BOUNDS, choices=[0, 1], shift="t")
 SLOW_COIN = pl.simulator_spec("coin", one_trial, BOUNDS, choices=[0, 1], shift="t", vectorised=False)
+RATES = ("r0", "r1", "r2")
+GAMMA_RACE = pl.simulator_spec(
+    "gamma_race", gamma_race, dict.fromkeys(RATES, (2.0, 20.0)), choices=[0, 1, 2], exchange=[RATES]
+)
 GIVEN_UP = pl.simulator_spec(
     "given_up",
     given_up,

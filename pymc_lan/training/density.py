@@ -18,7 +18,7 @@ import optax
 from numpy.typing import NDArray
 
 from pymc_lan.networks import JAX
-from pymc_lan.simulated import PER_CHOICE, SimulatedTransform, scaled, turns
+from pymc_lan.simulated import PER_CHOICE, SimulatedTransform, is_symmetric, scaled, views
 from pymc_lan.spec import ModelSpec, Reference, seen
 from pymc_lan.training.histograms import Histograms
 from pymc_lan.training.kde import Labelled
@@ -45,7 +45,7 @@ def baseline_weights(spec: ModelSpec, n_inputs: int, seed: int, first: Histogram
     """Weights to start from: small ones, and for each choice a shape like that of all trials together."""
     rng = np.random.default_rng([seed, 3])
     moments = first.moments.astype(np.float64).mean(axis=0)
-    share, total, squares = (moments.mean(axis=0, keepdims=True) if spec.mirror else moments).T
+    share, total, squares = (moments.mean(axis=0, keepdims=True) if is_symmetric(spec) else moments).T
     some = np.maximum(share, 1e-6)
     location = total / some
     spread = np.sqrt(np.maximum(squares / some - location**2, 1e-4))
@@ -61,13 +61,13 @@ def as_reference(weights: dict[str, Any]) -> Reference:
 
 
 def _outputs(spec: ModelSpec) -> int:
-    return PER_CHOICE * len(spec.choices) // len(turns(spec))
+    return PER_CHOICE * (1 if is_symmetric(spec) else len(spec.choices))
 
 
 def baseline_loss(weights: Weights, inputs: jax.Array, moments: jax.Array) -> jax.Array:
     """Mean loss of log-normal densities and chances, for which sums of logarithms and their squares suffice.
 
-    Inputs are of shape (n, turns, p), moments of shape (n, choices, 3).
+    Inputs are of shape (n, views, p), moments of shape (n, choices, 3).
     """
     hidden = inputs @ weights["inner"][:, :-1].T + weights["inner"][:, -1]
     hidden = (hidden + jnp.sqrt(hidden**2 + 1)) / 2
@@ -115,7 +115,7 @@ def fit_baseline(spec: ModelSpec, first: Histograms | Labelled, seed: int) -> We
     dict of str to array
     """
     theta = dict(zip(spec.names, jnp.asarray(first.theta).T, strict=True))
-    inputs = jnp.stack([jnp.stack(scaled(JAX, spec, theta, turn), axis=-1) for turn in turns(spec)], axis=1)
+    inputs = jnp.stack([jnp.stack(view, axis=-1) for view in views(JAX, spec, theta)], axis=1)
     moments, weights = jnp.asarray(first.moments), baseline_weights(spec, inputs.shape[-1], seed, first)
     optimizer = optax.chain(
         optax.clip_by_global_norm(1.0), soap(optax.cosine_decay_schedule(BASELINE_RATE, BASELINE_STEPS))
