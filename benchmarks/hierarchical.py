@@ -91,8 +91,11 @@ def chains(df: pd.DataFrame, draw: Callable[..., Any]) -> Json:
         **seconds,
         "draws": diverging.size,
         "divergences": float(diverging.mean()),
+        "quantities": len(summary),
         "r_hat": float(summary["r_hat"].max()),
+        "r_hat_above": int((summary["r_hat"] >= BARS["r_hat"]).sum()),
         "ess_bulk": float(summary["ess_bulk"].min()),
+        "ess_bulk_median": float(summary["ess_bulk"].median()),
         "n_steps": float(idata.sample_stats["n_steps"].mean()),
     }
 

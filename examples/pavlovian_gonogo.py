@@ -47,24 +47,30 @@ def read(path: Path, n_subjects: int) -> pd.DataFrame:
     return df.assign(condition=df["valence"] + ", " + df["action"]).reset_index(drop=True)
 
 
-def members(name: str, mean, sd, dims, *, centred: bool):
-    """A value for every subject, normal around the group's mean: drawn directly, or as an offset in deviations."""
-    if centred:
+def members(name: str, mean, sd, dims, *, centring: float):
+    """A value for every subject, normal around the group's mean.
+
+    Drawn directly (a centring of 1), as an offset in deviations (0), or as something between the two, for when data and
+    group say about as much of a subject (Papaspiliopoulos, Roberts & Skoeld 2007, Statistical Science 22, 59-73).
+    """
+    if centring == 1:
         return pm.Normal(f"{name}_raw", mean, sd, dims=dims)
-    return pm.Deterministic(f"{name}_raw", mean + sd * pm.Normal(f"{name}_offset", dims=dims), dims=dims)
+    part = pm.Normal(f"{name}_offset", centring * mean, sd**centring, dims=dims)
+    return pm.Deterministic(f"{name}_raw", mean + sd ** (1 - centring) * (part - centring * mean), dims=dims)
 
 
 def build_model(df: pd.DataFrame, *, centred: bool = True) -> pm.Model:
     """Every parameter varies over subjects, on a scale without bounds.
 
     Subjects are drawn around their group directly ("centred"): with 240 trials each, the data say more about a
-    subject than the group does. A mode needs offsets instead, because a group without spread has infinite density.
+    subject than the group does, but of the bias about as much. A mode needs offsets instead, because a group without
+    spread has infinite density.
     """
     subject, subjects = pd.factorize(df["subject"])
     condition = pd.Categorical(df["condition"], CONDITIONS).codes
     valence = pd.Categorical(df["valence"], VALENCES).codes
     coords = {"subject": subjects, "condition": CONDITIONS, "valence": VALENCES}
-    each = partial(members, centred=centred)
+    each = partial(members, centring=1.0 if centred else 0.0)
     with pm.Model(coords=coords) as model:
         v_mean = pm.Normal("v_mean", 0, 2, dims="condition")
         v_sd = pm.HalfNormal("v_sd", 1, dims="condition")
@@ -74,7 +80,7 @@ def build_model(df: pd.DataFrame, *, centred: bool = True) -> pm.Model:
         v = pm.Deterministic("v", 6 * pm.math.tanh(v_raw / 6), dims=("condition", "subject"))
         # The bias: above 0 is a start nearer to a press. The Pavlovian part is the shift from winning to losing.
         z_win, z_shift = pm.Normal("z_logit_win", 0, 0.5), pm.Normal("z_logit_lose_minus_win", 0, 0.5)
-        z_raw = each("z", z_win, pm.HalfNormal("z_sd", 0.5), dims="subject")
+        z_raw = members("z", z_win, pm.HalfNormal("z_sd", 0.5), dims="subject", centring=0.5 if centred else 0.0)
         z_both = pm.math.stack([z_raw, z_raw + z_shift])
         z = pm.Deterministic("z", pm.math.invlogit(z_both), dims=("valence", "subject"))
         a_raw = each("a", pm.Normal("a_log", np.log(0.8), 0.3), pm.HalfNormal("a_sd", 0.2), dims="subject")
