@@ -2,8 +2,9 @@
 
 Draws come from a mixture of Student's t distributions that is fitted anew to the weighted draws of each round (Cappe,
 Douc, Guillin, Marin & Robert 2008, Statistics and Computing 18, 447-459), the first time from modes and their
-curvatures. The last round's weights are smoothed; their Pareto k says whether they can be trusted (Vehtari, Simpson,
-Gelman, Yao & Gabry 2024, Journal of Machine Learning Research 25, 72).
+curvatures. All rounds are weighted together, as draws from the mixture of their proposals (Cornuet, Marin, Mira &
+Robert 2012, Scandinavian Journal of Statistics 39, 798-812). The weights are smoothed; their Pareto k says whether they
+can be trusted (Vehtari, Simpson, Gelman, Yao & Gabry 2024, Journal of Machine Learning Research 25, 72).
 """
 
 from __future__ import annotations
@@ -73,19 +74,29 @@ def sample(
     logp: Callable[[Float], float], dlogp: Callable[[Float], tuple[float, Float]], n: int, rng: np.random.Generator
 ) -> Posterior:
     """Draw from a posterior of n unbounded parameters, given its log density, and that with its gradient."""
-    proposal, evaluations = at_modes(dlogp, starts(logp, n, rng)), 0
+    proposals, rounds, heights = [at_modes(dlogp, starts(logp, n, rng))], [], []
     for done in range(ROUNDS):
-        x = proposal.draw(rng, FITTED if done < FITS else LAST)
-        log_ratio = np.array([logp(row) for row in x]) - proposal.log_density(x)
+        x = proposals[-1].draw(rng, FITTED if done < FITS else LAST)
+        rounds.append(x)
+        heights.append(np.array([logp(row) for row in x]))
+        found = together(proposals, rounds, heights)
+        if done >= FITS and found.settled:
+            break
+        log_ratio = heights[-1] - proposals[-1].log_density(x)
         log_ratio = np.maximum(log_ratio, log_ratio.max() - NOTHING)
-        evaluations += len(x)
-        if done >= FITS:
-            log_weights, k = array_stats.psislw(-log_ratio)
-            found = Posterior(x, np.exp(log_weights - logsumexp(log_weights)), float(k), ess(log_ratio), evaluations)
-            if found.settled:
-                break
-        proposal = fitted(x, tempered(log_ratio, SHARE * len(x)), rng)
+        proposals.append(fitted(x, tempered(log_ratio, SHARE * len(x)), rng))
     return found
+
+
+def together(proposals: list[Mixture], rounds: list[Float], heights: list[Float]) -> Posterior:
+    """The draws of all rounds, weighted as such of the mixture of their proposals."""
+    x, n = np.concatenate(rounds), np.array([len(each) for each in rounds])
+    each = [np.log(k / n.sum()) + proposal.log_density(x) for proposal, k in zip(proposals, n, strict=True)]
+    log_ratio = np.concatenate(heights) - logsumexp(each, axis=0)
+    log_ratio = np.maximum(log_ratio, log_ratio.max() - NOTHING)
+    log_weights, k = array_stats.psislw(-log_ratio)
+    weights = np.exp(log_weights - logsumexp(log_weights))
+    return Posterior(x, weights, float(k), ess(log_ratio), len(x))
 
 
 def starts(logp: Callable[[Float], float], n: int, rng: np.random.Generator) -> Float:
