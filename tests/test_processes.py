@@ -11,7 +11,7 @@ from scipy.stats import ks_2samp, kstest
 
 import pymc_lan as pl
 from pymc_lan.processes import SHARE, STEP, lca_draws, levy_draws, stable
-from pymc_lan.simulating import check_mirror, check_shift
+from pymc_lan.simulating import check_shift, check_symmetry
 from pymc_lan.simulators import ddm_draws
 
 Float = NDArray[np.float64]
@@ -135,7 +135,7 @@ def test_the_specs_say_the_truth(model: str) -> None:
     """What shifts and mirrors is what the spec says, and bounds include the models' limits."""
     spec = pl.get_model(model)
     check_shift(spec)
-    check_mirror(spec, sets=5)
+    check_symmetry(spec, sets=5)
     assert (
         spec.names
         == {
