@@ -14,12 +14,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 from scipy.stats import multivariate_t
 from sklearn.mixture import BayesianGaussianMixture
+
+from pymc_lan.diagnostics.checks import smooth
 
 Float = NDArray[np.float64]
 
@@ -57,13 +58,12 @@ class Mixture(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """Draws with their weights, Pareto's k, the effective number of draws, and how many densities that took."""
+    """Draws with their weights, Pareto's k, and how many draws of equal weight say as much."""
 
     x: Float
     weights: Float
     k: float
     effective: float
-    evaluations: int
 
     @property
     def settled(self) -> bool:
@@ -79,11 +79,9 @@ def sample(
         x = proposals[-1].draw(rng, FITTED if done < FITS else LAST)
         rounds.append(x)
         heights.append(np.array([logp(row) for row in x]))
-        found = together(proposals, rounds, heights)
-        if done >= FITS and found.settled:
+        if done >= FITS and (found := together(proposals, rounds, heights)).settled:
             break
-        log_ratio = heights[-1] - proposals[-1].log_density(x)
-        log_ratio = np.maximum(log_ratio, log_ratio.max() - NOTHING)
+        log_ratio = bounded(heights[-1] - proposals[-1].log_density(x))
         proposals.append(fitted(x, tempered(log_ratio, SHARE * len(x)), rng))
     return found
 
@@ -92,11 +90,13 @@ def together(proposals: list[Mixture], rounds: list[Float], heights: list[Float]
     """The draws of all rounds, weighted as such of the mixture of their proposals."""
     x, n = np.concatenate(rounds), np.array([len(each) for each in rounds])
     each = [np.log(k / n.sum()) + proposal.log_density(x) for proposal, k in zip(proposals, n, strict=True)]
-    log_ratio = np.concatenate(heights) - logsumexp(each, axis=0)
-    log_ratio = np.maximum(log_ratio, log_ratio.max() - NOTHING)
-    log_weights, k = array_stats.psislw(-log_ratio)
-    weights = np.exp(log_weights - logsumexp(log_weights))
-    return Posterior(x, weights, float(k), ess(log_ratio), len(x))
+    log_ratio = bounded(np.concatenate(heights) - logsumexp(each, axis=0))
+    return Posterior(x, *smooth(log_ratio), ess(log_ratio))
+
+
+def bounded(log_ratio: Float) -> Float:
+    """Log ratios without infinities, where there is no density."""
+    return np.maximum(log_ratio, log_ratio.max() - NOTHING)
 
 
 def starts(logp: Callable[[Float], float], n: int, rng: np.random.Generator) -> Float:

@@ -206,7 +206,7 @@ def fit(sampler: Sampler, truth: Mapping[str, float], observed: Float, rng: np.r
             "covered": covers(x, true[name]),
             "matched": covers(x[inside], true[name]) if inside.sum() >= LEAST_DRAWS else None,
         }
-    quality = {"k": found.k, "effective": found.effective, "settled": found.settled, "evaluations": found.evaluations}
+    quality = {"k": found.k, "effective": found.effective, "settled": found.settled, "evaluations": len(found.x)}
     return {"quantities": rows, "seconds": time.perf_counter() - started, **quality}
 
 

@@ -159,7 +159,7 @@ def check(idata: Any, model: Any, *, n_draws: int | None = None) -> Check:
     draws = {name: x.reshape(n, *x.shape[2:])[rows] for name, x in posterior.items()}
     measured = _measure(model, trials, draws)
     log_ratio = np.sum([each.log_ratio for each in measured], axis=0)
-    weights, pareto_k = _smooth(log_ratio)
+    weights, pareto_k = smooth(log_ratio)
     means = _means(draws, weights)
     table = _table(trials, measured, _diverging(idata, rows), log_ratio, pareto_k, means)
     guesses = {each.name: m.guess for each, m in zip(trials, measured, strict=True) if m.guess is not None}
@@ -240,7 +240,7 @@ def _join(parts: Sequence[Measured]) -> Measured:
     )
 
 
-def _smooth(log_ratio: Float) -> tuple[Float, float]:
+def smooth(log_ratio: Float) -> tuple[Float, float]:
     """Pareto-smoothed weights that sum to one, and their Pareto k."""
     from arviz_stats.base import array_stats
 
