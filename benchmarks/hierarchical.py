@@ -1,10 +1,12 @@
 """A hierarchical model of real data: where it starts, its mode, and whether chains converge.
 
     python benchmarks/hierarchical.py [--part start map sample blackjax] [--subjects 148] [--json FILE] [--out FOLDER]
+                                      [--chains 4]
 
 The model is that of ``examples/pavlovian_gonogo.py``. The mode is that of the form with offsets; ``--out`` gets a
-figure of its loss. Chains are those of ``pm.sample()`` with its defaults, from the start that ``pl.initvals`` finds;
-``blackjax`` takes the same draws with ``pl.sample_blackjax``. CPU seconds are told as well: a busy machine leaves them.
+figure of its loss. Chains are those of ``pm.sample()`` with its defaults, from the start that ``pl.initvals`` finds: as
+many as there are cores, two at least and four at most; ``--chains 4`` draws on two what one has on four. ``blackjax``
+takes the same draws with ``pl.sample_blackjax``. CPU seconds are told as well: a busy machine leaves them.
 """
 
 from __future__ import annotations
@@ -100,9 +102,9 @@ def chains(df: pd.DataFrame, draw: Callable[..., Any]) -> Json:
     }
 
 
-def by_pymc(model: pm.Model, initvals: Json) -> Any:
+def by_pymc(model: pm.Model, initvals: Json, *, chains: int | None) -> Any:
     with model:
-        return pm.sample(initvals=initvals, random_seed=1, progressbar=False)
+        return pm.sample(initvals=initvals, chains=chains, random_seed=1, progressbar=False)
 
 
 def by_blackjax(model: pm.Model, initvals: Json) -> Any:
@@ -115,13 +117,14 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, default=148)
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/pavlovian_gonogo.csv.gz")
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
+    parser.add_argument("--chains", type=int, help="of pm.sample; default: its own, by the number of cores")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     df = example.read(arguments.data, arguments.subjects)
     parts = {
         "start": start,
         "map": partial(mode, out=arguments.out),
-        "sample": partial(chains, draw=by_pymc),
+        "sample": partial(chains, draw=partial(by_pymc, chains=arguments.chains)),
         "blackjax": partial(chains, draw=by_blackjax),
     }
     figures = {name: parts[name](df) for name in arguments.part}
