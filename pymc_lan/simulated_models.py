@@ -76,6 +76,7 @@ def _lca(n: int) -> ModelSpec:
         reference="Usher & McClelland (2001), Psychological Review 108, 550-592.",
         choices=tuple(range(n)),
         transform="simulated",
+        exchange=tuple(tuple(f"{name}{i}" for i in range(n)) for name in "vz"),
         simulator=Simulator(lca_trials),
     )
 

@@ -170,7 +170,7 @@ RECIPES: dict[str, tuple[Recipe, Recipe]] = {
 # of few trials are noisy, so that the held-out loss falls only when the rate does, at the end: no stopping before it.
 SIMULATION_RECIPES = {
     "levy": SimulationRecipe(chunks=32, trials=128, batch=64, patience=32),
-    "lca_3": SimulationRecipe(chunks=40, sets=8192, trials=64, batch=64, passes=4, patience=40),
+    "lca_3": SimulationRecipe(chunks=88, sets=8192, trials=64, batch=64, passes=4, patience=88),
 }
 
 
