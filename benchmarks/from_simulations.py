@@ -21,7 +21,7 @@ from _common import argument_parser, print_table, report
 import pymc_lan as pl
 from pymc_lan.labels import draw_decisions
 from pymc_lan.likelihood import Likelihood
-from pymc_lan.simulating import check_mirror, check_shift
+from pymc_lan.simulating import check_shift, check_symmetry
 from pymc_lan.simulators import ddm_draws
 from pymc_lan.training.from_simulations import fit_from_simulations
 from pymc_lan.training.proposals import draw_theta
@@ -57,7 +57,7 @@ def simulated(model: str, mirror: Sequence[str] = MIRROR) -> pl.ModelSpec:
     parameters = pl.get_model(model).parameters
     spec = pl.simulator_spec(f"simulated_{model}", SIMULATORS[model], parameters, shift="t", mirror=mirror)
     check_shift(spec)
-    check_mirror(spec)
+    check_symmetry(spec)
     return spec
 
 

@@ -18,7 +18,7 @@ from pymc_lan.network import Network
 from pymc_lan.training import kde
 from pymc_lan.training.density import HIGHEST, label_loss, log_density
 from pymc_lan.training.files import Offline
-from pymc_lan.training.from_simulations import Fitted, fit_from_simulations
+from pymc_lan.training.from_simulations import Fitted, Progress, _check_loss, fit_from_simulations
 from pymc_lan.training.histograms import Histograms
 from pymc_lan.training.kde import FEW, FLOOR, POINTS, Labelled, bandwidth, label_trials
 from pymc_lan.training.recipe import SimulationRecipe
@@ -260,3 +260,16 @@ def test_other_estimators_are_refused() -> None:
         SimulationRecipe(estimator="likelyhood")
     with pytest.raises(ValueError, match=r"Expected the estimator 'likelihood' for 'three'.*Found 'kde'"):
         pl.train(THREE, "nowhere", simulation_recipe=replace(TINY_KDE, rounds=1), progress=False)
+
+
+def test_a_density_may_be_far_too_high_where_there_are_no_labels() -> None:
+    """Held-out sets are looked at everywhere, so the run goes on; but not after infinity, nor a poor fit of labels."""
+    recipe = SimulationRecipe(estimator="kde")
+    _check_loss(Progress(0.9, 6774.0, 0.1), recipe, 0)
+    for now, other in [
+        (Progress(0.9, np.inf, 0.1), recipe),
+        (Progress(6774.0, 0.9, 0.1), recipe),
+        (Progress(0.9, 6774.0, 0.1), replace(recipe, estimator="likelihood")),
+    ]:
+        with pytest.raises(FloatingPointError, match="Expected a loss below 1000 nats"):
+            _check_loss(now, other, 0)
