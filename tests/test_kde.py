@@ -197,13 +197,22 @@ def test_the_loss_is_that_of_huber_and_knows_no_missing_labels(undisturbed: Fitt
     codes = jnp.asarray(GIVEN_UP.choices)[batch.choice]
     base = log_density(undisturbed.spec, network(jnp.zeros(())), batch.theta, batch.log_d, codes)
     assert float(base.max()) < HIGHEST - 3
-    missing = jnp.arange(base.size).reshape(base.shape) % 4 == 0
+    floor = FLOOR + batch.log_d
+    missing = (jnp.arange(base.size).reshape(base.shape) % 4 == 0) | (base < floor + 1)
+    share = 1 - missing.mean(axis=-1)
+    assert 0.5 < float(share.min()) < float(share.max()) <= 0.75
     labelled = batch._replace(label=jnp.where(missing, jnp.nan, base))
     for offset, cost in ((0.0, 0.0), (0.5, 0.125), (-0.5, 0.125), (3.0, 2.5)):
         loss = label_loss(undisturbed.spec, network(jnp.asarray(offset)), labelled)
-        np.testing.assert_allclose(loss, 0.75 * cost, atol=1e-4)
+        np.testing.assert_allclose(loss, share * cost, atol=1e-4)
     gradient = jax.grad(lambda c: label_loss(undisturbed.spec, network(c), labelled).mean())(jnp.asarray(0.5))
-    assert float(gradient) == pytest.approx(0.75 * 0.5, abs=1e-4)
+    assert float(gradient) == pytest.approx(float(share.mean()) * 0.5, abs=1e-4)
+
+    # Nothing is as good as the floor, and more than that is not.
+    at_floor = batch._replace(label=floor)
+    for offset, cost in ((-5.0, 0.0), (0.0, 0.0), (0.5, 0.125), (3.0, 2.5)):
+        loss = label_loss(undisturbed.spec, network(floor - base + offset), at_floor)
+        np.testing.assert_allclose(loss, cost, atol=1e-3)
 
 
 @pytest.fixture(scope="module")
