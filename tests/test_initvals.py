@@ -264,15 +264,17 @@ def test_mistakes_are_explained(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:os.fork:DeprecationWarning")
 def test_default_sampling_of_148_subjects_converges(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The go/no-go example with all subjects: `pm.sample()` as it is, from the start that is found. Takes an hour."""
+    """The go/no-go example with all subjects: `pm.sample()` as it is on four cores, from the start that is found.
+
+    Takes an hour. Two chains, as on two cores, have an R-hat of 1.011 by chance: see docs/hierarchical.md.
+    """
     monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "examples")
     example = import_module("pavlovian_gonogo")
     df = example.read(shared_data / "data" / "pavlovian_gonogo.csv.gz", 148)
     assert df["subject"].nunique() == 148
     with example.build_model(df) as model:
-        idata = pm.sample(initvals=pl.initvals(model, df), random_seed=1, progressbar=False)
+        idata = pm.sample(chains=4, initvals=pl.initvals(model, df), random_seed=1, progressbar=False)
     diverging = idata.sample_stats["diverging"].values
-    # Two chains at least, as many as there are cores, up to four.
-    assert diverging.size >= 2000
+    assert diverging.size == 4000
     assert diverging.mean() <= 1e-3
     assert az.summary(idata, round_to="none")["r_hat"].max() < 1.01
