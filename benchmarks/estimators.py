@@ -27,7 +27,6 @@ from pymc_lan.labels import log_densities
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.training.files import Offline
 from pymc_lan.training.from_simulations import fit_from_simulations
-from pymc_lan.training.kde import FLOOR
 from pymc_lan.training.recipe import KDE, LIKELIHOOD, SimulationRecipe
 from pymc_lan.transforms import NUMPY
 from pymc_lan.views import choice_transform_of
@@ -55,8 +54,10 @@ class Exact(Offline):
         latest = np.broadcast_to(choice_transform_of(self.truth).latest(NUMPY, theta), len(d))[:, None]
         late = d >= latest
         lower_upper = log_densities(self.truth, theta, np.where(late, latest / 2, d))[::-1]
-        label = np.where(late, -np.inf, np.choose(found.choice, lower_upper))
-        return found._replace(label=(np.maximum(label, FLOOR) + found.log_d).astype(np.float32))
+        label = np.where(late, -np.inf, np.choose(found.choice, lower_upper)) + found.log_d
+        # As for kernels, no label is lower than what the trials can tell.
+        lowest = found.label.min(axis=1, keepdims=True)
+        return found._replace(label=np.maximum(label, lowest).astype(np.float32), at_most=label <= lowest)
 
 
 def row(

@@ -1,11 +1,13 @@
-"""What tests share: the way to the real data, which the repository does not redistribute, and a registry to spoil."""
+"""What tests share: the way to scripts and to the real data, which is not redistributed, and a registry to spoil."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hub_checks import write
@@ -15,11 +17,13 @@ from huggingface_hub.utils import close_session
 
 from pymc_lan import registry
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Return the folder of real data: PYMC_LAN_SHARED, or ``shared`` beside the repository."""
-    beside = Path(__file__).resolve().parents[2] / "shared"
+    beside = ROOT.parent / "shared"
     folder = Path(os.environ.get("PYMC_LAN_SHARED", beside))
     if not (folder / "data").is_dir():
         pytest.skip(
@@ -27,6 +31,17 @@ def shared_data() -> Path:
             "Set PYMC_LAN_SHARED to the folder that holds data/."
         )
     return folder
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Return what imports a script of this repository, as ``script("benchmarks/scores")``."""
+
+    def load(path: str) -> Any:
+        monkeypatch.syspath_prepend((ROOT / path).parent)
+        return import_module(Path(path).name)
+
+    return load
 
 
 @pytest.fixture
@@ -41,7 +56,7 @@ def no_memory() -> Iterator[None]:
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_memory: None) -> Path:
     """Return a copy of the shipped registry that stands in its place."""
     copy = tmp_path / "registry"
-    shutil.copytree(Path(__file__).resolve().parents[1] / "weights_registry", copy)
+    shutil.copytree(ROOT / "weights_registry", copy)
     monkeypatch.setattr(registry, "embedded_root", lambda: copy)
     return copy
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,8 @@ PRECISION = np.linalg.inv(COVARIANCE)
 
 
 @pytest.fixture
-def importance(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "benchmarks")
-    return import_module("_importance")
+def importance(script: Callable[[str], Any]) -> Any:
+    return script("benchmarks/_importance")
 
 
 def heights(x: np.ndarray) -> np.ndarray:

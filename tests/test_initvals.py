@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -263,13 +262,12 @@ def test_mistakes_are_explained(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:os.fork:DeprecationWarning")
-def test_default_sampling_of_148_subjects_converges(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_sampling_of_148_subjects_converges(shared_data: Path, script: Callable[[str], Any]) -> None:
     """The go/no-go example with all subjects: `pm.sample()` as it is on four cores, from the start that is found.
 
     Takes an hour. Two chains, as on two cores, have an R-hat of 1.011 by chance: see docs/hierarchical.md.
     """
-    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "examples")
-    example = import_module("pavlovian_gonogo")
+    example = script("examples/pavlovian_gonogo")
     df = example.read(shared_data / "data" / "pavlovian_gonogo.csv.gz", 148)
     assert df["subject"].nunique() == 148
     with example.build_model(df) as model:

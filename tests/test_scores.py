@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,8 @@ import pymc_lan as pl
 
 
 @pytest.fixture
-def scores(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "benchmarks")
-    return import_module("scores")
+def scores(script: Callable[[str], Any]) -> Any:
+    return script("benchmarks/scores")
 
 
 def test_trials_of_the_model_agree_and_late_ones_do_not(scores: Any, monkeypatch: pytest.MonkeyPatch) -> None:

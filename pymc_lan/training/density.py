@@ -21,7 +21,7 @@ from pymc_lan.networks import JAX
 from pymc_lan.simulated import PER_CHOICE, SimulatedTransform, is_symmetric, scaled, views
 from pymc_lan.spec import ModelSpec, Reference, seen
 from pymc_lan.training.histograms import Histograms
-from pymc_lan.training.kde import FLOOR, Labelled
+from pymc_lan.training.kde import Labelled
 from pymc_lan.training.soap import soap
 
 Float32 = NDArray[np.float32]
@@ -32,8 +32,6 @@ BASELINE_UNITS, BASELINE_STEPS, BASELINE_RATE, BASELINE_BATCH = 16, 4000, 1e-2, 
 HIGHEST = 20.0
 # Rise of the log density from one node to the next beyond which exponentials come to overflow.
 STEEPEST = 30.0
-# How far labels at the floor may be from it in single precision.
-ROUNDING = 1e-3
 # Nodes that are counted together when a density is compared with its trials.
 GROUP = 4
 # Part of a group's share p that varies as a count does, n times its variance being p (CHANCE - p): trials at its two
@@ -171,14 +169,11 @@ def omission_loss(
 def label_loss(spec: ModelSpec, network: Callable[[jax.Array], jax.Array], batch: Labelled) -> jax.Array:
     """Mean Huber loss of each parameter set against its labels, shape (m,).
 
-    Points without a label count nothing. At the floor a lower density is as good: a baseline that is far below would
-    otherwise have to be lifted by hundreds of nats, and what is learned of that spills over.
+    Where a label is but a bound, a lower density is as good.
     """
     codes = jnp.asarray(spec.choices, jnp.float32)[batch.choice]
-    log_f = log_density(spec, network, batch.theta, batch.log_d, codes)
-    error = jnp.where(jnp.isfinite(batch.label), log_f - batch.label, 0.0)
-    floored = batch.label < FLOOR + batch.log_d + ROUNDING
-    error = jnp.where(floored, jnp.maximum(error, 0.0), error)
+    error = log_density(spec, network, batch.theta, batch.log_d, codes) - batch.label
+    error = jnp.where(batch.at_most, jnp.maximum(error, 0.0), error)
     return jnp.asarray(optax.losses.huber_loss(error).mean(axis=-1))
 
 

@@ -328,9 +328,7 @@ def _places(recipe: SimulationRecipe, state: dict[str, Any], done: int) -> jax.A
 
 
 def _check_loss(now: Progress, recipe: SimulationRecipe, done: int) -> None:
-    # Kernel labels are at some times only; at others a density may be far too high at first.
-    highest = HOPELESS if recipe.estimator == LIKELIHOOD else np.inf
-    if not (abs(now.loss) < HOPELESS and abs(now.held_out) < highest):
+    if not (abs(now.loss) < HOPELESS and abs(now.held_out) < HOPELESS):
         raise FloatingPointError(
             explain(
                 f"a loss below {HOPELESS:g} nats",

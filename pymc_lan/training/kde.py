@@ -22,16 +22,18 @@ from pymc_lan.transforms import LOG_SQRT_2PI
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
 
 # Points of each parameter set that are drawn from the kernel estimate, uniformly in time, and before all trials: in the
 # proportions of ssm-simulators 0.15 (`mixture_probabilities`), whose last part has times below zero instead. A network
 # that sees log decision times has none; what comes before the trials is the same to it.
 POINTS = (80, 10, 10)
-# Log densities of response times below this are as good as none: log(1e-29), as in ssm-simulators
-# (`negative_rt_log_likelihood`).
-FLOOR = math.log(1e-29)
+# So many widths away from a single trial, an estimate is nothing but the kernel's tail, and no label is lower.
+FARTHEST = 3.0
 # With fewer trials of a choice, its kernels are as wide as those of all trials of the set would be for so many.
 FEW = 10
+# Log decision times that stand for those of a set without a response.
+ANY_TIME = np.linspace(math.log(SHORTEST), math.log(LONGEST), 100)
 
 
 class Labelled(NamedTuple):
@@ -45,7 +47,10 @@ class Labelled(NamedTuple):
     choice : ndarray of int, shape (m, k)
         The place of the response among the choices.
     label : ndarray, shape (m, k)
-        Log density of the log decision time and the choice; NaN for a choice that no trial made.
+        Log density of the log decision time and the choice.
+    at_most : ndarray of bool, shape (m, k)
+        Whether the label is only a bound, and a lower density as good: far from all trials, and everywhere for a
+        choice that no trial made.
     moments, omitted, n : ndarray
         As of `pymc_lan.training.histograms.Histograms`.
     """
@@ -54,6 +59,7 @@ class Labelled(NamedTuple):
     log_d: NDArray[np.float32]
     choice: NDArray[np.int32]
     label: NDArray[np.float32]
+    at_most: NDArray[np.bool_]
     moments: NDArray[np.float32]
     omitted: NDArray[np.float32]
     n: NDArray[np.float32]
@@ -103,12 +109,9 @@ def label_trials(spec: ModelSpec, theta: Float, rt: Float, response: Float, rng:
     Labelled
     """
     x, which = decisions(spec, theta, rt, response)
-    (m, n), choices = x.shape, len(spec.choices)
-    log_d, choice = np.zeros((m, sum(POINTS))), np.zeros((m, sum(POINTS)), np.int64)
-    label = np.full(log_d.shape, np.nan)
-    for i in range(m):
-        if (which[i] >= 0).any():
-            log_d[i], choice[i], label[i] = _label_set(x[i], which[i], choices, rng)
+    n, choices = x.shape[1], len(spec.choices)
+    labelled = [_label_set(x_i, which_i, choices, rng) for x_i, which_i in zip(x, which, strict=True)]
+    log_d, choice, label, at_most = map(np.stack, zip(*labelled, strict=True))
     made = [which == c for c in range(choices)]
     moments = np.stack([[np.where(each, x**power, 0.0).mean(axis=1) for power in range(3)] for each in made])
     return Labelled(
@@ -116,34 +119,37 @@ def label_trials(spec: ModelSpec, theta: Float, rt: Float, response: Float, rng:
         log_d.astype(np.float32),
         choice.astype(np.int32),
         label.astype(np.float32),
+        at_most,
         moments.transpose(2, 0, 1).astype(np.float32),
         (1 - np.isfinite(rt).mean(axis=1)).astype(np.float32),
-        np.full(m, n, np.float32),
+        np.full(len(x), n, np.float32),
     )
 
 
-def _label_set(x: Float, which: Int, choices: int, rng: np.random.Generator) -> tuple[Float, Int, Float]:
-    """Points of one parameter set, the choices there, and labels."""
-    decided = x[which >= 0]
+def _label_set(x: Float, which: Int, choices: int, rng: np.random.Generator) -> tuple[Float, Int, Float, Bool]:
+    """Points of one parameter set, the choices there, labels, and whether these are but bounds."""
+    responded = which >= 0
+    decided, made = x[responded], which[responded]
+    if not len(decided):
+        decided, made = ANY_TIME, np.arange(len(ANY_TIME)) % choices
     each = [x[which == c] for c in range(choices)]
     widths = np.array([bandwidth(y if len(y) >= FEW else decided, max(len(y), 1)) for y in each])
-    at, choice = _points(decided, which[which >= 0], widths, rng)
-    label = np.full(at.shape, np.nan)
+    at, choice = _points(decided, made, widths, rng)
+    label = np.full(at.shape, -np.inf)
     for c, y in enumerate(each):
         if len(y):
             here = choice == c
-            found = math.log(len(y) / len(x)) + log_kernel_density(y, widths[c], at[here])
-            # The floor is one of densities per second.
-            label[here] = np.maximum(found, FLOOR + at[here])
-    return at, choice, label
+            label[here] = math.log(len(y) / len(x)) + log_kernel_density(y, widths[c], at[here])
+    lowest = -(math.log(len(x)) + LOG_SQRT_2PI + FARTHEST**2 / 2) - np.log(widths)[choice]
+    return at, choice, np.maximum(label, lowest), label <= lowest
 
 
-def _points(decided: Float, which: Int, widths: Float, rng: np.random.Generator) -> tuple[Float, Int]:
+def _points(decided: Float, made: Int, widths: Float, rng: np.random.Generator) -> tuple[Float, Int]:
     """Draw points from the kernel estimate, uniformly in time and before all trials, where any choice is as likely."""
     kernels, anywhen, before = POINTS
     drawn = rng.integers(len(decided), size=kernels)
-    near = decided[drawn] + widths[which[drawn]] * rng.standard_normal(kernels)
+    near = decided[drawn] + widths[made[drawn]] * rng.standard_normal(kernels)
     shortest = math.log(SHORTEST)
     at = [near, np.log(rng.uniform(SHORTEST, LONGEST, anywhen)), rng.uniform(shortest, decided.min(), before)]
     others = rng.integers(len(widths), size=anywhen + before)
-    return np.maximum(np.concatenate(at), shortest), np.concatenate([which[drawn], others])
+    return np.maximum(np.concatenate(at), shortest), np.concatenate([made[drawn], others])
