@@ -4,18 +4,17 @@ Given the decision time, Girsanov's theorem takes out the mean over time of the 
 drift leaves nothing behind. What remains is a driftless motion between curves; its baseline is the tangent
 approximation (Strassen 1967; Durbin 1985, Journal of Applied Probability 22, 99-122), times the chance that a Brownian
 bridge keeps clear of the other boundary. Where the drift depends on position as well, the same theorem weighs the
-paths; its factor is taken along the straight path early, and as it is for a path that has lived long, late. By
-Brownian scaling the network needs only ratios of boundaries, displacement and sqrt(d).
+paths; its factor is taken along the straight path early, and from the lowest state late (`pymc_lan.channel`).
+By Brownian scaling the network needs only ratios of boundaries, displacement and sqrt(d).
 
 A model's own functions are written in `jax.numpy`, so all of this is, too.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -23,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from pymc_lan.channel import ACROSS, log_free, log_spared
 from pymc_lan.spec import ModelSpec, Structure
 from pymc_lan.transforms import (
     CLOSED,
@@ -49,12 +49,9 @@ _ROUNDING = 0.1
 
 # By this share of the time that it takes to cross, the straight path has stopped to be the typical one.
 _SETTLES = 10.0
-# Rule of integrals from boundary to boundary, and the trial functions of `_rate`: powers of exp(work / 4), and how
-# sharply the lowest of their rates is preferred.
-_ACROSS = [(float(x), float(w)) for x, w in np.transpose(np.polynomial.legendre.leggauss(8))]
-_POWERS, _SHARPNESS = (-3, -1, 0, 1, 3), 8.0
-# Work done by the drift, in nats, beyond which trial functions do not differ.
-_MOST_WORK = 50.0
+# After this time of the same kind the lowest state is alone, and the network's correction of its baseline constant:
+# nothing that it has not seen, at times beyond those of the training.
+_SETTLED = 0.5
 
 
 @cache
@@ -212,50 +209,22 @@ def _pulled(spec: ModelSpec, view: View, times: list[Any], response: Any, theta:
     def pull(t: Any, x: Any) -> Any:
         return response * (spec.drift(t, response * x, theta) - at_rest(spec, t, theta))
 
-    def cost(t: Any, x: Any) -> Any:
-        r, steepness = jax.jvp(lambda y: pull(t, y), (x,), (jnp.ones_like(x),))
-        return (2 * response * at_rest(spec, t, theta) + r) * r + steepness
+    def potential(t: Any, x: Any) -> Any:
+        m, steepness = jax.jvp(lambda y: response * spec.drift(t, response * y, theta), (x,), (jnp.ones_like(x),))
+        return (m**2 + steepness) / 2
 
     rise = view.last - view.start
     path = [view.start + share * rise for share in NODES]
     on_path = tuple(pull(t, x) for t, x in zip(times, path, strict=True))
-    straight = sum(w * cost(t, x) for w, t, x in zip(WEIGHTS, times, path, strict=True))
+    straight = sum(w * potential(t, x) for w, t, x in zip(WEIGHTS, times, path, strict=True))
     middle, b = times[1], view.between[1] if view.between else view.first
-    rate = _rate(lambda x: response * spec.drift(middle, response * x, theta), b)
-    settled = 2 * (rate - math.pi**2 / (8 * b**2)) - view.drift**2
-    early = _early(view)
-    log_pull = view.log_pull + rise * sum(w * r for w, r in zip(WEIGHTS, on_path, strict=True))
-    log_pull = log_pull - view.time / 2 * (settled + early * (straight - settled))
+    across = [b**2 * potential(middle, x * b) for x in ACROSS]
+    start, time = view.start / view.first, 4 * time_of_width(view)
+    spared = log_spared(across, b**2 * straight, start, time) + log_free(start, time)
+    work = rise * sum(w * r for w, r in zip(WEIGHTS, on_path, strict=True))
+    # The baseline takes the mean drift out.
+    log_pull = view.log_pull + work + spared + view.time / 2 * view.drift**2
     return view._replace(pull=(*on_path, pull(view.time, view.last)), log_pull=log_pull)
-
-
-def _rate(drift: Callable[[Any], Any], b: Any) -> Any:
-    """The rate at which a motion that has long stayed between -b and b leaves, by Rayleigh and Ritz.
-
-    Girsanov's theorem makes it the lowest energy in the potential ``(drift^2 + d drift / dx) / 2`` between walls. The
-    trial functions are a cosine times a power of exp(work), work the integral of the drift.
-    """
-    root_work: dict[float, Any] = {}
-    for sign in (-1, 1):
-        total, edge = jnp.zeros_like(b), jnp.zeros_like(b)
-        for x in sorted((x for x, _ in _ACROSS if x * sign > 0), key=abs):
-            place = x * b
-            rule = zip(FINE_NODES, FINE_WEIGHTS, strict=True)
-            total = total + (place - edge) * sum(w * drift(edge + node * (place - edge)) for node, w in rule)
-            root_work[x], edge = jnp.exp(0.5 * jnp.clip(total, -_MOST_WORK, _MOST_WORK)), place
-    energies = []
-    points = [(x, w, *jax.jvp(drift, (x * b,), (jnp.ones_like(b),))) for x, w in _ACROSS]
-    for power in _POWERS:
-        energy = size = jnp.zeros_like(b)
-        for x, w, m, slope in points:
-            wave, change = math.cos(math.pi * x / 2), -math.pi / 2 * math.sin(math.pi * x / 2)
-            weight = w * root_work[x] ** power
-            energy = energy + weight * ((change / b + power / 4 * m * wave) ** 2 + (m**2 + slope) * wave**2) / 2
-            size = size + weight * wave**2
-        energies.append(energy / size)
-    lowest = reduce(jnp.minimum, energies)
-    shares = [jnp.exp(-_SHARPNESS * b**2 * (energy - lowest)) for energy in energies]
-    return sum(energy * share for energy, share in zip(energies, shares, strict=True)) / sum(shares)
 
 
 def squash(x: Any) -> Any:
@@ -330,12 +299,15 @@ class PathTransform:
 
     def _inputs(self, d: Any, response: Any, theta: Theta) -> tuple[Any, ...]:
         view = self._look(d, response, theta)
-        u, room = time_of_width(view), 4 * (view.first + view.start) * view.last
+        u, room, time = time_of_width(view), 4 * (view.first + view.start) * view.last, view.time
+        if view.pull:
+            past = jnp.maximum(u / _SETTLED, 1.0)
+            u, time = u / past, time / past
         return (
             jnp.log1p(10 * u),
             view.start / view.first,
             u / (1 + 0.1 * u),
-            room / (room + 2 * view.time),
+            room / (room + 2 * time),
             *_shape(view),
         )
 

@@ -134,7 +134,10 @@ PATH_LAN_RECIPE = Recipe(hidden=(40, 40), steps=50_000, pool=1_280_000)
 PATH_CHOICE_RECIPE = Recipe(hidden=(60, 60), steps=60_000, pool=1_280_000)
 
 # A drift that depends on position is not taken out in closed form: networks near the limit of 10,000 FLOP.
-POSITIONAL_RECIPES = (replace(PATH_LAN_RECIPE, hidden=(60, 60)), replace(PATH_CHOICE_RECIPE, hidden=(64, 64)))
+POSITIONAL_RECIPES = (
+    replace(PATH_LAN_RECIPE, hidden=(60, 60), steps=100_000, edges=0.06),
+    replace(PATH_CHOICE_RECIPE, hidden=(64, 64)),
+)
 # Many parameters are given, and may cost, more.
 MANY = 6
 MANY_RECIPES = (
