@@ -202,8 +202,8 @@ def displacements(spec: ModelSpec, times: list[Any], theta: Theta) -> tuple[list
 def _pulled(spec: ModelSpec, view: View, times: list[Any], response: Any, theta: Theta) -> View:
     """Add to a view what the drift's dependence on position does to it.
 
-    With r the drift less m, that at position 0, Girsanov's theorem adds
-    ``int r dX - 1/2 int (2 m r + r^2 + dr/dx) dt`` to the logarithm of a path's weight.
+    With r the drift less that at position 0, Girsanov's theorem adds ``int r dX`` to the logarithm of a path's weight,
+    less the integral of the potential, which has the whole drift in it: that at position 0 is given back.
     """
 
     def pull(t: Any, x: Any) -> Any:
@@ -222,7 +222,6 @@ def _pulled(spec: ModelSpec, view: View, times: list[Any], response: Any, theta:
     start, time = view.start / view.first, 4 * time_of_width(view)
     spared = log_spared(across, b**2 * straight, start, time) + log_free(start, time)
     work = rise * sum(w * r for w, r in zip(WEIGHTS, on_path, strict=True))
-    # The baseline takes the mean drift out.
     log_pull = view.log_pull + work + spared + view.time / 2 * view.drift**2
     return view._replace(pull=(*on_path, pull(view.time, view.last)), log_pull=log_pull)
 

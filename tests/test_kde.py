@@ -18,7 +18,7 @@ from pymc_lan.network import Network
 from pymc_lan.training import kde
 from pymc_lan.training.density import HIGHEST, label_loss, log_density
 from pymc_lan.training.files import Offline
-from pymc_lan.training.from_simulations import Fitted, fit_from_simulations
+from pymc_lan.training.from_simulations import Fitted, Progress, _check_loss, fit_from_simulations
 from pymc_lan.training.histograms import Histograms
 from pymc_lan.training.kde import FARTHEST, FEW, POINTS, Labelled, bandwidth, label_trials
 from pymc_lan.training.recipe import SimulationRecipe
@@ -162,15 +162,13 @@ def test_labels_are_bounds_where_the_trials_tell_nothing() -> None:
     response[1, : FEW - 1] = 1.0
     found = label_trials(COIN, np.repeat(THETA, 2, axis=0), 0.3 + d, response, generator)
     assert FARTHEST == 3
-    some = [(0, 0, np.log(d[0]), n), (1, 0, np.log(d[1, FEW - 1 :]), n), (1, 1, np.log(d[1, : FEW - 1]), FEW - 1)]
-    for i, choice, mine, counted in some:
+    for i, choice, mine in [(0, 0, np.log(d[0])), (1, 0, np.log(d[1, FEW - 1 :])), (1, 1, np.log(d[1, : FEW - 1]))]:
         here = found.choice[i] == choice
         at, label, bound = (x[i][here] for x in (found.log_d.astype(float), found.label, found.at_most))
         # Kernels of a few trials are as wide as those of all would be for so few.
         h = rule(mine if len(mine) >= FEW else np.log(d[i]), len(mine))
         with np.errstate(divide="ignore"):
             estimate = np.log(norm.pdf(at[:, None], mine, h).sum(axis=1) / n)
-        assert len(mine) == counted - (i == 1 and choice == 0) * (FEW - 1)
         assert 0 < bound.sum() < len(at)
         np.testing.assert_array_equal(bound, estimate <= lowest(n, h))
         np.testing.assert_allclose(label, np.maximum(estimate, lowest(n, h)), rtol=1e-4)
@@ -279,3 +277,12 @@ def test_other_estimators_are_refused() -> None:
         SimulationRecipe(estimator="likelyhood")
     with pytest.raises(ValueError, match=r"Expected the estimator 'likelihood' for 'three'.*Found 'kde'"):
         pl.train(THREE, "nowhere", simulation_recipe=replace(TINY_KDE, rounds=1), progress=False)
+
+
+@pytest.mark.parametrize("estimator", ["likelihood", "kde"])
+@pytest.mark.parametrize("now", [Progress(0.9, np.inf, 0.1), Progress(6774.0, 0.9, 0.1), Progress(0.9, 6774.0, 0.1)])
+def test_a_hopeless_loss_in_training_or_held_out_ends_the_run(now: Progress, estimator: str) -> None:
+    recipe = SimulationRecipe(estimator=estimator)
+    _check_loss(Progress(0.9, 0.9, 0.1), recipe, 0)
+    with pytest.raises(FloatingPointError, match="Expected a loss below 1000 nats"):
+        _check_loss(now, recipe, 0)
