@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import lzma
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jax.extend import core
 
-from pymc_lan.kernels import LANES, LEADING, PARTS, TILE, shipped_name, smooth_arguments
+from pymc_lan.kernels import LANES, LEADING, PARTS, TILE, part_rows, shipped_name, smooth_rows
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.models import DIFFUSIONS
 from pymc_lan.networks import JAX
@@ -168,20 +168,20 @@ def _literal(value: Any) -> str:
 ZERO, ONE = _literal(0.0), _literal(1.0)
 
 
-def _print_function(name: str, rows: Mapping[str, int], doc: str, function: Function) -> list[str]:
-    """Print a function of the named rows of a tile, which fills rows of another."""
+def _print_function(name: str, rows: Sequence[int], doc: str, function: Function) -> list[str]:
+    """Print a function of some rows of a tile, which fills rows of another."""
     with jax.enable_x64(True):
         closed = jax.make_jaxpr(function)(*[0.5] * len(rows))
     printer = Printer()
-    outputs = printer.read(closed, [f"%{row}" for row in rows])
+    outputs = printer.read(closed, [f"%r{row}" for row in rows])
     lines = [f"; {doc}", f"define void @{name}(ptr noalias %x, ptr noalias %out) {{"]
-    for row, number in rows.items():
-        lines.append(f"  %x.{row} = getelementptr double, ptr %x, i64 {number * TILE}")
-        lines.append(f"  %{row} = load {F}, ptr %x.{row}, align 8")
+    for row in rows:
+        lines.append(f"  %x{row} = getelementptr double, ptr %x, i64 {row * TILE}")
+        lines.append(f"  %r{row} = load {F}, ptr %x{row}, align 8")
     lines += [f"  {line}" for line in printer.body(outputs)]
     for k, output in enumerate(outputs):
-        lines.append(f"  %out.{k} = getelementptr double, ptr %out, i64 {k * TILE}")
-        lines.append(f"  store {F} {output}, ptr %out.{k}, align 8")
+        lines.append(f"  %out{k} = getelementptr double, ptr %out, i64 {k * TILE}")
+        lines.append(f"  store {F} {output}, ptr %out{k}, align 8")
     return [*lines, "  ret void", "}"]
 
 
@@ -217,7 +217,7 @@ BUILDERS: dict[str, Callable[[ModelSpec, Function], Function]] = {"density": _de
 
 
 def generate(spec: ModelSpec) -> str:
-    """Print a model's closed-form parts.
+    """Print a model's closed-form parts, in numbers only: a name may come from a file that somebody else wrote.
 
     For each there are two functions of `LANES` trials, columns of a tile with one row for every argument and one for
     the network's output: ``PART_inputs`` fills rows with the network's inputs, then their derivatives by every
@@ -233,19 +233,18 @@ def generate(spec: ModelSpec) -> str:
     str
         LLVM code.
     """
-    rows = {name: row for row, name in enumerate((*LEADING, *spec.names, "output"))}
+    output = len(LEADING) + len(spec.names)
     functions: list[str] = []
-    for part, leading in PARTS.items():
-        arguments = [*leading, *spec.names]
-        smooth = [arguments.index(name) for name in smooth_arguments(part, spec)]
+    for part in PARTS:
+        rows = part_rows(part, spec)
+        smooth = [rows.index(row) for row in smooth_rows(part, spec)]
         inputs = _inputs_with_derivatives(network_inputs(spec, part), smooth)
         value = _value_with_derivatives(value_of_output(spec, part), smooth)
-        mine = {name: rows[name] for name in arguments}
-        functions += ["", *_print_function(f"{part}_inputs", mine, "Network inputs and their derivatives.", inputs)]
-        mine["output"] = rows["output"]
-        functions += ["", *_print_function(f"{part}_value", mine, "Log likelihood and its derivatives.", value)]
+        functions += ["", *_print_function(f"{part}_inputs", rows, "Network inputs and their derivatives.", inputs)]
+        rows = [*rows, output]
+        functions += ["", *_print_function(f"{part}_value", rows, "Log likelihood and its derivatives.", value)]
     called = "\n".join(functions)
-    lines = [f"; Closed-form parts of {spec.name}: written by ``python -m pymc_lan.codegen``, not by hand.", ""]
+    lines = ["; Closed-form parts of a model: written by ``python -m pymc_lan.codegen``, not by hand.", ""]
     for name in sorted({*re.findall(r"@llvm\.(\w+)", called)}):
         taken = ", ".join([F] * (2 if name in ("maximum", "minimum", "pow") else 1))
         lines.append(f"declare {F} @llvm.{name}.v{LANES}f64({taken})")

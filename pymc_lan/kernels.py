@@ -32,10 +32,10 @@ TILE = 64
 LANES = 8
 # What comes before the parameters among the arguments of a trial, and in the rows of an Op's input.
 LEADING = ("rt", "response", "deadline")
-# Codes, which nothing is differentiated by.
-CODES = frozenset({"response"})
 # The closed-form parts, and what they take before the parameters.
 PARTS = {"density": ("rt", "response"), "nogo": ("deadline",)}
+# Rows of codes, which nothing is differentiated by.
+CODES = frozenset({LEADING.index("response")})
 
 # What the network computes on, and what a closed-form part does.
 WIDE, NARROW, DOUBLES = ir.VectorType(F32, TILE), ir.VectorType(F32, LANES), ir.VectorType(F64, LANES)
@@ -226,7 +226,7 @@ class _Memory(NamedTuple):
 
 
 def _lay_out(part: str, spec: ModelSpec, mlp: MLP) -> _Memory:
-    n_inputs, n_smooth = mlp.sizes[0], len(smooth_arguments(part, spec))
+    n_inputs, n_smooth = mlp.sizes[0], len(smooth_rows(part, spec))
     # The output of the network is a row after those of x, where the closed-form part expects it.
     doubles = (1, len(LEADING) + len(spec.names) + 1, n_inputs * (1 + n_smooth), 2 + n_smooth)
     floats = (n_inputs, 1 + n_inputs, 3 * sum(mlp.sizes[1:-1]))
@@ -234,20 +234,26 @@ def _lay_out(part: str, spec: ModelSpec, mlp: MLP) -> _Memory:
     return _Memory(*(TILE * rows).tolist())
 
 
-def smooth_arguments(part: str, spec: ModelSpec) -> list[str]:
-    """The arguments of a closed-form part that its result is differentiated by."""
-    return [name for name in (*PARTS[part], *spec.names) if name not in CODES]
+def part_rows(part: str, spec: ModelSpec) -> list[int]:
+    """The rows of a tile that a closed-form part takes: a parameter is its position, whatever its name."""
+    first = len(LEADING)
+    return [*map(LEADING.index, PARTS[part]), *range(first, first + len(spec.names))]
+
+
+def smooth_rows(part: str, spec: ModelSpec) -> list[int]:
+    """Those that its result is differentiated by."""
+    return [row for row in part_rows(part, spec) if row not in CODES]
 
 
 def _build_tile(module: ir.Module, part: str, spec: ModelSpec, mlp: MLP) -> None:
     """Build ``(n, count, x, value, partials, memory)``: the trials whose numbers `memory` begins with."""
-    rows, smooth, n_inputs = (*LEADING, *spec.names), smooth_arguments(part, spec), mlp.sizes[0]
+    rows, smooth, n_inputs = range(len(LEADING) + len(spec.names)), smooth_rows(part, spec), mlp.sizes[0]
     code = Code(module, f"{part}_tile", [I64, I64, *[PTR] * 4])
     n, count, x, value, partials, memory = code.arguments
     numbers, tile, inputs, found, network_in, network_out, network = (
         code.at(memory, start) for start in _lay_out(part, spec, mlp)[:-1]
     )
-    for row in range(len(rows)):
+    for row in rows:
         source, target = code.at(x, code.ir.mul(n, I64(row))), code.at(tile, row * TILE)
         with code.loop(TILE) as i:
             code.store(code.load(F64, code.at(source, code.load(I64, code.at(numbers, i)))), code.at(target, i))
@@ -272,9 +278,9 @@ def _build_tile(module: ir.Module, part: str, spec: ModelSpec, mlp: MLP) -> None
                 of_input = code.load(DOUBLES, code.at(code.at(inputs, (n_inputs + k * len(smooth) + q) * TILE), i))
                 derivative = code.multiply_add(code.ir.fmul(by_output, slope), of_input, derivative)
             code.store(derivative, total)
-    of_partials = [name for name in rows if name not in CODES]
+    of_partials = [row for row in rows if row not in CODES]
     results = {0: value} | {
-        2 + q: code.at(partials, code.ir.mul(n, I64(of_partials.index(name)))) for q, name in enumerate(smooth)
+        2 + q: code.at(partials, code.ir.mul(n, I64(of_partials.index(row)))) for q, row in enumerate(smooth)
     }
     for row, target in results.items():
         with code.loop(count) as i:

@@ -154,12 +154,14 @@ def write_graph(spec: ModelSpec, mlp: MLP, part: str, about: Mapping[str, str]) 
     onnx = require_onnx()
     helper, double = onnx.helper, onnx.TensorProto.DOUBLE
     graph, columns = Graph(), (*spec.names, *PARTS[part])
-    arguments = [*PARTS[part], *spec.names]
+    # By position: a parameter may be called like a node.
+    numbered = [f"x{k}" for k in range(len(columns))]
+    arguments = [*numbered[len(spec.names) :], *numbered[: len(spec.names)]]
     found = graph.layers(mlp, graph.trace(network_inputs(spec, part), arguments))
     (output,) = graph.trace(value_of_output(spec, part), [*arguments, found])
     names = graph.needed(output)
     used = {x for name in names for x in graph.nodes[name][1]}
-    nodes = [helper.make_node("Split", ["trial"], columns, axis=-1)]
+    nodes = [helper.make_node("Split", ["trial"], numbered, axis=-1)]
     for name in names:
         operator, inputs, attributes = graph.nodes[name]
         nodes.append(helper.make_node(operator, inputs, ["log_likelihood" if name == output else name], **attributes))

@@ -1,15 +1,54 @@
-"""The generated closed-form parts are those of today's formulas."""
+"""The generated closed-form parts are those of today's formulas, and the names of parameters are no part of them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from pymc_lan.codegen import generate
-from pymc_lan.kernels import shipped_parts
+from pymc_lan.kernels import compile_kernel, shipped_parts
+from pymc_lan.mlp import MLP
 from pymc_lan.models import DIFFUSIONS, MODELS
+from pymc_lan.plain import PLAIN_OMISSION, plain_spec
 from pymc_lan.registry import embedded_root, read_registry
+from pymc_lan.spec import ModelSpec
+
+# What the text calls its own values, what the rows of a tile are called, and other alphabets.
+AWKWARD = ("t0", "t50", "x0", "r3", "out0", "\u03b1", "rt", "response", "deadline", "output")
 
 
 @pytest.mark.parametrize("model", sorted({*read_registry(embedded_root())} & {*DIFFUSIONS}))
 def test_generated_parts_are_current(model: str) -> None:
     assert shipped_parts(MODELS[model]) == generate(MODELS[model]), "formulas changed: run python -m pymc_lan.codegen"
+
+
+def of_names(name: str, names: tuple[str, ...]) -> ModelSpec:
+    return plain_spec(name, dict.fromkeys((*names, "t"), (-1.0, 1.0)), (-1, 1), PLAIN_OMISSION)
+
+
+def test_names_are_no_part_of_generated_text() -> None:
+    plain = of_names("plain", tuple(f"p{k}" for k in range(len(AWKWARD))))
+    awkward = of_names("awkward", AWKWARD)
+    crafty = of_names("x\n}\ndefine void @run()", ("v\n  ret void\n}\n\ndeclare i32 @system(ptr)\n;", *AWKWARD[1:]))
+    assert generate(plain) == generate(awkward) == generate(crafty)
+    assert generate(plain).isascii()
+
+
+def test_kernel_of_awkward_names() -> None:
+    """A network that weighs its inputs, so that the log density and its derivatives are known."""
+    spec, n = of_names("awkward", AWKWARD), len(AWKWARD) + 1
+    weights = np.arange(1.0, n + 3).astype("f4")
+    lan = MLP((weights[:, None],), (np.zeros(1, "f4"),), "tanh")
+    row = np.linspace(0.1, 0.9, n)
+    kernel = compile_kernel(spec, generate(spec), lan, None)
+    value, partials = kernel(np.array([1.5, 1.0, np.inf, *row])[:, None])
+    assert value == pytest.approx(weights @ [*row, 1.5, 1.0], rel=1e-6)
+    assert partials[:, 0] == pytest.approx([weights[n], 0.0, *weights[:n]], rel=1e-6)
+
+
+def test_a_renamed_diffusion_has_the_same_text() -> None:
+    """Models of a release are checked one by one above; this is one of a user's own with drift and boundary."""
+    ddm = MODELS["angle"]
+    assert generate(replace(ddm, name="mine", description="; another")) == shipped_parts(ddm)
