@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import keyword
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +13,8 @@ from numpy.typing import NDArray
 
 # Rows, or codes, that a message shows before it says how many more there are.
 MAX_SHOWN = 5
+# Characters of the name of a model, a version or a parameter, and of any other text about them.
+MAX_NAME, MAX_TEXT = 64, 2000
 
 
 class RegistryError(Exception):
@@ -37,7 +41,86 @@ def explain(expected: str, found: str, remedy: str) -> str:
     >>> explain("rt in seconds", "a median rt of 640", "divide rt by 1000")
     'Expected rt in seconds. Found a median rt of 640. Remedy: divide rt by 1000.'
     """
-    return f"Expected {expected}. Found {found}. Remedy: {remedy}."
+    return f"Expected {printable(expected)}. Found {printable(found)}. Remedy: {printable(remedy)}."
+
+
+def printable(text: str) -> str:
+    r"""The text with nothing in it that a terminal obeys or that cannot be seen, and not longer than `MAX_TEXT`.
+
+    Parameters
+    ----------
+    text : str
+        Some of it, perhaps, from a file that somebody else wrote.
+
+    Returns
+    -------
+    str
+        With escapes for characters that Python does not call printable, line breaks among them.
+
+    Examples
+    --------
+    >>> print(printable("v\x1b[31m"))
+    v\x1b[31m
+    """
+    short = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."
+    return short if short.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short)
+
+
+def check_text(what: str, text: Any) -> None:
+    """Refuse what is not one line of printable text of at most `MAX_TEXT` characters.
+
+    Parameters
+    ----------
+    what : str
+        What the text is, for the message.
+    text : object
+
+    Raises
+    ------
+    ValueError
+    """
+    if not (isinstance(text, str) and len(text) <= MAX_TEXT and text.isprintable()):
+        expected = f"{what} as one line of at most {MAX_TEXT:,} printable characters"
+        raise ValueError(explain(expected, f"{text!r:.80}", "write it so"))
+
+
+def is_name(name: Any) -> bool:
+    """Whether something can be the name of a model or a parameter: see `check_name`."""
+    # Python normalises the keywords that it reads, so an argument of another form could not be given.
+    plain = isinstance(name, str) and len(name) <= MAX_NAME and name.isidentifier() and not keyword.iskeyword(name)
+    return plain and unicodedata.normalize("NFKC", name) == name
+
+
+def check_name(kind: str, name: Any) -> None:
+    """Refuse the name of a model or a parameter that is no Python identifier of at most `MAX_NAME` characters.
+
+    Names become folders, keys of tables, columns of data and arguments of functions.
+
+    Parameters
+    ----------
+    kind : str
+        What it is the name of: "model", "parameter".
+    name : object
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> check_name("parameter", "drift rate")
+    Traceback (most recent call last):
+    ValueError: Expected as the name of a parameter a Python identifier of at most 64 characters. Found 'drift rate'...
+    """
+    if not is_name(name):
+        expected = f"as the name of a {kind} a Python identifier of at most {MAX_NAME} characters"
+        raise ValueError(explain(expected, f"{name!r:.80}", _remedy_name(name)))
+
+
+def _remedy_name(name: Any) -> str:
+    if isinstance(name, str) and len(name) <= MAX_NAME and is_name(normal := unicodedata.normalize("NFKC", name)):
+        return f"write it as Python reads it: {normal!r}"
+    return "name it with letters, digits and underscores, like 'drift_rate', and as no word of Python's own"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

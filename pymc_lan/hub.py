@@ -20,7 +20,7 @@ from threading import Thread
 from typing import Any, final
 from urllib.parse import quote
 
-from pymc_lan.errors import RegistryError, explain
+from pymc_lan.errors import RegistryError, explain, is_name
 from pymc_lan.tables import PLAIN_NAME, REGISTRY, Entry, Table, check_files, digest, parse_table, write_whole
 
 # Seconds that a hub may take for its first answer; HF_HUB_ETAG_TIMEOUT changes it. The client alone would take 23.
@@ -91,7 +91,7 @@ class HubRegistry:
         RegistryError
             As `pull`.
         """
-        if not all(PLAIN_NAME.fullmatch(name) for name in (model, version) if name is not None):
+        if not is_name(model) or not (version is None or PLAIN_NAME.fullmatch(version)):
             return None
         entry = self._at(model, version or self._default(model))
         if fetch and entry is None:

@@ -106,9 +106,6 @@ def plain_spec(model: str | ModelSpec, bounds: Bounds, choices: Sequence[int] | 
     ValueError
         For a parameter that a known model does not have, bounds that are none, or too little about another model.
     """
-    for name, (low, high) in bounds.items():
-        if not low < high:
-            raise ValueError(explain(f"bounds of {name} as (low, high)", f"{low} and {high}", "give the trained range"))
     known = MODELS.get(model) if isinstance(model, str) else model
     if known is None:
         return _spec_of_network(str(model), bounds, choices, view)

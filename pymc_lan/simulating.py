@@ -125,8 +125,6 @@ def simulator_spec(
         raise ValueError(explain("a name that no model of this release has", f"{name!r}", "choose another"))
     every = (*_parameters(parameters, ""), *_parameters(context or {}, "context, known of each trial"))
     names = [p.name for p in every]
-    if len(set(names)) < len(names):
-        raise ValueError(explain("each name once", ", ".join(names), "rename the parameter that repeats"))
     if shift is not None and shift not in names:
         raise ValueError(unknown("parameter", shift, names))
     if taken := {"rt", "response"} & {*names}:
@@ -198,10 +196,6 @@ def _parameters(given: Ranges, meaning: str) -> list[Parameter]:
     result = []
     for name, bounds in given.items():
         low, high = (float(x) for x in bounds)
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise ValueError(
-                explain(f"bounds of {name} as finite (low, high)", f"{bounds}", "give the range to train for")
-            )
         # Non-decision times have this name wherever one looks.
         domain = POSITIVE if name == "t" else (-math.inf, math.inf)
         result.append(Parameter(name, (low, high), "s" if name == "t" else "", meaning, domain=domain))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pymc_lan.errors import explain, unknown
+from pymc_lan.errors import check_name, check_text, explain, unknown
 
 # Arguments of every PyMC distribution, and of those of this package.
 RESERVED = {
@@ -45,6 +45,16 @@ class Parameter:
     default: float | None = None
     domain: tuple[float, float] = (-math.inf, math.inf)
     closed: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be an argument, could not be shown, or is no range."""
+        check_name("parameter", self.name)
+        check_text(f"the unit of {self.name}", self.unit)
+        check_text(f"the meaning of {self.name}", self.meaning)
+        low, high = self.bounds
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            found = f"{low!r:.40} and {high!r:.40}"
+            raise ValueError(explain(f"bounds of {self.name} as finite (low, high)", found, "give the trained range"))
 
     @property
     def keyword(self) -> str:
@@ -234,6 +244,14 @@ class ModelSpec:
     mirror: tuple[str, ...] = ()
     exchange: tuple[tuple[str, ...], ...] = ()
     baseline: Reference | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse names and texts that could not be used or shown, and a name that repeats."""
+        check_name("model", self.name)
+        check_text(f"the description of {self.name}", self.description)
+        check_text(f"the reference of {self.name}", self.reference)
+        if len({*self.names}) < len(self.names):
+            raise ValueError(explain("each name once", ", ".join(self.names), "rename the parameter that repeats"))
 
     @property
     def names(self) -> tuple[str, ...]:

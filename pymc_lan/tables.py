@@ -15,13 +15,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pymc_lan.errors import RegistryError, explain
+from pymc_lan.errors import MAX_NAME, RegistryError, explain, is_name
 
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "README.md"
 REGISTRY = "registry.toml"
 
-# What a model or a version may be called: it becomes the name of a folder and a key of the table.
-PLAIN_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")
+# What a version may be called: it becomes the name of a folder and a key of the table.
+PLAIN_NAME = re.compile(rf"[0-9A-Za-z][0-9A-Za-z._-]{{0,{MAX_NAME - 1}}}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 Table = dict[str, dict[str, Any]]
@@ -100,10 +100,12 @@ def check_files(model: str, version: str, files: Mapping[str, Any], where: objec
     ------
     RegistryError
     """
-    for name in (model, version):
-        if not PLAIN_NAME.fullmatch(name):
-            expected = f"models and versions of letters, digits, dots, dashes and underscores in {where}"
-            raise RegistryError(explain(expected, f"{name!r}", remedy))
+    if not is_name(model):
+        expected = f"models named with Python identifiers of at most {MAX_NAME} characters in {where}"
+        raise RegistryError(explain(expected, f"{model!r}", remedy))
+    if not PLAIN_NAME.fullmatch(version):
+        expected = f"versions of at most {MAX_NAME} letters, digits, dots, dashes and underscores in {where}"
+        raise RegistryError(explain(expected, f"{version!r}", remedy))
     for name, digest in files.items():
         if name not in (WEIGHTS, CONFIG, CARD):
             expected = f"no other files of {model}@{version} than {WEIGHTS}, {CONFIG} and {CARD} in {where}"

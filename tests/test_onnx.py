@@ -179,7 +179,7 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown model": ({"model": "addm"}, "Remedy: give bounds="),
     "without t": ({"model": "addm", "bounds": {"v": (0, 1)}, "choices": (-1, 1)}, "t among them"),
     "another parameter": ({"bounds": {"theta": (0, 1)}}, "Unknown parameter of model 'ddm' 'theta'"),
-    "bounds the wrong way round": ({"bounds": {"v": (3, -3)}}, "Expected bounds of v as (low, high)"),
+    "bounds the wrong way round": ({"bounds": {"v": (3, -3)}}, "Expected bounds of v as finite (low, high)"),
     "other choices": ({"choices": (0, 1)}, "the responses (-1, 1) of 'ddm'"),
 }
 

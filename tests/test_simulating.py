@@ -30,7 +30,7 @@ def rng() -> np.random.Generator:
 WRONG_SPECS: dict[str, tuple[dict[str, Any], str]] = {
     "bounds": (
         {"parameters": {"v": (1.0, 1.0)}},
-        r"Expected bounds of v as finite \(low, high\)\. Found \(1\.0, 1\.0\)",
+        r"Expected bounds of v as finite \(low, high\)\. Found 1\.0 and 1\.0",
     ),
     "a model of this release": ({"name": "ddm"}, r"that no model of this release has\. Found 'ddm'\."),
     "names": ({"context": {"t": (0.0, 1.0)}}, r"Expected each name once\. Found rate, p, t, t\."),

@@ -234,3 +234,68 @@ def test_names_that_are_reserved_take_an_underscore() -> None:
     assert [p.keyword for p in spec.parameters] == ["v", "a", "z", "t", "shape_", "scale", "c"]
     with pytest.raises(ValueError, match=r"Found no shape\. Remedy: give shape_=\.\.\."):
         bind(spec, (0.5, 1.0, 0.5, 0.3), {"scale": 0.1, "c": 1.0})
+
+
+NAMES = {
+    "a space": ("drift rate", "Found 'drift rate'. Remedy: name it with letters, digits and underscores"),
+    "a dot": ("out.0", "Found 'out.0'"),
+    "nothing": ("", "Found ''"),
+    "no text": (3, "Found 3"),
+    "a digit first": ("1v", "Found '1v'"),
+    "a word of Python": ("lambda", "no word of Python's own"),
+    "too long": ("v" * 65, "at most 64 characters"),
+    "a path": ("../../v", "Found '../../v'"),
+    "code": ('v"\n}\ndefine void @run()', r"\n}\ndefine void @run()"),
+    "an escape": ("v\x1b[31m", r"Found 'v\x1b[31m'"),
+    "another direction": ("v\u202e", r"Found 'v\u202e'"),
+    "a ligature, which Python reads as two letters": ("\ufb01t", "write it as Python reads it: 'fit'"),
+}
+
+
+@pytest.mark.parametrize(("name", "sentence"), NAMES.values(), ids=NAMES)
+def test_names_are_identifiers(name: Any, sentence: str) -> None:
+    (v, *rest), ddm = pl.get_model("ddm").parameters, pl.get_model("ddm")
+    for kind, build in {
+        "parameter": lambda: replace(v, name=name),
+        "model": lambda: replace(ddm, name=name),
+    }.items():
+        with pytest.raises(ValueError, match=f"as the name of a {kind} a Python identifier") as caught:
+            build()
+        assert sentence in str(caught.value)
+        assert str(caught.value).isprintable()
+    assert rest
+
+
+@pytest.mark.parametrize("name", ["t0", "t50", "\u03b1", "v" * 64, "_v", "\u6f22"])
+def test_identifiers_are_names(name: str) -> None:
+    ddm = pl.get_model("ddm")
+    assert replace(ddm.parameters[0], name=name).keyword == name
+    assert replace(ddm, name=name).name == name
+
+
+TEXTS = {"a line break": "a\nb", "an escape": "\x1b]0;x\x07", "too long": "x" * 2001, "none": None, "bidi": "\u202e"}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_texts_are_printable(text: Any) -> None:
+    ddm = pl.get_model("ddm")
+    sentence = "as one line of at most 2,000 printable characters"
+    for name in ("description", "reference"):
+        with pytest.raises(ValueError, match=f"the {name} of ddm {sentence}") as caught:
+            replace(ddm, **{name: text})
+        assert str(caught.value).isprintable()
+    for name in ("unit", "meaning"):
+        with pytest.raises(ValueError, match=f"the {name} of v {sentence}"):
+            replace(ddm.parameters[0], **{name: text})
+
+
+@pytest.mark.parametrize("bounds", [(1.0, 1.0), (3.0, -3.0), (0.0, np.inf), (np.nan, 1.0)])
+def test_bounds_are_finite_and_in_order(bounds: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match=r"Expected bounds of v as finite \(low, high\)"):
+        replace(pl.get_model("ddm").parameters[0], bounds=bounds)
+
+
+def test_a_parameter_has_one_name() -> None:
+    ddm = pl.get_model("ddm")
+    with pytest.raises(ValueError, match=r"Expected each name once\. Found v, a, z, t, v\."):
+        replace(ddm, parameters=(*ddm.parameters, ddm.parameters[0]))
