@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from pymc_lan.accumulators import RACES, check_order, draw_race
 from pymc_lan.data import NO_RESPONSE, as_dataframe
+from pymc_lan.dynamics import constant_boundary, constant_drift
 from pymc_lan.errors import explain
 from pymc_lan.labels import draw_decisions
-from pymc_lan.models import constant_boundary, constant_drift, get_model
+from pymc_lan.models import get_model
 from pymc_lan.responses import RESPONSES
 from pymc_lan.simulating import run_simulator
 from pymc_lan.simulators import ddm_draw, ddm_draws, simulate_diffusion

@@ -27,8 +27,8 @@ import jax.numpy as jnp
 from jax import lax
 from numpy.typing import ArrayLike
 
+from pymc_lan.dynamics import Boundary, Drift
 from pymc_lan.errors import explain
-from pymc_lan.spec import Boundary, Drift
 from pymc_lan.volterra import (
     Densities,
     check_arguments,

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from pymc_lan.dynamics import Theta, constant_boundary, constant_drift, straight_boundary
 from pymc_lan.errors import unknown
 from pymc_lan.races import RACE_SPECS
 from pymc_lan.simulated_models import SIMULATED_SPECS
 from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, Structure, Variability
 from pymc_lan.transforms import CLOSED
-
-Theta = Mapping[str, Any]
 
 
 def _v(low: float, high: float) -> Parameter:
@@ -32,23 +31,6 @@ def _z(low: float, high: float) -> Parameter:
 
 def _t(low: float, high: float) -> Parameter:
     return Parameter("t", (low, high), "s", "non-decision time", domain=POSITIVE)
-
-
-def constant_drift(time: Any, position: Any, theta: Theta) -> Any:
-    """Drift v."""
-    return theta["v"]
-
-
-def constant_boundary(time: Any, theta: Theta) -> Any:
-    """Boundary a."""
-    return theta["a"]
-
-
-def straight_boundary(time: Any, theta: Theta) -> Any:
-    """A boundary that falls from a at the angle theta."""
-    import jax.numpy as jnp
-
-    return theta["a"] - time * jnp.tan(theta["theta"])
 
 
 def straight_closes(theta: Theta) -> Any:

@@ -23,6 +23,7 @@ import numpy as np
 from jax.extend import core
 
 from pymc_lan.channel import ACROSS, log_free, log_spared
+from pymc_lan.errors import explain
 from pymc_lan.spec import ModelSpec, Structure
 from pymc_lan.transforms import (
     CLOSED,
@@ -58,6 +59,11 @@ _SETTLED = 0.5
 def structure(spec: ModelSpec) -> Structure:
     """What a model's functions depend on: as its spec says, or read off from the traced functions.
 
+    Raises
+    ------
+    ValueError
+        If the spec leaves out what they depend on.
+
     Examples
     --------
     >>> from pymc_lan.models import get_model
@@ -65,15 +71,24 @@ def structure(spec: ModelSpec) -> Structure:
     >>> structure(get_model("angle"))
     Structure(positional=False, varying=False, moving=True, linear=True)
     """
-    if spec.structure is not None:
-        return spec.structure
     theta = {p.name: 0.5 * (p.bounds[0] + p.bounds[1]) for p in spec.parameters}
-    return Structure(
+    found = Structure(
         positional=_depends(lambda t, x: spec.drift(t, x, theta), 1),
         varying=_depends(lambda t, x: spec.drift(t, x, theta), 0),
         moving=_depends(lambda t, x: spec.boundary(t, theta), 0),
         linear=not any(_depends(lambda t, x: _slope(spec, t, x, theta), i) for i in (0, 1)),
     )
+    if spec.structure is None:
+        return found
+    # Saying that more depends on them costs time only; less would leave it out of labels and networks.
+    if not all(x >= y for x, y in zip(_generality(spec.structure), _generality(found), strict=True)):
+        remedy = "leave structure out of the spec, and it is read off from drift and boundary"
+        raise ValueError(explain(f"a structure of {spec.name!r} that covers {found}", f"{spec.structure}", remedy))
+    return spec.structure
+
+
+def _generality(kind: Structure) -> tuple[bool, ...]:
+    return kind.positional, kind.varying, kind.moving, not kind.linear
 
 
 def _slope(spec: ModelSpec, t: Any, x: Any, theta: Theta) -> Any:

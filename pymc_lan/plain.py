@@ -18,9 +18,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pymc_lan.choice import softplus
+from pymc_lan.dynamics import unknown_dynamics
 from pymc_lan.errors import explain
 from pymc_lan.models import MODELS
-from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, unknown_dynamics
+from pymc_lan.spec import POSITIVE, ModelSpec, Parameter
 from pymc_lan.transforms import ONSET_MAX, Namespace, Theta
 
 # Values of `ModelSpec.view`, by what the network of trials without a response is: a CPN (or none), or an OPN.

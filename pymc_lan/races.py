@@ -6,19 +6,8 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from pymc_lan.errors import explain
+from pymc_lan.dynamics import no_boundaries
 from pymc_lan.spec import POSITIVE, ModelSpec, Parameter
-
-
-def no_boundaries(time: Any, *_: Any) -> Any:
-    """Stand for drift and boundary of a model that has neither: a ValueError."""
-    raise ValueError(
-        explain(
-            "a diffusion between two boundaries",
-            "a race of accumulators",
-            "use its distribution or simulate it",
-        )
-    )
 
 
 def _A(high: float) -> Parameter:

@@ -159,6 +159,16 @@ def register(spec: ModelSpec, network: Network) -> None:
     ValueError
         If the name belongs to a model of this release, or the network to another model.
 
+    Notes
+    -----
+    A copy of a shipped model keeps its dynamics, and so its networks, as below. One with a drift or boundary of its own
+    is a model by its functions, which shares no closed form and has networks to train::
+
+        spec = replace(
+            pl.get_model("ddm"), name="steep", drift=lambda t, x, theta: 3 * theta["v"], transform="path", exact=False
+        )
+        pl.register(spec, pl.train(spec, "steep"))
+
     Examples
     --------
     >>> from dataclasses import replace

@@ -15,8 +15,9 @@ from functools import reduce
 from typing import Any
 
 from pymc_lan.choice import softplus
+from pymc_lan.dynamics import unknown_dynamics
 from pymc_lan.errors import explain
-from pymc_lan.spec import ModelSpec, Parameter, Reference, seen, unknown_dynamics
+from pymc_lan.spec import ModelSpec, Parameter, Reference, seen
 from pymc_lan.transforms import LOG_SQRT_2PI, Namespace, Theta
 
 # A parameter whose bounds are positive and this many times apart is seen on a logarithmic scale.
@@ -185,6 +186,7 @@ def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSp
             config["reference"],
             choices,
             omissions="choice" in config["networks"],
+            **fixed,
         )
     if spec.simulator and spec.transform != fixed["transform"]:
         kinds = [f"{each!r}" for each in (fixed["transform"], spec.transform)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, Simulator, unknown_dynamics
+from pymc_lan.dynamics import unknown_dynamics
+from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, Simulator
 
 
 def levy_trials(theta: Any, rng: Any) -> Any:

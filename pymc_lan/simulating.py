@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.dynamics import unknown_dynamics
 from pymc_lan.errors import explain, refuse, unknown
 from pymc_lan.models import MODELS
 from pymc_lan.responses import RESPONSES
 from pymc_lan.simulated import SIMULATED, is_symmetric
-from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, Simulator, unknown_dynamics
+from pymc_lan.spec import POSITIVE, ModelSpec, Parameter, Simulator
 
 Float = NDArray[np.float64]
 

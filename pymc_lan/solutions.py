@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.affine import expm1_ratio
+from pymc_lan.errors import refuse
 from pymc_lan.fokker_planck import fokker_planck
 from pymc_lan.labels import running_integral
 from pymc_lan.mixtures import N_POINTS, mixture
 from pymc_lan.paths import structure
 from pymc_lan.spec import ModelSpec
-from pymc_lan.transforms import NUMPY
+from pymc_lan.transforms import CLOSED, NUMPY
 from pymc_lan.views import SPREAD, choice_transform_of, is_linear
 from pymc_lan.volterra import Densities, volterra
 
@@ -30,6 +31,8 @@ STEPS, TOLERANCE = (400, 800, 1600), 1e-4
 FEWER_STEPS, LARGER_TOLERANCE = (400, 800), 2e-2
 # Of the points at which a mixture is computed, one in so many is handed out.
 _MIXTURE_EVERY = 2
+# Relative rounding of a time that went through JAX in single precision.
+_ROUNDING = 1e-5
 # Nodes of the integral of a drift that changes with time; they crowd towards its start.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
@@ -124,6 +127,11 @@ def solve(
     Returns
     -------
     Solution
+
+    Raises
+    ------
+    ValueError
+        If boundaries are open at the time by which they have met, as the spec says.
     """
     steps_tried, usual = (STEPS, TOLERANCE) if is_linear(spec) else (FEWER_STEPS, LARGER_TOLERANCE)
     tolerance = usual if tolerance is None else tolerance
@@ -132,6 +140,8 @@ def solve(
     with jax.enable_x64(True):
         first = np.asarray(spec.boundary(np.zeros_like(theta["z"]), theta), np.float64)
     start, last = first * (2 * theta["z"] - 1), choice_transform_of(spec).latest(NUMPY, theta)
+    if spec.closes is not None:
+        _refuse_open(spec, spec.closes, theta, first, last)
     result = np.empty((6, start.size, STEPS[0]))
     error, refined = np.full(start.size, np.inf), {}
     for steps in grids or steps_tried:
@@ -142,6 +152,22 @@ def solve(
             result[:, rows], error[rows] = _on_first_grid(found, steps // STEPS[0]), found.error
         refined[steps] = int((error[rows] < tolerance).sum())
     return _kept(theta, result, error, tolerance, refined)
+
+
+def _refuse_open(
+    spec: ModelSpec, closing: Callable[..., Any], theta: Mapping[str, Float], first: Float, last: Float
+) -> None:
+    """Refuse a time of closing that belongs to another boundary: nothing would be solved beyond it."""
+    with jax.enable_x64(True):
+        closes = np.broadcast_to(closing(theta), last.shape)
+        there = np.asarray(spec.boundary(last, theta), np.float64)
+    refuse(
+        (closes <= last * (1 + _ROUNDING)) & (there > 2 * CLOSED * first),
+        {"closes": closes, "boundary": there, **theta},
+        expected=f"boundaries of {spec.name!r} that have met by closes(theta)",
+        found="boundaries that are open then",
+        remedy="give the closes of this boundary, or closes=None",
+    )
 
 
 def _solve_mixture(spec: ModelSpec, theta: Mapping[str, Float], tolerance: float) -> Solution:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from pymc_lan.dynamics import Boundary, Drift, check_kind
 from pymc_lan.errors import check_name, check_text, explain, unknown
 
 # Arguments of every PyMC distribution, and of those of this package.
@@ -167,10 +168,6 @@ class Simulator:
         return not self.vectorised and self.library == "numpy"
 
 
-Drift = Callable[[Any, Any, Mapping[str, Any]], Any]
-Boundary = Callable[[Any, Mapping[str, Any]], Any]
-
-
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A diffusion between two boundaries, with unit noise.
@@ -246,12 +243,13 @@ class ModelSpec:
     baseline: Reference | None = None
 
     def __post_init__(self) -> None:
-        """Refuse names and texts that could not be used or shown, and a name that repeats."""
+        """Refuse names that could not be used or shown or that repeat, and what its kind would pass over."""
         check_name("model", self.name)
         check_text(f"the description of {self.name}", self.description)
         check_text(f"the reference of {self.name}", self.reference)
         if len({*self.names}) < len(self.names):
             raise ValueError(explain("each name once", ", ".join(self.names), "rename the parameter that repeats"))
+        check_kind(self)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -264,17 +262,6 @@ class ModelSpec:
             if p.name == name:
                 return p
         raise ValueError(unknown(f"parameter of model {self.name!r}", name, self.names))
-
-
-def unknown_dynamics(time: Any, *_: Any) -> Any:
-    """Stand for the drift and the boundary of a model of which only a simulator or a network is known: a ValueError."""
-    raise ValueError(
-        explain(
-            "a model whose drift and boundary are known, to simulate it",
-            "one of which only a network was imported, or that is known by its simulator",
-            "give a ModelSpec as model when importing, or do not draw from it",
-        )
-    )
 
 
 def shift(spec: ModelSpec, theta: Mapping[str, Any]) -> Any:

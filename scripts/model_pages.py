@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pymc_lan as pl
-from pymc_lan import distributions, models
+from pymc_lan import distributions, dynamics, models
 from pymc_lan.card import accuracy_lines
 from pymc_lan.models import DIFFUSIONS
 from pymc_lan.spec import ModelSpec
@@ -27,7 +27,7 @@ Values = Mapping[str, float]
 
 # Lines of LaTeX by drift and boundary, so that a model that shares them needs none of its own; d is decision time.
 FORMULAS: Mapping[Callable[..., Any], tuple[str, ...]] = {
-    models.constant_drift: ("m &= v",),
+    dynamics.constant_drift: ("m &= v",),
     models.leaky_drift: (r"m &= v - g \, X_d",),
     models.gamma_drift: (
         r"m &= v + c \left(x \, e^{1 - x}\right)^{\mathrm{shape} - 1}",
@@ -42,8 +42,8 @@ FORMULAS: Mapping[Callable[..., Any], tuple[str, ...]] = {
         r"m &= v + \mathrm{tcoh} \; q + \mathrm{dcoh} \; \mathrm{dinit} \; e^{-\mathrm{dslope} \, d}",
         r"q &= \mathrm{tfixedp} + (\mathrm{tinit} - \mathrm{tfixedp}) \, e^{-\mathrm{tslope} \, d}",
     ),
-    models.constant_boundary: ("b &= a",),
-    models.straight_boundary: (r"b &= a - d \tan\theta",),
+    dynamics.constant_boundary: ("b &= a",),
+    dynamics.straight_boundary: (r"b &= a - d \tan\theta",),
     models.weibull_boundary: (r"b &= a \, e^{-(d / \beta)^\alpha}",),
     models.exponential_boundary: (r"b &= a \, e^{-\mathrm{lam} \, d}",),
     models.hyperbolic_boundary: (r"b &= \frac{a}{1 + \mathrm{lam} \, d}",),

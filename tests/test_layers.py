@@ -24,6 +24,7 @@ PACKAGE = "pymc_lan"
 
 # A new module gets a line here. The first part of a dotted name decides, so a folder is one line.
 LAYERS: Mapping[str, float] = {
+    "dynamics": 0,
     "errors": 0,
     "executors": 0,
     "spec": 0,
@@ -94,6 +95,7 @@ LAYERS: Mapping[str, float] = {
 USES_PYMC = frozenset({"distributions", "diagnostics", "inference", "plots", "cli"})
 USES_JAX = frozenset(
     {
+        "dynamics",
         "models",
         "networks",
         "simulators",

@@ -12,10 +12,11 @@ import pytest
 
 import pymc_lan as pl
 from pymc_lan.accumulators import RACES
+from pymc_lan.dynamics import unknown_dynamics
 from pymc_lan.exact import ddm_log_choice, ddm_log_go
 from pymc_lan.models import MODELS
 from pymc_lan.simulated import SIMULATED
-from pymc_lan.spec import bind, unknown_dynamics
+from pymc_lan.spec import bind
 from pymc_lan.transforms import NUMPY, TRANSFORMS
 from pymc_lan.views import PATH, SPREAD
 
@@ -145,7 +146,7 @@ def test_simulate_takes_one_value_per_trial_and_defaults() -> None:
 def test_simulate_takes_a_spec_and_agrees_without_its_closed_form() -> None:
     # Without a closed form the JAX simulator draws: other trials, the same law.
     n = 4000
-    unknown = replace(DDM, exact=False, drift=lambda time, position, theta: theta["v"])
+    unknown = replace(DDM, transform="path", exact=False, drift=lambda time, position, theta: theta["v"])
     exact, stepped = (pl.simulate(spec, THETA, n=n, seed=6) for spec in (DDM, unknown))
     assert not exact["rt"].equals(stepped["rt"])
     for found in (exact["response"] == 1, exact["rt"] - 0.3), (stepped["response"] == 1, stepped["rt"] - 0.3):

@@ -57,7 +57,7 @@ def test_the_labels_of_another_drift_are_not_taken_for_those_of_a_corrected_one(
 
     monkeypatch.setattr("pymc_lan.solutions.solve", solve)
     monkeypatch.setattr(trials_module, "_LATEST", {})
-    corrected = replace(DDM, drift=lambda t, x, theta: 2 * theta["v"])
+    corrected = replace(DDM, transform="path", exact=False, drift=lambda t, x, theta: 2 * theta["v"])
     for spec in (DDM, DDM, corrected):
         trials_module._solutions(spec, np.random.default_rng(0), 10, None, 0.0)
     assert solved == [DDM, corrected]

@@ -24,9 +24,10 @@ from pymc_lan.diagnostics.trials import (
     outside,
     sample_dims,
 )
+from pymc_lan.dynamics import unknown_dynamics
 from pymc_lan.errors import explain
 from pymc_lan.likelihood import Likelihood
-from pymc_lan.spec import ModelSpec, unknown_dynamics
+from pymc_lan.spec import ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd
