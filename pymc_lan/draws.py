@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,17 +13,22 @@ from pymc_lan.accumulators import RACES, check_order, draw_race
 from pymc_lan.data import NO_RESPONSE, as_dataframe
 from pymc_lan.dynamics import constant_boundary, constant_drift
 from pymc_lan.errors import explain
+from pymc_lan.guesses import share_unseen
 from pymc_lan.labels import draw_decisions
 from pymc_lan.models import get_model
 from pymc_lan.responses import RESPONSES
 from pymc_lan.simulating import run_simulator
 from pymc_lan.simulators import ddm_draw, ddm_draws, simulate_diffusion
 from pymc_lan.spec import ModelSpec, bind
+from pymc_lan.transforms import NUMPY
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Float = NDArray[np.float64]
+
+# A constant, because numba knows no other messages.
+WINDOW = explain("lapse_window above 0 s and finite", "another one", "check what the model computes it from")
 
 
 def simulate(
@@ -132,17 +137,26 @@ def draw_trials(
     trials = _draw_decisions(spec, rng, values)
     guess = rng.random(trials.shape[0]) < values["p_lapse"]
     if guess.any():
-        trials[guess, 0] = rng.uniform(0, values["lapse_window"][guess])
-        if go_nogo:
-            trials[guess, 1] = np.where(rng.random(guess.sum()) < values["lapse_go"][guess], 1.0, -1.0)
-        else:
-            trials[guess, 1] = rng.choice(spec.choices, guess.sum())
+        trials[guess] = _draw_guesses(
+            rng, {name: x[guess] for name, x in values.items()}, (1,) if go_nogo else spec.choices
+        )
     if go_nogo:
         unseen = (trials[:, 1] != 1) | (trials[:, 0] > values["deadline"])
         trials[unseen] = np.inf, NO_RESPONSE
     if omissions:
         trials[trials[:, 0] > values["deadline"]] = np.inf, NO_RESPONSE
     return trials
+
+
+def _draw_guesses(rng: np.random.Generator, values: Mapping[str, Float], choices: Sequence[int]) -> Float:
+    """Draw a guess for each set of parameters: see `pymc_lan.guesses`."""
+    window = values["lapse_window"]
+    if not np.all((window > 0) & (window < np.inf)):
+        raise ValueError(WINDOW)
+    deadline = values.get("deadline", np.full_like(window, np.inf))
+    unseen = rng.random(window.size) < share_unseen(NUMPY)(values.get("lapse_go", 1.0), deadline, window)
+    time, choice = rng.uniform(0, np.minimum(window, deadline)), rng.choice(choices, window.size)
+    return np.column_stack([np.where(unseen, np.inf, time), np.where(unseen, NO_RESPONSE, choice)])
 
 
 def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> Float:
@@ -188,17 +202,24 @@ def numba_trial(spec: ModelSpec, *, go_nogo: bool) -> Callable[..., Any]:
     if spec.transform != "constant_drift":
         raise NotImplementedError(f"no numba sampler for {spec.name}")
 
+    unseen = njit(share_unseen(NUMPY))
+
     @njit
-    def lapsed(rng: Any, v: Any, a: Any, z: Any, t: Any, p_lapse: Any, window: Any, p_upper: Any) -> Any:
-        if p_lapse > 0 and rng.random() < p_lapse:
-            return rng.random() * window, 1.0 if rng.random() < p_upper else -1.0
-        time, response = ddm_draw(rng, v, a, z)
-        return t + time, float(response)
+    def guess(rng: Any, window: Any, press: Any, deadline: Any) -> Any:
+        if not 0 < window < np.inf:
+            raise ValueError(WINDOW)
+        if rng.random() < unseen(press, deadline, window):
+            return np.inf
+        return rng.random() * min(window, deadline)
 
     @njit
     def two_choice(rng: Any, v: Any, a: Any, z: Any, t: Any, p_lapse: Any, window: Any) -> Any:
         out = np.empty(2)
-        out[0], out[1] = lapsed(rng, v, a, z, t, p_lapse, window, 0.5)
+        if p_lapse > 0 and rng.random() < p_lapse:
+            out[0], out[1] = guess(rng, window, 1.0, np.inf), 1.0 if rng.random() < 0.5 else -1.0
+        else:
+            time, response = ddm_draw(rng, v, a, z)
+            out[0], out[1] = t + time, float(response)
         return out
 
     @njit
@@ -206,9 +227,12 @@ def numba_trial(spec: ModelSpec, *, go_nogo: bool) -> Callable[..., Any]:
         rng: Any, v: Any, a: Any, z: Any, t: Any, p_lapse: Any, window: Any, lapse_go: Any, deadline: Any
     ) -> Any:
         out = np.empty(2)
-        rt, response = lapsed(rng, v, a, z, t, p_lapse, window, lapse_go)
-        seen = response > 0 and rt <= deadline
-        out[0], out[1] = (rt, 1.0) if seen else (np.inf, NO_RESPONSE)
+        if p_lapse > 0 and rng.random() < p_lapse:
+            rt = guess(rng, window, lapse_go, deadline)
+        else:
+            time, response = ddm_draw(rng, v, a, z)
+            rt = t + time if response > 0 and t + time <= deadline else np.inf
+        out[0], out[1] = rt, 1.0 if rt < np.inf else NO_RESPONSE
         return out
 
     return go_no_go if go_nogo else two_choice

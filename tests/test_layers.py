@@ -33,6 +33,7 @@ LAYERS: Mapping[str, float] = {
     "choice": 1,
     "exact": 1,
     "generated": 1,
+    "guesses": 1,
     "kernels": 1,
     "likelihood": 1,
     "llvm_code": 0,

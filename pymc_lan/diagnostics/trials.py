@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.diagnostics.solved import solved_log_likelihood
 from pymc_lan.errors import explain, unknown
+from pymc_lan.guesses import log_guess
 from pymc_lan.likelihood import LOG_GO, Likelihood, mix_lapses
 from pymc_lan.spec import shift
 from pymc_lan.transforms import NUMPY
@@ -172,18 +173,13 @@ def _with_lapses(trials: Trials, parameters: Parameters, log_p: Float, penalty: 
     """
     if not trials.op.lapses:
         return log_p
-    return mix_lapses(NUMPY, log_p, parameters["p_lapse"], log_guess(trials, parameters)) - penalty
+    return mix_lapses(NUMPY, log_p, parameters["p_lapse"], _log_guess(trials, parameters)) - penalty
 
 
-def log_guess(trials: Trials, parameters: Parameters) -> Float:
+def _log_guess(trials: Trials, parameters: Parameters) -> Float:
     """Log density of trials that are guesses, of shape (k, n_trials)."""
-    window = parameters["lapse_window"]
     with np.errstate(divide="ignore"):
-        seen = np.where((trials.rt > 0) & (trials.rt <= window), -np.log(window), -np.inf)
-        if trials.op.go_nogo:
-            go = parameters["lapse_go"]
-            return np.where(trials.responded, np.log(go) + seen, np.log1p(-go))
-    return seen - np.log(len(trials.op.spec.choices))
+        return log_guess(NUMPY, trials.rt, trials.op.n_guesses, parameters)
 
 
 def guess_probability(trials: Trials, parameters: Parameters, log_mixture: Float) -> Float:
@@ -197,7 +193,7 @@ def guess_probability(trials: Trials, parameters: Parameters, log_mixture: Float
         From `log_likelihood`.
     """
     with np.errstate(divide="ignore"):
-        return np.exp(np.minimum(np.log(parameters["p_lapse"]) + log_guess(trials, parameters) - log_mixture, 0.0))
+        return np.exp(np.minimum(np.log(parameters["p_lapse"]) + _log_guess(trials, parameters) - log_mixture, 0.0))
 
 
 def has_closed_form(op: TrialRV) -> bool:

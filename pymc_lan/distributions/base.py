@@ -264,14 +264,18 @@ def check_fraction(name: str, value: Any) -> Any:
 
 
 def lapse_window(value: Any, p_lapse: Any, deadline: Any, times: Any) -> Any:
-    """The window in which guesses fall: as given, else the deadline where finite, else the largest rt."""
+    """The window in which each trial's guess falls: as given, else its deadline where finite, else the largest rt."""
     if value is not None:
-        return value
-    ends = constant_value(deadline) if deadline is not None else np.inf
-    if ends is None or np.all(np.isfinite(ends)):
+        return _check_window(value)
+    ends = constant_value(np.inf if deadline is None else deadline)
+    if ends is not None and np.all(np.isfinite(ends)):
         return deadline
-    if times is not None and np.isfinite(times).any():
-        return float(times[np.isfinite(times)].max())
+    seen = [] if times is None else times[np.isfinite(times)]
+    longest = float(np.max(seen)) if len(seen) else None
+    if ends is None:
+        return deadline if longest is None else pt.where(pt.isinf(deadline), longest, deadline)
+    if longest is not None:
+        return np.where(np.isfinite(ends), ends, longest)
     if is_zero(p_lapse):
         return 1.0
     raise ValueError(
@@ -281,6 +285,17 @@ def lapse_window(value: Any, p_lapse: Any, deadline: Any, times: Any) -> Any:
             "give lapse_window=..., the seconds in which a guess may fall",
         )
     )
+
+
+def _check_window(value: Any) -> Any:
+    """Refuse a constant window in which no guess can fall."""
+    window = constant_value(value)
+    if window is not None and not np.all((window > 0) & (window < np.inf)):
+        expected = "lapse_window above 0 s and finite"
+        raise ValueError(
+            explain(expected, f"{window}", "give the seconds from stimulus onset in which a guess may fall")
+        )
+    return value
 
 
 def constant_value(value: Any) -> Any:

@@ -52,7 +52,9 @@ class GoNoGo(TrialDistribution):
     lapse_go : tensor_like
         Probability that a guess is a press. Default 0.5.
     lapse_window : tensor_like, optional
-        Presses by guess are uniform on 0 to this; by default the deadline or, without one, the largest rt.
+        Presses by guess are uniform on 0 to this many seconds; one after the deadline is not seen, so a guess ends in
+        no press with probability ``1 - lapse_go min(1, deadline / lapse_window)``. By default each trial's deadline
+        or, where it has none, the largest observed rt.
     likelihood, weights : optional
         As in `LANDist`.
     observed : DataFrame, array or pm.Data, optional

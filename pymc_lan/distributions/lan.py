@@ -38,7 +38,8 @@ class LANDist(TrialDistribution):
     p_lapse : tensor_like
         Probability that a trial is a guess: any response, at a time uniform on the lapse window. Default 0.
     lapse_window : tensor_like, optional
-        Seconds; by default the largest observed rt.
+        Seconds; by default each trial's deadline or, where it has none, the largest observed rt. A guess after the
+        deadline is an omission.
     deadline : tensor_like, optional
         End of the response window in seconds, where trials without a decision by then are seen as omissions (no rt).
         Only networks that were imported with an OPN know how likely they are. Models whose simulator leaves trials

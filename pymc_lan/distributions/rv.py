@@ -13,6 +13,7 @@ from pytensor.graph.basic import Apply
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lan.guesses import is_possible, log_guess
 from pymc_lan.likelihood import Likelihood, mix_lapses
 from pymc_lan.mlp import MLP
 from pymc_lan.ops import PYTENSOR, log_likelihood, register_with_backend
@@ -67,6 +68,8 @@ class TrialRV(RandomVariable):
     ):
         self.spec, self.lan, self.choice = spec, lan, choice
         self.go_nogo, self.omissions, self.lapses, self.record = go_nogo, omissions, lapses, record
+        # How many responses a guess may be.
+        self.n_guesses = 1 if go_nogo else len(spec.choices)
         self.parameters = (*spec.names, *(GO_NOGO if go_nogo else OMISSIONS if omissions else TWO_CHOICE))
         label = f"GoNoGo{spec.name.upper()}" if go_nogo else spec.name.upper()
         self._print_name = (label, rf"\operatorname{{{label}}}")
@@ -108,20 +111,10 @@ def trial_logprob(op: TrialRV, values: Any, rng: Any, size: Any, *params: Any, *
     if op.lapses:
         # A guess has no bounds: outside them the penalty has to be taken of the mixture, or guesses would drown it.
         _, penalty = Likelihood(op.spec, op.lan).clamp(PYTENSOR, {name: named[name] for name in op.spec.names})
-        log_p = mix_lapses(PYTENSOR, log_p, named["p_lapse"], _log_guess(op, rt, responded, named)) - penalty
+        guess = log_guess(PYTENSOR, rt, op.n_guesses, named)
+        log_p = mix_lapses(PYTENSOR, log_p, named["p_lapse"], guess) - penalty
+        possible = possible & is_possible(named)
     return pt.where(possible, log_p, -np.inf)
-
-
-def _log_guess(op: TrialRV, rt: TensorVariable, responded: TensorVariable, named: dict[str, Any]) -> TensorVariable:
-    """Log density of a guess: either response, or a press or none, at a time uniform on the window."""
-    seen = _log_uniform(rt, named["lapse_window"])
-    if op.go_nogo:
-        return pt.where(responded, pt.log(named["lapse_go"]) + seen, pt.log1p(-named["lapse_go"]))
-    return seen - np.log(len(op.spec.choices))
-
-
-def _log_uniform(rt: TensorVariable, window: TensorVariable) -> TensorVariable:
-    return pt.where((rt > 0) & (rt <= window), -pt.log(window), -np.inf)
 
 
 @_support_point.register(TrialRV)
