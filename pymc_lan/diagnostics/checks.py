@@ -333,7 +333,7 @@ def _labelled(weights: Float, rows: NDArray[np.intp], shape: tuple[int, ...], id
 
 _REMEDIES = {
     "outside": "Draws leave the bounds the network was trained on: narrow the priors, or use likelihood='exact'.",
-    "before t": "Responses come before the non-decision time: let some trials be guesses (p_lapse), or drop them.",
+    "before t": "Responses come before the non-decision time: let some trials be guesses (p_lapse).",
     "without a label": "What is said of the exact likelihood leaves out trials whose exact likelihood is not known.",
     "diverged": "Draws diverged: raise target_accept, or look at the parametrisation.",
 }

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.data import column, table_columns
+from pymc_lan.columns import column, table_columns
 from pymc_lan.distributions.rv import TrialRV
 from pymc_lan.errors import check_length, explain
 from pymc_lan.inference.grid import estimates
