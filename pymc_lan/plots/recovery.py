@@ -64,7 +64,9 @@ def recovery(
     for name, x in values.items():
         check_length(name, x, n, scalar=False)
         if not np.isfinite(x).all():
-            raise ValueError(explain(f"finite numbers as {name}", "others", "fit these again: failures are part of the result"))
+            raise ValueError(
+                explain(f"finite numbers as {name}", "others", "fit these again: failures are part of the result")
+            )
     if (values["low"] > values["high"]).any():
         raise ValueError(explain("low below high", "the reverse", "exchange low and high"))
     panels = [Level("", np.ones(n, bool))] if parameter is None else levels(table, parameter)
