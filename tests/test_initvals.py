@@ -12,6 +12,7 @@ import pandas as pd
 import pymc as pm
 import pytest
 from pymc.initial_point import make_initial_point_fn
+from scipy.optimize import minimize
 
 import pymc_lan as pl
 from pymc_lan.exact import ddm_log_go, ddm_logpdf
@@ -31,17 +32,15 @@ def subjects(*, go_nogo: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
             "t": np.linspace(0.2, 0.35, N_SUBJECTS),
         }
     )
-    tables = []
-    for i, row in truth.iterrows():
-        trial_type = np.tile(["go", "no-go"], N_TRIALS // 2)
-        v = np.where(trial_type == "go", row.v, -row.v)
-        if go_nogo:
-            trials = pl.GoNoGoDDM.dist(v, row.a, t=row.t, deadline=DEADLINE, shape=(N_TRIALS, 2))
-        else:
-            trials = pl.DDM.dist(v, row.a, t=row.t, shape=(N_TRIALS, 2))
-        table = pl.as_dataframe(pm.draw(trials, random_seed=int(i)))
-        tables.append(table.assign(trial_type=trial_type, subject=f"s{i}", sign=np.sign(v)))
-    return pd.concat(tables, ignore_index=True), truth
+    subject = np.repeat(np.arange(N_SUBJECTS), N_TRIALS)
+    trial_type = np.tile(["go", "no-go"], subject.size // 2)
+    each = truth.iloc[subject].to_dict("list")
+    sign = np.where(trial_type == "go", 1.0, -1.0)
+    table = pl.simulate("ddm", each | {"z": 0.5, "v": sign * each["v"]}, seed=1)
+    if go_nogo:
+        pressed = (table["response"] > 0) & (table["rt"] <= DEADLINE)
+        table["rt"], table["response"] = table["rt"].where(pressed), pressed.astype(int)
+    return table.assign(trial_type=trial_type, subject=[f"s{i}" for i in subject], sign=sign), truth
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +188,78 @@ def test_starts_are_near_the_truth(parameters: Callable[..., Any], task: str, re
         assert np.all(np.abs(values["a"] - truth["a"].to_numpy()[first]) < 0.35)
 
 
+# By name: intercept and slope of v, of log a and of t, by a regressor that is even on -0.4 to 0.4.
+REGRESSED = {
+    "steep": ((0.3, 7.0), (0.1, 0.0), (0.3, 0.0)),
+    "falling": ((-0.2, -3.0), (-0.2, 0.0), (0.25, 0.0)),
+    "flat": ((1.0, 0.1), (0.0, 0.0), (0.3, 0.0)),
+    "all of them": ((0.5, 4.0), (0.1, -0.8), (0.35, 0.3)),
+}
+SPREADS = np.array([2.0, 5.0, 0.5, 1.0, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("task", ["go", "both"])
+@pytest.mark.parametrize("truth", REGRESSED.values(), ids=REGRESSED)
+def test_regressors_are_part_of_what_is_fitted(truth: tuple[tuple[float, float], ...], task: str) -> None:
+    """The start's log density, and that where another optimiser ends that began at the truth, by the closed form."""
+    n, center = 400, np.array([0.0, 0.0, 0.0, 0.0, 0.3, 0.0])
+    x = np.random.default_rng(1).uniform(-0.4, 0.4, n)
+
+    def parameters(coefficients: Any, xp: Any) -> tuple[Any, Any, Any]:
+        v, log_a, t = (coefficients[i] + coefficients[i + 1] * x for i in (0, 2, 4))
+        return v, xp.exp(log_a), t
+
+    v, a, t = parameters(np.ravel(truth), np)
+    df = pl.simulate("ddm", {"v": v, "a": a, "z": 0.5, "t": t}, seed=2)
+    rt, upper, ends = hidden(df, DEADLINE if task == "go" else None)
+    seen = np.isfinite(rt)
+
+    def minus_log_density(coefficients: Any) -> float:
+        v, a, t = parameters(coefficients, np)
+        if np.any(rt <= t) or np.any(t <= 0):
+            return np.inf
+        density = ddm_logpdf(NUMPY, np.where(seen, rt, 9.0) - t, np.where(upper, 1.0, -1.0), v, a, 0.5)
+        log_p = np.where(seen, density, ddm_log_go(NUMPY, ends - t, v, a, 0.5)[1])
+        return float(0.5 * (((coefficients - center) / SPREADS) ** 2).sum() - log_p.sum())
+
+    # The truth lies before every response, but a slope of t is moved with its intercept.
+    options = {"maxiter": 4000, "maxfev": 4000, "adaptive": True}
+    mode = minimize(minus_log_density, np.ravel(truth), method="Nelder-Mead", options=options).x
+    with pm.Model() as model:
+        c = [pm.Normal(f"c{i}", m, s) for i, (m, s) in enumerate(zip(center, SPREADS, strict=True))]
+        v, a, t = parameters(c, pm.math)
+        observed = pd.DataFrame({"rt": np.where(seen, rt, np.nan), "response": np.where(upper, 1, 0 - seen)})
+        if task == "go":
+            pl.GoNoGoDDM("obs", v, a, t=t, deadline=DEADLINE, observed=observed)
+        else:
+            pl.DDM("obs", v, a, t=t, observed=observed)
+    start = pl.initvals(model, df)
+    logp = model.compile_logp(mode="FAST_COMPILE")
+    found, best = (logp(each) for each in (start, {f"c{i}": value for i, value in enumerate(mode)}))
+    assert found > best - 10
+    assert found > -minus_log_density(mode) - 0.5 * np.log(2 * np.pi * SPREADS**2).sum() - 10
+
+
+def test_members_climb_and_groups_stay(both: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    """Slopes of subjects around a group: its deviation stays where it was, though that of equal slopes would be 0."""
+    df, x = both[0].copy(), np.random.default_rng(3).uniform(-0.4, 0.4, len(both[0]))
+    theta = {"v": 0.5 + 5 * x, "a": 1.0, "z": 0.5, "t": 0.3}
+    df[["rt", "response"]] = pl.simulate("ddm", theta, seed=4)[["rt", "response"]]
+    s = pd.factorize(df["subject"])[0]
+    with pm.Model(coords={"subject": df["subject"].unique()}) as model:
+        slope = pm.Normal("slope", pm.Normal("mean", 0, 3), pm.HalfNormal("sd", 3), dims="subject")
+        v = pm.Normal("v0", 0, 2) + slope[s] * x
+        pl.DDM("obs", v, pm.LogNormal("a", 0, 0.5), t=pm.Uniform("t", 0, 0.6), observed=df)
+    start = pl.initvals(model, df)
+    initial = model.initial_point(random_seed=0)
+    assert start["mean"] == initial["mean"]
+    np.testing.assert_allclose(np.log(start["sd"]), initial["sd_log__"], atol=1e-12)
+    # 160 trials leave a slope uncertain by about 0.4, and the group at 0 takes 0.1 off it.
+    assert np.all(np.abs(start["slope"] - 5) < 1.5)
+    again = pl.initvals(model, df)
+    assert all(np.array_equal(start[name], again[name]) for name in start)
+
+
 def test_guesses_do_not_hold_t_back(go: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     """With lapses in the model the fastest press may be a guess; without, it may not."""
     df = go[0].copy()
@@ -247,6 +318,15 @@ def none() -> pm.Model:
         ),
         (lambda df: pl.initvals(one(df), df.iloc[1:]), "one value for each of the 960 trials"),
         (
+            lambda df: pl.initvals(one(df), df, by="subjct"),
+            "Unknown column 'subjct'. Known columns: trial, rt, response, trial_type, subject, sign. Did you mean 'sub",
+        ),
+        (lambda df: pl.initvals(one(df), df.drop(columns="subject"), by="subject"), "Unknown column 'subject'."),
+        (
+            lambda df: pl.initvals(one(df), df.assign(subject=df["subject"].mask(df.index % 480 == 7))),
+            "a label in column 'subject' for every trial. Found none in 2 of 960 rows: row 7 (subject = missing)",
+        ),
+        (
             lambda df: pl.initvals(race(df), df),
             "Expected a diffusion with drift v, boundary a and",
         ),
@@ -255,7 +335,7 @@ def none() -> pm.Model:
 def test_mistakes_are_explained(
     call: Callable[[pd.DataFrame], Any], words: str, go: tuple[pd.DataFrame, pd.DataFrame]
 ) -> None:
-    with pytest.raises(ValueError, match="Expected") as caught:
+    with pytest.raises(ValueError, match="^(Expected|Unknown)") as caught:
         call(go[0])
     assert words in str(caught.value)
 

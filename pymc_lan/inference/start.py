@@ -1,7 +1,8 @@
 """Where a hierarchical model starts: near the parameters that each subject's trials say.
 
 The parameters of a distribution are expressions of the model's free variables, whatever the user made of them: centred
-or not, on a link, with regressors. The free variables are moved until the expressions come near the estimates.
+or not, on a link, with regressors. The free variables are moved until the expressions come near the estimates. What
+differs from trial to trial no estimate of a group of trials can tell: from there, such models climb their own density.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.columns import column, table_columns
 from pymc_lan.distributions.rv import TrialRV
-from pymc_lan.errors import check_length, explain
+from pymc_lan.errors import check_length, explain, is_missing, refuse, unknown
 from pymc_lan.inference.grid import estimates
 from pymc_lan.inference.posterior import Point, not_finite, resolve_model
 from pymc_lan.simulated import SIMULATED
@@ -29,6 +30,8 @@ SCALES: Mapping[str, float] = {"v": 0.5, "a": 0.1, "z": 0.1, "t": 0.1}
 RIDGE = 0.1
 # A start need not be the very minimum.
 STEPS = 200
+# The column that says whose trials they are, unless told otherwise.
+SUBJECT = "subject"
 # t starts at most at this share of the fastest response.
 BELOW = 0.8
 # Where guesses are part of the model, the fastest responses are likely to be some.
@@ -37,12 +40,13 @@ GUESSES = 0.05
 FEWEST_TRIALS = 5
 
 
-def initvals(model: Any = None, df: Any = None, *, by: str = "subject") -> dict[str, Float]:
+def initvals(model: Any = None, df: Any = None, *, by: str | None = None) -> dict[str, Float]:
     """Initial values for ``pm.sample(initvals=...)``, from the trials of each subject.
 
     Boundary and non-decision time are estimated for each subject, and the drift for each of the conditions that the
     model tells apart, by the likelihood of the plain diffusion on a coarse grid. The free variables are moved until v,
-    a and t match, by least squares, and z is 0.5.
+    a and t match, by least squares, and z is 0.5. Where a parameter differs between trials that the estimates take
+    together, because of a regressor, the free variables go on from there, up the model's own log density.
 
     Parameters
     ----------
@@ -50,8 +54,9 @@ def initvals(model: Any = None, df: Any = None, *, by: str = "subject") -> dict[
         By default that of the context. One of its variables is an observed distribution of this package.
     df : DataFrame
         The trials that were given as ``observed``, in that order.
-    by : str
-        The column that says whose trial it is. Where `df` has none of that name, all trials are one subject's.
+    by : str, optional
+        The column that says whose trial it is. By default ``"subject"`` and, where `df` has none of that name, all
+        trials are one subject's.
 
     Returns
     -------
@@ -62,13 +67,13 @@ def initvals(model: Any = None, df: Any = None, *, by: str = "subject") -> dict[
     ------
     ValueError
         If the model has no such variable or several, or it is no diffusion between boundaries; `df` has another number
-        of rows; or the log density is not finite there.
+        of rows, no column `by`, or trials of nobody; or the log density is not finite there.
 
     Notes
     -----
     t starts below the subject's fastest response (with lapses in the model, which may be guesses: below the 5 %
     quantile). Free variables that are not behind v, a, z and t, such as the groups of members that are drawn around
-    them directly, stay at the model's initial point.
+    them directly, stay at the model's initial point: the density of members that are all alike has no upper limit.
 
     Examples
     --------
@@ -101,7 +106,9 @@ def initvals(model: Any = None, df: Any = None, *, by: str = "subject") -> dict[
     shared = _codes([anywhere[list(expressions).index("t")]])
     limit = _least(latest[subject], shared)[shared]
     cost = _misfit(expressions, _targets(op.spec, found, limit), limit, 1.0 / np.bincount(cell)[cell])
-    point = _descend(model, cost, begin)
+    point = _descend(model, cost, begin, model.value_vars, RIDGE)
+    if _differ(cell, subject, deadline, dict(zip(expressions, anywhere, strict=True))):
+        point = _descend(model, -model.logp(), point, _members(model), 0.0)
     if bad := not_finite(model, point):
         remedy = "give initvals by hand, or priors that allow what the data need"
         raise ValueError(explain("a finite log density at the start", f"none of {bad}", remedy))
@@ -130,15 +137,27 @@ def _trials(model: Any, rv: Any) -> Float:
     return np.asarray(extract_obs_data(model.rvs_to_values[rv]), np.float64).reshape(-1, 2)
 
 
-def _subjects(df: Any, by: str, n: int) -> Codes:
+def _subjects(df: Any, by: str | None, n: int) -> Codes:
     """A code from 0 on for each trial's subject."""
     columns = table_columns(df)
     if columns is None:
         expected, remedy = "a DataFrame with the trials", "pass df, as in initvals(model, df)"
         raise ValueError(explain(expected, type(df).__name__, remedy))
+    if by is not None and by not in columns:
+        raise ValueError(unknown("column", by, columns))
+    by = SUBJECT if by is None else by
     labels = np.asarray(column(df, by if by in columns else columns[0], argument="by"))
     check_length("df", labels, n, scalar=False)
-    return np.unique(labels.astype(str), return_inverse=True)[1] if by in columns else np.zeros(n, np.intp)
+    if by not in columns:
+        return np.zeros(n, np.intp)
+    refuse(
+        np.array([is_missing(label) for label in labels], bool),
+        {by: labels},
+        expected=f"a label in column {by!r} for every trial",
+        found="none",
+        remedy="fill in whose trials they are, in the table that the model is given as well",
+    )
+    return np.unique(labels.astype(str), return_inverse=True)[1]
 
 
 def _by_trial(model: Any, named: Mapping[str, Any], names: Sequence[str], n: int) -> dict[str, Any]:
@@ -177,6 +196,22 @@ def _cells(known: Sequence[NDArray[Any]], parameters: Sequence[Float]) -> Codes:
     return cell if len(cell) >= FEWEST_TRIALS * (cell.max() + 1) else _codes(known)
 
 
+def _differ(cell: Codes, subject: Codes, deadline: Float, parameters: Mapping[str, Float]) -> bool:
+    """Whether a parameter takes more values than the estimates have of it: v one a cell, others one a subject."""
+    finest = _codes([subject, deadline, *parameters.values()])
+    others = _codes([subject, *(x for name, x in parameters.items() if name != "v")])
+    return bool(finest.max() > cell.max() or others.max() > subject.max())
+
+
+def _members(model: Any) -> list[Any]:
+    """Unconstrained values of the free variables that no other one is drawn around."""
+    from pytensor.graph.traversal import ancestors
+
+    free = model.free_RVs
+    groups = {x for rv in free for x in ancestors([rv]) if x is not rv}
+    return [model.rvs_to_values[rv] for rv in free if rv not in groups]
+
+
 def _latest(rt: Float, subject: Codes, *, lapses: bool) -> Float:
     """For each subject the time that t should stay below: the fastest response, or near it; inf without any."""
     share = GUESSES if lapses else 0.0
@@ -205,23 +240,23 @@ def _misfit(expressions: Mapping[str, Any], targets: Mapping[str, Float], limit:
     return 0.5 * sum((weight * row**2).sum() for row in rows)
 
 
-def _descend(model: Any, cost: Any, begin: Point) -> Point:
-    """The unconstrained values, moved down the cost with a pull back to where they were."""
+def _descend(model: Any, cost: Any, begin: Point, variables: Sequence[Any], ridge: float) -> Point:
+    """Some of the unconstrained values, moved down the cost with a pull back to where they were."""
     import pytensor
     from pymc.blocking import DictToArrayBijection
     from scipy.optimize import minimize
 
-    variables = model.value_vars
     gradients: Any = pytensor.grad(cost, variables, disconnected_inputs="ignore")
     function = _function(model, [cost, *gradients])
     start = DictToArrayBijection.map({v.name: begin[v.name] for v in variables})
 
-    def value_and_gradient(x: Float) -> tuple[float, Float]:
-        at = DictToArrayBijection.rmap(start._replace(data=x))
-        found = function(*(at[v.name] for v in variables))
-        away = x - start.data
-        gradient = np.concatenate([np.ravel(row) for row in found[1:]]) + RIDGE * away
-        return float(found[0] + RIDGE / 2 * away @ away), gradient
+    def point(x: Float) -> Point:
+        return begin | dict(DictToArrayBijection.rmap(start._replace(data=x)))
 
-    found = minimize(value_and_gradient, start.data, jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
-    return dict(DictToArrayBijection.rmap(start._replace(data=found.x)))
+    def value_and_gradient(x: Float) -> tuple[float, Float]:
+        at, away = point(x), x - start.data
+        found = function(*(at[v.name] for v in model.value_vars))
+        gradient = np.concatenate([np.ravel(row) for row in found[1:]]) + ridge * away
+        return float(found[0] + ridge / 2 * away @ away), gradient
+
+    return point(minimize(value_and_gradient, start.data, jac=True, method="L-BFGS-B", options={"maxiter": STEPS}).x)
