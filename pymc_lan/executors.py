@@ -2,20 +2,81 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, ProcessPoolExecutor
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
+from functools import partial
 from multiprocessing import get_context
+from queue import SimpleQueue
+from typing import final
 
 from pymc_lan.errors import explain
 
 # Seconds that a scheduler has to find its first worker.
 WAIT = 60
+# Processes that may die of a task.
+DEATHS = 3
+
+
+class WorkerDiedError(RuntimeError):
+    """Every process that a task was given to has died."""
+
+
+@final
+class Processes(Executor):
+    """Processes of this machine, of which any may die: what it was doing is done anew by another.
+
+    Of a pool of several processes that breaks, nobody knows which task it broke of; so each process is a pool.
+
+    Parameters
+    ----------
+    n : int, optional
+        How many; by default one for each core.
+    """
+
+    def __init__(self, n: int | None = None):
+        n = n or os.cpu_count() or 1
+        self._threads = ThreadPoolExecutor(n)
+        self._free: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
+        for _ in range(n):
+            self._free.put(_one_process())
+
+    def submit[**P, R](self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Give a task to the next process that is free."""
+        return self._threads.submit(self._run, partial(function, *args, **kwargs))
+
+    def _run[R](self, task: Callable[[], R]) -> R:
+        pool = self._free.get()
+        try:
+            for _ in range(DEATHS):
+                try:
+                    return pool.submit(task).result()
+                except BrokenProcessPool as error:
+                    died, pool = error, _one_process()
+            expected, found = "processes that live until their tasks are done", f"{DEATHS} that died of one"
+            remedy = "see what they printed, and whether memory is short; a script needs if __name__ == '__main__': too"
+            raise WorkerDiedError(explain(expected, found, remedy)) from died
+        finally:
+            self._free.put(pool)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Close the processes; tasks that have not begun are done before, or cancelled."""
+        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+        while not self._free.empty():
+            self._free.get().shutdown(wait)
+
+
+def _one_process() -> ProcessPoolExecutor:
+    # Not forked: threads of numba and JAX do not survive it.
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
 
 
 def open_executor(stack: ExitStack, processes: int | None = 1, scheduler: str | None = None) -> Executor | None:
     """Open what tasks are given to, until the stack closes; those that have not begun by then are not done.
 
-    A task whose process or worker dies is done anew by a Dask cluster, not by processes.
+    A task whose process or worker dies is done anew by another.
 
     Parameters
     ----------
@@ -62,7 +123,6 @@ def open_executor(stack: ExitStack, processes: int | None = 1, scheduler: str | 
         return cluster
     if processes == 1:
         return None
-    # Not forked: threads of numba and JAX do not survive it.
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    pool = Processes(processes)
     stack.callback(pool.shutdown, cancel_futures=True)
     return pool

@@ -20,8 +20,9 @@ from threading import Thread
 from typing import Any, final
 from urllib.parse import quote
 
+from pymc_lan.disk import write_whole
 from pymc_lan.errors import RegistryError, explain, is_name
-from pymc_lan.tables import PLAIN_NAME, REGISTRY, Entry, Table, check_files, digest, parse_table, write_whole
+from pymc_lan.tables import PLAIN_NAME, REGISTRY, Entry, Table, check_files, digest, parse_table
 
 # Seconds that a hub may take for its first answer; HF_HUB_ETAG_TIMEOUT changes it. The client alone would take 23.
 PATIENCE = 4.0

@@ -17,6 +17,7 @@ import numpy as np
 from pymc_lan.accumulators import race_of
 from pymc_lan.card import write_card
 from pymc_lan.diagnostics import accuracy
+from pymc_lan.disk import write_whole, writing
 from pymc_lan.errors import RegistryError, explain, unknown
 from pymc_lan.kernels import PARTS
 from pymc_lan.mlp import MLP
@@ -30,9 +31,9 @@ from pymc_lan.network import (
 )
 from pymc_lan.onnx_reader import read_onnx, require_onnx
 from pymc_lan.plain import PLAIN, PLAIN_OMISSION, Bounds, plain_spec
-from pymc_lan.registry import load_folder, load_network, write_version
+from pymc_lan.registry import load_folder, load_network, refuse_existing, write_version
 from pymc_lan.spec import ModelSpec, shift
-from pymc_lan.tables import CONFIG, digest, write_whole
+from pymc_lan.tables import CONFIG, check_names, digest
 from pymc_lan.transforms import NUMPY
 from pymc_lan.views import n_inputs
 
@@ -130,6 +131,8 @@ def import_onnx(
         found = f"cpn={str(cpn)!r} and opn={str(opn)!r}"
         raise ValueError(explain("a CPN or an OPN", found, "import the LAN twice, once with each"))
     spec = plain_spec(model, bounds or {}, choices, PLAIN if opn is None else PLAIN_OMISSION)
+    if out is not None:
+        refuse_existing(out, spec.name, version)
     files = {"lan": path} | ({} if cpn is None else {"choice": cpn}) | ({} if opn is None else {"choice": opn})
     mlps = {name: _read(spec, name, Path(file)) for name, file in files.items()}
     network = Network(spec, mlps["lan"], mlps.get("choice"), version)
@@ -264,7 +267,8 @@ def _export_onnx(network: Network, out: Path, part: str) -> None:
     }
     graph = write_graph(network.spec, mlp, part, about)
     _check_graph(network, graph, part)
-    write_whole(out, graph.SerializeToString())
+    with writing(out, RegistryError):
+        write_whole(out, graph.SerializeToString())
 
 
 def _check_graph(network: Network, graph: Any, part: str) -> None:
@@ -294,6 +298,7 @@ def _check_graph(network: Network, graph: Any, part: str) -> None:
 def _export_orbax(network: Network, out: Path) -> None:
     from pymc_lan.checkpoint import write_arrays
 
+    check_names(network.spec.name, network.version)
     if out.exists():
         raise RegistryError(explain("a new folder", f"{out}, which exists", "choose another, or remove it"))
     config = {
@@ -304,13 +309,14 @@ def _export_orbax(network: Network, out: Path) -> None:
         "networks": networks_config(network),
         "weights_sha256": _weights_sha256(network),
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as partial:
-        folder = Path(partial) / "checkpoint"
-        folder.mkdir()
-        write_arrays(folder / ARRAYS, network_tensors(network))
-        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-        folder.rename(out)
+    with writing(out, RegistryError):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as partial:
+            folder = Path(partial) / "checkpoint"
+            folder.mkdir()
+            write_arrays(folder / ARRAYS, network_tensors(network))
+            (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+            folder.rename(out)
 
 
 def import_orbax(folder: str | os.PathLike[str], spec: ModelSpec | None = None) -> Network:

@@ -19,7 +19,7 @@ from pymc_lan.network import Network
 from pymc_lan.registry import load_folder
 from pymc_lan.responses import RESPONSES
 from pymc_lan.spec import ModelSpec, shift
-from pymc_lan.tables import CARD, CONFIG, PLAIN_NAME, REGISTRY, WEIGHTS, add_version, digest
+from pymc_lan.tables import CARD, CONFIG, REGISTRY, WEIGHTS, add_version, check_names, digest
 from pymc_lan.transforms import NUMPY
 from pymc_lan.views import earliest
 
@@ -223,10 +223,7 @@ def check_version(network: Network, n: int | None) -> None:
     if bounds != [(p.name, p.bounds) for p in spec.parameters]:
         expected = f"the parameters and bounds of model {spec.name!r} in {CONFIG}"
         raise RegistryError(explain(expected, f"{bounds}", _WRITE))
-    for name in (spec.name, network.version):
-        if not PLAIN_NAME.fullmatch(name):
-            expected = "a model and a version of letters, digits, dots, dashes and underscores"
-            raise RegistryError(explain(expected, f"{name!r}", "name it like 'ddm' and '1.0'"))
+    check_names(spec.name, network.version)
     _check_finite(network)
     _check_accuracy(network, n)
 

@@ -15,10 +15,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from errno import EACCES, ENOTDIR
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pymc_lan.disk import alone, write_whole, writing
 from pymc_lan.errors import RegistryError, explain, unknown
 from pymc_lan.hub import find_repository, parse_repository
 from pymc_lan.models import MODELS
@@ -28,11 +30,11 @@ from pymc_lan.spec import ModelSpec
 from pymc_lan.tables import (
     CARD,
     CONFIG,
-    PLAIN_NAME,
     REGISTRY,
     WEIGHTS,
     Entry,
     add_version,
+    check_names,
     digest,
     read_registry,
 )
@@ -349,7 +351,7 @@ def write_version(
     """Write a network as a new version of a registry.
 
     The folder appears whole or not at all, and the registry names it only after that; where that fails the folder goes
-    again. A version that is there already stays as it is.
+    again. A version that is there already stays as it is. Processes that write to one registry wait for one another.
 
     Parameters
     ----------
@@ -370,7 +372,8 @@ def write_version(
     Raises
     ------
     RegistryError
-        If the version exists or cannot be a folder's name, or the registry cannot be read.
+        If the version exists, it or its model cannot be called so, the registry cannot be read, or its folder not be
+        written to.
     """
     from safetensors.numpy import save
 
@@ -385,38 +388,26 @@ def write_version(
         CONFIG: (json.dumps(full, indent=2) + "\n").encode(),
         CARD: write_card(full).encode(),
     }
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{version}-"))
-    try:
-        for name, content in contents.items():
-            _write(folder / name, content)
-        folder.chmod(0o755)
-        folder = folder.rename(target)
-        _enter(root, model, version, {name: digest(content) for name, content in contents.items()})
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    with writing(f"{network.name} in {root}", RegistryError):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{version}-"))
+        try:
+            for name, content in contents.items():
+                write_whole(folder / name, content)
+            folder.chmod(0o755)
+            with alone(root, RegistryError):
+                # Another process may have written it since the first look.
+                refuse_existing(root, model, version)
+                folder = folder.rename(target)
+                models = read_registry(root) if (root / REGISTRY).exists() else {}
+                table = add_version(models, model, version, {name: digest(x) for name, x in contents.items()})
+                write_whole(root / REGISTRY, table.encode())
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
     # The bare name means another version now.
     _load_named.cache_clear()
     return target
-
-
-def _enter(root: Path, model: str, version: str, files: Mapping[str, str]) -> None:
-    models = read_registry(root) if (root / REGISTRY).exists() else {}
-    text = add_version(models, model, version, files)
-    partial = root / f".{REGISTRY}.partial"
-    try:
-        _write(partial, text.encode())
-        partial.replace(root / REGISTRY)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def refuse_existing(root: str | os.PathLike[str], model: str, version: str) -> None:
@@ -425,20 +416,21 @@ def refuse_existing(root: str | os.PathLike[str], model: str, version: str) -> N
     Raises
     ------
     RegistryError
-        If it exists as a folder or in the registry, cannot be a folder's name, or the registry cannot be read.
+        If it exists as a folder or in the registry, it or its model cannot be called so, the registry cannot be read,
+        or its folder not be written to.
     """
     root = Path(root)
-    if not PLAIN_NAME.fullmatch(version):
-        raise RegistryError(
-            explain(
-                "a version of letters, digits, dots, dashes and underscores",
-                f"{version!r}",
-                "name it like '1.0'",
-            )
-        )
-    listed = read_registry(root) if (root / REGISTRY).exists() else {}
+    check_names(model, version)
+    with writing(f"{model}@{version} in {root}", RegistryError):
+        listed = read_registry(root) if (root / REGISTRY).exists() else {}
+        there = (root / model / version).exists()
+        existing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+        if not existing.is_dir():
+            raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(existing))
+        if not os.access(existing, os.W_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES), str(existing))
     entered = version in listed.get(model, {}).get("versions", {})
-    if entered or (root / model / version).exists():
+    if entered or there:
         remedy = "raise the version; published ones never change"
         if not entered:
             remedy = (

@@ -5,9 +5,8 @@ What it says becomes paths and requests, so its names are plain and its files ar
 
 from __future__ import annotations
 
-import os
+import json
 import re
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,13 +14,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pymc_lan.errors import MAX_NAME, RegistryError, explain, is_name
+from pymc_lan.errors import MAX_NAME, RegistryError, check_name, explain, is_name
 
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "README.md"
 REGISTRY = "registry.toml"
 
 # What a version may be called: it becomes the name of a folder and a key of the table.
 PLAIN_NAME = re.compile(rf"[0-9A-Za-z][0-9A-Za-z._-]{{0,{MAX_NAME - 1}}}")
+_BARE_KEY = re.compile(r"[0-9A-Za-z_-]+")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 Table = dict[str, dict[str, Any]]
@@ -130,8 +130,25 @@ def read_registry(root: Path, remedy: str = "reinstall pymc-lan") -> Table:
     return parse_table(content, root / REGISTRY, remedy)
 
 
+def check_names(model: str, version: str) -> None:
+    """Refuse what a model or a version that is written may not be called.
+
+    Raises
+    ------
+    RegistryError
+    """
+    try:
+        check_name("model", model)
+    except ValueError as error:
+        raise RegistryError(f"{error}") from error
+    if not PLAIN_NAME.fullmatch(version):
+        expected = f"a version of letters, digits, dots, dashes and underscores, {MAX_NAME} of them at most"
+        raise RegistryError(explain(expected, f"{version!r:.80}", "name it like '1.0'"))
+
+
 def add_version(models: Table, model: str, version: str, files: Mapping[str, str]) -> str:
     """Add a version to a table, as its model's default; return the text of the new ``registry.toml``."""
+    check_names(model, version)
     entry = models.setdefault(model, {"versions": {}})
     entry["default"] = version
     entry["versions"][version] = {"files": dict(files)}
@@ -140,26 +157,19 @@ def add_version(models: Table, model: str, version: str, files: Mapping[str, str
         "",
     ]
     for name in sorted(models):
-        lines += [f"[models.{name}]", f'default = "{models[name]["default"]}"', ""]
+        key = name if _BARE_KEY.fullmatch(name) else _quoted(name)
+        lines += [f"[models.{key}]", f"default = {_quoted(models[name]['default'])}", ""]
         for number, content in models[name]["versions"].items():
-            lines += [f'[models.{name}.versions."{number}".files]']
-            lines += [f'"{file}" = "{digest}"' for file, digest in content["files"].items()] + [""]
+            lines += [f"[models.{key}.versions.{_quoted(number)}.files]"]
+            lines += [f"{_quoted(file)} = {_quoted(digest)}" for file, digest in content["files"].items()] + [""]
     return "\n".join(lines)
+
+
+def _quoted(text: str) -> str:
+    # TOML escapes in its strings what JSON does, and DEL.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def digest(content: bytes) -> str:
     """The sha256 of a file's content, in hexadecimal digits."""
     return sha256(content).hexdigest()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write or replace a file, so that nobody ever sees a part of it."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    partial = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        partial.chmod(0o644)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -206,7 +206,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another hash": (lambda f: edit(f, weights_sha256="0" * 64), "weights.safetensors with sha256 0000"),
     "no licence to leave out": (lambda f: edit(f, training=None), "Expected the entries accuracy, .*Found no training"),
     "a future format": (lambda f: edit(f, format=99), "Found format 99"),
-    "a version that climbs": (lambda f: edit(f, version="../1.1"), "a model and a version of letters"),
+    "a version that climbs": (lambda f: edit(f, version="../1.1"), "a version of letters"),
     "wider bounds": (widen, "the parameters and bounds of model 'ddm'.*-30.0, 30.0"),
     "infinite outputs": (infinite, "Expected finite outputs over the bounds. Found {'v': "),
     "no accuracy": (lambda f: edit(f, accuracy={}), "the accuracy in config.json as .* measures it. Found no 'lan'"),

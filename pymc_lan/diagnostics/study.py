@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.disk import write_whole
 from pymc_lan.errors import explain
-from pymc_lan.tables import write_whole
 
 Arrays = dict[str, NDArray[Any]]
 
