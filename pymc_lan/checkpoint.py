@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import orbax.checkpoint as ocp
 from numpy.typing import NDArray
+
+
+@contextmanager
+def _root_logger_kept() -> Iterator[None]:
+    """Let orbax leave the root logger as it is.
+
+    absl, with which it logs, gives that logger a handler for good where there is none, when the first message comes,
+    and from then on what PyMC says is printed twice. Meanwhile messages go where Python prints them in such a case.
+    """
+    root, printed = logging.getLogger(), logging.lastResort
+    if root.handlers or printed is None:
+        yield
+        return
+    root.addHandler(printed)
+    try:
+        yield
+    finally:
+        root.removeHandler(printed)
+
+
+with _root_logger_kept():
+    import orbax.checkpoint as ocp
 
 
 class Checkpoints:
@@ -31,16 +54,19 @@ class Checkpoints:
     10
     """
 
+    @_root_logger_kept()
     def __init__(self, directory: str | Path):
         options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
         self._manager = ocp.CheckpointManager(Path(directory).absolute(), options=options)
 
+    @_root_logger_kept()
     def save(self, step: int, state: Any) -> None:
         """Write the state under a step number; a step that is there already is left as it is."""
         if step not in self._manager.all_steps():
             self._manager.save(step, args=ocp.args.StandardSave(state))
             self._manager.wait_until_finished()
 
+    @_root_logger_kept()
     def restore(self, like: Any) -> tuple[int, Any] | None:
         """The newest whole checkpoint as ``(step, state)``, with the structure and dtypes of `like`, or None."""
         step = self._manager.latest_step()
@@ -51,12 +77,14 @@ class Checkpoints:
     def __enter__(self) -> Self:
         return self
 
+    @_root_logger_kept()
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._manager.close()
 
 
+@_root_logger_kept()
 def write_arrays(directory: Path, arrays: Mapping[str, NDArray[np.float32]]) -> None:
     """Write arrays, whose names are paths with slashes, as the tree that they name."""
     tree: dict[str, Any] = {}
@@ -70,6 +98,7 @@ def write_arrays(directory: Path, arrays: Mapping[str, NDArray[np.float32]]) -> 
         checkpointer.save(directory.absolute(), tree)
 
 
+@_root_logger_kept()
 def read_arrays(directory: Path) -> dict[str, NDArray[np.float32]]:
     """Read them back, by path.
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.card import write_card
+from pymc_lan.disk import write_whole, writing
 from pymc_lan.network import Network
 from pymc_lan.plots.training import Density, calibration, densities, error_map, losses
 from pymc_lan.responses import RESPONSES
@@ -62,7 +63,9 @@ _CAPTIONS = {
     "those sets' trials are from the network, in nats, less what chance brings. The dotted line is the chunk whose "
     "weights were kept.",
     "Error over the parameters": "The same error of each held-out set: mean and two standard errors over each "
-    "parameter, and means over each pair. Where it is large, more simulations are needed (rounds), or a wider network.",
+    "parameter, and means over each pair; of more than five parameters, pairs are drawn of the five over which the "
+    "error changes most, and the others stand below, each alone. Where it is large, more simulations are needed "
+    "(rounds), or a wider network.",
     "Densities": "Fresh simulated trials (grey) and the network's density, of held-out parameter sets from one that "
     "fits among the best to the one that fits worst.",
     "Calibration": "How often each outcome was simulated in held-out sets, against its probability, in groups of equal "
@@ -97,6 +100,8 @@ def write_report(out: Path, network: Network, fitted: Fitted, seed: int = 0) -> 
     ------
     ImportError
         Without matplotlib.
+    OSError
+        If it cannot be written; the version is there by then.
     """
     spec, found = network.spec, review(fitted)
     bounds = [p.bounds for p in spec.parameters]
@@ -105,12 +110,11 @@ def write_report(out: Path, network: Network, fitted: Fitted, seed: int = 0) -> 
         "Error over the parameters": error_map(spec.names, bounds, found.theta, found.errors),
     }
     if spec.transform != RESPONSES:
-        figures["Densities"] = densities(_examples(network, found, seed), [str(code) for code in spec.choices])
-    figures["Calibration"] = calibration(found.outcomes, found.predicted, found.found, found.n)
+        figures["Densities"] = densities(_examples(network, found, seed), spec.choices)
+    figures["Calibration"] = calibration(spec.choices, found.predicted, found.found, found.n)
     path = report_path(Path(out), network)
-    partial = path.with_suffix(".partial")
-    partial.write_text(_page(network.name, figures, write_card(network.config)), encoding="utf-8")
-    partial.replace(path)
+    with writing(path):
+        write_whole(path, _page(network.name, figures, write_card(network.config)).encode())
     return path
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,26 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from toy_simulators import BOUNDS, COIN, gamma_coin
+from toy_workers import FLAG, deadly_square, die_once, square
 
 import pymc_lan as pl
-from pymc_lan.executors import open_executor
+from pymc_lan.executors import WorkerDiedError, open_executor
 from pymc_lan.training import sampling, trials
 from pymc_lan.training.sampling import Online
-
-# The file that a worker leaves before it dies, so that the next one lives.
-FLAG = "PYMC_LAN_TEST_FLAG"
-
-
-def die_once() -> None:
-    """Kill this process as the kernel would, if it is a worker and the first to come here."""
-    flag = os.environ.get(FLAG)
-    if flag is None:
-        return
-    try:
-        Path(flag).touch(exist_ok=False)
-    except FileExistsError:
-        return
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def deadly_coin(theta: Any, rng: np.random.Generator) -> Any:
@@ -49,6 +33,32 @@ def deadly_boundary(t: Any, theta: Any) -> Any:
 
 DEADLY_COIN = pl.simulator_spec("coin", deadly_coin, BOUNDS, choices=COIN.choices, shift="t")
 DEADLY_DIFFUSION = replace(pl.get_model("exponential_collapse"), boundary=deadly_boundary)
+
+
+def test_processes_survive_one_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FLAG, str(tmp_path / "one has died"))
+    with ExitStack() as stack:
+        pool = open_executor(stack, 2)
+        assert list(pool.map(square, range(20))) == [x * x for x in range(20)]
+        assert (tmp_path / "one has died").exists()
+        # Errors are not deaths: they come back, and nothing is tried again.
+        with pytest.raises(TypeError):
+            pool.submit(square, "x").result()
+
+
+def test_a_task_that_kills_every_process_is_told_and_the_others_are_done() -> None:
+    with ExitStack() as stack:
+        pool = open_executor(stack, 2)
+        tasks = [pool.submit(deadly_square, x) for x in range(12)]
+        message = (
+            r"Expected processes that live until their tasks are done\. Found 3 that died of one\. Remedy: .*memory"
+        )
+        for x, task in enumerate(tasks):
+            if x == 7:
+                with pytest.raises(WorkerDiedError, match=message):
+                    task.result()
+            else:
+                assert task.result() == x * x
 
 
 @pytest.fixture

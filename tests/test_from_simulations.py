@@ -302,6 +302,29 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, undisturbed: Fitted) -
     )
 
 
+LOGGED = """
+import logging, sys
+import pymc  # its lines are printed twice where the root logger has a handler
+from toy_simulators import COIN, TINY
+import pymc_lan as pl
+
+root = logging.getLogger()
+before = (root.level, [*root.handlers], [*root.filters])
+network = pl.train(
+    COIN, sys.argv[1], simulation_recipe=TINY, n_measured=100, checkpoints=sys.argv[1] + "/saved", progress=False
+)
+pl.export(network, sys.argv[1] + "/exported", "orbax")
+pl.import_orbax(sys.argv[1] + "/exported", COIN)
+assert (root.level, root.handlers, root.filters) == before, root.handlers
+"""
+
+
+def test_the_root_logger_is_left_as_it_is(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LOGGED, str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=Path(__file__).parent)
+    assert done.returncode == 0, done.stderr
+
+
 SHARED = """
 import sys
 import jax, numpy as np

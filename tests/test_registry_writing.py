@@ -246,10 +246,10 @@ for number in range(10):
             network = replace(shipped, version=version)
             write_version(root, network, dict(shipped.config) | {"version": version}, write_card)
         except RegistryError as error:
-            print(error, flush=True)
+            os.write(1, f"{error}\n".encode())
             os._exit(1)
         except BaseException as error:
-            print(type(error), error, flush=True)
+            os.write(1, f"{error!r}\n".encode())
             os._exit(2)
         os._exit(0)
 os.close(go)
@@ -265,7 +265,8 @@ def test_ten_processes_write_to_one_registry(tmp_path: Path, what: str) -> None:
     versions = {"2.0"} if what == "same" else {f"2.{number}" for number in range(10)}
     failed = 10 - len(versions)
     assert sorted(codes.split()) == ["0"] * len(versions) + ["1"] * failed, done.stdout
-    assert [line.startswith("Expected a new version. Found ddm@2.0 in ") for line in said] == [True] * failed
+    assert len(said) == failed
+    assert [line for line in said if not line.startswith("Expected a new version. Found ddm@2.0 in ")] == []
     assert read_registry(tmp_path / "new")["ddm"]["versions"].keys() == versions
     assert {path.name for path in (tmp_path / "new" / "ddm").iterdir()} == versions
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"ddm", REGISTRY, LOCK}

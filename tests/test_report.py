@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
 import re
 import sys
 from dataclasses import replace
@@ -21,7 +23,8 @@ import pymc_lan as pl
 from pymc_lan import cli
 from pymc_lan.mlp import MLP
 from pymc_lan.network import Network, version_config
-from pymc_lan.plots.training import BINS, Density, calibration, densities, error_map, losses
+from pymc_lan.plots.style import OF_RESPONSE
+from pymc_lan.plots.training import BINS, NONE, Density, calibration, densities, error_map, losses
 from pymc_lan.report import report_path, write_report
 from pymc_lan.simulated import SimulatedTransform
 from pymc_lan.spec import Reference
@@ -136,13 +139,20 @@ def test_the_error_map_shows_where_the_error_is() -> None:
     np.testing.assert_allclose(cells, expected, atol=1e-12)
 
 
-def test_of_many_parameters_those_are_shown_that_matter() -> None:
+@pytest.mark.parametrize("n", [6, 8, 12])
+def test_of_many_parameters_all_are_shown_and_pairs_of_those_that_matter(n: int) -> None:
     rng = np.random.default_rng(3)
-    theta = rng.random((4000, 8))
-    figure = error_map([f"p{i}" for i in range(8)], [(0, 1)] * 8, theta, theta[:, 6] + theta[:, 2])
-    labels = {panel.get_xlabel() for panel in figure.axes if panel.axison}
-    assert {"p2", "p6"} <= labels
-    assert len(labels - {""}) == 5
+    theta = rng.random((4000, n))
+    names = [f"p{i}" for i in range(n)]
+    figure = error_map(names, [(0, 1)] * n, theta, theta[:, 5] + theta[:, 2])
+    found = [(panel.get_xlabel(), panel.get_ylabel()) for panel in figure.axes if panel.axison and panel.get_xlabel()]
+    # Each parameter alone, once.
+    assert sorted(x for x, y in found if y == "error [nats]") == sorted(names)
+    pairs = [{x, y} for x, y in found if y != "error [nats]"]
+    assert len(pairs) == 10
+    assert {"p2", "p5"} in pairs
+    slope = [panel for panel in figure.axes if (panel.get_xlabel(), panel.get_ylabel()) == ("p5", "error [nats]")]
+    np.testing.assert_allclose(np.diff(slope[0].lines[0].get_ydata()), 1 / BINS, atol=0.06)
 
 
 def test_one_parameter_needs_no_map() -> None:
@@ -150,15 +160,30 @@ def test_one_parameter_needs_no_map() -> None:
     assert len(figure.axes) == 1
 
 
-def test_densities_are_drawn_both_ways_for_two_choices() -> None:
+@pytest.mark.parametrize("codes", [(-1, 1), (1, -1), (0, 1)])
+def test_densities_are_drawn_both_ways_for_two_choices(codes: tuple[int, int]) -> None:
+    """Upwards and in blue the higher code, as `pl.plots` draws it."""
     each = Density("a", np.linspace(0, 1, 3), np.ones((2, 2)), np.linspace(0, 1, 5), np.full((2, 5), [[1.0], [2.0]]))
-    panel = densities([each], ["-1", "1"]).axes[0]
-    first, second = panel.lines
-    assert set(first.get_ydata()) == {1}
-    assert set(second.get_ydata()) == {-2}
-    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["-1", "1"]
+    panel = densities([each], codes).axes[0]
+    heights = {line.get_label(): set(line.get_ydata()) for line in panel.lines}
+    colours = {line.get_label(): line.get_color() for line in panel.lines}
+    sign = {f"{code}": 1 if code == 1 else -1 for code in codes}
+    assert heights == {f"{code}": {sign[f"{code}"] * (k + 1)} for k, code in enumerate(codes)}
+    assert [np.sign(patch.get_data().values).tolist() for patch in panel.patches] == [
+        [sign[f"{code}"]] * 2 for code in np.repeat(codes, 2)
+    ]
+    assert colours == {f"{code}": OF_RESPONSE[1 if code == 1 else -1] for code in codes}
+    assert [text.get_text() for text in panel.get_legend().get_texts()] == [f"{code}" for code in codes]
     three = replace_choices(each)
-    assert all(min(line.get_ydata()) > 0 for line in densities([three] * 4, ["0", "1", "2"]).axes[0].lines)
+    assert all(min(line.get_ydata()) > 0 for line in densities([three] * 4, [0, 1, 2]).axes[0].lines)
+
+
+def test_outcomes_have_the_same_colours_everywhere() -> None:
+    p = np.random.default_rng(6).dirichlet([1, 1, 1], 200)
+    shares, differences = calibration([-1, 1], p, p, np.full(200, 50)).axes
+    drawn = {line.get_label(): line.get_color() for line in shares.lines[1:]}
+    assert drawn == {"-1": OF_RESPONSE[-1], "1": OF_RESPONSE[1], "none": NONE}
+    assert [each.lines[0].get_color() for each in differences.containers] == [*drawn.values()]
 
 
 def replace_choices(each: Density) -> Density:
@@ -170,7 +195,7 @@ def test_calibration_bars_hold_zero_where_the_network_is_right(shift: float, lea
     rng = np.random.default_rng(5)
     p, n = expit(rng.normal(size=6000)), np.full(6000, 50)
     found = rng.binomial(50, np.clip(p + shift, 0, 1)) / 50
-    shares, differences = calibration(["1"], p[:, None], found[:, None], n).axes
+    shares, differences = calibration([1], p[:, None], found[:, None], n).axes
     points = shares.lines[1]
     assert np.abs(points.get_ydata() - points.get_xdata()).mean() == pytest.approx(shift, abs=0.03)
     ends = [segment[:, 1] for segment in differences.containers[0].lines[2][0].get_segments()]
@@ -216,6 +241,19 @@ def test_the_report_is_one_file_with_everything(fitted: Fitted, network: Network
     assert "| divergence from the simulator | 0.1 | 0.1 | 0.1 |" in page.text
     # The card is text, whatever it holds.
     assert "<pymc-lan> 1" in page.text
+
+
+def test_a_report_that_cannot_be_written_is_told(
+    fitted: Fitted, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "given_up").mkdir()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"Expected to write .*1\.0-report\.html\. Found .*no space left.*make room"):
+        write_report(tmp_path, network, fitted)
+    assert list((tmp_path / "given_up").iterdir()) == []
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -16,11 +17,13 @@ import arviz as az
 import numpy as np
 import pymc as pm
 import pytest
+import toy_workers
 from scipy import stats
 from scipy.signal import lfilter
 
 import pymc_lan as pl
 from pymc_lan.diagnostics import calibration
+from pymc_lan.diagnostics import study as study_folder
 from pymc_lan.diagnostics.fits import judge
 from pymc_lan.diagnostics.ranks import fractional_rank
 
@@ -155,13 +158,73 @@ def test_another_study_is_refused(study: tuple[Any, Path], change: dict[str, Any
         pl.diagnostics.sbc(**arguments)
 
 
-def test_a_damaged_file_is_named(study: tuple[Any, Path], tmp_path: Path) -> None:
+def copied(study: tuple[Any, Path], to: Path) -> Path:
     for path in study[1].iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    broken = tmp_path / "fits-000008.npz"
-    broken.write_bytes(broken.read_bytes()[:100])
-    with pytest.raises(ValueError, match=r"fits-000008\.npz.*delete that file"):
+        (to / path.name).write_bytes(path.read_bytes())
+    return to
+
+
+def cut(path: Path, size: int = 100) -> None:
+    path.write_bytes(path.read_bytes()[:size])
+
+
+def test_fits_that_were_cut_are_made_again(study: tuple[Any, Path], tmp_path: Path) -> None:
+    whole = {path.name: path.read_bytes() for path in copied(study, tmp_path).iterdir()}
+    cut(tmp_path / "fits-000008.npz")
+    assert pl.diagnostics.sbc(conjugate, N, folder=tmp_path, chunk=8, **SMALL).equals(study[0])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == whole
+
+
+@pytest.mark.parametrize("size", [0, 3, 100, -1])
+def test_cut_fits_are_no_fits(study: tuple[Any, Path], tmp_path: Path, size: int) -> None:
+    cut(copied(study, tmp_path) / "fits-000008.npz", size)
+    (tmp_path / "fits-000016.npz").write_bytes((tmp_path / "simulations.npz").read_bytes())
+    assert sorted(study_folder.finished(tmp_path)) == list(range(8))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *[(name, partial(cut, size=size)) for name in ("study.json", "simulations.npz") for size in (0, 1, 100)],
+        ("simulations.npz", Path.unlink),
+        ("study.json", lambda path: path.write_text("[1]")),
+    ],
+)
+def test_what_a_study_is_of_cannot_be_made_again(
+    study: tuple[Any, Path], tmp_path: Path, name: str, damage: Any
+) -> None:
+    damage(copied(study, tmp_path) / name)
+    message = rf"Expected a readable .*{name}\..*Remedy: give another folder, or remove this one with its fits"
+    with pytest.raises(ValueError, match=message):
         pl.diagnostics.sbc(conjugate, N, folder=tmp_path, **SMALL)
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"Expected to write .*simulations\.npz\. Found .*no space left.*make room"):
+        pl.diagnostics.sbc(conjugate, N, folder=tmp_path / "new", **SMALL)
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_study_survives_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "fit_chunk", toy_workers.fits)
+    alone = pl.diagnostics.sbc(conjugate, N, chunk=2, **SMALL)
+    monkeypatch.setenv(toy_workers.FLAG, str(tmp_path / "one has died"))
+    assert pl.diagnostics.sbc(conjugate, N, chunk=2, processes=2, folder=tmp_path / "study", **SMALL).equals(alone)
+    assert (tmp_path / "one has died").exists()
+
+
+def test_a_simulation_that_kills_every_worker_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "fit_chunk", toy_workers.deadly_fits)
+    message = r"Expected processes that live until simulation 7 is fitted\. Found 3 that died of it\. Remedy: .*memory"
+    with pytest.raises(RuntimeError, match=message):
+        pl.diagnostics.sbc(conjugate, N, chunk=2, processes=2, folder=tmp_path, **SMALL)
+    kept = study_folder.finished(tmp_path)
+    assert {0, 1, 2, 3, 4, 5} <= kept.keys()
+    assert not {6, 7} & kept.keys()
 
 
 @pytest.mark.parametrize(

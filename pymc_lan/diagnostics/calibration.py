@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import Executor, Future, as_completed
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -17,7 +17,7 @@ import numpy as np
 from pymc_lan.diagnostics import study
 from pymc_lan.diagnostics.fits import FIT_STATS, Arrays, Job, Settings, draw_data, fit_chunk
 from pymc_lan.errors import explain, unknown
-from pymc_lan.executors import open_executor
+from pymc_lan.executors import DEATHS, WorkerDiedError, open_executor
 
 
 def sbc(
@@ -84,7 +84,9 @@ def sbc(
     ImportError
         Without nutpie: ``pip install 'pymc-lan[samplers]'``.
     RuntimeError
-        If the sampler finds no point to start from, with the number of the simulation.
+        If the sampler finds no point to start from, or every process dies of a fit, with the number of the simulation.
+    OSError
+        If the folder cannot be written to.
 
     Notes
     -----
@@ -212,13 +214,27 @@ def _run(jobs: list[Job], processes: int, scheduler: str | None, n: int, progres
         if executor is None:
             found = ((job.index, fit_chunk(job)) for job in jobs)
         else:
-            futures = {executor.submit(fit_chunk, job): job.index for job in jobs}
+            futures = {executor.submit(fit_chunk, job): job for job in jobs}
             # A failure, or Ctrl-C, should not wait for all that is still to do.
             stack.callback(lambda: [future.cancel() for future in futures])
-            found = ((futures[future], future.result()) for future in as_completed(futures))
+            found = ((futures[each].index, _fits(each, futures[each], executor)) for each in as_completed(futures))
         for index, fits in found:
             yield index, fits
             progress.advance(task, index.size)
+
+
+def _fits(done: Future[Arrays], job: Job, executor: Executor) -> Arrays:
+    """The fits of a chunk; where every process dies of it, one simulation after another, to see of which."""
+    try:
+        return done.result()
+    except WorkerDiedError as error:
+        if job.index.size == 1:
+            expected = f"processes that live until simulation {job.index[0]} is fitted"
+            remedy = "see what they printed, and whether memory is short; with processes=1 nothing is started"
+            raise WorkerDiedError(explain(expected, f"{DEATHS} that died of it", remedy)) from error
+    rows = (job.only(row) for row in range(job.index.size))
+    each = [_fits(executor.submit(fit_chunk, row), row, executor) for row in rows]
+    return {key: np.concatenate([fits[key] for fits in each]) for key in each[0]}
 
 
 def _tree(model: Any, truth: Arrays, fits: list[Arrays], seed: int) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -69,6 +69,16 @@ class Job:
     scale: Arrays
     settings: Settings
     seed: int
+
+    def only(self, row: int) -> Job:
+        """The same of one simulation."""
+        rows = slice(row, row + 1)
+
+        def some(arrays: Arrays) -> Arrays:
+            return {name: x[rows] for name, x in arrays.items()}
+
+        truth, reference, data = some(self.truth), some(self.reference), some(self.data)
+        return replace(self, index=self.index[rows], truth=truth, reference=reference, data=data)
 
 
 def fit_chunk(job: Job) -> Arrays:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.disk import write_whole
+from pymc_lan.disk import write_whole, writing
 from pymc_lan.errors import explain
 
 Arrays = dict[str, NDArray[Any]]
@@ -29,10 +29,17 @@ N_COMPARED, TOLERANCE = 3, 1e-5
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Write arrays into one file, whole or not at all."""
+    """Write arrays into one file, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)
-    write_whole(path, content.getvalue())
+    with writing(path):
+        write_whole(path, content.getvalue())
 
 
 def read_arrays(path: Path) -> Arrays:
@@ -40,45 +47,68 @@ def read_arrays(path: Path) -> Arrays:
 
     Raises
     ------
-    ValueError
-        If the file is damaged.
+    DamagedError
+        If the file is not whole.
+    OSError
+        If it cannot be read.
     """
+    content = path.read_bytes()
     try:
         # From memory: NumPy leaves the file of a damaged archive open.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(explain(f"a readable {path}", f"{error}", "delete that file and run again")) from error
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (ValueError, zipfile.BadZipFile, EOFError, NotImplementedError, AttributeError) as error:
+        raise DamagedError(f"{error}") from error
+
+
+class DamagedError(Exception):
+    """A file was cut, or holds something else."""
 
 
 def open_simulations(folder: Path) -> tuple[Arrays, Arrays] | None:
-    """Truths and data of the study in a folder; None where there is none yet."""
+    """Truths and data of the study in a folder; None where there is none yet.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be read.
+    """
     if not (folder / STUDY).exists():
         return None
-    arrays = read_arrays(folder / SIMULATIONS)
+    try:
+        arrays = read_arrays(folder / SIMULATIONS)
+    except (OSError, DamagedError) as error:
+        raise ValueError(explain(f"a readable {folder / SIMULATIONS}", f"{error}", _ANOTHER)) from error
     truth, data = ({name.split("/", 1)[1]: x for name, x in arrays.items() if name.startswith(kind)} for kind in KINDS)
     return truth, data
 
 
 KINDS = ("truth/", "data/")
+# Fits of simulations that are lost belong to nothing.
+_ANOTHER = "give another folder, or remove this one with its fits"
 
 
 def start(folder: Path, description: Mapping[str, Any], truth: Arrays, data: Arrays) -> None:
     """Begin a study; its description is written last, so a folder that has one is whole."""
-    folder.mkdir(parents=True, exist_ok=True)
     kinds = dict(zip(KINDS, (truth, data), strict=True))
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     write_arrays(folder / SIMULATIONS, {kind + name: x for kind, each in kinds.items() for name, x in each.items()})
-    write_whole(folder / STUDY, (json.dumps(description, indent=1) + "\n").encode())
+    with writing(folder / STUDY):
+        write_whole(folder / STUDY, (json.dumps(description, indent=1) + "\n").encode())
 
 
 def check_same(folder: Path, description: Mapping[str, Any]) -> None:
-    """Refuse a folder that belongs to another study.
+    """Refuse a folder that belongs to another study, or does not say to which.
 
     Raises
     ------
     ValueError
     """
-    before = json.loads((folder / STUDY).read_text())
+    try:
+        before = dict(json.loads((folder / STUDY).read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(explain(f"a readable {folder / STUDY}", f"{error}", _ANOTHER)) from error
     for key, now in description.items():
         then = before.get(key)
         close = key == "log_density" and then is not None and np.allclose(then, now, rtol=TOLERANCE, atol=TOLERANCE)
@@ -89,11 +119,21 @@ def check_same(folder: Path, description: Mapping[str, Any]) -> None:
 
 
 def finished(folder: Path) -> dict[int, Arrays]:
-    """The fits in a folder, by number of the simulation."""
+    """The fits in a folder, by number of the simulation; those of a damaged file are left out, and made again.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read.
+    """
     fits: dict[int, Arrays] = {}
     for path in sorted(folder.glob(FITS.replace("{:06d}", "*"))):
-        chunk = read_arrays(path)
-        fits |= {int(i): {k: x[row] for k, x in chunk.items() if k != "index"} for row, i in enumerate(chunk["index"])}
+        try:
+            chunk = read_arrays(path)
+            numbers = [int(i) for i in chunk.pop("index")]
+            fits |= {i: {name: x[row] for name, x in chunk.items()} for row, i in enumerate(numbers)}
+        except (DamagedError, KeyError, IndexError, TypeError, ValueError):
+            continue
     return fits
 
 

@@ -10,14 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.plots.style import COLOURS, DATA_FILL, DATA_LINE, PAPER, pyplot
+from pymc_lan.plots.style import COLOURS, DATA_FILL, DATA_LINE, LOWER, PAPER, UPPER, pyplot
 
 Float = NDArray[np.float64]
 
 # Bins of a parameter, and of the predicted probabilities.
 BINS, QUANTILES = 6, 12
-# More parameters than this have no room; those are shown over which the error changes most.
-MOST_SHOWN = 5
+# Pairs of more parameters than this have no room; those are mapped over which the error changes most.
+MOST_MAPPED = 5
+# Colour of trials without a response.
+NONE = "0.5"
 # Characters that a panel's title has room for in a line.
 LINE = 32
 # Width of a panel and height, inch.
@@ -99,6 +101,9 @@ def losses(history: Float, best: int) -> Any:
 def error_map(names: Sequence[str], bounds: Sequence[tuple[float, float]], theta: Float, errors: Float) -> Any:
     """Mean error of held-out sets over each parameter, with two standard errors, and over each pair.
 
+    Of more than `MOST_MAPPED` parameters pairs are mapped of those over which the error changes most; the others stand
+    below, each alone.
+
     Parameters
     ----------
     names : sequence of str
@@ -113,24 +118,27 @@ def error_map(names: Sequence[str], bounds: Sequence[tuple[float, float]], theta
     edges = [np.linspace(*pair, BINS + 1) for pair in bounds]
     inside = [np.searchsorted(e[1:-1], x, "right") for e, x in zip(edges, theta.T, strict=True)]
     means = [_means(each, errors) for each in inside]
-    order = np.argsort([-np.nanstd(mean) for mean, _ in means], kind="stable")[:MOST_SHOWN]
-    shown = sorted(order.tolist())
-    figure, panels = _panels(len(shown), len(shown))
+    order = np.argsort([-np.nanstd(mean) for mean, _ in means], kind="stable").tolist()
+    shown, others = sorted(order[:MOST_MAPPED]), sorted(order[MOST_MAPPED:])
+    figure, panels = _panels(len(shown) + -(-len(others) // MOST_MAPPED), len(shown))
     maps = {
         (row, column): _mean_map(inside[shown[column]], inside[shown[row]], errors)
         for row in range(len(shown))
         for column in range(row)
     }
     highest = max((np.nanmax(x) for x in maps.values()), default=1.0)
+    alone = dict(zip(((k, k) for k in range(len(shown))), shown, strict=True))
+    alone |= {(len(shown) + k // MOST_MAPPED, k % MOST_MAPPED): i for k, i in enumerate(others)}
     for (row, column), panel in np.ndenumerate(panels):
-        i, j = shown[row], shown[column]
-        if row == column:
+        if (row, column) in alone:
+            i = alone[row, column]
             middle, (mean, spread) = (edges[i][1:] + edges[i][:-1]) / 2, means[i]
             panel.errorbar(middle, mean, 2 * spread, color=COLOURS[0], marker="o", ms=2.5, lw=0.8)
             panel.axhline(0, color="0.6", lw=0.6)
             panel.set(xlabel=names[i], ylabel="error [nats]", xlim=bounds[i])
             panel.ticklabel_format(axis="y", scilimits=(-2, 3))
         elif (row, column) in maps:
+            i, j = shown[row], shown[column]
             drawn = panel.pcolormesh(edges[j], edges[i], maps[row, column].T, vmin=0, vmax=highest, cmap="viridis")
             panel.set(xlabel=names[j], ylabel=names[i])
         else:
@@ -155,14 +163,21 @@ def _mean_map(x: NDArray[np.int64], y: NDArray[np.int64], errors: Float) -> Floa
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(BINS, BINS)
 
 
+def _colours(choices: Sequence[int]) -> list[str]:
+    """As in all plots: of two choices, the one of the higher code has the upper boundary's colour."""
+    if len(choices) == 2:
+        return [UPPER if code == max(choices) else LOWER for code in choices]
+    return [COLOURS[k % len(COLOURS)] for k in range(len(choices))]
+
+
 @_printed
-def densities(shown: Sequence[Density], choices: Sequence[str]) -> Any:
-    """A network's densities beside simulated trials; the second choice is drawn upside down where there are two.
+def densities(shown: Sequence[Density], choices: Sequence[int]) -> Any:
+    """A network's densities beside simulated trials; of two choices, the one of the lower code is upside down.
 
     Parameters
     ----------
     shown : sequence of Density
-    choices : sequence of str
+    choices : sequence of int
 
     Returns
     -------
@@ -173,11 +188,11 @@ def densities(shown: Sequence[Density], choices: Sequence[str]) -> Any:
     for panel in panels.flat[len(shown) :]:
         panel.set_axis_off()
     for panel, each in zip(panels.flat, shown, strict=False):
-        for k, label in enumerate(choices):
-            sign = -1 if k == 1 and len(choices) == 2 else 1
+        for k, (code, colour) in enumerate(zip(choices, _colours(choices), strict=True)):
+            sign = -1 if len(choices) == 2 and code == min(choices) else 1
             panel.stairs(sign * each.counted[k], each.edges, fill=True, color=DATA_FILL)
             panel.stairs(sign * each.counted[k], each.edges, color=DATA_LINE, lw=0.5)
-            panel.plot(each.rt, sign * each.density[k], color=COLOURS[k % len(COLOURS)], label=label)
+            panel.plot(each.rt, sign * each.density[k], color=colour, label=f"{code}")
         panel.set(xlabel="rt [s]", ylabel="density [1/s]", xlim=(each.edges[0], each.edges[-1]))
         panel.set_title(fill(each.title, LINE))
     panels.flat[0].legend(frameon=False, title="response")
@@ -185,15 +200,16 @@ def densities(shown: Sequence[Density], choices: Sequence[str]) -> Any:
 
 
 @_printed
-def calibration(outcomes: Sequence[str], predicted: Float, found: Float, n: Float) -> Any:
+def calibration(choices: Sequence[int], predicted: Float, found: Float, n: Float) -> Any:
     """Shares of outcomes beside their probabilities, and the difference, in bins of held-out sets.
 
     The bar is what chance alone would do to a bin, two standard deviations: one of twenty points lies beyond it.
 
     Parameters
     ----------
-    outcomes : sequence of str
+    choices : sequence of int
     predicted, found : ndarray, shape (m, outcomes)
+        Of each choice and, where there is a column more, of no response.
     n : ndarray, shape (m,)
         Trials of each set.
 
@@ -204,14 +220,14 @@ def calibration(outcomes: Sequence[str], predicted: Float, found: Float, n: Floa
     figure, ((shares, differences),) = _panels(1, 2)
     shares.plot([0, 1], [0, 1], color="0.6", lw=0.8)
     differences.axhline(0, color="0.6", lw=0.8)
-    for k, label in enumerate(outcomes):
+    labels, colours = [*map(str, choices), "none"], [*_colours(choices), NONE]
+    for k in range(predicted.shape[1]):
         p, share = predicted[:, k], found[:, k]
         bins = np.array_split(np.argsort(p, kind="stable"), QUANTILES)
         x, y = (np.array([v[rows].mean() for rows in bins]) for v in (p, share))
         chance = np.array([2 * np.sqrt(np.sum(p[rows] * (1 - p[rows]).clip(0) / n[rows])) / len(rows) for rows in bins])
-        colour = COLOURS[k % len(COLOURS)]
-        shares.plot(x, y, "o", color=colour, ms=3, label=label)
-        differences.errorbar(x, y - x, chance, color=colour, fmt="o", ms=3, lw=0.8)
+        shares.plot(x, y, "o", color=colours[k], ms=3, label=labels[k])
+        differences.errorbar(x, y - x, chance, color=colours[k], fmt="o", ms=3, lw=0.8)
     shares.set(xlabel="probability, network", ylabel="share, simulated", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     differences.set(xlabel="probability, network", ylabel="share - probability")
     shares.legend(frameon=False, title="response")
