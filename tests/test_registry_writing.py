@@ -226,7 +226,7 @@ def test_a_folder_that_another_writer_published_stays(root: Path, monkeypatch: p
 
 # Several processes
 
-TEN = """
+TEN = r"""
 import os, sys
 from dataclasses import replace
 import pymc_lan as pl
