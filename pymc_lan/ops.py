@@ -76,7 +76,9 @@ class LANLogp(Op):
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: list[list[Any]]) -> None:
         """Run the kernel, in C and Python modes."""
         kernel = compiled_kernel(self)
-        output_storage[0][0], output_storage[1][0] = kernel(np.stack(np.broadcast_arrays(*inputs)))
+        # np.broadcast_arrays would try to make writable again what PyTensor has made read-only: views of constants.
+        shape = np.broadcast_shapes(*(x.shape for x in inputs))
+        output_storage[0][0], output_storage[1][0] = kernel(np.stack([np.broadcast_to(x, shape) for x in inputs]))
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
         """The number of trials is that of any input that is not of length 1."""
