@@ -29,6 +29,8 @@ REACH = 8.0
 RELEVANT = np.log(1e-5)
 # Parameter sets that are done in one call.
 CHUNK = 256
+# Trials that are done in one call, node by node.
+TRIALS = 2048
 
 
 def mixture(spec: ModelSpec, theta: Mapping[str, Float]) -> tuple[Float, Float, Float, Float, Float]:
@@ -67,9 +69,10 @@ def mixture(spec: ModelSpec, theta: Mapping[str, Float]) -> tuple[Float, Float, 
 
 def _in_chunks(function: Callable[..., Any], times: Float, theta: Mapping[str, Float]) -> tuple[Float, Float]:
     """Call a function of equally long arrays, the last chunk filled up, so that it is compiled once."""
-    parts = []
-    for begin in range(0, len(times), CHUNK):
-        rows = np.minimum(np.arange(begin, begin + CHUNK), len(times) - 1)
+    # Few sets fill up to few: to the next power of two.
+    parts, size = [], min(CHUNK, 1 << (len(times) - 1).bit_length())
+    for begin in range(0, len(times), size):
+        rows = np.minimum(np.arange(begin, begin + size), len(times) - 1)
         parts.append(np.asarray(function(times[rows], {name: x[rows] for name, x in theta.items()})))
     log_upper, log_lower = np.concatenate(parts, axis=1)[:, : len(times)]
     return log_upper, log_lower
@@ -78,12 +81,7 @@ def _in_chunks(function: Callable[..., Any], times: Float, theta: Mapping[str, F
 @cache
 def _averages(spec: ModelSpec, rule: tuple[int, int]) -> Callable[..., Any]:
     """The compiled mean over window and starting points, parameter set by parameter set."""
-    windows, starts = (
-        unit_rule(n if spread(spec, name, dict.fromkeys(spec.names, 1)) is not None else 1)
-        for name, n in zip(("t", "z"), rule, strict=True)
-    )
-    window, start = (x.ravel() for x in jnp.meshgrid(*(jnp.asarray(x[0]) for x in (windows, starts)), indexing="ij"))
-    weight = jnp.outer(jnp.asarray(windows[1]), jnp.asarray(starts[1])).ravel()
+    window, start, weight = _nodes(spec, rule)
 
     def one(row: tuple[Any, Mapping[str, Any]]) -> Any:
         d, theta = row
@@ -95,3 +93,55 @@ def _averages(spec: ModelSpec, rule: tuple[int, int]) -> Callable[..., Any]:
         return jnp.stack([average(1.0), average(-1.0)])
 
     return jax.jit(lambda times, theta: jnp.moveaxis(jax.lax.map(one, (times, dict(theta))), 1, 0))
+
+
+def mixture_logpdf(spec: ModelSpec, theta: Mapping[str, Float], d: Float, response: Float) -> Float:
+    """Log densities of given trials, by the finer rule.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        With constant drift and boundaries, and variability across trials.
+    theta : mapping of str to ndarray, shape (n,)
+    d : ndarray, shape (n,)
+        Decision times from the mean non-decision time on, so that they may be negative.
+    response : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        NaN before the time from which `mixture` knows the density.
+    """
+    st, sz = (spread(spec, name, theta) for name in ("t", "z"))
+    w = np.where(response > 0, 1 - theta["z"], theta["z"]) - (0.0 if sz is None else sz)
+    known = d + (0.0 if st is None else st) > FLOOR * (2 * theta["a"] * w) ** 2
+    result = np.full(d.size, np.nan)
+    function, where = _trials(spec), np.flatnonzero(known)
+    with jax.enable_x64(True):
+        for begin in range(0, where.size, TRIALS):
+            rows = where[np.minimum(np.arange(begin, begin + TRIALS), where.size - 1)]
+            result[rows] = function(d[rows], response[rows], {name: x[rows] for name, x in theta.items()})
+    return result
+
+
+@cache
+def _trials(spec: ModelSpec) -> Callable[..., Any]:
+    """The compiled mean over window and starting points, node by node for all trials."""
+    window, start, weight = _nodes(spec, FINER)
+
+    def average(d: Any, response: Any, theta: Mapping[str, Any]) -> Any:
+        log_term = log_in_window(jnp, spec, d, response, theta, passage_logpdf, REACH)
+        terms = jax.lax.map(lambda node: log_term(*node), (window, start))
+        return logsumexp(terms, axis=0, b=weight[:, None])
+
+    return jax.jit(average)
+
+
+def _nodes(spec: ModelSpec, rule: tuple[int, int]) -> tuple[Any, Any, Any]:
+    """Nodes over the window and over starting points, all pairs of them, and their weights."""
+    windows, starts = (
+        unit_rule(n if spread(spec, name, dict.fromkeys(spec.names, 1)) is not None else 1)
+        for name, n in zip(("t", "z"), rule, strict=True)
+    )
+    window, start = (x.ravel() for x in np.meshgrid(windows[0], starts[0], indexing="ij"))
+    return window, start, np.outer(windows[1], starts[1]).ravel()

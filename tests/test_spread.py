@@ -135,6 +135,23 @@ def test_mixtures_are_what_a_finer_rule_finds(mixed: Mixed) -> None:
     assert error[POOR:].max() < 1e-4
 
 
+def test_densities_of_given_trials_are_what_a_finer_rule_finds(mixed: Mixed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials of all sets in any order, more than are done at once; before the density is known there is none."""
+    spec, theta, (times, *_) = mixed
+    monkeypatch.setattr(mixtures, "TRIALS", 50)
+    rng = np.random.default_rng(0)
+    which = rng.permutation(np.repeat(np.arange(POOR, N), 8))
+    d, response = times[which, rng.integers(100, 700, which.size)], rng.choice([-1.0, 1.0], which.size)
+    d[:3] = -theta["st"][which[:3]]
+    found = mixtures.mixture_logpdf(spec, {name: x[which] for name, x in theta.items()}, d, response)
+    assert np.isnan(found[:3]).all()
+    pairs = zip(which[3:], d[3:], response[3:], strict=True)
+    exact = np.array([expected(row_of(theta, i), np.array([x]), code)[0] for i, x, code in pairs])
+    likely = exact > LIKELY
+    assert likely.sum() > 60
+    np.testing.assert_allclose(found[3:][likely], exact[likely], atol=1e-4)
+
+
 def test_mixtures_add_up(mixed: Mixed) -> None:
     _, theta, (times, weight, log_upper, log_lower, _) = mixed
     density = np.exp(log_upper) + np.exp(log_lower)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pymc_lan.accumulators import race_of
 from pymc_lan.reflected_labels import race_log_labels, solve_race
 from pymc_lan.spec import ModelSpec
-from pymc_lan.views import earliest
+from pymc_lan.views import SPREAD, earliest
 
 Float = NDArray[np.float64]
 
@@ -50,6 +50,19 @@ def solved_log_likelihood(
     if race_of(spec) is not None:
         return race_log_labels(spec, solve_race(spec, theta), which, d, response)
     n_sets, result = next(iter(theta.values())).size, np.full(d.size, np.nan)
+    if spec.transform == SPREAD:
+        from pymc_lan.mixtures import mixture_logpdf
+
+        # Straight at the times of the trials: a whole solution costs as much as hundreds of them.
+        (seen,) = np.nonzero(np.isfinite(d))
+        result[seen] = mixture_logpdf(spec, {k: x[which[seen]] for k, x in theta.items()}, d[seen], response[seen])
+        (unseen,) = np.nonzero(~np.isfinite(d))
+        if not unseen.size or horizon is None:
+            return result
+        sets, among = np.unique(which[unseen], return_inverse=True)
+        trials = [unseen[among == i] for i in range(sets.size)]
+        _fill_block(result, spec, {name: x[sets] for name, x in theta.items()}, trials, d, response, horizon)
+        return result
     # The trials of each set, found once.
     order = np.argsort(which, kind="stable")
     ends = np.searchsorted(which[order], np.arange(n_sets + 1))
