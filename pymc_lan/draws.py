@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from pymc_lan.accumulators import RACES, check_order, draw_race
@@ -18,7 +17,7 @@ from pymc_lan.labels import draw_decisions
 from pymc_lan.models import get_model
 from pymc_lan.responses import RESPONSES
 from pymc_lan.simulating import run_simulator
-from pymc_lan.simulators import ddm_draw, ddm_draws, simulate_diffusion
+from pymc_lan.simulators import ddm_draws, simulate_diffusion
 from pymc_lan.spec import ModelSpec, bind
 from pymc_lan.transforms import NUMPY
 
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Float = NDArray[np.float64]
-
-# A constant, because numba knows no other messages.
-WINDOW = explain("lapse_window above 0 s and finite", "another one", "check what the model computes it from")
 
 
 def simulate(
@@ -152,9 +148,10 @@ def _draw_guesses(rng: np.random.Generator, values: Mapping[str, Float], choices
     """Draw a guess for each set of parameters: see `pymc_lan.guesses`."""
     window = values["lapse_window"]
     if not np.all((window > 0) & (window < np.inf)):
-        raise ValueError(WINDOW)
+        expected, remedy = "lapse_window above 0 s and finite", "check what the model computes it from"
+        raise ValueError(explain(expected, f"{window.min():g} to {window.max():g}", remedy))
     deadline = values.get("deadline", np.full_like(window, np.inf))
-    unseen = rng.random(window.size) < share_unseen(NUMPY)(values.get("lapse_go", 1.0), deadline, window)
+    unseen = rng.random(window.size) < share_unseen(NUMPY, values.get("lapse_go", 1.0), deadline, window)
     time, choice = rng.uniform(0, np.minimum(window, deadline)), rng.choice(choices, window.size)
     return np.column_stack([np.where(unseen, np.inf, time), np.where(unseen, NO_RESPONSE, choice)])
 
@@ -189,50 +186,3 @@ def vary(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float])
         unit = rng.standard_normal(n) if each.distribution == "normal" else rng.uniform(-1, 1, n)
         varied[each.parameter] = values[each.parameter] + values[each.spread] * unit
     return varied
-
-
-def numba_trial(spec: ModelSpec, *, go_nogo: bool) -> Callable[..., Any]:
-    """A numba function that draws one trial: `draw_trials` for PyTensor's default backend.
-
-    Raises
-    ------
-    NotImplementedError
-        For a model that numba cannot draw from; PyTensor then calls `draw_trials`.
-    """
-    if spec.transform != "constant_drift":
-        raise NotImplementedError(f"no numba sampler for {spec.name}")
-
-    unseen = njit(share_unseen(NUMPY))
-
-    @njit
-    def guess(rng: Any, window: Any, press: Any, deadline: Any) -> Any:
-        if not 0 < window < np.inf:
-            raise ValueError(WINDOW)
-        if rng.random() < unseen(press, deadline, window):
-            return np.inf
-        return rng.random() * min(window, deadline)
-
-    @njit
-    def two_choice(rng: Any, v: Any, a: Any, z: Any, t: Any, p_lapse: Any, window: Any) -> Any:
-        out = np.empty(2)
-        if p_lapse > 0 and rng.random() < p_lapse:
-            out[0], out[1] = guess(rng, window, 1.0, np.inf), 1.0 if rng.random() < 0.5 else -1.0
-        else:
-            time, response = ddm_draw(rng, v, a, z)
-            out[0], out[1] = t + time, float(response)
-        return out
-
-    @njit
-    def go_no_go(
-        rng: Any, v: Any, a: Any, z: Any, t: Any, p_lapse: Any, window: Any, lapse_go: Any, deadline: Any
-    ) -> Any:
-        out = np.empty(2)
-        if p_lapse > 0 and rng.random() < p_lapse:
-            rt = guess(rng, window, lapse_go, deadline)
-        else:
-            time, response = ddm_draw(rng, v, a, z)
-            rt = t + time if response > 0 and t + time <= deadline else np.inf
-        out[0], out[1] = rt, 1.0 if rt < np.inf else NO_RESPONSE
-        return out
-
-    return go_no_go if go_nogo else two_choice

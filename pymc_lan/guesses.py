@@ -7,36 +7,28 @@ to `window`, and any of the choices is as likely. A press after the deadline is 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pymc_lan.transforms import Namespace
 
 
-def share_unseen(xp: Namespace) -> Callable[[Any, Any, Any], Any]:
-    """Make the function that gives the share of guesses of which no response is seen.
+def share_unseen(xp: Namespace, press: Any, deadline: Any, window: Any) -> Any:
+    """Share of guesses of which no response is seen.
 
     Parameters
     ----------
     xp : Namespace
-        Bound here, so that numba can compile what is returned.
-
-    Returns
-    -------
-    callable
-        ``(press, deadline, window)`` to the share, elementwise; seconds, `window` above 0 and finite.
+    press, deadline, window : array
+        A probability, and seconds; `window` above 0 and finite.
 
     Examples
     --------
     >>> from pymc_lan.transforms import NUMPY
-    >>> share_unseen(NUMPY)(0.5, 1.0, 4.0)
+    >>> float(share_unseen(NUMPY, 0.5, 1.0, 4.0))
     0.875
     """
-
-    def share(press: Any, deadline: Any, window: Any) -> Any:
-        return 1.0 - press * xp.minimum(1.0, deadline / window)
-
-    return share
+    return 1.0 - press * xp.minimum(1.0, deadline / window)
 
 
 def log_guess(xp: Namespace, rt: Any, n_choices: int, extras: Mapping[str, Any]) -> Any:
@@ -55,7 +47,7 @@ def log_guess(xp: Namespace, rt: Any, n_choices: int, extras: Mapping[str, Any])
     window, press = extras["lapse_window"], extras.get("lapse_go", 1.0)
     within = (rt > 0) & (rt <= window)
     seen = xp.where(within, xp.log(press / (n_choices * window)), -math.inf)
-    return xp.where(rt < math.inf, seen, xp.log(share_unseen(xp)(press, extras.get("deadline", math.inf), window)))
+    return xp.where(rt < math.inf, seen, xp.log(share_unseen(xp, press, extras.get("deadline", math.inf), window)))
 
 
 def is_possible(extras: Mapping[str, Any]) -> Any:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
@@ -24,11 +24,11 @@ from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.rewriting.basic import GraphRewriter
-from pytensor.raise_op import CheckAndRaise
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.accumulators import race_of
+from pymc_lan.bounds import watch
 from pymc_lan.errors import explain
 from pymc_lan.kernels import Kernel, compile_kernel, shipped_parts
 from pymc_lan.likelihood import Likelihood
@@ -258,30 +258,11 @@ def _register_numba() -> None:
         return lan_logp, f"{kernel.name}-{counting}"
 
 
-class KnownCodes(CheckAndRaise):
-    """Hands on what is computed from codes, and raises a ValueError where one of them is not known.
-
-    JAX cannot raise: there, what is computed from an unknown code has to be NaN already.
-    """
-
-
-def known_codes(value: TensorVariable, known: TensorVariable) -> TensorVariable:
-    """Hand on drifts where every trial type, which a variable holds, is `known`; a ValueError, or NaN in JAX, else."""
-    message = explain(
-        "trial types in a variable coded 1 and 0, 1 and -1, or True and False",
-        "other numbers when the model was evaluated",
-        "correct what was given to pm.set_data",
-    )
-    checked: Any = KnownCodes(ValueError, message)(pt.where(known, value, np.nan), pt.all(known))
-    return cast("TensorVariable", checked)
-
-
 def _register_jax() -> None:
     from pytensor.link.jax.dispatch import jax_funcify
 
     if LANLogp in jax_funcify.registry:
         return
-    jax_funcify.register(KnownCodes)(lambda op, **kwargs: lambda value, *_: value)
 
     @jax_funcify.register(LANLogp)
     def jax_lan_logp(op: LANLogp, node: Apply, **kwargs: Any) -> Any:
@@ -327,57 +308,44 @@ register_with_backend("jax", "pymc_lan_jax", _register_jax)
 
 
 class ResponseRV(RandomVariable):
-    """One of a few codes, of known log probabilities.
+    """One of a model's choices, of known log probabilities.
+
+    Inputs: the log probabilities, and the parameters that they were computed from, for those who ask what these are.
 
     Parameters
     ----------
-    choices : tuple of int
-        The codes.
-    label : str
-        What graphs call it.
+    spec : ModelSpec
+    lan : MLP
     record : tuple of str
         What `pymc_lan.provenance.record` says of the network; no part of what makes two of these equal.
     """
 
     name = "response"
-    signature = "(c)->()"
     dtype = "int64"
-    __props__ = ("name", "signature", "dtype", "inplace", "choices", "label")  # type: ignore[assignment]
+    choice = None
+    go_nogo = omissions = lapses = False
+    n_guesses = 0
+    __props__ = ("name", "signature", "dtype", "inplace", "spec", "lan")  # type: ignore[assignment]
 
-    def __init__(self, choices: tuple[int, ...], label: str, *, record: tuple[str, ...] = (), **fixed: Any):
-        self.choices, self.label, self.record = choices, label, record
+    def __init__(self, spec: ModelSpec, lan: MLP, *, record: tuple[str, ...] = (), **fixed: Any):
+        self.spec, self.lan, self.record, self.parameters = spec, lan, record, spec.names
+        label = spec.name.upper()
         self._print_name = (label, rf"\operatorname{{{label}}}")
-        super().__init__(**fixed)
+        super().__init__(**{"signature": f"(c){',()' * len(spec.names)}->()"} | fixed)
+
+    def perform(self, node: Apply, inputs: Any, outputs: Any) -> None:
+        """Draw responses, one posterior draw at a time, and look whether it lies within the bounds."""
+        watch(self, node, inputs)
+        super().perform(node, inputs, outputs)
 
     def rng_fn(self, rng: np.random.Generator, *args: Any) -> Any:
-        """Draw responses; PyTensor calls it in its C and Python modes."""
-        log_p, size = args
+        """Draw responses."""
+        log_p, size = args[0], args[-1]
         shape = log_p.shape[:-1] if size is None else tuple(size)
         # Outside a network's bounds log probabilities carry a penalty, and so add up to less than one.
         upto = np.cumsum(np.exp(log_p - log_p.max(axis=-1, keepdims=True)), axis=-1)
         number = (rng.random(shape)[..., None] * upto[..., -1:] >= upto).sum(axis=-1)
-        return np.asarray(self.choices, np.int64)[np.minimum(number, len(self.choices) - 1)]
-
-
-def _register_numba_responses() -> None:
-    from pytensor.link.numba.dispatch.random import numba_core_rv_funcify
-
-    if ResponseRV in numba_core_rv_funcify.registry:
-        return
-
-    @numba_core_rv_funcify.register(ResponseRV)
-    def numba_response_rv(op: ResponseRV, node: Apply) -> Any:
-        from numba import njit
-
-        choices = np.asarray(op.choices, np.int64)
-
-        @njit
-        def response(rng: Any, log_p: Any) -> Any:
-            upto = np.cumsum(np.exp(log_p - log_p.max()))
-            number = np.searchsorted(upto, rng.random() * upto[-1], side="right")
-            return choices[min(number, len(choices) - 1)]
-
-        return response, 1
+        return np.asarray(self.spec.choices, np.int64)[np.minimum(number, len(self.spec.choices) - 1)]
 
 
 def _register_jax_responses() -> None:
@@ -391,11 +359,10 @@ def _register_jax_responses() -> None:
         import jax
         import jax.numpy as jnp
 
-        def response(key: Any, size: Any, dtype: Any, log_p: Any) -> Any:
-            return jnp.asarray(op.choices, dtype)[jax.random.categorical(key, log_p, shape=size)]
+        def response(key: Any, size: Any, dtype: Any, log_p: Any, *_: Any) -> Any:
+            return jnp.asarray(op.spec.choices, dtype)[jax.random.categorical(key, log_p, shape=size)]
 
         return response
 
 
-register_with_backend("numba", "pymc_lan_numba_responses", _register_numba_responses)
 register_with_backend("jax", "pymc_lan_jax_responses", _register_jax_responses)

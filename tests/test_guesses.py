@@ -66,7 +66,7 @@ def test_draws_of_guesses(mode):
 def test_the_share_is_exact():
     from pymc_lan.guesses import share_unseen
 
-    found = share_unseen(NUMPY)(np.array([0.5, 0.5, 1.0, 0.3]), np.array([1.0, np.inf, 2.0, 5.0]), 4.0)
+    found = share_unseen(NUMPY, np.array([0.5, 0.5, 1.0, 0.3]), np.array([1.0, np.inf, 2.0, 5.0]), 4.0)
     np.testing.assert_allclose(found, [0.875, 0.5, 0.5, 0.7], rtol=1e-15)
 
 

@@ -14,18 +14,18 @@ from pymc.pytensorf import convert_observed_data
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.columns import column, table_columns
+from pymc_lan.data import column, table_columns
 from pymc_lan.distributions.base import (
     Model,
     apply_rv,
+    check_fraction,
+    check_parameter,
     extract_theta,
-    in_order,
     is_zero,
     resolve_model,
     split_model,
     write_record,
 )
-from pymc_lan.distributions.values import check_fraction, check_indices, check_parameter, known_value
 from pymc_lan.errors import check_length, describe_codes, explain, is_missing, refuse
 from pymc_lan.likelihood import Likelihood, mix_lapses
 from pymc_lan.network import Network
@@ -36,18 +36,20 @@ from pymc_lan.spec import ModelSpec
 
 
 @_logprob.register(ResponseRV)
-def response_logprob(op: ResponseRV, values: Any, rng: Any, size: Any, log_p: Any, **kwargs: Any) -> TensorVariable:
+def response_logprob(
+    op: ResponseRV, values: Any, rng: Any, size: Any, log_p: Any, *_: Any, **kwargs: Any
+) -> TensorVariable:
     """Log probability of each response; of another code -inf."""
     value, result = values[0], pt.constant(-np.inf, dtype="float64")
-    for k, code in enumerate(op.choices):
+    for k, code in enumerate(op.spec.choices):
         result = pt.where(pt.eq(value, code), log_p[..., k], result)
     return result
 
 
 @_support_point.register(ResponseRV)
-def response_support_point(op: ResponseRV, rv: Any, rng: Any, size: Any, log_p: Any) -> TensorVariable:
+def response_support_point(op: ResponseRV, rv: Any, rng: Any, size: Any, log_p: Any, *_: Any) -> TensorVariable:
     """The last choice."""
-    return pt.full_like(rv, op.choices[-1])
+    return pt.full_like(rv, op.spec.choices[-1])
 
 
 class ChoiceDist(Discrete):
@@ -108,12 +110,8 @@ class ChoiceDist(Discrete):
         if observed is not None:
             source, positional = split_model(cls, args)
             network = _network(source, kwargs.pop("weights", None))
-            table = None if isinstance(observed, Variable) else observed
-            theta = in_order(table, dict(zip(network.spec.names, positional, strict=False)))
-            args, kwargs = (network, *theta.values(), *positional[len(theta) :]), in_order(table, kwargs)
+            args = (network, *positional)
             if isinstance(observed, Variable):
-                if (now := known_value(observed)) is not None:
-                    observed_responses(now, network.spec)
                 kwargs["_n_trials"] = observed.type.shape[0]
             else:
                 observed = observed_responses(observed, network.spec)
@@ -131,12 +129,13 @@ class ChoiceDist(Discrete):
         source, positional = split_model(cls, args)
         network = _network(source, weights)
         theta = extract_theta(network.spec, positional, kwargs)
-        for name, value in (theta | {"p_lapse": p_lapse}).items():
-            check_indices(name, value, _n_trials)
-            if _n_trials is not None:
+        if _n_trials is not None:
+            for name, value in (theta | {"p_lapse": p_lapse}).items():
                 check_length(name, value, _n_trials)
-        op = ResponseRV(network.spec.choices, network.spec.name.upper(), record=record(network))
-        return apply_rv(op, [log_probabilities(network, theta, check_fraction("p_lapse", p_lapse))], **kwargs)
+        op = ResponseRV(network.spec, network.lan, record=record(network))
+        log_p = log_probabilities(network, theta, check_fraction("p_lapse", p_lapse))
+        parameters = [pt.cast(pt.as_tensor_variable(x), "float64") for x in theta.values()]
+        return apply_rv(op, [log_p, *parameters], **kwargs)
 
 
 def log_probabilities(network: Network, theta: dict[str, Any], p_lapse: Any = 0.0) -> TensorVariable:
@@ -189,7 +188,6 @@ def observed_responses(data: Any, spec: ModelSpec) -> NDArray[np.int64]:
         {"response": raw},
         expected=f"the response codes {', '.join(map(str, spec.choices))} of {spec.name!r}",
         found=f"other codes, {describe_codes(raw[bad])},",
-        remedy="recode the responses as the simulator returns them; a trial that ends without one needs a choice of "
-        "its own in the model",
+        remedy="recode the responses as the simulator returns them, and drop trials without one",
     )
     return np.array(cells, np.int64)

@@ -13,6 +13,7 @@ from pytensor.graph.basic import Apply
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lan.bounds import watch
 from pymc_lan.guesses import is_possible, log_guess
 from pymc_lan.likelihood import Likelihood, mix_lapses
 from pymc_lan.mlp import MLP
@@ -79,8 +80,13 @@ class TrialRV(RandomVariable):
         """Cast parameters to float64."""
         return super().make_node(rng, size, *(pt.cast(pt.as_tensor_variable(p), "float64") for p in params))
 
+    def perform(self, node: Apply, inputs: Any, outputs: Any) -> None:
+        """Draw trials, one posterior draw at a time, and look whether it lies within the bounds."""
+        watch(self, node, inputs)
+        super().perform(node, inputs, outputs)
+
     def rng_fn(self, rng: np.random.Generator, *args: Any) -> Any:
-        """Draw trials; PyTensor calls it in its C and Python modes."""
+        """Draw trials."""
         from pymc_lan.draws import draw_trials  # loads numba, which takes half a second
 
         *params, size = args
@@ -134,21 +140,9 @@ def trial_support_point(op: TrialRV, rv: Any, rng: Any, size: Any, *params: Any)
     return pt.broadcast_to(row, (*size, 2)) if size.type.ndim == 1 else row
 
 
-def _register_numba() -> None:
-    from pytensor.link.numba.dispatch.random import numba_core_rv_funcify
-
-    from pymc_lan.draws import numba_trial
-
-    # Where numba has no sampler, one vectorised call in object mode is what is meant.
-    warnings.filterwarnings("ignore", "Numba will use object mode to run TrialRV", UserWarning)
-    if TrialRV in numba_core_rv_funcify.registry:
-        return
-
-    @numba_core_rv_funcify.register(TrialRV)
-    def numba_trial_rv(op: TrialRV, node: Apply) -> Any:
-        if op.omissions:
-            raise NotImplementedError("no numba sampler of omissions")
-        return numba_trial(op.spec, go_nogo=op.go_nogo), 1
-
-
-register_with_backend("numba", "pymc_lan_draws", _register_numba)
+# One vectorised call in object mode is what is meant: all trials of a draw are seen at once.
+register_with_backend(
+    "numba",
+    "pymc_lan_draws",
+    lambda: warnings.filterwarnings("ignore", "Numba will use object mode to run (TrialRV|ResponseRV)", UserWarning),
+)
