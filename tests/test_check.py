@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import arviz as az
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytest
 
 import pymc_lan as pl
-from pymc_lan.diagnostics import checks
+from pymc_lan.diagnostics import checks, differences
+from pymc_lan.diagnostics.convergence import Convergence
 from pymc_lan.diagnostics.solved import solved_log_likelihood
 from pymc_lan.diagnostics.trials import chunks, find_trials, log_likelihood
 from pymc_lan.likelihood import Likelihood
@@ -27,9 +30,9 @@ STEP = {"v": 0.035, "a": 0.015}
 V, A = (x.ravel() for x in np.meshgrid(np.arange(0.4, 1.7, STEP["v"]), np.arange(0.7, 1.35, STEP["a"]), indexing="ij"))
 
 
-def poor(by: float) -> Network:
+def poor(by: float, model: str = "ddm") -> Network:
     """The shipped network with its correction multiplied."""
-    network = pl.load_network("ddm")
+    network = pl.load_network(model)
     lan = network.lan
     kernels, biases = ((*each[:-1], np.float32(by) * each[-1]) for each in (lan.kernels, lan.biases))
     return Network(network.spec, MLP(kernels, biases), network.choice)
@@ -88,6 +91,7 @@ def test_corrected_means_are_those_of_the_exact_posterior(by: float) -> None:
     assert ("is the exact one but for" if by == 1.0 else "the corrected means are right") in found.verdict
     assert found.verdict in repr(found)
     assert found.table["ok"].all() == (by == 1.0)
+    assert (found.means["error_in_sd"] < checks.LIMIT_ERROR).all()
 
 
 def test_a_network_beyond_correction_is_told() -> None:
@@ -105,7 +109,7 @@ def test_the_closed_form_needs_no_correction() -> None:
     found = pl.check(drawn(poor(1.0)), model_of(None), n_draws=50)
     assert found.weights.to_numpy().tolist() == [0.02] * 50
     assert found.pareto_k == 0
-    assert not found.table["check"].str.contains("error").any()
+    assert not found.table["check"].str.contains("error of the log").any()
 
 
 def test_too_few_draws_have_no_pareto_k() -> None:
@@ -191,9 +195,9 @@ def test_guesses_bounds_and_divergences_are_counted() -> None:
     inside = np.mean(expected[:3], axis=0)
     with_all = found.guesses["obs"]
     assert with_all.shape == (2,)
-    three = {name: x[:, :3] for name, x in posterior.items()}
+    three = {name: np.tile(x[:, :3], 2) for name, x in posterior.items()}
     np.testing.assert_allclose(pl.check(az.from_dict({"posterior": three}), model).guesses["obs"], inside, rtol=1e-4)
-    assert "narrow the priors" in found.verdict
+    assert "use 'ddm_extended', whose bounds are wider" in found.verdict
     assert "raise target_accept" in found.verdict
 
 
@@ -203,7 +207,9 @@ def test_guesses_bounds_and_divergences_are_counted() -> None:
         ({"model": "other"}, "observed trials of a pymc_lan distribution.*observed variables: y"),
         ({"idata": az.from_dict({"prior": {"v": np.zeros((1, 4))}})}, "no group posterior"),
         ({"idata": az.from_dict({"posterior": {"w": np.zeros((1, 4))}})}, "Unknown variable 'v'"),
-        ({"n_draws": 0}, "n_draws of 1 or more"),
+        ({"n_draws": 1}, "n_draws of 4 or more, of which something can be said. Found 1"),
+        ({"n_draws": 2}, "n_draws of 4 or more"),
+        ({"idata": az.from_dict({"posterior": {"v": np.zeros((1, 2)), "a": np.ones((1, 2))}})}, "1 chains of 2 draws"),
     ],
 )
 def test_what_cannot_be_checked_is_refused(change: dict[str, Any], message: str) -> None:
@@ -223,21 +229,174 @@ def test_a_race_has_no_trained_bounds() -> None:
         v0, v1 = pm.Normal("v0", 1, 1), pm.Normal("v1", 0, 1)
         pl.LBA2("obs", 0.3, 1.5, v0, v1, 0.1, observed=df)
     rng = np.random.default_rng(1)
-    draws = {"v0": rng.normal(1.3, 0.02, (2, 50)), "v1": rng.normal(-0.1, 0.02, (2, 50))}
+    draws = {"v0": rng.normal(1.3, 0.02, (4, 250)), "v1": rng.normal(-0.1, 0.02, (4, 250))}
     table = pl.check(az.from_dict({"posterior": draws}), model).table
     assert table["ok"].all()
     assert table.loc[table["check"].str.contains("outside"), "value"].max() == 0
 
 
-def test_a_model_known_by_its_simulator_alone_is_refused() -> None:
-    spec = pl.simulator_spec(
-        "clock",
-        lambda theta, rng: (rng.gamma(3.0, 1 / theta[:, 0]), np.ones(len(theta))),
-        {"rate": (2, 20)},
-        choices=[1],
+def apart(v: Any, a: float = 1.0, sd: float = 0.03) -> Any:
+    """Chains of 500 draws around given drifts."""
+    rng = np.random.default_rng(7)
+    v = np.asarray(v)
+    return az.from_dict(
+        {"posterior": {"v": rng.normal(v[:, None], sd, (v.size, 500)), "a": rng.normal(a, sd, (v.size, 500))}}
     )
-    with pytest.raises(ValueError, match=r"Found 'clock', known by a simulator .*pl.diagnostics.accuracy,"):
-        checks._require_known(spec)
+
+
+BLESSINGS = ("is the exact one", "are right")
+
+
+def test_chains_that_never_meet_are_not_blessed() -> None:
+    found = pl.check(apart([0.9, 1.1]), model_of(poor(1.0)), n_draws=200)
+    first = found.table.iloc[0]
+    assert first["check"] == "largest R-hat (v)"
+    # Two chains of equal spread s around means 0.2 apart: R-hat is near the root of 1 + 0.2^2 / 2 / s^2, whatever the
+    # ranks; with s = 0.03 far above 1.5.
+    assert first["value"] > 1.5
+    assert not first["ok"]
+    assert found.verdict.startswith("The chains have not met: R-hat is up to ")
+    assert not any(words in found.verdict for words in BLESSINGS)
+    assert "is not said of such draws" in found.verdict
+
+
+def test_what_chains_say_comes_first() -> None:
+    """Few effective draws are said and no more; divergences, one chain and what never moved end all praise."""
+    few = Convergence(4, {"v": 1.001, "a": 1.0}, {"v": 500.0, "a": 57.0}, [], np.zeros(400, bool))
+    assert few.complaints == ["Few effective draws: 57 (a; at least 400). Sample longer."]
+    assert not few.doubtful
+    assert replace(few, r_hat={"v": 1.02, "a": np.nan}).worst_r_hat[0] == "a"
+    model, good = model_of(None), apart([1.0] * 4)
+    v, a = (good.posterior[name].to_numpy() for name in ("v", "a"))
+    flags = np.zeros((4, 500), bool)
+    flags[0, :3] = True
+    posterior = {"v": v, "a": np.full_like(a, 1.0)}
+    bad = az.from_dict({"posterior": posterior, "sample_stats": {"diverging": flags}})
+    found = pl.check(bad, model, n_draws=200)
+    assert found.verdict.startswith("The same in every draw, so that nothing was sampled: a. 3 of 2000 draws diverged")
+    assert np.isnan(found.means.loc["a", "shift_in_sd"])
+    assert found.means.loc["a", "corrected_mean"] == 1.0
+    assert not any(words in found.verdict for words in BLESSINGS)
+    alone = pl.check(az.from_dict({"posterior": {"v": v[:1], "a": a[:1]}}), model, n_draws=200)
+    assert alone.verdict.startswith("One chain cannot say")
+    assert not any(words in alone.verdict for words in BLESSINGS)
+
+
+def test_a_posterior_that_is_cut_is_not_blessed() -> None:
+    """Draws at the bound of a network, one in a hundred past it: what the data want may lie anywhere beyond."""
+    rng = np.random.default_rng(1)
+    df = pl.simulate("ddm", {"v": 4.5, "a": 1.0, **FIXED}, n=50, seed=2)
+    with pm.Model() as model:
+        pl.DDM("obs", pm.Normal("v", 0, 5), 1.0, **FIXED, observed=df)
+    v = rng.uniform(2.8, 2.99, (4, 500))
+    v[:, ::100] = 3.01
+    found = pl.check(az.from_dict({"posterior": {"v": v}}), model, n_draws=200)
+    assert found.table.set_index("check").loc["draws with v outside", "value"] == pytest.approx(0.01, abs=0.005)
+    assert "Expected posterior draws with v within -3 to 3, where the network of 'ddm' was trained." in found.verdict
+    assert "use 'ddm_extended', whose bounds are wider, or use likelihood='exact', or give priors" in found.verdict
+    assert not any(words in found.verdict for words in BLESSINGS)
+
+
+def test_parameters_are_called_by_their_coordinates() -> None:
+    rows = np.tile([[0.5, 1.0], [0.9, -1.0]], (4, 1))
+    with pm.Model(coords={"subject": ["ann", "bob"], "cue": ["x", "y"]}) as model:
+        v = pm.Normal("v", dims=("subject", "cue"))
+        pl.DDM("obs", v[np.repeat([0, 1], 4), np.tile([0, 1], 4)], 1.0, **FIXED, observed=rows)
+    draws = np.random.default_rng(1).normal(size=(4, 100, 2, 2))
+    idata = az.from_dict(
+        {"posterior": {"v": draws}},
+        dims={"v": ["subject", "cue"]},
+        coords={k: list(x) for k, x in model.coords.items()},
+    )
+    found = pl.check(idata, model, n_draws=100)
+    assert found.means.index.tolist() == ["v[ann, x]", "v[ann, y]", "v[bob, x]", "v[bob, y]"]
+    assert found.means.loc["v[bob, x]", "mean"] == pytest.approx(draws[..., 1, 0].mean())
+
+
+def test_many_parameters_are_shown_by_their_shift() -> None:
+    table = pd.DataFrame({"shift_in_sd": np.arange(50) / 50}, index=[f"v[{i}]" for i in range(50)])
+    shown = repr(checks.Check(pd.DataFrame({"ok": [True]}), table, None, 0.0, {}, "Well."))
+    assert "v[49]" in shown
+    assert "v[29]" not in shown
+    assert "and 30 more in .means" in shown
+
+
+def slow(by: float) -> tuple[Any, pm.Model]:
+    """A model whose exact likelihood takes long, because every trial has its own drift, and whose network is biased."""
+    n, rng = 300, np.random.default_rng(0)
+    x = rng.uniform(-1, 1, n)
+    truth = {"v": 1 + 0.5 * x, "a": 1.2, "z": 0.5, "sz": 0.1, "sv": 0.5, "st": 0.1, "t": 0.4}
+    df = pl.simulate("full_ddm", truth, n=n, seed=1)
+    with pm.Model() as model:
+        v, slope, a = pm.Normal("v"), pm.Normal("slope"), pm.Normal("a")
+        pl.FullDDM("obs", v + slope * x, a, 0.5, 0.4, 0.1, 0.5, 0.1, weights=poor(by, "full_ddm"), observed=df)
+    centres = {"v": (1, 0.08), "slope": (0.5, 0.08), "a": (1.2, 0.03)}
+    return az.from_dict({"posterior": {name: rng.normal(*at, (4, 250)) for name, at in centres.items()}}), model
+
+
+@pytest.mark.parametrize("by", [0.95, 0.6])
+def test_a_sample_of_trials_says_what_all_of_them_do(by: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within the error that it states; where that is above a tenth of a standard deviation, it cannot say."""
+    fit, units = slow(by), 60
+    whole = pl.check(*fit, n_draws=100, seconds=np.inf, progressbar=False)
+    # So slow that there is time for so many trials only.
+    monkeypatch.setattr(differences, "_cost", lambda *_: differences.PLANNED * 60 / (100 * (units + 0.5)))
+    part = pl.check(*fit, n_draws=100, progressbar=False)
+    value = part.table.set_index("check")["value"]
+    assert value["trials that were looked at, share"] == units / 300
+    assert value["draws whose exact likelihood was looked at"] == 100
+    away = (part.means["shift_in_sd"] - whole.means["shift_in_sd"]).abs().max()
+    error = part.means["error_in_sd"].max()
+    assert 0 < away < error
+    if by == 0.95:
+        # Nor is the error much larger than what all trials leave, which comes from the draws alone.
+        assert whole.means["error_in_sd"].max() < error < checks.LIMIT_ERROR
+        assert "is the exact one but for" in part.verdict
+    else:
+        assert error > checks.LIMIT_ERROR
+        assert "Cannot say what the network did" in part.verdict
+
+
+def test_time_ends_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that passes a second at each look: so many draws as it leaves, spread over all, and no praise."""
+    clock = iter(range(10_000))
+    monkeypatch.setattr(differences.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(differences, "_cost", lambda *_: 0.5 / 300)
+    found = pl.check(*slow(1.0), seconds=30.0, progressbar=False)
+    size = found.weights.size
+    assert 20 <= size < 100
+    where = 250 * found.weights["chain"].to_numpy() + found.weights["draw"].to_numpy()
+    assert where.min() < 200
+    assert where.max() > 800
+    assert f"Too few draws ({size}) to say what the network did" in found.verdict
+
+
+def test_of_a_simulator_what_can_be_said_is_said() -> None:
+    """Its chains, bounds and onsets; a ChoiceDist too."""
+
+    def known(times: bool) -> pl.ModelSpec:
+        def draw(theta: np.ndarray, rng: np.random.Generator) -> Any:
+            response = (rng.random(len(theta)) < theta[:, 0]).astype(int)
+            return (0.3 + rng.gamma(2.0, 0.2, len(theta)), response) if times else response
+
+        return pl.simulator_spec(f"coin_{times}", draw, {"p": (0.1, 0.9)}, choices=[0, 1], times=times)
+
+    rng = np.random.default_rng(0)
+    for times, observed in ((True, [[0.5, 1], [0.7, 0]]), (False, [1, 0, 1])):
+        spec = known(times)
+        n_inputs, n_outputs = (4, 1) if times else (1, 2)
+        lan = MLP((np.zeros((n_inputs, n_outputs), np.float32),), (np.zeros(n_outputs, np.float32),))
+        with pm.Model() as model:
+            p = pm.Normal("p", 0.5, 0.1)
+            (pl.LANDist if times else pl.ChoiceDist)("obs", Network(spec, lan, None), p, observed=observed)
+        idata = az.from_dict({"posterior": {"p": rng.uniform(0.2, 0.8, (4, 200))}})
+        found = pl.check(idata, model)
+        assert found.verdict.startswith(f"Cannot say what the network did to the posterior: 'coin_{times}' is known by")
+        assert np.isnan(found.means.loc["p", "corrected_mean"])
+        assert found.table["ok"].all()
+        wide = pl.check(az.from_dict({"posterior": {"p": rng.uniform(0.5, 1.3, (4, 200))}}), model)
+        assert wide.table.set_index("check").loc["draws with p outside", "value"] == pytest.approx(0.5, abs=0.05)
+        assert "p within 0.1 to 0.9, where the network of" in wide.verdict
 
 
 @pytest.mark.slow

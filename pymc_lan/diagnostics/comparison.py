@@ -8,11 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.diagnostics.trials import good_k, sample_dims
+from pymc_lan.diagnostics.convergence import convergence
+from pymc_lan.diagnostics.trials import (
+    chunks,
+    find_trials,
+    good_k,
+    is_trials,
+    outside,
+    sample_dims,
+    say_all_outside,
+)
 from pymc_lan.errors import explain, unknown
 
 # Log likelihoods that are in double precision at once.
 CHUNK = 4_000_000
+# Draws whose parameters are looked at.
+LOOKED_AT = 1000
 
 
 def loo(idata: Any, model: Any, *, var_name: str | None = None) -> Any:
@@ -43,7 +54,8 @@ def loo(idata: Any, model: Any, *, var_name: str | None = None) -> Any:
     Warns
     -----
     UserWarning
-        Where the Pareto k of a trial is too large for its estimate to be reliable.
+        Where the Pareto k of a trial is too large for its estimate to be reliable, chains have not met, or draws leave
+        the bounds of a model of this package.
 
     References
     ----------
@@ -67,6 +79,8 @@ def loo(idata: Any, model: Any, *, var_name: str | None = None) -> Any:
     rv = _observed(model, var_name)
     draws = sample_dims(idata, model)
     n_chains, n_draws = next(iter(draws.values())).shape[:2]
+    for words in _doubts(idata, model, {name: x.reshape(-1, *x.shape[2:]) for name, x in draws.items()}):
+        warnings.warn(words, stacklevel=2)
     log_p, shape = _log_likelihood(model, rv, draws, n_chains * n_draws)
     r_eff = _relative_efficiency(idata, n_chains * n_draws)
     parts, step = [], max(1, CHUNK // log_p.shape[0])
@@ -101,6 +115,24 @@ def loo(idata: Any, model: Any, *, var_name: str | None = None) -> Any:
         elpd_i=labelled(elpd_i),
         pareto_k=labelled(pareto_k),
     )
+
+
+def _doubts(idata: Any, model: Any, draws: dict[str, Any]) -> list[str]:
+    """Why no comparison should rest on these draws."""
+    apart = convergence(idata, model).apart
+    words = [apart] if apart else []
+    if any(is_trials(rv) for rv in model.observed_RVs):
+        trials, every = find_trials(model), -(-len(next(iter(draws.values()))) // LOOKED_AT)
+        found = [
+            [outside(each, values) for each, values in zip(trials, parameters, strict=True)]
+            for _, parameters in chunks(model, trials, {name: x[::every] for name, x in draws.items()})
+        ]
+        whole = [
+            {name: np.concatenate([part[i][name] for part in found]) for name in found[0][i]}
+            for i in range(len(trials))
+        ]
+        words += say_all_outside(trials, whole)
+    return words
 
 
 def _observed(model: Any, var_name: str | None) -> Any:

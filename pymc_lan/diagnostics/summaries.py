@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ GROUPS = ("prior_sbc", "prior", "posterior_mean", "posterior_sd", "sample_stats"
 LEVELS = tuple(np.arange(1, 20) / 20)
 # Counts that a right posterior gives in so many of all studies lie between `low` and `high`.
 BAND = 0.95
+# Chains of a fit that are further apart have not met; fits of a study are short, so less than this may be noise.
+APART = 1.1
 
 
 def recovery(dt: Any) -> pd.DataFrame:
@@ -44,6 +47,11 @@ def recovery(dt: Any) -> pd.DataFrame:
     ValueError
         If `dt` is not a calibration study.
 
+    Warns
+    -----
+    UserWarning
+        Where the chains of a fit have not met.
+
     Examples
     --------
     >>> import numpy as np, pymc as pm, pymc_lan as pl
@@ -59,6 +67,7 @@ def recovery(dt: Any) -> pd.DataFrame:
     from arviz_stats.base import array_stats
 
     rows = {}
+    _warn_of_chains(dt)
     for name, pit, truth, mean, sd in _each(dt):
         prior = truth.std(ddof=1)
         # What the prior holds fixed is known before any data.
@@ -172,6 +181,18 @@ def _check(dt: Any) -> None:
     if missing:
         found = f"no group {missing[0]}"
         raise ValueError(explain("the result of pl.diagnostics.sbc", found, "pass what that function returned"))
+
+
+def _warn_of_chains(dt: Any) -> None:
+    """Say of how many fits the chains have not met: what is measured then is the sampler."""
+    _check(dt)
+    r_hat = dt["sample_stats"]["r_hat"].to_numpy().ravel()
+    if apart := int((r_hat > APART).sum()):
+        warnings.warn(
+            f"The chains of {apart} of {r_hat.size} fits have not met (R-hat above {APART}, up to {r_hat.max():.2f}): "
+            "their ranks are no calibration of the model. Give sbc more tune and draws, or another parametrisation.",
+            stacklevel=3,
+        )
 
 
 def _each(dt: Any) -> Iterator[tuple[str, Float, Float, Float, Float]]:

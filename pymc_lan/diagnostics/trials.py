@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan import bounds
+from pymc_lan.bounds import has_closed_form
 from pymc_lan.diagnostics.solved import solved_log_likelihood
 from pymc_lan.errors import explain, unknown
 from pymc_lan.guesses import log_guess
-from pymc_lan.likelihood import LOG_GO, Likelihood, mix_lapses
+from pymc_lan.likelihood import Likelihood, mix_lapses
+from pymc_lan.responses import RESPONSES
 from pymc_lan.spec import shift
 from pymc_lan.transforms import NUMPY
 from pymc_lan.views import earliest
 
 if TYPE_CHECKING:
     from pymc_lan.distributions.rv import TrialRV
+    from pymc_lan.ops import ResponseRV
 
 Float = NDArray[np.float64]
 Parameters = dict[str, Float]
@@ -34,12 +38,13 @@ class Trials:
     Parameters
     ----------
     name : str
-    op : TrialRV
+    op : TrialRV or ResponseRV
     rt, response : ndarray, shape (n_trials,)
+        Without times, rt is NaN.
     """
 
     name: str
-    op: TrialRV
+    op: TrialRV | ResponseRV
     rt: Float
     response: Float
 
@@ -61,6 +66,8 @@ def find_trials(model: Any) -> list[Trials]:
     for rv in model.observed_RVs:
         if is_trials(rv):
             value = np.asarray(model.rvs_to_values[rv].eval(), np.float64)
+            if value.ndim < 2:  # responses without times
+                value = np.stack([np.full(value.shape, np.nan), value], axis=-1)
             found.append(Trials(rv.name, rv.owner.op, value[..., 0].ravel(), value[..., 1].ravel()))
     if not found:
         known = ", ".join(rv.name for rv in model.observed_RVs) or "none"
@@ -72,8 +79,9 @@ def find_trials(model: Any) -> list[Trials]:
 def is_trials(rv: Any) -> bool:
     """Whether a variable is one of this package's distributions."""
     from pymc_lan.distributions.rv import TrialRV
+    from pymc_lan.ops import ResponseRV
 
-    return rv.owner is not None and isinstance(rv.owner.op, TrialRV)
+    return rv.owner is not None and isinstance(rv.owner.op, (TrialRV, ResponseRV))
 
 
 def sample_dims(idata: Any, model: Any) -> dict[str, Float]:
@@ -106,7 +114,7 @@ def each_draw(model: Any, trials: Sequence[Trials]) -> Callable[[dict[str, Any]]
 
     named = {rv.name: rv for rv in model.observed_RVs}
     nodes = [named[each.name].owner for each in trials]
-    graphs = [graph for node in nodes for graph in node.op.dist_params(node)]
+    graphs = [graph for node in nodes for graph in node.inputs[-len(node.op.parameters) :]]
     # Compiled for a few hundred calls: in Python at once.
     function = pytensor.function(model.free_RVs, graphs, mode="FAST_COMPILE", on_unused_input="ignore")
 
@@ -137,7 +145,17 @@ def chunks(
     for begin in range(0, n, size):
         rows = np.arange(begin, min(n, begin + size))
         found = [evaluate({name: x[row] for name, x in draws.items()}) for row in rows]
-        yield rows, [{name: np.stack([f[i][name] for f in found]) for name in found[0][i]} for i in range(len(trials))]
+        yield rows, stacked(found)
+
+
+def stacked(found: Sequence[list[Parameters]]) -> list[Parameters]:
+    """What `each_draw` found for several draws, by variable, of shape (k, n_trials)."""
+    return [{name: np.stack([f[i][name] for f in found]) for name in each} for i, each in enumerate(found[0])]
+
+
+def take(trials: Trials, chosen: NDArray[np.intp]) -> Trials:
+    """Some of the trials of a variable."""
+    return replace(trials, rt=trials.rt[chosen], response=trials.response[chosen])
 
 
 def log_likelihood(trials: Trials, likelihood: Likelihood, parameters: Parameters) -> Float:
@@ -196,12 +214,6 @@ def guess_probability(trials: Trials, parameters: Parameters, log_mixture: Float
         return np.exp(np.minimum(np.log(parameters["p_lapse"]) + _log_guess(trials, parameters) - log_mixture, 0.0))
 
 
-def has_closed_form(op: TrialRV) -> bool:
-    """Whether the exact likelihood of a distribution's trials is known in closed form."""
-    spec = op.spec
-    return spec.exact and not op.omissions and (not op.go_nogo or spec.transform in LOG_GO)
-
-
 def exact_log_likelihood(trials: Trials, parameters: Parameters) -> Float:
     """The likelihood that the network stands for: in closed form, or from a solution of the model's equations.
 
@@ -236,6 +248,8 @@ def exact_log_likelihood(trials: Trials, parameters: Parameters) -> Float:
 
 def late_share(trials: Trials, parameters: Parameters) -> float:
     """Share of responses, over draws and trials, that came before the decision can have begun."""
+    if trials.op.spec.transform == RESPONSES:
+        return 0.0
     begins = shift(trials.op.spec, parameters) + earliest(trials.op.spec, parameters)
     return float((begins >= trials.rt)[..., trials.responded].mean()) if trials.responded.any() else 0.0
 
@@ -256,12 +270,17 @@ def outside(trials: Trials, parameters: Parameters, margin: float = 0.0) -> dict
     -------
     dict of str to ndarray of bool, shape (k,)
     """
-    result = {}
-    for p in trials.op.spec.parameters:
-        (low, high), x = p.domain if trials.op.lan is None else p.bounds, parameters[p.name]
-        free = margin * (high - low) if np.isfinite(high - low) else 0.0
-        result[p.name] = ((x < low + free) | (x > high - free)).any(axis=-1)
-    return result
+    found = bounds.outside(trials.op.spec, parameters, trained=trials.op.lan is not None, margin=margin)
+    return {name: where.any(axis=-1) for name, where in found.items()}
+
+
+def say_all_outside(trials: Sequence[Trials], found: Sequence[dict[str, NDArray[np.bool_]]]) -> list[str]:
+    """A sentence for each observed variable whose parameters leave their bounds in some draws, as `outside` found."""
+    words = []
+    for each, flags in zip(trials, found, strict=True):
+        if shares := {name: float(x.mean()) for name, x in flags.items() if x.any()}:
+            words.append(bounds.say_outside(each.op, shares, next(iter(flags.values())).size))
+    return words
 
 
 def good_k(n: int) -> float:
