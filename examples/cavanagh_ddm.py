@@ -67,16 +67,8 @@ def build_model(df: pd.DataFrame) -> pm.Model:
         t_log = pm.Normal("t_log", np.log(0.5), 0.3)
         t = pm.LogNormal("t", t_log, pm.HalfNormal("t_sd", 0.3), dims="subject")
         p_lapse = pm.Beta("p_lapse", 2, 38)
-        pm.Deterministic("a_trial", a)
         pl.DDM("obs", v[stim, subject], a, 0.5, t[subject], p_lapse=p_lapse, observed=df[["rt", "response"]])
     return model
-
-
-def share_outside(idata) -> pd.Series:
-    """Share of posterior draws outside the bounds the network was trained on, by parameter."""
-    bounds = {p.name: p.bounds for p in pl.get_model("ddm").parameters}
-    draws = {"v": idata.posterior["v"], "a": idata.posterior["a_trial"], "t": idata.posterior["t"]}
-    return pd.Series({k: float(((x < bounds[k][0]) | (x > bounds[k][1])).mean()) for k, x in draws.items()})
 
 
 def plot_predictive(df: pd.DataFrame, draws: np.ndarray, path: Path) -> None:
@@ -118,7 +110,7 @@ def main() -> None:
 
     df = read(args.data, args.subjects)
     start = time.perf_counter()
-    with build_model(df):
+    with build_model(df) as model:
         idata = pm.sample(draws=args.draws, tune=args.tune, chains=args.chains, random_seed=args.seed)
         took = time.perf_counter() - start
         thinned = idata.isel(draw=slice(None, None, max(1, args.draws * args.chains // 200)))
@@ -131,11 +123,12 @@ def main() -> None:
     subject_level = az.summary(idata, var_names=["v", "a_subject", "t"], round_to="none")
     print(f"\ndivergences: {int(idata.sample_stats['diverging'].sum())}")
     print(f"largest r_hat of a subject's parameter: {subject_level['r_hat'].max():.3f}")
-    print(f"share of draws outside the trained bounds:\n{share_outside(thinned).to_string()}")
     draws = predicted.posterior_predictive["obs"].stack(sample=("chain", "draw")).transpose("sample", ...).values
     path = args.out / "cavanagh_predictive.png"
     plot_predictive(df, draws, path)
     print(f"\nFigure: {path}")
+    result = pl.check(idata, model)
+    print(f"\n{result.table.to_string(index=False)}\n\n{result.verdict}")
 
 
 if __name__ == "__main__":

@@ -61,14 +61,15 @@ def train(folder: Path) -> None:
 
 
 def fit(df: pd.DataFrame, seed: int):
-    """A model like any other."""
-    with pm.Model():
+    """A model like any other, and what the network did to its posterior."""
+    with pm.Model() as model:
         v = pm.Normal("v", 0, 1.5)
         a = pm.Uniform("a", 0.5, 2.0)
         t = pm.Uniform("t", 0.05, 1.0)
         tau = pm.Uniform("tau", 0.2, 2.0)
         pl.LANDist("obs", "urgent", v, a, 0.5, t, tau, observed=df)
-        return pm.sample(random_seed=seed)
+        idata = pm.sample(random_seed=seed)
+    return idata, pl.check(idata, model)
 
 
 def plot(df: pd.DataFrame, idata, path: Path) -> None:
@@ -104,12 +105,12 @@ def main() -> None:
         train(Path(folder))
     print(f"trained in {time.perf_counter() - start:.0f} s")
     df = pl.simulate("urgent", TRUTH, n=1000, seed=args.seed)
-    idata = fit(df, args.seed)
+    idata, result = fit(df, args.seed)
     table = az.summary(idata, ci_prob=0.9, ci_kind="eti", round_to="none")
     table.insert(0, "truth", [TRUTH[name] for name in table.index])
     print(table[["truth", "mean", "sd", "eti90_lb", "eti90_ub", "r_hat"]].round(3).to_string())
     plot(df, idata, args.out / "my_diffusion.png")
-    print(f"{time.perf_counter() - start:.0f} s in all\n\nFigure: {args.out / 'my_diffusion.png'}")
+    print(f"{time.perf_counter() - start:.0f} s in all\n\nFigure: {args.out / 'my_diffusion.png'}\n\n{result.verdict}")
 
 
 if __name__ == "__main__":

@@ -45,14 +45,14 @@ def main() -> None:
     print(f"divergence from the simulator: {network.config['accuracy']['simulations']['median']:.4f} nats")
     strength = np.tile([0.1, 0.3, 0.6, 1.0], 250)
     df = pl.simulate(spec, TRUTH | {"strength": strength}, seed=seed)
-    with pm.Model():
+    with pm.Model() as model:
         priors = (pm.Uniform(name, *bounds) for name, bounds in BOUNDS.items())
         pl.LANDist("obs", network, *priors, strength, observed=df)
-        table = az.summary(pm.sample(random_seed=seed), ci_prob=0.95, ci_kind="eti", round_to="none")
+        table = az.summary(idata := pm.sample(random_seed=seed), ci_prob=0.95, ci_kind="eti", round_to="none")
     table["truth"] = pd.Series(TRUTH)
     table["holds"] = (table["eti95_lb"] < table["truth"]) & (table["truth"] < table["eti95_ub"])
     print(table[["truth", "mean", "sd", "eti95_lb", "eti95_ub", "r_hat", "holds"]].round(3).to_string())
-    print(f"{time.perf_counter() - start:.0f} s in all")
+    print(f"{time.perf_counter() - start:.0f} s in all\n\n{pl.check(idata, model).verdict}")
 
 
 if __name__ == "__main__":

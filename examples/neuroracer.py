@@ -130,7 +130,7 @@ def main() -> None:
 
     df = simulate_subject(args.trials, args.seed)
     start = time.perf_counter()
-    with build_model(df):
+    with build_model(df) as model:
         idata = pm.sample(draws=args.draws, tune=args.tune, chains=args.chains, random_seed=args.seed)
         took = time.perf_counter() - start
         thinned = idata.isel(draw=slice(None, None, max(1, args.draws * args.chains // 200)))
@@ -141,6 +141,7 @@ def main() -> None:
     draws = predicted.posterior_predictive["obs"].stack(sample=("chain", "draw")).transpose("sample", ...).values
     plot_predictive(df, draws, args.out / "neuroracer_predictive.png")
     print(f"\nFigures: {args.out / 'neuroracer_posterior.png'}, {args.out / 'neuroracer_predictive.png'}")
+    print(f"\n{pl.check(idata, model).verdict}")
 
 
 if __name__ == "__main__":

@@ -44,11 +44,12 @@ def figure(path: Path, width: str) -> Iterator[None]:
 
 
 def fit(model: pm.Model, draws: int, tune: int, seed: int):
-    """Sample the posterior, and predict as many data sets as plots use."""
+    """Sample the posterior, check it, and predict as many data sets as plots use."""
     with model:
         idata = pm.sample(draws=draws, tune=tune, chains=2, random_seed=seed)
         every = max(1, draws // 100)
         predicted = pm.sample_posterior_predictive(idata.isel(draw=slice(None, None, every)), random_seed=seed)
+    print(pl.check(idata, model).verdict, flush=True)
     idata["posterior_predictive"] = predicted.posterior_predictive
     return idata
 

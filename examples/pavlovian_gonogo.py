@@ -95,13 +95,6 @@ def build_model(df: pd.DataFrame, *, centred: bool = True) -> pm.Model:
     return model
 
 
-def share_outside(idata) -> pd.Series:
-    """Share of posterior draws outside the bounds the network was trained on, by parameter."""
-    bounds = {p.name: p.bounds for p in pl.get_model("ddm_extended").parameters}
-    draws = {name: idata.posterior[name].values for name in bounds}
-    return pd.Series({k: np.mean((x < bounds[k][0]) | (x > bounds[k][1])) for k, x in draws.items()})
-
-
 def statistics(rt: np.ndarray, condition: np.ndarray) -> np.ndarray:
     """Per condition: share of presses [%], then rt quantiles of the presses [s]. Shape (condition, 1 + quantiles)."""
     rows = [rt[condition == name] for name in CONDITIONS]
@@ -160,7 +153,6 @@ def main() -> None:
     r_hat = az.summary(idata, var_names=["v", "z", "a", "t"], round_to="none")["r_hat"].sort_values(ascending=False)
     print(f"\ndivergences: {int(idata.sample_stats['diverging'].sum())}")
     print(f"largest r_hat of a subject's parameter: {r_hat.iloc[0]:.3f} ({r_hat.index[0]})")
-    print(f"share of draws outside the trained bounds:\n{share_outside(idata).to_string()}")
 
     draws = predicted.posterior_predictive["obs"].stack(sample=("chain", "draw")).transpose("sample", ...).values
     condition = df["condition"].to_numpy()
@@ -168,6 +160,8 @@ def main() -> None:
     predictions = np.array([statistics(x[:, 0], condition) for x in draws])
     plot_predictive(statistics(df["rt"].to_numpy(), condition), predictions, path)
     print(f"\nFigure: {path}")
+    result = pl.check(idata, model)
+    print(f"\n{result.table.to_string(index=False)}\n\n{result.verdict}")
 
 
 if __name__ == "__main__":

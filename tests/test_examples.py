@@ -42,6 +42,7 @@ def test_neuroracer_recovers_the_truth(tmp_path: Path) -> None:
         assert low < mean < high
         # Between a thousandth and a third of the parameter: neither stuck nor back at the prior.
         assert truth / 1000 < sd < truth / 3
+    assert "posterior" in printed.splitlines()[-1]
 
 
 @pytest.mark.slow
@@ -108,7 +109,8 @@ def test_example_on_real_data(
         mean, sd = table(printed, name)[:2]
         assert low < mean < high
         assert 0 < sd < 2
-    outside = printed.split("outside the trained bounds:")[1].split("Figure")[0]
-    shares = {line.split()[0]: float(line.split()[1]) for line in outside.splitlines() if line.strip()}
-    assert {"v", "a", "t"} <= set(shares)
-    assert max(shares.values()) < 0.05
+    outside = re.findall(r"draws with (\w+) outside +([\d.e-]+)", printed)
+    assert {"v", "a", "t"} <= {parameter for parameter, _ in outside}
+    assert max(float(share) for _, share in outside) < 0.05
+    # So few draws of so few chains have hardly met; that is for `pl.check` to say, and no more is said of them.
+    assert "The chains have not met" in printed or "Few effective draws" in printed
