@@ -98,6 +98,14 @@ def test_shares_below_the_truth_are_those_of_the_closed_form(study: tuple[Any, P
     assert table["contraction"].between(0.85, 0.98).all()
 
 
+def test_fits_whose_chains_never_met_are_told(study: tuple[Any, Path]) -> None:
+    """Their ranks may well look uniform: two chains that are stuck on either side of the truth."""
+    apart = study[0].copy(deep=True)
+    apart["sample_stats"]["r_hat"][0, [2, 5]] = [1.8, 1.3]
+    with pytest.warns(UserWarning, match=r"The chains of 2 of 24 fits have not met \(R-hat above 1.1, up to 1.80\)"):
+        pl.diagnostics.recovery(apart)
+
+
 def test_a_wrong_likelihood_is_found() -> None:
     dt = pl.diagnostics.sbc(overconfident, N, **SMALL)
     table = pl.diagnostics.recovery(dt)
