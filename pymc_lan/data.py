@@ -4,32 +4,38 @@ The value of a trial is the pair ``[rt, response]``: rt in seconds from stimulus
 response. A trial without a response is the row ``[inf, 0]``: infinity, not NaN, because PyMC takes a NaN
 in observed data for a value to impute. The 0 is a placeholder; rt alone says that nothing was pressed.
 
-Tables are read through narwhals, so pandas, polars and pyarrow are handled alike and none of them is imported
-here. Row numbers in messages are positions counted from 0, as in ``df.iloc``.
+Row numbers in messages are positions counted from 0, as in ``df.iloc``.
 """
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Sequence
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pymc_lan.errors import check_length, describe_codes, explain, is_missing, nearest, refuse, unknown
+from pymc_lan.columns import as_array, as_table, floats, from_table, row_labels, subjects, table_columns
+from pymc_lan.errors import check_length, describe_codes, explain, is_missing, nearest, refuse
+from pymc_lan.observed import Observed
+from pymc_lan.plausible import (
+    Doubt,
+    as_missing,
+    check_seconds,
+    doubtful_deadlines,
+    doubtful_times,
+    doubtful_units,
+    missing_codes,
+    settle,
+    signed_by_response,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # The response code of a row without a response (rt = inf).
 NO_RESPONSE = 0.0
-
-# The models here describe decisions of about 0.2 to 3 s; the same times in milliseconds have a median in the
-# hundreds. 10 lies far from both (design.md, section 5).
-MILLISECONDS_ABOVE = 10.0
 
 # True and 1.0 hash and compare like 1, so they need no entry of their own.
 TRIAL_TYPE_IS_GO = {"go": True, "no-go": False, "nogo": False, "no_go": False, 1: True, 0: False, -1: False}
@@ -40,17 +46,19 @@ def as_observed(
     *,
     choices: Sequence[float] = (-1, 1),
     go_nogo: bool = False,
+    omissions: bool = False,
     rt: str = "rt",
     response: str = "response",
-    deadline: ArrayLike | None = None,
-) -> NDArray[np.float64]:
+    deadline: ArrayLike | str | None = None,
+    strict: bool = True,
+) -> Observed:
     """Check observed trials and return them as the value matrix of the distributions.
 
     Parameters
     ----------
     data : DataFrame or array_like of shape (n_trials, 2)
         A table of pandas, polars, pyarrow or anything else that narwhals reads, with one row per trial; or an
-        array whose columns are rt and response, in that order. Other columns of a table are ignored.
+        array whose columns are rt and response, in that order. A masked array is missing where its mask is.
     choices : sequence of float
         The response codes of the model: -1 (lower) and +1 (upper boundary) for two choices, 0 to n - 1 for n
         accumulators. Ignored if `go_nogo`.
@@ -59,15 +67,24 @@ def as_observed(
         such an rt, or it has no rt (NaN, None, an empty string or inf) and nothing was pressed. The response
         is then 1 or True for pressed; 0, -1, False or missing for not pressed; and it must agree with rt row
         by row. A table may also lack a column ``"response"``: then rt alone decides.
+    omissions : bool
+        Whether trials of several choices may end without a response. They have no rt, as above, and no response or
+        the response 0.
     rt, response : str
         The names of the table's columns.
-    deadline : array_like of shape () or (n_trials,), optional
-        The end of the response window in seconds from stimulus onset; no rt may lie beyond it. May be inf.
+    deadline : array_like of shape () or (n_trials,), or str, optional
+        The end of the response window in seconds from stimulus onset, or the name of its column; no rt may lie beyond
+        it. May be inf. What is given here goes along as the column ``deadline``.
+    strict : bool
+        Whether times that look like codes for missing ones (999) or like milliseconds beside seconds, times above 100 s
+        beside a median below 10 s, and trials without a subject are refused. False: there is a warning.
 
     Returns
     -------
     ndarray of shape (n_trials, 2)
-        Rows ``[rt, response]``, rt in seconds; without a response ``[inf, 0]``; a go/no-go press ``[rt, 1]``.
+        Rows ``[rt, response]``, rt in seconds; without a response ``[inf, 0]``; a go/no-go press ``[rt, 1]``. Other
+        columns of a table, such as ``trial_type``, go along with the rows, also when some are chosen by indexing, and a
+        distribution finds them there.
 
     Raises
     ------
@@ -83,17 +100,32 @@ def as_observed(
     """
     raw_rt, raw_response = _raw_columns(data, rt, response, go_nogo)
     times = _numeric_rt(raw_rt, rt)
-    _check_seconds(times, rt)
+    columns, whose = _other_columns(data, rt, response), subjects(data)
+    settled = getattr(data, "lenient", False)
+    if not settled:
+        settle(doubtful_units(times, rt, whose), strict=strict)
+    check_seconds(times, rt)
+    _check_positive(times, raw_response, rt, response, silent=go_nogo or omissions)
+    if (limits := from_table(deadline, data, "deadline")) is not None:
+        limits = columns["deadline"] = check_deadlines(limits, len(times))
+    if not settled:
+        doubts = chain(
+            doubtful_times(times, rt, whose),
+            () if limits is None else doubtful_deadlines(limits, times),
+            () if whose is None else _nobody(*whose),
+        )
+        settle(doubts, strict=strict)
     if go_nogo:
-        pressed = _pressed(times, raw_response, rt, response)
-        observed = np.column_stack([np.where(pressed, times, np.inf), np.where(pressed, 1.0, NO_RESPONSE)])
+        answered = _pressed(times, raw_response, rt, response)
+        codes = np.ones(times.shape)
     else:
         assert raw_response is not None  # _raw_columns leaves it out for go/no-go only
-        observed = np.column_stack([times, _chosen(times, raw_response, choices, rt, response)])
-    _check_positive(observed, rt, response, go_nogo)
-    if deadline is not None:
-        _check_deadline(observed[:, 0], deadline, rt, go_nogo)
-    return observed
+        answered = _answered(times, raw_response, rt, response, omissions=omissions)
+        codes = _chosen(times, raw_response, answered, choices, rt, response)
+    if limits is not None:
+        _check_late(times, limits, rt, silent=go_nogo or omissions)
+    matrix = np.where(answered[:, None], np.column_stack([times, codes]), (np.inf, NO_RESPONSE))
+    return Observed.of(matrix, columns, row_labels(data), lenient=settled or not strict)
 
 
 def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
@@ -130,7 +162,11 @@ def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    values = np.asarray(draws, dtype=np.float64)
+    values = (
+        np.ma.filled(np.ma.asarray(draws, dtype=np.float64), np.nan)
+        if np.ma.isMA(draws)
+        else np.asarray(draws, np.float64)
+    )
     if values.ndim < 2 or values.shape[-1] != 2:
         raise ValueError(
             explain(
@@ -160,81 +196,10 @@ def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
     table = pd.DataFrame(columns)
     if like is None:
         return table
-    extra = _table(like, "like").to_pandas()
+    extra = as_table(like, "like").to_pandas()
     check_length("like", extra.index, grid[-1], scalar=False)
     extra = extra.rename(columns={name: f"{name}_observed" for name in table.columns})
     return pd.concat([table, extra.take(columns["trial"]).reset_index(drop=True)], axis=1)
-
-
-def table_columns(data: Any) -> list[str] | None:
-    """Return the column names of a table, or None if `data` is not a table.
-
-    Parameters
-    ----------
-    data : object
-        Anything that may be given as observed data.
-
-    Returns
-    -------
-    list of str or None
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> table_columns(pd.DataFrame({"rt": [0.5], "trial_type": ["go"]}))
-    ['rt', 'trial_type']
-    >>> table_columns(np.zeros((3, 2))) is None
-    True
-    """
-    table = nw.from_native(data, pass_through=True)
-    if isinstance(table, nw.LazyFrame):
-        return table.collect_schema().names()
-    return table.columns if isinstance(table, nw.DataFrame) else None
-
-
-def column(data: Any, column: Any, *, argument: str = "column") -> NDArray[Any]:
-    """Return one value per trial, given as a column's name or as the values themselves.
-
-    Parameters
-    ----------
-    data : object
-        The observed data; they have to be a table only if `column` is a name.
-    column : str or array_like
-        The name of a column of `data`, or values: an array, a list, a column of any dataframe library.
-    argument : str
-        The argument of the distribution that this is, for messages.
-
-    Returns
-    -------
-    ndarray
-        The values as they are: not converted, not checked, missing ones as NaN, None or pandas.NA.
-
-    Raises
-    ------
-    ValueError
-        If `column` is a name and `data` is not a table or has no such column.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> column(pd.DataFrame({"trial_type": [1, 0]}), "trial_type").tolist()
-    [1, 0]
-    """
-    if not isinstance(column, str):
-        return _array(column)
-    if table_columns(data) is None:
-        raise ValueError(
-            explain(
-                f"a DataFrame as observed data, because {argument}={column!r} names a column",
-                f"observed data of type {type(data).__name__}",
-                f"pass the values themselves as {argument}, or a DataFrame as observed",
-            )
-        )
-    table = _table(data, "data")
-    if column not in table.columns:
-        message = unknown("column", column, table.columns)
-        raise ValueError(f"{message} Remedy: pass the name of a column, or the values, as {argument}.")
-    return _array(table[column])
 
 
 def trial_type_is_go(values: ArrayLike) -> NDArray[np.bool_]:
@@ -261,7 +226,7 @@ def trial_type_is_go(values: ArrayLike) -> NDArray[np.bool_]:
     >>> trial_type_is_go(["go", "No-Go"]).tolist()
     [True, False]
     """
-    array = _array(values)
+    array = as_array(values)
     codes = array.ravel()
     keys = [code.strip().lower() if isinstance(code, str) else code for code in codes.tolist()]
     bad = np.array([key not in TRIAL_TYPE_IS_GO for key in keys], dtype=bool)
@@ -274,34 +239,10 @@ def trial_type_is_go(values: ArrayLike) -> NDArray[np.bool_]:
     return np.array([TRIAL_TYPE_IS_GO[key] for key in keys], dtype=bool).reshape(array.shape)
 
 
-def _table(data: Any, argument: str) -> nw.DataFrame[Any]:
-    table = nw.from_native(data, pass_through=True)
-    if isinstance(table, nw.LazyFrame):
-        table = table.collect()
-    if not isinstance(table, nw.DataFrame):
-        raise ValueError(
-            explain(
-                f"{argument} to be a DataFrame (pandas, polars, pyarrow or another that narwhals reads)",
-                f"an object of type {type(data).__name__}",
-                f"convert it, for instance with pandas.DataFrame({argument})",
-            )
-        )
-    return table
-
-
-def _array(values: Any) -> NDArray[Any]:
-    series = nw.from_native(values, pass_through=True, allow_series=True)
-    if isinstance(series, nw.Series):
-        return np.asarray(series.to_numpy())
-    if isinstance(values, np.ma.MaskedArray):
-        values = np.array(values.tolist(), dtype=object)  # tolist() puts None where the mask is
-    return np.asarray(values)
-
-
 def _raw_columns(data: Any, rt: str, response: str, go_nogo: bool) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Return the columns as they were given; the response is None where it follows from rt."""
     is_table = table_columns(data) is not None
-    trials = _table(data, "data") if is_table else _matrix(data)
+    trials = as_table(data, "data") if is_table else _matrix(data)
     if len(trials) == 0:
         raise ValueError(
             explain("at least one trial", "data without rows", "check the file and the filters applied to it")
@@ -323,12 +264,12 @@ def _raw_columns(data: Any, rt: str, response: str, go_nogo: bool) -> tuple[NDAr
                 "rename the columns, or name them with as_observed(data, rt=..., response=...)",
             )
         )
-    return _array(trials[rt]), None if derived else _array(trials[response])
+    return as_array(trials[rt]), None if derived else as_array(trials[response])
 
 
 def _matrix(data: Any) -> NDArray[Any]:
     try:
-        matrix = _array(data)
+        matrix = as_array(data)
         shape = str(matrix.shape)
     except ValueError:  # NumPy refuses to make an array of rows of different lengths
         matrix, shape = np.empty(()), "with rows of different lengths"
@@ -343,72 +284,125 @@ def _matrix(data: Any) -> NDArray[Any]:
     )
 
 
-def _floats(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the values as floats, missing ones as NaN, and a mask of those that are not numbers."""
-    if values.dtype.kind in "biuf":
-        return values.astype(np.float64), np.zeros(values.shape, bool)
-    if values.dtype.kind not in "OUT":  # dates, durations, complex numbers, bytes
-        return np.full(values.shape, np.nan), np.ones(values.shape, bool)
-    cells = values.tolist()
-    missing = np.array([is_missing(cell) for cell in cells], dtype=bool)
-    number = np.array([isinstance(cell, numbers.Real | Decimal | np.bool_) for cell in cells], dtype=bool)
-    floats = [float(cell) if ok else np.nan for cell, ok in zip(cells, number & ~missing, strict=True)]
-    return np.array(floats, dtype=np.float64), ~(number | missing)
+def _other_columns(data: Any, rt: str, response: str) -> dict[str, NDArray[Any]]:
+    """Return what goes along with the matrix."""
+    if isinstance(data, Observed):
+        return dict(data.columns)
+    if table_columns(data) is None:
+        return {}
+    table = as_table(data, "data")
+    return {name: as_array(table[name]) for name in table.columns if name not in (rt, response)}
 
 
 def _numeric_rt(raw: NDArray[Any], name: str) -> NDArray[np.float64]:
-    times, not_a_number = _floats(raw)
+    times, not_a_number = floats(raw)
     refuse(
         np.ones(raw.shape, bool) if raw.dtype.kind == "b" else not_a_number,
         {name: raw},
         expected=f"numbers of seconds in {name!r}",
         found="values that are not numbers",
-        remedy=f"convert the column, for instance with pandas.to_numeric(df[{name!r}], errors='coerce'), "
-        f"or df[{name!r}].dt.total_seconds() for durations",
+        remedy=f"convert the column, for instance with pandas.to_numeric(df[{name!r}]), which stops at text that is no "
+        f"number (make that missing only where nothing was pressed), or df[{name!r}].dt.total_seconds() for durations",
     )
     return times
 
 
-def _check_seconds(times: NDArray[np.float64], name: str) -> None:
-    # Codes such as -999 for a missing time must not pull the median down.
-    positive = times[np.isfinite(times) & (times > 0)]
-    if positive.size and (median := float(np.median(positive))) > MILLISECONDS_ABOVE:
-        raise ValueError(
-            explain(
-                f"{name!r} in seconds",
-                f"a median of {median:g}, which looks like milliseconds",
-                f"divide by 1000, for instance df[{name!r}] / 1000, and give a deadline in seconds too",
-            )
+def _check_positive(
+    times: NDArray[np.float64], raw: NDArray[Any] | None, rt: str, response: str, *, silent: bool
+) -> None:
+    """Refuse times of 0 and less; `silent` says whether a trial may have no response."""
+    bad = times <= 0
+    columns = {rt: times} if raw is None else {rt: times, response: raw}
+    expected, found = f"{rt!r} above 0 s on every response", f"zero or negative {rt!r}"
+    if raw is not None and signed_by_response(times, floats(raw)[0]):
+        found = f"{rt!r} whose sign says once more what {response!r} says,"
+        remedy = f"take the absolute value, df[{rt!r}].abs()"
+    elif (codes := bad & missing_codes(times)).any():
+        bad = codes
+        found = f"{describe_codes(times[bad])}, which looks like a code for a missing time,"
+        remedy = f"make it missing, {as_missing(times[bad], rt)}, which says that there was no response"
+        if not silent:
+            remedy += "; that needs a distribution that knows trials without one: go/no-go, or with a deadline"
+    else:
+        remedy = (
+            f"correct these times, which count from stimulus onset; where the sign says what was answered, put that "
+            f"into {response!r} and take df[{rt!r}].abs()"
+        )
+    refuse(bad, columns, expected=expected, found=found, remedy=remedy)
+
+
+def _nobody(name: str, labels: NDArray[Any]) -> Iterator[Doubt]:
+    """Find trials that belong to no subject."""
+    nobody = np.array([is_missing(label) for label in labels.tolist()], bool)
+    if labels.dtype.kind == "i":
+        nobody |= labels == -1
+    if nobody.any():
+        yield Doubt(
+            nobody,
+            {name: labels},
+            f"a label in {name!r} on every trial",
+            "missing ones, which pandas.factorize turns into -1: the last subject of v[subject],",
+            f"fill in who it was, or make them a subject of their own, df[{name!r}].fillna('unknown')",
         )
 
 
+def _answered(
+    times: NDArray[np.float64], raw: NDArray[Any], rt: str, response: str, *, omissions: bool
+) -> NDArray[np.bool_]:
+    """Return which trials of several choices have a response."""
+    columns = {rt: times, response: raw}
+    if not omissions:
+        refuse(
+            ~np.isfinite(times),
+            columns,
+            expected=f"a finite {rt!r} on every trial, because in this model every trial ends with a response",
+            found=f"missing or infinite {rt!r}",
+            remedy="use a distribution that knows trials without a response: go/no-go (as_observed(..., go_nogo=True)) "
+            "if withholding is one of the answers, or one with a deadline whose network has an OPN; slow trials are "
+            f"missing more often than fast ones, so that estimates without them are biased. Where {rt!r} was lost, "
+            "fill it in from the raw data",
+        )
+        return np.ones(times.shape, bool)
+    answered = np.isfinite(times)
+    codes = floats(raw)[0]
+    refuse(
+        ~answered & ~(np.isnan(codes) | (codes == NO_RESPONSE)),
+        columns,
+        expected=f"no response, or 0, on every trial without an {rt!r}",
+        found="a response without an rt",
+        remedy="clear the response of these trials where there was none, or fill in the rt from the raw data",
+    )
+    return answered
+
+
 def _chosen(
-    times: NDArray[np.float64], raw: NDArray[Any], choices: Sequence[float], rt: str, response: str
+    times: NDArray[np.float64],
+    raw: NDArray[Any],
+    answered: NDArray[np.bool_],
+    choices: Sequence[float],
+    rt: str,
+    response: str,
 ) -> NDArray[np.float64]:
-    """Return the response codes of trials that all have a response, or say what is wrong with them."""
+    """Return the response codes, or say what is wrong with those of trials that have a response."""
     columns = {rt: times, response: raw}
     listed = ", ".join(f"{choice:g}" for choice in choices)
+    codes, not_a_number = floats(raw)
     refuse(
-        ~np.isfinite(times),
-        columns,
-        expected=f"a finite {rt!r} on every trial, because in this model every trial ends with a response",
-        found=f"missing or infinite {rt!r}",
-        remedy=f"drop these trials, for instance df.dropna(subset=[{rt!r}]), or use a go/no-go distribution "
-        "(as_observed(..., go_nogo=True)) if withholding is one of the answers",
-    )
-    codes, not_a_number = _floats(raw)
-    refuse(
-        np.isnan(codes) & ~not_a_number,
+        answered & np.isnan(codes) & ~not_a_number,
         columns,
         expected=f"one of the response codes {listed} in {response!r} on every trial",
         found="an rt without a response",
-        remedy=f"drop these trials, for instance df.dropna(subset=[{response!r}])",
+        remedy=f"fill in what was answered, or make {rt!r} missing where nothing was and the distribution knows such "
+        "trials",
     )
-    bad = ~np.isin(codes, np.asarray(choices, dtype=float))
-    remedy = f"recode them with df[{response!r}].map({{code: choice, ...}}) and drop any other response"
-    if tuple(choices) == (-1, 1) and np.isin(codes, (0, 1)).all():
+    bad = answered & ~np.isin(codes, np.asarray(choices, dtype=float))
+    remedy = (
+        f"recode them with df[{response!r}].map({{code: choice, ...}}); where there are more kinds of response than "
+        "choices, use a model with as many"
+    )
+    if tuple(choices) == (-1, 1) and np.isin(codes[answered], (0, 1)).all():
         remedy = f"recode 0 to -1, for instance df[{response!r}].replace(0, -1)"
-    elif choices[0] == 0 and np.isin(codes - 1, np.asarray(choices, dtype=float)).all():
+    elif choices[0] == 0 and np.isin(codes[answered] - 1, np.asarray(choices, dtype=float)).all():
         remedy = f"count responses from 0, for instance df[{response!r}] - 1"
     refuse(
         bad,
@@ -425,7 +419,7 @@ def _pressed(times: NDArray[np.float64], raw: NDArray[Any] | None, rt: str, resp
     has_rt: NDArray[np.bool_] = ~(np.isnan(times) | (times == np.inf))
     if raw is None:
         return has_rt
-    codes, not_a_number = _floats(raw)
+    codes, not_a_number = floats(raw)
     columns = {rt: times, response: raw}
     bad = not_a_number | ~(np.isnan(codes) | np.isin(codes, (-1, 0, 1)))
     refuse(
@@ -433,7 +427,8 @@ def _pressed(times: NDArray[np.float64], raw: NDArray[Any] | None, rt: str, resp
         columns,
         expected=f"1 (pressed) and 0 or -1 (not pressed) in {response!r}",
         found=f"unknown response codes {describe_codes(raw[bad])}",
-        remedy=f"recode the column, or drop it (df.drop(columns={response!r})) if a missing {rt!r} means not pressed",
+        remedy=f"recode the column, or leave it out (df.drop(columns={response!r})) if a missing {rt!r} means not "
+        "pressed",
     )
     pressed: NDArray[np.bool_] = codes == 1
     refuse(
@@ -441,35 +436,30 @@ def _pressed(times: NDArray[np.float64], raw: NDArray[Any] | None, rt: str, resp
         columns,
         expected=f"an {rt!r} on every trial whose {response!r} is 1 (pressed)",
         found="a response without an rt",
-        remedy="set the response of these trials to 0, or drop them if the time of the press was lost",
+        remedy="set the response to 0 where nothing was pressed, or fill in the rt from the raw data",
     )
     refuse(
         has_rt & ~pressed,
         columns,
         expected=f"no {rt!r} (NaN, None or inf) where {response!r} is 0, -1 (not pressed) or missing",
         found="an rt without a response",
-        remedy=f"set {rt!r} to NaN on these trials, for instance df[{rt!r}].where(df[{response!r}] == 1), or "
-        "their response to 1",
+        remedy=f"set {rt!r} to NaN where nothing was pressed, for instance df[{rt!r}].where(df[{response!r}] == 1), or "
+        "the response to 1 where something was",
     )
     return pressed
 
 
-def _check_positive(observed: NDArray[np.float64], rt: str, response: str, go_nogo: bool) -> None:
-    remedy = f"drop these trials, for instance df[df[{rt!r}] > 0]"
-    if go_nogo:
-        remedy = f"set {rt!r} to NaN where no button was pressed, and drop presses at such times"
-    refuse(
-        observed[:, 0] <= 0,
-        {rt: observed[:, 0], response: observed[:, 1]},
-        expected=f"{rt!r} above 0 s on every response",
-        found=f"zero or negative {rt!r}",
-        remedy=remedy,
-    )
+def check_deadlines(deadline: Any, n_trials: int | None) -> NDArray[np.float64]:
+    """Return deadlines as numbers, one for each trial where their number is known.
 
-
-def _check_deadline(times: NDArray[np.float64], deadline: Any, rt: str, go_nogo: bool) -> None:
-    limits, not_a_number = _floats(np.atleast_1d(_array(deadline)))
-    check_length("deadline", limits, len(times))
+    Raises
+    ------
+    ValueError
+        If one is not above 0, or there are not as many as trials.
+    """
+    limits, not_a_number = floats(np.ravel(as_array(deadline)))
+    if n_trials is not None:
+        check_length("deadline", as_array(deadline), n_trials)
     refuse(
         not_a_number | ~(limits > 0),
         {"deadline": limits},
@@ -477,14 +467,17 @@ def _check_deadline(times: NDArray[np.float64], deadline: Any, rt: str, go_nogo:
         found="deadlines that are zero, negative, missing or not numbers",
         remedy="give the time from stimulus onset to the end of the response window, in seconds",
     )
-    limits = np.broadcast_to(limits, times.shape)
-    late = f"set {rt!r} to NaN there to count late presses as no response" if go_nogo else "drop these trials"
+    return limits if n_trials is None else np.broadcast_to(limits, n_trials).copy()
+
+
+def _check_late(times: NDArray[np.float64], limits: NDArray[np.float64], rt: str, *, silent: bool) -> None:
+    remedy = "give the deadline that held on these trials"
     refuse(
         np.isfinite(times) & (times > limits),
         {rt: times, "deadline": limits},
         expected=f"no {rt!r} beyond the deadline",
         found="responses after it",
-        remedy=f"give the deadline that held on these trials, or {late}",
+        remedy=f"{remedy}, or set {rt!r} to NaN there to count late responses as none" if silent else remedy,
     )
 
 

@@ -175,7 +175,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def is_missing(value: Any) -> bool:
-    """Say whether a cell of a table is empty: None, NaN, NaT, pandas.NA or blank text.
+    """Say whether a cell of a table is empty: None, NaN, NaT, pandas.NA, masked or blank text.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def is_missing(value: Any) -> bool:
     >>> [is_missing(value) for value in (None, float("nan"), " ", 0)]
     [True, True, True, False]
     """
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if value is None or value is np.ma.masked or (isinstance(value, str) and not value.strip()):
         return True
     try:
         return bool(value != value)
@@ -274,9 +274,9 @@ def refuse(
     Examples
     --------
     >>> rt = np.array([0.5, 0.0])
-    >>> refuse(rt <= 0, {"rt": rt}, expected="rt above 0", found="another", remedy="drop it")
+    >>> refuse(rt <= 0, {"rt": rt}, expected="rt above 0", found="another", remedy="mend it")
     Traceback (most recent call last):
-    ValueError: Expected rt above 0. Found another in 1 of 2 rows: row 1 (rt = 0.0). Remedy: drop it.
+    ValueError: Expected rt above 0. Found another in 1 of 2 rows: row 1 (rt = 0.0). Remedy: mend it.
     """
     if bad.any():
         raise ValueError(explain(expected, f"{found} in {describe_rows(bad, columns)}", remedy))

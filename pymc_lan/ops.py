@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytensor.tensor as pt
@@ -24,6 +24,7 @@ from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.rewriting.basic import GraphRewriter
+from pytensor.raise_op import CheckAndRaise
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
@@ -258,11 +259,30 @@ def _register_numba() -> None:
         return lan_logp, f"{kernel.name}-{counting}"
 
 
+class KnownCodes(CheckAndRaise):
+    """Hands on what is computed from codes, and raises a ValueError where one of them is not known.
+
+    JAX cannot raise: there, what is computed from an unknown code has to be NaN already.
+    """
+
+
+def known_codes(value: TensorVariable, known: TensorVariable) -> TensorVariable:
+    """Hand on drifts where every trial type, which a variable holds, is `known`; a ValueError, or NaN in JAX, else."""
+    message = explain(
+        "trial types in a variable coded 1 and 0, 1 and -1, or True and False",
+        "other numbers when the model was evaluated",
+        "correct what was given to pm.set_data",
+    )
+    checked: Any = KnownCodes(ValueError, message)(pt.where(known, value, np.nan), pt.all(known))
+    return cast("TensorVariable", checked)
+
+
 def _register_jax() -> None:
     from pytensor.link.jax.dispatch import jax_funcify
 
     if LANLogp in jax_funcify.registry:
         return
+    jax_funcify.register(KnownCodes)(lambda op, **kwargs: lambda value, *_: value)
 
     @jax_funcify.register(LANLogp)
     def jax_lan_logp(op: LANLogp, node: Apply, **kwargs: Any) -> Any:

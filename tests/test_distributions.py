@@ -128,7 +128,7 @@ def test_every_form_of_observed_data_gives_the_same_density(given):
 
 
 TRIAL_TYPES: dict[str, Any] = {
-    "column by default": None,
+    "column by default": "auto",
     "column by name": "trial_type",
     "series": PRESSES["trial_type"],
     "codes": [1, 1, 0, 1, 0, 0],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -16,18 +16,20 @@ from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.accumulators import check_order, is_closed_race, race_of
+from pymc_lan.columns import AUTO, by_label, column_names, from_table
 from pymc_lan.data import as_observed
 from pymc_lan.distributions.rv import TrialRV
-from pymc_lan.errors import check_length, explain, unknown
+from pymc_lan.distributions.values import as_numbers, check_indices, check_parameter, known_numbers, known_value
+from pymc_lan.errors import check_length, explain, refuse, unknown
+from pymc_lan.messages import say
 from pymc_lan.models import MODELS, get_model
 from pymc_lan.network import Network
-from pymc_lan.omissions import observed_with_omissions
 from pymc_lan.plain import PLAIN, PLAIN_OMISSION
 from pymc_lan.provenance import COORDINATE, DATA, record
 from pymc_lan.registry import load_network
 from pymc_lan.responses import refuse_responses
 from pymc_lan.simulated import SIMULATED
-from pymc_lan.spec import ModelSpec, Parameter, bind
+from pymc_lan.spec import ModelSpec, bind
 
 Model = str | ModelSpec | Network | os.PathLike[str]
 
@@ -40,31 +42,69 @@ class TrialDistribution(Continuous):
     # The model of a named distribution; those that take any model have None and take it as first argument.
     model: ClassVar[str | None] = None
     go_nogo: ClassVar[bool] = False
+    # The arguments that may be a column of the observed table, and are by default the one of their name.
+    from_columns: ClassVar[tuple[str, ...]] = ("deadline",)
 
     def __new__(cls, name: str, *args: Any, observed: Any = None, dims: Any = None, **kwargs: Any) -> TensorVariable:  # type: ignore[misc]
         """Add the trials to the current PyMC model."""
         if observed is not None:
-            spec = model_spec(split_model(cls, args)[0])
+            source, positional = split_model(cls, args)
+            spec = model_spec(source)
             refuse_responses(spec)
+            table = None if isinstance(observed, Variable) else observed
+            theta = in_order(table, dict(zip(spec.names, positional, strict=False)))
+            args = (*args[: len(args) - len(positional)], *theta.values(), *positional[len(theta) :])
+            kwargs = in_order(table, kwargs)
+            kwargs |= {each: cls._from_table(each, kwargs, table, source) for each in cls.from_columns}
             observed, kwargs = cls._observe(observed, kwargs, spec)
         rv = super().__new__(cls, name, *args, observed=observed, dims=_value_dims(dims, observed), **kwargs)
         write_record(rv)
         return rv
 
     @classmethod
+    def _from_table(cls, argument: str, kwargs: dict[str, Any], table: Any, source: Model) -> Any:
+        """The values of an argument that may be a column."""
+        value = kwargs.get(argument, AUTO)
+        if isinstance(value, Variable):
+            return value
+        is_there = isinstance(value, str) and value == AUTO and argument in (column_names(table) or ())
+        if is_there and argument == "deadline" and not cls._takes_deadline(source, kwargs):
+            say(
+                "deadline: the column 'deadline' of the observed data is not used, because this distribution does not "
+                "know trials that end without a response. If such trials were left out, estimates are biased."
+            )
+            return None
+        return from_table(value, table, argument)
+
+    @classmethod
+    def _takes_deadline(cls, source: Model, kwargs: Mapping[str, Any]) -> bool:
+        """Whether the model knows how likely it is that nothing happens before a deadline."""
+        spec, network = resolve_model(source, kwargs.get("weights"), kwargs.get("likelihood"))
+        if cls.go_nogo:
+            return spec.view != PLAIN
+        return network is not None and network.choice is not None and spec.view == PLAIN_OMISSION
+
+    @classmethod
     def _observe(cls, observed: Any, kwargs: dict[str, Any], spec: ModelSpec) -> tuple[Any, dict[str, Any]]:
-        """Check the observed data and take from them what the arguments refer to."""
+        """Check the observed data, of a variable as they are now."""
+        deadline = kwargs["deadline"]
+        data = known_value(observed) if isinstance(observed, Variable) else observed
+        n_trials, times = None, None
+        if data is not None:
+            checked = as_observed(
+                data,
+                choices=spec.choices,
+                go_nogo=cls.go_nogo,
+                omissions=not cls.go_nogo and (deadline is not None or spec.omissions),
+                deadline=None if deadline is None else known_value(deadline),
+            )
+            n_trials, times = len(checked), checked[:, 0]
         if isinstance(observed, Variable):
+            if data is not None:
+                _check_codes(np.asarray(data), np.asarray(checked))
             n_trials, times = observed.type.shape[0], None
         else:
-            deadline = kwargs.get("deadline")
-            limit = None if isinstance(deadline, Variable) else deadline
-            if (deadline is None and not spec.omissions) or cls.go_nogo:
-                observed = as_observed(observed, choices=spec.choices, go_nogo=cls.go_nogo, deadline=limit)
-            else:
-                observed = observed_with_omissions(observed, spec.choices, limit)
-            n_trials, times = len(observed), observed[:, 0]
-            observed = convert_observed_data(observed)
+            observed = convert_observed_data(np.asarray(checked))
         return observed, kwargs | {"_n_trials": n_trials, "_times": times}
 
     @classmethod
@@ -74,12 +114,13 @@ class TrialDistribution(Continuous):
         theta: dict[str, Any],
         extras: dict[str, Any],
         *,
+        drifts: Mapping[str, Any] | None = None,
         likelihood: str | None,
         weights: Model | None,
         n_trials: int | None,
         **kwargs: Any,
     ) -> TensorVariable:
-        """Build the random variable from bound parameters and checked extras."""
+        """Build the random variable from bound parameters and checked extras; `drifts` are what v is made of."""
         spec, network = resolve_model(source, weights, likelihood)
         refuse_responses(spec)
         omissions = "deadline" in extras and not cls.go_nogo
@@ -87,10 +128,14 @@ class TrialDistribution(Continuous):
             _check_go_nogo(network, extras["deadline"])
         elif omissions:
             _check_omissions(spec, network, extras["deadline"])
+        for name, value in (drifts or {}).items():
+            check_parameter(spec.parameter("v"), value, trained=network is not None, name=name)
         for p in spec.parameters:
             check_parameter(p, theta[p.name], trained=network is not None)
         check_order(spec, {name: x for name, value in theta.items() if (x := constant_value(value)) is not None})
         params = theta | extras
+        for name, value in params.items():
+            check_indices(name, value, n_trials)
         if n_trials is not None:
             for name, value in params.items():
                 check_length(name, value, n_trials)
@@ -104,6 +149,24 @@ class TrialDistribution(Continuous):
             record=record(network),
         )
         return apply_rv(op, [pt.as_tensor_variable(value) for value in params.values()], **kwargs)
+
+
+def in_order(table: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Put Series among arguments into the order of the observed trials, by the labels of their rows."""
+    return {k: x if isinstance(x, Variable | str) else by_label(x, table, k) for k, x in arguments.items()}
+
+
+def _check_codes(given: np.ndarray, checked: np.ndarray) -> None:
+    """Refuse data in a variable, which are used as they are, where `as_observed` would have changed them."""
+    wrong = (given[:, 0] != checked[:, 0]) | (np.isfinite(checked[:, 0]) & (given[:, 1] != checked[:, 1]))
+    refuse(
+        wrong,
+        {"rt": given[:, 0], "response": given[:, 1]},
+        expected="observed data in a variable to be rows [rt, response] as pl.as_observed makes them, [inf, 0] without "
+        "a response",
+        found="others",
+        remedy="pass them through it, as in pm.Data('data', pl.as_observed(df))",
+    )
 
 
 def write_record(rv: TensorVariable) -> None:
@@ -252,21 +315,13 @@ def extract_theta(spec: ModelSpec, positional: Sequence[Any], kwargs: dict[str, 
     known_to_pymc = {"shape", "size", "rng", "return_next_rng"}
     names = {p.keyword: p.name for p in spec.parameters}
     named = {names.get(key, key): kwargs.pop(key) for key in [*kwargs] if key not in known_to_pymc}
-    return bind(spec, positional, named)
-
-
-def check_fraction(name: str, value: Any) -> Any:
-    """Check that a constant lies between 0 and 1."""
-    constant = constant_value(value)
-    if constant is not None and not np.all((constant >= 0) & (constant <= 1)):
-        raise ValueError(explain(f"{name} between 0 and 1", f"{constant}", f"give {name} as a share of trials"))
-    return value
+    return {name: as_numbers(spec.parameter(name).keyword, x) for name, x in bind(spec, positional, named).items()}
 
 
 def lapse_window(value: Any, p_lapse: Any, deadline: Any, times: Any) -> Any:
     """The window in which each trial's guess falls: as given, else its deadline where finite, else the largest rt."""
     if value is not None:
-        return _check_window(value)
+        return _check_window(as_numbers("lapse_window", value))
     ends = constant_value(np.inf if deadline is None else deadline)
     if ends is not None and np.all(np.isfinite(ends)):
         return deadline
@@ -289,7 +344,7 @@ def lapse_window(value: Any, p_lapse: Any, deadline: Any, times: Any) -> Any:
 
 def _check_window(value: Any) -> Any:
     """Refuse a constant window in which no guess can fall."""
-    window = constant_value(value)
+    window = known_numbers(value)
     if window is not None and not np.all((window > 0) & (window < np.inf)):
         expected = "lapse_window above 0 s and finite"
         raise ValueError(
@@ -303,25 +358,6 @@ def constant_value(value: Any) -> Any:
     if isinstance(value, Constant):
         return np.asarray(value.data, np.float64)
     return None if isinstance(value, Variable) else np.asarray(value, np.float64)
-
-
-def check_parameter(p: Parameter, value: Any, *, trained: bool) -> None:
-    """Refuse a constant outside the bounds that a network was trained on or, without one, outside the domain."""
-    constant = constant_value(value)
-    if constant is None:
-        return
-    low, high = p.bounds if trained else p.domain
-    outside = ~((constant >= low) & (constant <= high))
-    if not outside.any():
-        return
-    which = "the network's trained bounds" if trained else "the model's domain"
-    raise ValueError(
-        explain(
-            f"{p.name} within {which}, {low:g} to {high:g}",
-            f"the constant {constant[outside].ravel()[:5].tolist()}",
-            f"change {p.name}" + (", or use likelihood='exact' if the model has a closed form" if trained else ""),
-        )
-    )
 
 
 def is_zero(value: Any) -> bool:

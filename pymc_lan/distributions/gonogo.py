@@ -9,18 +9,20 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.data import column, table_columns, trial_type_is_go
+from pymc_lan.columns import AUTO, from_table
+from pymc_lan.data import trial_type_is_go
 from pymc_lan.distributions.base import (
     Model,
     TrialDistribution,
-    check_fraction,
     extract_theta,
     lapse_window,
     model_spec,
     split_model,
 )
+from pymc_lan.distributions.values import as_numbers, check_deadline, check_fraction, known_value
 from pymc_lan.errors import check_length, explain
-from pymc_lan.spec import ModelSpec
+from pymc_lan.messages import say
+from pymc_lan.ops import known_codes
 
 
 class GoNoGo(TrialDistribution):
@@ -42,11 +44,12 @@ class GoNoGo(TrialDistribution):
     v_nogo : tensor_like, optional
         Drift on no-go trials; by default ``-v``.
     trial_type : array_like or str, optional
-        Whether a trial is a go trial: "go" / "no-go", 1 / 0, 1 / -1 or True / False, one per trial, or the name of
-        a column of `observed`. By default the column ``trial_type`` where `observed` has one; without it every
-        trial's drift is ``v``.
-    deadline : tensor_like, optional
-        End of the response window, seconds after stimulus onset; by default none.
+        Whether a trial is a go trial: "go" / "no-go", 1 / 0, 1 / -1 or True / False, one per trial; a variable with
+        such numbers; or the name of a column of `observed`. By default, ``"auto"``, the column ``trial_type`` where
+        `observed` has one. None, or where there is none: every trial's drift is ``v``.
+    deadline : tensor_like or str, optional
+        End of the response window, seconds after stimulus onset, or the name of a column. By default, ``"auto"``, the
+        column ``deadline`` where `observed` has one. None, or where there is none: no end.
     p_lapse : tensor_like
         Probability that a trial is a guess. Default 0.
     lapse_go : tensor_like
@@ -84,22 +87,24 @@ class GoNoGo(TrialDistribution):
 
     go_nogo = True
 
+    from_columns = ("trial_type", "deadline")
+
     @classmethod
-    def _observe(cls, observed: Any, kwargs: dict[str, Any], spec: ModelSpec) -> tuple[Any, dict[str, Any]]:
-        trial_type = kwargs.get("trial_type")
-        if trial_type is None and "trial_type" in (table_columns(observed) or ()):
-            trial_type = "trial_type"
-        if isinstance(trial_type, str):
-            kwargs = kwargs | {"trial_type": column(observed, trial_type, argument="trial_type")}
-        return super()._observe(observed, kwargs, spec)
+    def _from_table(cls, argument: str, kwargs: dict[str, Any], table: Any, source: Model) -> Any:
+        if argument == "trial_type" and table is None and kwargs.get(argument, AUTO) is AUTO:
+            say(
+                "trial_type: observed is a variable, which has no columns, so v is the drift of every trial. "
+                "trial_type=... says which are no-go trials; trial_type=None says that none are."
+            )
+        return super()._from_table(argument, kwargs, table, source)
 
     @classmethod
     def dist(
         cls,
         *args: Any,
         v_nogo: Any = None,
-        trial_type: Any = None,
-        deadline: Any = np.inf,
+        trial_type: Any = AUTO,
+        deadline: Any = AUTO,
         p_lapse: Any = 0.0,
         lapse_go: Any = 0.5,
         lapse_window: Any = None,
@@ -112,18 +117,25 @@ class GoNoGo(TrialDistribution):
         """Build the distribution outside a model; see the class."""
         source, positional = split_model(cls, args)
         theta = extract_theta(model_spec(source), positional, kwargs)
-        deadline = np.inf if deadline is None else deadline
+        trial_type, deadline = (
+            x if isinstance(x, Variable) else from_table(x, None, name)
+            for name, x in (("trial_type", trial_type), ("deadline", deadline))
+        )
+        deadline = check_deadline(np.inf if deadline is None else deadline)
         if "v" not in theta:
             found = f"{', '.join(theta)} in its place"
             raise ValueError(explain("a model with a drift v, for go/no-go trials", found, "use LANDist"))
-        theta["v"] = _drift(theta["v"], v_nogo, trial_type, _n_trials)
+        drifts = {"v": theta["v"]} | ({} if v_nogo is None else {"v_nogo": as_numbers("v_nogo", v_nogo)})
+        theta["v"] = _drift(drifts["v"], drifts.get("v_nogo"), trial_type, _n_trials)
         extras = {
             "p_lapse": check_fraction("p_lapse", p_lapse),
             "lapse_window": _window(lapse_window, p_lapse, deadline, _times),
             "lapse_go": check_fraction("lapse_go", lapse_go),
             "deadline": deadline,
         }
-        return cls._make(source, theta, extras, likelihood=likelihood, weights=weights, n_trials=_n_trials, **kwargs)
+        return cls._make(
+            source, theta, extras, drifts=drifts, likelihood=likelihood, weights=weights, n_trials=_n_trials, **kwargs
+        )
 
 
 _window = lapse_window
@@ -141,21 +153,29 @@ def _drift(v: Any, v_nogo: Any, trial_type: Any, n_trials: int | None) -> Any:
                 )
             )
         return v
-    if isinstance(trial_type, str):
-        raise ValueError(
-            explain(
-                f"a DataFrame as observed, because trial_type={trial_type!r} names a column",
-                "no table",
-                "pass the trial types themselves",
-            )
-        )
-    is_go = trial_type if isinstance(trial_type, Variable) else trial_type_is_go(trial_type)
+    is_go, known = _is_go(trial_type)
     if n_trials is not None:
         check_length("trial_type", is_go, n_trials, scalar=False)
         check_length("v", v, n_trials)
-    if v_nogo is not None:
-        return pt.where(is_go, v, v_nogo)
-    return v * (pt.where(is_go, 1.0, -1.0) if isinstance(is_go, Variable) else np.where(is_go, 1.0, -1.0))
+        if v_nogo is not None:
+            check_length("v_nogo", v_nogo, n_trials)
+    other = -v if v_nogo is None else v_nogo
+    drift = (
+        pt.where(is_go, v, other) if isinstance(is_go, Variable) or v_nogo is not None else v * np.where(is_go, 1, -1)
+    )
+    return drift if known is None else known_codes(drift, known)
+
+
+def _is_go(trial_type: Any) -> tuple[Any, Any]:
+    """Which trials are go trials and, of a variable, whether each of its codes is known."""
+    if not isinstance(trial_type, Variable):
+        return trial_type_is_go(trial_type), None
+    if (now := known_value(trial_type)) is not None:
+        trial_type_is_go(now)
+    if trial_type.type.dtype == "bool":
+        return trial_type, None
+    no_go = pt.and_(pt.eq(trial_type, 0), pt.all(pt.neq(trial_type, -1))) | pt.eq(trial_type, -1)
+    return pt.gt(trial_type, 0), pt.eq(trial_type, 1) | no_go
 
 
 class GoNoGoDDM(GoNoGo):

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lan.columns import AUTO, from_table
 from pymc_lan.distributions.base import (
     Model,
     TrialDistribution,
-    check_fraction,
     extract_theta,
     lapse_window,
     model_spec,
     split_model,
 )
+from pymc_lan.distributions.values import check_deadline, check_fraction
 
 
 class LANDist(TrialDistribution):
@@ -40,8 +42,10 @@ class LANDist(TrialDistribution):
     lapse_window : tensor_like, optional
         Seconds; by default each trial's deadline or, where it has none, the largest observed rt. A guess after the
         deadline is an omission.
-    deadline : tensor_like, optional
-        End of the response window in seconds, where trials without a decision by then are seen as omissions (no rt).
+    deadline : tensor_like or str, optional
+        End of the response window in seconds, where trials without a decision by then are seen as omissions (no rt);
+        or the name of a column. By default, ``"auto"``, the column ``deadline`` where `observed` has one and the
+        network has an OPN; None is none.
         Only networks that were imported with an OPN know how likely they are. Models whose simulator leaves trials
         without a response (``omissions=True``) take none.
     observed : DataFrame, array or pm.Data, optional
@@ -80,7 +84,7 @@ class LANDist(TrialDistribution):
         weights: Model | None = None,
         p_lapse: Any = 0.0,
         lapse_window: Any = None,
-        deadline: Any = None,
+        deadline: Any = AUTO,
         _n_trials: int | None = None,
         _times: Any = None,
         **kwargs: Any,
@@ -89,6 +93,7 @@ class LANDist(TrialDistribution):
         source, positional = split_model(cls, args)
         spec = model_spec(source)
         theta = extract_theta(spec, positional, kwargs)
+        deadline = deadline if isinstance(deadline, Variable) else from_table(deadline, None, "deadline")
         if spec.omissions and deadline is None:
             # The simulator knows which trials have no response; none is late beyond that.
             deadline = np.inf
@@ -97,7 +102,7 @@ class LANDist(TrialDistribution):
             "lapse_window": _window(lapse_window, p_lapse, deadline, _times),
         }
         if deadline is not None:
-            extras["deadline"] = deadline
+            extras["deadline"] = check_deadline(deadline)
         return cls._make(source, theta, extras, likelihood=likelihood, weights=weights, n_trials=_n_trials, **kwargs)
 
 

@@ -14,18 +14,18 @@ from pymc.pytensorf import convert_observed_data
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.data import column, table_columns
+from pymc_lan.columns import column, table_columns
 from pymc_lan.distributions.base import (
     Model,
     apply_rv,
-    check_fraction,
-    check_parameter,
     extract_theta,
+    in_order,
     is_zero,
     resolve_model,
     split_model,
     write_record,
 )
+from pymc_lan.distributions.values import check_fraction, check_indices, check_parameter, known_value
 from pymc_lan.errors import check_length, describe_codes, explain, is_missing, refuse
 from pymc_lan.likelihood import Likelihood, mix_lapses
 from pymc_lan.network import Network
@@ -110,8 +110,12 @@ class ChoiceDist(Discrete):
         if observed is not None:
             source, positional = split_model(cls, args)
             network = _network(source, kwargs.pop("weights", None))
-            args = (network, *positional)
+            table = None if isinstance(observed, Variable) else observed
+            theta = in_order(table, dict(zip(network.spec.names, positional, strict=False)))
+            args, kwargs = (network, *theta.values(), *positional[len(theta) :]), in_order(table, kwargs)
             if isinstance(observed, Variable):
+                if (now := known_value(observed)) is not None:
+                    observed_responses(now, network.spec)
                 kwargs["_n_trials"] = observed.type.shape[0]
             else:
                 observed = observed_responses(observed, network.spec)
@@ -129,8 +133,9 @@ class ChoiceDist(Discrete):
         source, positional = split_model(cls, args)
         network = _network(source, weights)
         theta = extract_theta(network.spec, positional, kwargs)
-        if _n_trials is not None:
-            for name, value in (theta | {"p_lapse": p_lapse}).items():
+        for name, value in (theta | {"p_lapse": p_lapse}).items():
+            check_indices(name, value, _n_trials)
+            if _n_trials is not None:
                 check_length(name, value, _n_trials)
         op = ResponseRV(network.spec, network.lan, record=record(network))
         log_p = log_probabilities(network, theta, check_fraction("p_lapse", p_lapse))
@@ -188,6 +193,7 @@ def observed_responses(data: Any, spec: ModelSpec) -> NDArray[np.int64]:
         {"response": raw},
         expected=f"the response codes {', '.join(map(str, spec.choices))} of {spec.name!r}",
         found=f"other codes, {describe_codes(raw[bad])},",
-        remedy="recode the responses as the simulator returns them, and drop trials without one",
+        remedy="recode the responses as the simulator returns them; a trial that ends without one needs a choice of "
+        "its own in the model",
     )
     return np.array(cells, np.int64)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.data import column, table_columns
+from pymc_lan.columns import column, table_columns
 from pymc_lan.distributions.rv import TrialRV
 from pymc_lan.errors import check_length, explain, is_missing, refuse, unknown
 from pymc_lan.inference.grid import estimates

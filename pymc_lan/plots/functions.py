@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.data import column
+from pymc_lan.columns import column
 from pymc_lan.errors import explain
 from pymc_lan.plots.inputs import Bool, Float, Level, Trials, read_trials
 from pymc_lan.plots.predictive import CHOICES

@@ -9,7 +9,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.data import as_observed, column
+from pymc_lan.columns import column
+from pymc_lan.data import as_observed
 from pymc_lan.errors import describe_rows, explain, is_missing, unknown
 
 Float = NDArray[np.float64]
@@ -150,7 +151,7 @@ def levels(table: Any, name: str) -> list[Level]:
             explain(
                 f"a value of {name!r} on every trial",
                 f"none in {describe_rows(missing, {name: values})}",
-                f"drop these trials from the data and from the fit, or fill {name!r}",
+                f"give these trials a level of their own, for instance df[{name!r}].fillna('none')",
             )
         )
     known = _categories(table, name)

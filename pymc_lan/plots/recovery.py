@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pymc_lan.data import column
+from pymc_lan.columns import column
 from pymc_lan.errors import check_length, explain
 from pymc_lan.plots.inputs import Level, levels
 from pymc_lan.plots.style import LOWER, UPPER, panel_axes, result
@@ -64,7 +64,9 @@ def recovery(
     for name, x in values.items():
         check_length(name, x, n, scalar=False)
         if not np.isfinite(x).all():
-            raise ValueError(explain(f"finite numbers as {name}", "others", "drop the fits that failed, and say so"))
+            raise ValueError(
+                explain(f"finite numbers as {name}", "others", "fit these again: failures are part of the result")
+            )
     if (values["low"] > values["high"]).any():
         raise ValueError(explain("low below high", "the reverse", "exchange low and high"))
     panels = [Level("", np.ones(n, bool))] if parameter is None else levels(table, parameter)

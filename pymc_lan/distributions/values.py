@@ -1,0 +1,142 @@
+"""The arguments of a distribution: numbers from whatever users give, and what is wrong with those that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pymc.distributions.distribution import SymbolicRandomVariable
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.traversal import graph_inputs
+from pytensor.tensor.random.op import RandomVariable
+from pytensor.tensor.random.type import RandomType
+from pytensor.tensor.subtensor import AdvancedSubtensor
+
+from pymc_lan.columns import as_array, by_label, floats
+from pymc_lan.data import check_deadlines
+from pymc_lan.errors import describe_codes, explain, refuse
+from pymc_lan.spec import Parameter
+
+
+def as_numbers(name: str, value: Any) -> Any:
+    """Return a variable as it is and anything else as an array of floats, NaN where a number is missing.
+
+    Raises
+    ------
+    ValueError
+        For what is no number, and for a Series with other row labels than 0, 1, 2, ...
+    """
+    if isinstance(value, Variable):
+        return value
+    expected = f"numbers, or a PyTensor variable, as {name}"
+    remedy = f"give {name} as a number, an array with one for each trial, or one variable (several: pt.stack)"
+    if value is None or isinstance(value, str):
+        raise ValueError(explain(expected, repr(value), remedy))
+    try:
+        array = as_array(by_label(value, None, name))
+    except TypeError as error:  # a list of variables
+        raise ValueError(explain(expected, f"an object of type {type(value).__name__}", remedy)) from error
+    found, not_a_number = floats(array.ravel())
+    if not_a_number.any():
+        shown = describe_codes(array.ravel()[not_a_number])
+        raise ValueError(explain(expected, f"{shown}, of type {array.dtype}", remedy))
+    return found.reshape(array.shape)
+
+
+def known_value(value: Any) -> NDArray[Any] | None:
+    """What a value is when the model is built: of a variable, where it follows from constants and data alone.
+
+    Data may be exchanged later, so this is for checks and must not decide what is computed.
+    """
+    if not isinstance(value, Variable):
+        return as_array(value)
+    if isinstance(value, Constant):
+        return np.asarray(value.data)
+    if isinstance(value, SharedVariable):
+        return np.asarray(value.get_value())
+    roots = list(graph_inputs([value]))
+    if not all(isinstance(x, Constant | SharedVariable) and not isinstance(x.type, RandomType) for x in roots):
+        return None
+    try:
+        return np.asarray(value.eval(mode="FAST_COMPILE"))
+    except Exception:  # it will say so itself when the model is evaluated
+        return None
+
+
+def known_numbers(value: Any) -> NDArray[np.float64] | None:
+    """`known_value` as floats."""
+    known = known_value(value)
+    return None if known is None else np.asarray(known, np.float64)
+
+
+def check_parameter(p: Parameter, value: Any, *, trained: bool, name: str | None = None) -> None:
+    """Refuse a known value outside the bounds that a network was trained on or, without one, outside the domain."""
+    known = known_numbers(value)
+    if known is None:
+        return
+    low, high = p.bounds if trained else p.domain
+    outside = ~((known >= low) & (known <= high) & np.isfinite(known))
+    if not outside.any():
+        return
+    which, name = "the network's trained bounds" if trained else "the model's domain", name or p.name
+    raise ValueError(
+        explain(
+            f"{name} within {which}, {low:g} to {high:g}",
+            f"the constant {known[outside].ravel()[:5].tolist()}",
+            f"change {name}" + (", or use likelihood='exact' if the model has a closed form" if trained else ""),
+        )
+    )
+
+
+def check_fraction(name: str, value: Any) -> Any:
+    """Return a value as numbers; refuse one that is known and not between 0 and 1."""
+    value = as_numbers(name, value)
+    known = known_numbers(value)
+    if known is not None and not np.all((known >= 0) & (known <= 1)):
+        raise ValueError(explain(f"{name} between 0 and 1", f"{known}", f"give {name} as a share of trials"))
+    return value
+
+
+def check_deadline(value: Any) -> Any:
+    """Return a deadline as numbers; refuse one that is known and not above 0."""
+    value = as_numbers("deadline", value)
+    if (known := known_value(value)) is not None:
+        check_deadlines(known, None)
+    return value
+
+
+def check_indices(name: str, value: Any, n_trials: int | None) -> None:
+    """Refuse an index of trials, as in ``v[subject]``, that counts from the end: -1 is what a missing label becomes."""
+    if not isinstance(value, Variable):
+        return
+    for index in _indices(value):
+        known = known_value(index)
+        if known is None or known.ndim != 1 or known.dtype.kind != "i" or known.size not in (n_trials or known.size,):
+            continue
+        refuse(
+            known < 0,
+            {"index": known},
+            expected=f"numbers from 0 on as the index of each trial in {name}",
+            found="negative ones, which count from the end (pandas.factorize gives -1 to a missing label),",
+            remedy="give these trials a label before pandas.factorize, for instance df['subject'].fillna('unknown')",
+        )
+
+
+def _indices(value: Variable) -> Iterator[Variable]:
+    """The index arrays between a variable and the random variables that it is made of."""
+    seen, waiting = set(), [value]
+    while waiting:
+        variable = waiting.pop()
+        if variable in seen or variable.owner is None:
+            continue
+        seen.add(variable)
+        op, inputs = variable.owner.op, variable.owner.inputs
+        if isinstance(op, RandomVariable | SymbolicRandomVariable):
+            continue
+        if isinstance(op, AdvancedSubtensor):
+            yield from inputs[1:]
+            inputs = inputs[:1]
+        waiting.extend(inputs)
