@@ -11,6 +11,7 @@ from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from narwhals.exceptions import DuplicateError
 from numpy.typing import NDArray
 
 from pymc_lan.errors import describe_codes, explain, is_missing, unknown
@@ -39,6 +40,11 @@ def table_columns(data: Any) -> list[str] | None:
     -------
     list of str or None
 
+    Raises
+    ------
+    ValueError
+        If two columns have the same name.
+
     Examples
     --------
     >>> import pandas as pd
@@ -47,10 +53,17 @@ def table_columns(data: Any) -> list[str] | None:
     >>> table_columns(np.zeros((3, 2))) is None
     True
     """
-    table = nw.from_native(data, pass_through=True)
-    if isinstance(table, nw.LazyFrame):
-        return table.collect_schema().names()
-    return table.columns if isinstance(table, nw.DataFrame) else None
+    try:
+        table = nw.from_native(data, pass_through=True)
+        names: list[Any] | None = None
+        if isinstance(table, nw.DataFrame | nw.LazyFrame):
+            names = table.collect_schema().names()
+    except DuplicateError as error:
+        expected, remedy = "a table whose columns have different names", "rename or leave out one of each"
+        found = ", ".join(line[2:] for line in str(error).splitlines()[1:])
+        raise ValueError(explain(expected, found, remedy)) from error
+    # Numbers and tuples, which pandas allows, are no name that an argument could have.
+    return None if names is None else [name for name in names if isinstance(name, str)]
 
 
 def column(data: Any, column: Any, *, argument: str = "column") -> NDArray[Any]:

@@ -112,7 +112,7 @@ def as_observed(
         doubts = chain(
             doubtful_times(times, rt, whose),
             () if limits is None else doubtful_deadlines(limits, times),
-            () if whose is None else _nobody(*whose),
+            () if whose is None else nameless(*whose),
         )
         settle(doubts, strict=strict)
     if go_nogo:
@@ -241,15 +241,14 @@ def trial_type_is_go(values: ArrayLike) -> NDArray[np.bool_]:
 
 def _raw_columns(data: Any, rt: str, response: str, go_nogo: bool) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Return the columns as they were given; the response is None where it follows from rt."""
-    is_table = table_columns(data) is not None
-    trials = as_table(data, "data") if is_table else _matrix(data)
+    names = table_columns(data)
+    trials: Any = _matrix(data) if names is None else as_table(data, "data")
     if len(trials) == 0:
         raise ValueError(
             explain("at least one trial", "data without rows", "check the file and the filters applied to it")
         )
-    if isinstance(trials, np.ndarray):
+    if names is None:
         return trials[:, 0], trials[:, 1]
-    names = trials.columns
     # A name chosen by the user was meant: only the default one may be absent.
     derived = go_nogo and response == "response" and response not in names
     wanted = [rt] if derived else [rt, response]
@@ -288,10 +287,9 @@ def _other_columns(data: Any, rt: str, response: str) -> dict[str, NDArray[Any]]
     """Return what goes along with the matrix."""
     if isinstance(data, Observed):
         return dict(data.columns)
-    if table_columns(data) is None:
-        return {}
-    table = as_table(data, "data")
-    return {name: as_array(table[name]) for name in table.columns if name not in (rt, response)}
+    names = [name for name in table_columns(data) or () if name not in (rt, response)]
+    table: Any = as_table(data, "data") if names else {}
+    return {name: as_array(table[name]) for name in names}
 
 
 def _numeric_rt(raw: NDArray[Any], name: str) -> NDArray[np.float64]:
@@ -331,8 +329,8 @@ def _check_positive(
     refuse(bad, columns, expected=expected, found=found, remedy=remedy)
 
 
-def _nobody(name: str, labels: NDArray[Any]) -> Iterator[Doubt]:
-    """Find trials that belong to no subject."""
+def nameless(name: str, labels: NDArray[Any]) -> Iterator[Doubt]:
+    """Find trials that belong to no subject, by the name and the labels of the column that says whose they are."""
     nobody = np.array([is_missing(label) for label in labels.tolist()], bool)
     if labels.dtype.kind == "i":
         nobody |= labels == -1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
@@ -346,6 +347,18 @@ def test_draws_and_observations_with_omissions(lapses: float, tmp_path: Path) ->
     observed = model.rvs_to_values[model["obs"]].data
     np.testing.assert_array_equal(observed, np.where(omitted[:, None], [np.inf, 0.0], draws))
     assert np.isfinite(model.compile_logp()({}))
+
+
+@pytest.mark.parametrize("strip", [False, True], ids=["column", "matrix"])
+def test_omissions_take_the_column_deadline(strip: bool, tmp_path: Path) -> None:
+    network = small(tmp_path, opn=True)
+    table = pd.DataFrame({"rt": [0.8, 0.7, np.nan], "response": [1, -1, 0], "deadline": [1.5, 1.0, 1.2]})
+    observed = pl.as_observed(table, omissions=True) if strip else table
+    with pm.Model() as model:
+        pl.LANDist("obs", network, **CONSTANT, observed=observed)
+    late = by_onnxruntime(tmp_path / "opn.onnx", np.array([[*CONSTANT.values(), 1.2]]))[0]
+    expected = [*network.logpdf([0.8, 0.7], [1, -1], **CONSTANT), late]
+    np.testing.assert_allclose(model.compile_logp(sum=False, mode="FAST_COMPILE")({})[0], expected, rtol=1e-5)
 
 
 def test_a_model_that_is_only_a_network(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from pymc.pytensorf import convert_observed_data
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.columns import column, table_columns
+from pymc_lan.columns import column, subjects, table_columns
+from pymc_lan.data import nameless
 from pymc_lan.distributions.base import (
     Model,
     apply_rv,
@@ -182,6 +183,9 @@ def observed_responses(data: Any, spec: ModelSpec) -> NDArray[np.int64]:
     ValueError
         If there are none, or others than the model's choices.
     """
+    if (whose := subjects(data)) is not None:
+        for doubt in nameless(*whose):
+            raise ValueError(str(doubt))
     raw = column(data, "response" if table_columns(data) is not None else data, argument="observed")
     if raw.ndim != 1 or not len(raw):
         expected = "responses of shape (n_trials,), one code per trial"
