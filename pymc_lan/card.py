@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from pymc_lan.configs import REMEDY_ANEW
+from pymc_lan.errors import RegistryError, explain
 from pymc_lan.mlp import flop
+
+# What Markdown or HTML would take for more than a character: an underscore inside a word is none.
+_MARKUP = re.compile(r"[\\`*\[\]<>|~$]|&(?=[#\w])|(?<!\w)_|_(?!\w)|^[#+=-]")
+
+
+def markdown(text: Any) -> str:
+    r"""Text of a config as Markdown that shows it as it is.
+
+    Examples
+    --------
+    >>> print(markdown("<b>bold</b> & [link](x)"))
+    \<b\>bold\</b\> & \[link\](x)
+    """
+    return _MARKUP.sub(r"\\\g<0>", str(text))
+
+
+def _code(text: Any) -> str:
+    """The same in a span of code, which knows no escapes."""
+    return f"`{str(text).replace('`', chr(39))}`"
 
 
 def rounded(x: Any) -> float:
@@ -26,30 +48,44 @@ def write_card(config: Mapping[str, Any]) -> str:
     -------
     str
         Markdown.
+
+    Raises
+    ------
+    RegistryError
+        If an entry is missing or is something else than it should be.
     """
+    try:
+        return _write_card(config)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise RegistryError(explain("a complete config.json", f"no usable entry {error}", REMEDY_ANEW)) from error
+
+
+def _write_card(config: Mapping[str, Any]) -> str:
     name, measured = f"{config['model']}@{config['version']}", config["accuracy"]
     parameters = [
-        f"| `{p['name']}` | {p['bounds'][0]:g} to {p['bounds'][1]:g} | {p['unit']} | {p['meaning']} |"
+        f"| `{p['name']}` | {p['bounds'][0]:g} to {p['bounds'][1]:g} | {markdown(p['unit'])} | "
+        f"{markdown(p['meaning'])} |"
         for p in config["parameters"]
     ]
     networks = [
-        f"| {key} | {' - '.join(map(str, entry['sizes']))} | {entry['activation']} | {flop(entry['sizes']):,} |"
+        f"| {key} | {' - '.join(map(str, entry['sizes']))} | {markdown(entry['activation'])} | "
+        f"{flop(entry['sizes']):,} |"
         for key, entry in config["networks"].items()
     ]
-    packages = ", ".join(f"{package} {number}" for package, number in config["packages"].items())
+    packages = markdown(", ".join(f"{package} {number}" for package, number in config["packages"].items()))
     return "\n".join(
         [
             f"# {name}",
             "",
-            config["description"],
+            markdown(config["description"]),
             "",
-            f"Reference: {config['reference']}",
+            f"Reference: {markdown(config['reference'])}",
             "",
             "| parameter | trained bounds | unit | meaning |",
             "|---|---|---|---|",
             *parameters,
             "",
-            f"Outcome: {config['outcome']}.",
+            f"Outcome: {markdown(config['outcome'])}.",
             "",
             "## Networks",
             "",
@@ -57,7 +93,7 @@ def write_card(config: Mapping[str, Any]) -> str:
             "|---|---|---|---|",
             *networks,
             "",
-            f"Labels: {config['labels']}.",
+            f"Labels: {markdown(config['labels'])}.",
             *_origin(config["training"], packages),
             "",
             "## Accuracy",
@@ -70,10 +106,10 @@ def write_card(config: Mapping[str, Any]) -> str:
 
 def _origin(training: Mapping[str, Any], packages: str) -> list[str]:
     if "imported" in training:
-        files = [f"`{each['file']}` (sha256 {each['sha256']})" for each in training["imported"].values()]
+        files = [f"{_code(each['file'])} (sha256 {_code(each['sha256'])})" for each in training["imported"].values()]
         return [f"Imported from {' and '.join(files)} with {packages}."]
     return [
-        f"Trained in {training['seconds']:g} s from seed {training['seed']} with {packages};",
+        f"Trained in {training['seconds']:g} s from seed {markdown(training['seed'])} with {packages};",
         "the recipe is in `config.json`.",
     ]
 
@@ -121,7 +157,7 @@ def accuracy_lines(measured: Mapping[str, Any]) -> list[str]:
         lines[-1] += f" Parameter sets left out for want of an accurate label: {100 * measured['dropped']:.2g} %."
     if gradient is not None:
         lines += ["", "| derivative with respect to | relative error, median | p99 |", "|---|---|---|"]
-        lines += [f"| `{name}` | {e['median']:g} | {e['p99']:g} |" for name, e in gradient.items()]
+        lines += [f"| {_code(name)} | {e['median']:g} | {e['p99']:g} |" for name, e in gradient.items()]
     if choice is not None:
         lines += ["", "Probabilities below 1e-4 are left out; one deadline in eight is none."]
     return lines
@@ -132,7 +168,7 @@ def _simulated_lines(measured: Mapping[str, Any]) -> list[str]:
     kl, alone = measured["simulations"], "log_odds" in measured
     bins = "the choices" if alone else "bins of choice and time"
     lines = [
-        f"Measured against {measured['n_trials']:,} fresh trials of each of {measured['n_sets']} parameter sets, "
+        f"Measured against {measured['n_trials']:,} fresh trials of each of {measured['n_sets']:,} parameter sets, "
         "uniform over the",
         f"bounds: the Kullback-Leibler divergence over {bins}, less what chance alone brings, in nats.",
         "",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +14,12 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pymc_lan.errors import RegistryError, explain
+from pymc_lan.reading import LARGEST_FILE, LARGEST_TEXT
+
+# The file in which orbax says what tree there is; the others hold arrays.
+_TREE = "_METADATA"
 
 
 @contextmanager
@@ -99,22 +108,59 @@ def write_arrays(directory: Path, arrays: Mapping[str, NDArray[np.float32]]) -> 
 
 
 @_root_logger_kept()
-def read_arrays(directory: Path) -> dict[str, NDArray[np.float32]]:
+def read_arrays(directory: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.float32]]:
     """Read them back, by path.
+
+    Parameters
+    ----------
+    directory : path
+    shapes : mapping of str to tuple of int
+        What has to be there: what is stored is compared with it before any of it is unpacked.
 
     Raises
     ------
-    OSError, ValueError, KeyError
-        If there is no whole checkpoint.
+    RegistryError
+        If a file is of another kind than regular, or they are too large.
+    OSError, ValueError, KeyError, TypeError
+        If there is no whole checkpoint, or one of other arrays.
     """
-    with ocp.StandardCheckpointer() as checkpointer:
-        tree = checkpointer.restore(directory.absolute())
-    return dict(_flatten(tree, ()))
+    _check_files(directory)
+    largest = max(map(math.prod, shapes.values()))
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            stored = dict(_flatten(checkpointer.metadata(directory.absolute()).item_metadata.tree, ()))
+            found = {path: (tuple(each.shape), np.dtype(each.dtype)) for path, each in stored.items()}
+            # Values come out of chunks, which may claim to be larger than the array that they are of.
+            chunks = [math.prod(each.storage.chunk_shape) for each in stored.values()]
+            if (
+                found != {path: (shape, np.dtype(np.float32)) for path, shape in shapes.items()}
+                or max(chunks) > largest
+            ):
+                raise ValueError(f"arrays {found} in chunks of at most {max(chunks):,} numbers")
+            return {path: np.asarray(x) for path, x in _flatten(checkpointer.restore(directory.absolute()), ())}
+    except (RecursionError, MemoryError, AttributeError) as error:
+        raise ValueError(f"a damaged checkpoint ({type(error).__name__})") from error
 
 
-def _flatten(tree: Any, path: tuple[str, ...]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def _check_files(directory: Path) -> None:
+    """Refuse what is no regular file, and more bytes than any network has."""
+    total = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            path = Path(folder, name)
+            size = path.stat().st_size
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise RegistryError(explain(f"regular files in {directory}", f"{path}", "export the network anew"))
+            if name == _TREE and size > LARGEST_TEXT:
+                raise RegistryError(explain(f"at most {LARGEST_TEXT:,} bytes in {path}", f"{size:,}", "export it anew"))
+            total += size
+    if total > LARGEST_FILE:
+        raise RegistryError(explain(f"at most {LARGEST_FILE:,} bytes in {directory}", f"{total:,}", "export it anew"))
+
+
+def _flatten(tree: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     if not isinstance(tree, Mapping):
-        yield "/".join(path), np.asarray(tree)
+        yield "/".join(path), tree
         return
     for name, branch in tree.items():
         yield from _flatten(branch, (*path, name))

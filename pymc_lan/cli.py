@@ -40,7 +40,8 @@ def list_(
             row.sha256[:12],
             *[row.registry] * everywhere,
         )
-    Console().print(table)
+    # What looks like markup in the name of a folder is none.
+    Console(markup=False, emoji=False).print(table)
 
 
 @app.command()

@@ -66,6 +66,11 @@ def printable(text: str) -> str:
     return short if short.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short)
 
 
+def is_text(text: Any) -> bool:
+    """Whether something is one line of printable text of at most `MAX_TEXT` characters."""
+    return isinstance(text, str) and len(text) <= MAX_TEXT and text.isprintable()
+
+
 def check_text(what: str, text: Any) -> None:
     """Refuse what is not one line of printable text of at most `MAX_TEXT` characters.
 
@@ -79,7 +84,7 @@ def check_text(what: str, text: Any) -> None:
     ------
     ValueError
     """
-    if not (isinstance(text, str) and len(text) <= MAX_TEXT and text.isprintable()):
+    if not is_text(text):
         expected = f"{what} as one line of at most {MAX_TEXT:,} printable characters"
         raise ValueError(explain(expected, f"{text!r:.80}", "write it so"))
 

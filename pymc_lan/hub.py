@@ -22,13 +22,11 @@ from urllib.parse import quote
 
 from pymc_lan.disk import write_whole
 from pymc_lan.errors import RegistryError, explain, is_name
-from pymc_lan.tables import PLAIN_NAME, REGISTRY, Entry, Table, check_files, digest, parse_table
+from pymc_lan.reading import LARGEST_FILE, LARGEST_TEXT, parse_json, read_file, read_if_there
+from pymc_lan.tables import PLAIN_NAME, REGISTRY, WEIGHTS, Entry, Table, check_files, digest, parse_table
 
 # Seconds that a hub may take for its first answer; HF_HUB_ETAG_TIMEOUT changes it. The client alone would take 23.
 PATIENCE = 4.0
-
-# No network here has a thousandth of it; what is larger is not fetched.
-LARGEST_FILE = 2**28
 
 # A revision of git has no colon, so "org/repo@revision:model@1.0" can be read in one way only; nor does it begin with
 # a dot, so it can be the name of a folder.
@@ -212,26 +210,22 @@ class HubRegistry:
             )
 
     def _read(self, key: str) -> dict[str, Any] | None:
-        path = self._records / f"{key}.json"
-        try:
-            record = json.loads(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
+        path, remedy = self._records / f"{key}.json", "remove it, and pull anew"
+        content = read_if_there(path, remedy)
+        if content is None:
             return None
-        except (OSError, ValueError) as error:
-            raise RegistryError(explain(f"a readable record {path}", f"{error}", "remove it, and pull anew")) from error
+        record = parse_json(content, f"the record {path}", remedy)
         try:
             if "@" in key:
                 model, version = key.split("@")
-                check_files(model, version, record["files"], path, "remove it, and pull anew")
+                check_files(model, version, record["files"], path, remedy)
                 whole = bool(_COMMIT.fullmatch(record["commit"]))
             else:
                 whole = bool(PLAIN_NAME.fullmatch(record["version"]))
         except (KeyError, TypeError, AttributeError):
             whole = False
         if not whole:
-            raise RegistryError(
-                explain(f"a commit and files, or a version, in {path}", f"{record}", "remove it, and pull anew")
-            )
+            raise RegistryError(explain(f"a commit and files, or a version, in {path}", f"{record}", remedy))
         return dict(record)
 
     def _record(self, key: str, content: Mapping[str, Any]) -> None:
@@ -285,13 +279,14 @@ class HubRegistry:
         """A file at a commit, through the hub's cache; `fresh` replaces what lies there."""
         from huggingface_hub import hf_hub_download
 
+        largest = LARGEST_FILE if path.endswith(WEIGHTS) else LARGEST_TEXT
         with explained(self.repo, path):
             size = hf_hub_download(self.repo, path, revision=commit, dry_run=True).file_size
-            if size is not None and size > LARGEST_FILE:
-                raise RegistryError(
-                    explain(f"{path} of {self.repo} below {LARGEST_FILE:,} bytes", f"{size:,}", _REMEDY_PULL)
-                )
-            return Path(hf_hub_download(self.repo, path, revision=commit, force_download=fresh)).read_bytes()
+            if size is not None and size > largest:
+                expected = f"{path} of {self.repo} below {largest:,} bytes"
+                raise RegistryError(explain(expected, f"{size:,}", _REMEDY_PULL))
+            kept = hf_hub_download(self.repo, path, revision=commit, force_download=fresh)
+        return read_file(Path(kept), _REMEDY_PULL, largest)
 
 
 def parse_repository(text: str) -> HubRegistry | None:

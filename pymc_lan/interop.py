@@ -16,13 +16,13 @@ import numpy as np
 
 from pymc_lan.accumulators import race_of
 from pymc_lan.card import write_card
+from pymc_lan.configs import CONFIG_FORMAT, read_config
 from pymc_lan.diagnostics import accuracy
 from pymc_lan.disk import write_whole, writing
-from pymc_lan.errors import RegistryError, explain, unknown
+from pymc_lan.errors import RegistryError, explain, printable, unknown
 from pymc_lan.kernels import PARTS
-from pymc_lan.mlp import MLP
+from pymc_lan.mlp import MLP, tensor_shapes
 from pymc_lan.network import (
-    CONFIG_FORMAT,
     Network,
     build_network,
     network_tensors,
@@ -31,6 +31,7 @@ from pymc_lan.network import (
 )
 from pymc_lan.onnx_reader import read_onnx, require_onnx
 from pymc_lan.plain import PLAIN, PLAIN_OMISSION, Bounds, plain_spec
+from pymc_lan.reading import LARGEST_TEXT, read_file
 from pymc_lan.registry import load_folder, load_network, refuse_existing, write_version
 from pymc_lan.spec import ModelSpec, shift
 from pymc_lan.tables import CONFIG, check_names, digest
@@ -40,6 +41,7 @@ from pymc_lan.views import n_inputs
 FORMATS = ("onnx", "orbax")
 # The arrays of an orbax checkpoint, beside its config.
 ARRAYS = "arrays"
+_REMEDY_ORBAX = "export the network anew"
 
 # Trials and parameter sets on which an imported network is measured: enough for two digits, in ten seconds.
 N_MEASURED, N_MASS = 10_000, 100
@@ -163,7 +165,8 @@ def _read(spec: ModelSpec, name: str, path: Path) -> MLP:
 def _config(network: Network, files: Mapping[str, Any], measured: dict[str, Any] | None) -> dict[str, Any]:
     """What ``config.json`` says of an imported network."""
     imported = {
-        name: {"file": Path(file).name, "sha256": digest(Path(file).read_bytes())} for name, file in files.items()
+        name: {"file": printable(Path(file).name), "sha256": digest(read_file(Path(file), "check the path"))}
+        for name, file in files.items()
     }
     outcome = f"rt in seconds, response one of {', '.join(map(str, network.spec.choices))}"
     return version_config(network, outcome) | {
@@ -182,13 +185,12 @@ def _weights_sha256(network: Network) -> str:
 
 
 def _caution(path: Path, measured: dict[str, Any] | None) -> str:
+    name = printable(path.name)
     if measured is None:
-        return (
-            f"{path.name} is imported as it is; its accuracy is unknown. Compare it with simulated trials before use."
-        )
+        return f"{name} is imported as it is; its accuracy is unknown. Compare it with simulated trials before use."
     lan = measured["lan"]
     return (
-        f"{path.name} is imported as it is. Against the closed form, on {measured['n']:,} trials over the bounds, its "
+        f"{name} is imported as it is. Against the closed form, on {measured['n']:,} trials over the bounds, its "
         f"log density is off by {lan['mean']:.2g} nats in the mean, {lan['p99']:.2g} in one trial of a hundred and "
         f"{lan['max']:.2g} at most."
     )
@@ -302,6 +304,7 @@ def _export_orbax(network: Network, out: Path) -> None:
     if out.exists():
         raise RegistryError(explain("a new folder", f"{out}, which exists", "choose another, or remove it"))
     config = {
+        **version_config(network, ""),
         **network.config,
         "format": CONFIG_FORMAT,
         "model": network.spec.name,
@@ -349,15 +352,16 @@ def import_orbax(folder: str | os.PathLike[str], spec: ModelSpec | None = None) 
     from pymc_lan.checkpoint import read_arrays
 
     folder = Path(folder)
+    config = read_config(read_file(folder / CONFIG, _REMEDY_ORBAX, LARGEST_TEXT), folder / CONFIG)
+    sizes = {name: entry["sizes"] for name, entry in config["networks"].items()}
     try:
-        config = json.loads((folder / CONFIG).read_bytes())
-        tensors = read_arrays(folder / ARRAYS)
-    except (OSError, ValueError, KeyError) as error:
+        tensors = read_arrays(folder / ARRAYS, tensor_shapes(sizes))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         expected = f"a checkpoint of pl.export in {folder}"
-        raise RegistryError(explain(expected, f"{error}", "export the network anew")) from error
+        raise RegistryError(explain(expected, f"{error}", _REMEDY_ORBAX)) from error
     network = build_network(config, tensors, "", spec)
     found = _weights_sha256(network)
     if found != config.get("weights_sha256"):
         expected = f"weights with sha256 {config.get('weights_sha256')} in {folder}"
-        raise RegistryError(explain(expected, found, "export the network anew"))
+        raise RegistryError(explain(expected, found, _REMEDY_ORBAX))
     return replace(network, sha256=found)

@@ -54,7 +54,7 @@ def list_models(*, everywhere: bool = False) -> pd.DataFrame:
     for entry in all_entries(where if everywhere else where[:1]):
         config, _ = read_entry(entry)
         # Of a network that learned from simulations, no error in log density is known.
-        measured = (config["accuracy"] or UNKNOWN).get("lan", UNKNOWN["lan"])
+        measured = (config.get("accuracy") or UNKNOWN).get("lan", UNKNOWN["lan"])
         rows.append(
             {
                 "model": entry.model,

@@ -22,6 +22,16 @@ def flop(sizes: Sequence[int]) -> int:
     return 2 * sum(n_in * n_out for n_in, n_out in pairwise(sizes))
 
 
+def tensor_shapes(sizes: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights of networks, by path, from the widths of their layers by name."""
+    return {
+        f"{prefix}/layers/{i}/{name}": shape
+        for prefix, widths in sizes.items()
+        for i, pair in enumerate(pairwise(widths))
+        for name, shape in (("kernel", pair), ("bias", pair[1:]))
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Activation:
     """An activation with its derivative.
@@ -173,5 +183,8 @@ class MLP:
                     raise RegistryError(
                         explain(f"tensor {path} of shape {expected}, float32", found, "fetch the version anew")
                     )
+                if not np.isfinite(array).all():
+                    found = f"{np.sum(~np.isfinite(array))} that are not"
+                    raise RegistryError(explain(f"finite numbers in tensor {path}", found, "fetch the version anew"))
                 into.append(array)
         return cls(tuple(kernels), tuple(biases), activation)

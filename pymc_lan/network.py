@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pymc_lan.configs import CONFIG_FORMAT, REMEDY_ANEW, check_agreement, check_config
 from pymc_lan.errors import RegistryError, explain, unknown
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.mlp import MLP
@@ -20,11 +21,6 @@ from pymc_lan.simulated import SIMULATED, simulated_spec
 from pymc_lan.spec import ModelSpec
 from pymc_lan.transforms import NUMPY
 from pymc_lan.views import n_inputs, n_outputs
-
-# Raised whenever a reader of an older release could misread a config.
-CONFIG_FORMAT = 1
-
-REMEDY_ANEW = "install or fetch this version of the weights anew"
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,25 +211,27 @@ def build_network(
     RegistryError
         If the config is of a newer format or lacks an entry, names an unknown model, or disagrees with the weights.
     """
-    check_format(config)
+    check_config(config)
+    name, version, networks = config["model"], config["version"], config["networks"]
+    if (known := spec or MODELS.get(name)) is not None:
+        check_agreement(config, known, released=spec is None)
     try:
-        name, version, networks = config["model"], config["version"], config["networks"]
         transforms = {entry["transform"] for entry in networks.values()}
         if transforms <= {*VIEWS}:
-            bounds = {p["name"]: tuple(p["bounds"]) for p in config["parameters"]}
-            spec = plain_spec(spec or name, bounds, config["choices"], *transforms)
+            spec = plain_spec(spec or name, _bounds(config), config["choices"], *transforms)
         elif transforms in ({SIMULATED}, {RESPONSES}):
-            spec = simulated_spec(spec or MODELS.get(name), config)
-        if spec is None and name not in MODELS:
+            spec = simulated_spec(known, config)
+        elif known is not None:
+            bounds = _bounds(config)
+            spec = replace(known, parameters=tuple(replace(p, bounds=bounds[p.name]) for p in known.parameters))
+        if spec is None:
             raise RegistryError(
                 f"{unknown('model', name, MODELS)} Remedy: upgrade pymc-lan, or register a model of your own first."
             )
-        spec = spec or MODELS[name]
         _check_ends(spec, networks)
         mlps = {
             key: MLP.from_tensors(tensors, key, entry["sizes"], entry["activation"]) for key, entry in networks.items()
         }
-        lan = mlps["lan"]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise RegistryError(explain("a complete config.json", f"no usable entry {error}", REMEDY_ANEW)) from error
     if transforms != {_transform(spec)}:
@@ -244,7 +242,14 @@ def build_network(
                 "upgrade pymc-lan",
             )
         )
-    return Network(spec, lan, mlps.get("choice"), version, config, sha256)
+    network = Network(spec, mlps["lan"], mlps.get("choice"), version, config, sha256)
+    if unused := sorted(tensors.keys() - network_tensors(network).keys()):
+        raise RegistryError(explain("no tensors but those of the networks", f"{unused[0]!r}", REMEDY_ANEW))
+    return network
+
+
+def _bounds(config: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    return {p["name"]: (float(p["bounds"][0]), float(p["bounds"][1])) for p in config["parameters"]}
 
 
 def _check_ends(spec: ModelSpec, networks: Mapping[str, Any]) -> None:
@@ -256,14 +261,3 @@ def _check_ends(spec: ModelSpec, networks: Mapping[str, Any]) -> None:
             ends = f"{inputs[key]} inputs and {n_out} output{'s' * (n_out > 1)}"
             expected = f"a {key} network of model {spec.name!r} with {ends}"
             raise RegistryError(explain(expected, f"layers of {sizes}", REMEDY_ANEW))
-
-
-def check_format(config: Any) -> None:
-    """Refuse a config of a newer format, or none at all."""
-    found = config.get("format") if isinstance(config, Mapping) else None
-    if not isinstance(found, int):
-        raise RegistryError(explain("a config.json with a format number", f"{found!r}", REMEDY_ANEW))
-    if found > CONFIG_FORMAT:
-        raise RegistryError(
-            explain(f"a config of format {CONFIG_FORMAT} or older", f"format {found}", "upgrade pymc-lan")
-        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from pymc_lan.errors import explain
+from pymc_lan.errors import explain, printable
 from pymc_lan.network import Network
 
 # What the data beside a variable are called, and the coordinate that has the words.
@@ -127,4 +127,4 @@ def cite(idata: Any) -> None:
     lines = []
     for name, content in records(idata).items():
         lines += [name, *(f"  {key}: {value}" for key, value in content.items())]
-    print("\n".join([*lines, *PAPERS]))  # noqa: T201 - this is what it is for
+    print("\n".join(map(printable, [*lines, *PAPERS])))  # noqa: T201 - this is what it is for

@@ -20,11 +20,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pymc_lan.configs import REMEDY_ANEW, read_config
 from pymc_lan.disk import alone, write_whole, writing
 from pymc_lan.errors import RegistryError, explain, unknown
 from pymc_lan.hub import find_repository, parse_repository
 from pymc_lan.models import MODELS
-from pymc_lan.network import REMEDY_ANEW, Network, build_network, check_format, network_tensors
+from pymc_lan.network import Network, build_network, network_tensors
+from pymc_lan.reading import LARGEST_FILE, LARGEST_TEXT, read_file
 from pymc_lan.sources import FolderRegistry, Registry, configured
 from pymc_lan.spec import ModelSpec
 from pymc_lan.tables import (
@@ -210,7 +212,7 @@ def read_entry(entry: Entry) -> tuple[dict[str, Any], bytes]:
     contents = {name: _read(entry.folder / name) for name in (WEIGHTS, CONFIG)}
     for name, content in contents.items():
         _check_digest(entry.folder / name, content, entry.files.get(name))
-    return _parse_config(entry.folder, contents[CONFIG]), contents[WEIGHTS]
+    return read_config(contents[CONFIG], entry.folder / CONFIG), contents[WEIGHTS]
 
 
 def resolve(source: str, where: Sequence[Registry]) -> Entry:
@@ -302,16 +304,7 @@ def load_folder(folder: Path, spec: ModelSpec | None = None) -> Network:
                 "check the path, or give a registered name such as 'ddm'",
             )
         )
-    return _build(folder, _parse_config(folder, _read(folder / CONFIG)), _read(folder / WEIGHTS), spec)
-
-
-def _parse_config(folder: Path, content: bytes) -> dict[str, Any]:
-    try:
-        config: dict[str, Any] = json.loads(content)
-    except ValueError as error:
-        raise RegistryError(explain(f"JSON in {folder / CONFIG}", f"{error}", REMEDY_ANEW)) from error
-    check_format(config)
-    return config
+    return _build(folder, read_config(_read(folder / CONFIG), folder / CONFIG), _read(folder / WEIGHTS), spec)
 
 
 def _build(folder: Path, config: dict[str, Any], weights: bytes, spec: ModelSpec | None = None) -> Network:
@@ -322,7 +315,7 @@ def _build(folder: Path, config: dict[str, Any], weights: bytes, spec: ModelSpec
     _check_digest(folder / WEIGHTS, weights, config.get("weights_sha256"))
     try:
         tensors = load(weights)
-    except (SafetensorError, KeyError) as error:  # KeyError: a dtype that NumPy does not have
+    except (SafetensorError, KeyError, ValueError) as error:  # KeyError: a dtype that NumPy does not have
         raise RegistryError(
             explain(f"float32 tensors in {folder / WEIGHTS}", f"an unreadable file ({error})", REMEDY_ANEW)
         ) from error
@@ -330,10 +323,7 @@ def _build(folder: Path, config: dict[str, Any], weights: bytes, spec: ModelSpec
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RegistryError(explain(f"a file {path}", f"{error.strerror or error}", REMEDY_ANEW)) from error
+    return read_file(path, REMEDY_ANEW, LARGEST_FILE if path.name == WEIGHTS else LARGEST_TEXT)
 
 
 def _check_digest(path: Path, content: bytes, expected: str | None) -> None:

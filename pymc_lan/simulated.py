@@ -167,7 +167,7 @@ def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSp
     """
     lan = config["networks"]["lan"]
     parameters = tuple(
-        Parameter(p["name"], (p["bounds"][0], p["bounds"][1]), p["unit"], p["meaning"], p["default"])
+        Parameter(p["name"], (p["bounds"][0], p["bounds"][1]), p["unit"], p["meaning"], p.get("default"))
         for p in config["parameters"]
     )
     names, choices = tuple(p.name for p in parameters), tuple(config["choices"])
@@ -185,14 +185,15 @@ def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSp
             config["description"],
             config["reference"],
             choices,
+            **fixed,
             omissions="choice" in config["networks"],
             **fixed,
         )
-    if spec.simulator and spec.transform != fixed["transform"]:
+    if spec.transform != fixed["transform"]:
         kinds = [f"{each!r}" for each in (fixed["transform"], spec.transform)]
         raise ValueError(explain(f"a model of the kind {kinds[0]}", kinds[1], "give the spec that it was trained with"))
     trained_with = {name: fixed[name] for name in ("shift", "mirror", "exchange")}
-    mine = {name: getattr(spec, name) for name in trained_with} if spec.simulator else trained_with
+    mine = {name: getattr(spec, name) for name in trained_with}
     if (spec.names, spec.choices, mine) != (names, choices, trained_with):
         expected = f"{_in_words(names, choices, trained_with)} of {config['model']!r}"
         found = _in_words(spec.names, spec.choices, mine)
@@ -200,7 +201,31 @@ def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSp
         raise ValueError(explain(expected, found, remedy))
     bounds = [p.bounds for p in parameters]
     trained = tuple(replace(p, bounds=b) for p, b in zip(spec.parameters, bounds, strict=True))
-    return replace(spec, parameters=trained, **fixed)
+    spec = replace(spec, parameters=trained, **fixed)
+    _check_stored(spec)
+    return spec
+
+
+def _check_stored(spec: ModelSpec) -> None:
+    """Refuse a baseline, a symmetry or a shift that does not go together with the parameters and choices."""
+    n, seen_names = len(spec.choices), [p.name for p in seen(spec)]
+    named = [name for group in (spec.mirror, *spec.exchange) for name in group]
+    alike = all(len(group) == n for group in spec.exchange) and (not spec.mirror or n == 2)
+    if not (spec.shift is None or spec.shift in spec.names) or not {*named} <= {*seen_names} or not alike:
+        kept = {"shift": spec.shift, "mirror": spec.mirror, "exchange": spec.exchange}
+        found = _in_words(spec.names, spec.choices, kept)
+        raise ValueError(explain("a shift and symmetries of the model's own parameters", found, "train it anew"))
+    rows = None if spec.baseline is None else (spec.baseline.inner, spec.baseline.outer)
+    if rows is None and spec.transform == SIMULATED:
+        raise ValueError(explain("a baseline", "none", "train it anew"))
+    if rows is not None:
+        units, width = len(rows[0]), len(seen_names)
+        outputs = PER_CHOICE * (1 if is_symmetric(spec) else n)
+        lengths = ([len(row) for row in rows[0]], [len(row) for row in rows[1]])
+        finite = all(math.isfinite(x) for part in rows for row in part for x in row)
+        if lengths != ([width + 1] * units, [units + 1] * outputs) or not finite:
+            expected = f"a baseline of {width} inputs and {outputs} outputs, all finite"
+            raise ValueError(explain(expected, f"rows of {lengths}", "train it anew"))
 
 
 def _in_words(names: Sequence[str], choices: Sequence[int], rest: Mapping[str, Any]) -> str:

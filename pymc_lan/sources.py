@@ -8,7 +8,6 @@ of the argument ``registries=``, of the environment variable ``PYMC_LAN_REGISTRI
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import final
 
 from pymc_lan.errors import RegistryError, explain
 from pymc_lan.hub import HubRegistry, parse_repository
+from pymc_lan.reading import parse_toml, read_if_there
 from pymc_lan.tables import Entry, read_registry
 
 VARIABLE = "PYMC_LAN_REGISTRIES"
@@ -121,12 +121,9 @@ def config_path() -> Path:
 
 
 def _from_config(path: Path) -> list[str]:
-    try:
-        found = tomllib.loads(path.read_text("utf-8")).get("registries", [])
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RegistryError(explain(f"a readable {path}", f"{error}", "mend or remove it")) from error
+    remedy = "mend or remove it"
+    content = read_if_there(path, remedy)
+    found = [] if content is None else parse_toml(content, path, remedy).get("registries", [])
     if not (isinstance(found, list) and all(isinstance(each, str) for each in found)):
         raise RegistryError(explain(f"registries = ['org/repo', ...] in {path}", f"{found!r}", "mend it"))
     return found

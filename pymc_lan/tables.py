@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pymc_lan.errors import MAX_NAME, RegistryError, check_name, explain, is_name
+from pymc_lan.reading import LARGEST_TEXT, parse_toml, read_file
 
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "README.md"
 REGISTRY = "registry.toml"
@@ -72,10 +72,7 @@ def parse_table(content: bytes, where: object, remedy: str) -> Table:
     RegistryError
         If it is no such table, or a name in it is not plain.
     """
-    try:
-        models: Table = tomllib.loads(content.decode()).get("models", {})
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RegistryError(explain(f"a readable {where}", f"{error}", remedy)) from error
+    models: Table = parse_toml(content, where, remedy).get("models", {})
     try:
         whole = all(
             entry["default"] in entry["versions"]
@@ -123,11 +120,7 @@ def read_registry(root: Path, remedy: str = "reinstall pymc-lan") -> Table:
     RegistryError
         If there is no registry at `root`, or it cannot be read.
     """
-    try:
-        content = (root / REGISTRY).read_bytes()
-    except OSError as error:
-        raise RegistryError(explain(f"a readable {REGISTRY} in {root}", f"{error}", remedy)) from error
-    return parse_table(content, root / REGISTRY, remedy)
+    return parse_table(read_file(root / REGISTRY, remedy, LARGEST_TEXT), root / REGISTRY, remedy)
 
 
 def check_names(model: str, version: str) -> None:

@@ -111,7 +111,7 @@ def test_orbax_keeps_every_bit(tmp_path: Path) -> None:
     config.write_text(config.read_text().replace(network.sha256, "0" * 64))
     with pytest.raises(pl.RegistryError, match="Expected weights with sha256 000"):
         pl.import_orbax(tmp_path / "x")
-    with pytest.raises(pl.RegistryError, match=r"Expected a checkpoint of pl\.export"):
+    with pytest.raises(pl.RegistryError, match=r"Expected a file .*config\.json.*Remedy: export the network anew"):
         pl.import_orbax(tmp_path / "nothing")
 
 

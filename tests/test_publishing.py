@@ -190,7 +190,7 @@ def claim(**changes: float) -> Callable[[Path], None]:
 
 def infinite(folder: Path) -> None:
     tensors = load((folder / WEIGHTS).read_bytes())
-    tensors["lan/layers/0/kernel"] = tensors["lan/layers/0/kernel"] * np.float32(np.inf)
+    tensors["lan/layers/0/kernel"] = tensors["lan/layers/0/kernel"] * np.float32(1e30)
     (folder / WEIGHTS).write_bytes(save(tensors))
     edit(folder, weights_sha256=digest((folder / WEIGHTS).read_bytes()))
 
@@ -206,8 +206,8 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another hash": (lambda f: edit(f, weights_sha256="0" * 64), "weights.safetensors with sha256 0000"),
     "no licence to leave out": (lambda f: edit(f, training=None), "Expected the entries accuracy, .*Found no training"),
     "a future format": (lambda f: edit(f, format=99), "Found format 99"),
-    "a version that climbs": (lambda f: edit(f, version="../1.1"), "a version of letters"),
-    "wider bounds": (widen, "the parameters and bounds of model 'ddm'.*-30.0, 30.0"),
+    "a version that climbs": (lambda f: edit(f, version="../1.1"), "a version of at most 64 letters"),
+    "wider bounds": (widen, "the mean log density error of ddm@1.1 as measured on 2,000 trials"),
     "infinite outputs": (infinite, "Expected finite outputs over the bounds. Found {'v': "),
     "no accuracy": (lambda f: edit(f, accuracy={}), "the accuracy in config.json as .* measures it. Found no 'lan'"),
     "a typed mean": (
@@ -218,7 +218,6 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @pytest.mark.parametrize(("damage", "message"), FAULTS.values(), ids=FAULTS)
 def test_what_is_not_right_is_not_published(
     hub: Hub, empty: Repository, folder: Path, damage: Callable[[Path], Any], message: str

@@ -129,7 +129,7 @@ WRONG = {
     "./nets": "a folder's whole path. Found './nets'",
     "a/b/c": "a folder's whole path. Found 'a/b/c'",
     "org/repo:ddm": "Found 'org/repo:ddm'",
-    "/nowhere": "a readable registry.toml in /nowhere",
+    "/nowhere": "a file /nowhere/registry.toml",
 }
 
 
