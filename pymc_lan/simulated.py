@@ -187,7 +187,6 @@ def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSp
             choices,
             **fixed,
             omissions="choice" in config["networks"],
-            **fixed,
         )
     if spec.transform != fixed["transform"]:
         kinds = [f"{each!r}" for each in (fixed["transform"], spec.transform)]
@@ -207,14 +206,13 @@ def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSp
 
 
 def _check_stored(spec: ModelSpec) -> None:
-    """Refuse a baseline, a symmetry or a shift that does not go together with the parameters and choices."""
+    """Refuse a baseline or a symmetry that does not go together with the parameters and choices."""
     n, seen_names = len(spec.choices), [p.name for p in seen(spec)]
     named = [name for group in (spec.mirror, *spec.exchange) for name in group]
     alike = all(len(group) == n for group in spec.exchange) and (not spec.mirror or n == 2)
-    if not (spec.shift is None or spec.shift in spec.names) or not {*named} <= {*seen_names} or not alike:
-        kept = {"shift": spec.shift, "mirror": spec.mirror, "exchange": spec.exchange}
-        found = _in_words(spec.names, spec.choices, kept)
-        raise ValueError(explain("a shift and symmetries of the model's own parameters", found, "train it anew"))
+    if not ({*named} <= {*seen_names} and alike):
+        found = _in_words(spec.names, spec.choices, {"mirror": spec.mirror, "exchange": spec.exchange})
+        raise ValueError(explain("symmetries of the model's own parameters and choices", found, "train it anew"))
     rows = None if spec.baseline is None else (spec.baseline.inner, spec.baseline.outer)
     if rows is None and spec.transform == SIMULATED:
         raise ValueError(explain("a baseline", "none", "train it anew"))

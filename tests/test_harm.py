@@ -133,12 +133,20 @@ def test_what_stands_for_a_simulator_is_checked(change: Change, sentence: str) -
     assert sentence in refusal(lambda: build_network(config, tensors, ""))
 
 
-def test_a_shift_that_is_no_parameter_is_refused_of_a_model_of_ones_own() -> None:
+FOREIGN = {
+    "a shift": ({"shift": "q"}, "Unknown shift"),
+    "a mirror": ({"mirror": ["q"]}, "symmetries of the model's own parameters and choices"),
+    "an exchange": ({"mirror": [], "exchange": [["v"]]}, "symmetries of the model's own parameters and choices"),
+}
+
+
+@pytest.mark.parametrize(("entries", "sentence"), FOREIGN.values(), ids=FOREIGN)
+def test_a_model_of_ones_own_is_about_its_own_parameters(entries: dict[str, Any], sentence: str) -> None:
     config, tensors = shipped("levy")
     config["model"] = "mine"
     assert build_network(config, tensors, "").spec.shift == "t"
-    config["networks"]["lan"]["shift"] = "q"
-    assert "a shift and symmetries of the model's own parameters" in refusal(lambda: build_network(config, tensors, ""))
+    config["networks"]["lan"] |= entries
+    assert sentence in refusal(lambda: build_network(config, tensors, ""))
 
 
 def test_bounds_belong_to_a_version(root: Path) -> None:

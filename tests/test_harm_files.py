@@ -1,4 +1,4 @@
-"""Files that mean harm by what they are: other kinds, sizes, depth, graphs and checkpoints; none hangs or fills memory."""
+"""Files that mean harm: of other kinds, too large, too deep, graphs and checkpoints; none hangs or fills memory."""
 
 from __future__ import annotations
 
