@@ -287,6 +287,38 @@ def refuse(
         raise ValueError(explain(expected, f"{found} in {describe_rows(bad, columns)}", remedy))
 
 
+class LengthError(ValueError):
+    """Inputs of compiled code that do not have one value for each trial.
+
+    Compiled code raises it with nothing but names and numbers; the sentence is made here.
+
+    Parameters
+    ----------
+    names : str
+        What the inputs are called, joined by commas; or the whole message, as copies of an error are made of it.
+    which : int
+        The number of the input whose length is wrong.
+    length, n_trials : int
+
+    Examples
+    --------
+    >>> raise LengthError("rt,v", 1, 3, 8)
+    Traceback (most recent call last):
+    pymc_lan.errors.LengthError: Expected one value of v for each of 8 trials. Found 3. Remedy: ...
+    """
+
+    def __init__(self, names: str, which: int = -1, length: int = 0, n_trials: int = 0):
+        if which < 0:
+            super().__init__(names)
+            return
+        name = names.split(",")[which]
+        expected, found = f"one value of {name} for each of {n_trials} trials", str(length)
+        if length == 1:
+            found = "a vector that happens to have one value"
+        remedy = "set data and what is computed from them to the same length; what all trials share is a scalar"
+        super().__init__(explain(expected, found, remedy))
+
+
 def check_length(name: str, values: Any, n_trials: int, *, scalar: bool = True) -> None:
     """Check that `values` are one per trial, or a scalar.
 

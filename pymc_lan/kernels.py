@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
+from pymc_lan.errors import explain
 from pymc_lan.llvm_code import F32, F64, I64, PTR, Code, compile_module, constant
 from pymc_lan.mlp import MLP
 from pymc_lan.models import MODELS
@@ -55,6 +56,8 @@ class Kernel:
         number of parameters, n), rows rt, deadline and the parameters.
     scratch : int
         Length of the last argument, which the kernel writes over.
+    rows : int
+        How many rows `x` has.
     engine : object
         Owns the code.
     """
@@ -62,11 +65,15 @@ class Kernel:
     name: str
     address: int
     scratch: int
+    rows: int
     engine: Any
 
     def __call__(self, x: Any) -> tuple[Any, Any]:
         """Value and derivatives of the trials in the columns of `x`."""
         x = np.ascontiguousarray(x, np.float64)
+        if x.ndim != 2 or len(x) != self.rows:
+            found, remedy = f"shape {x.shape}", "give rt, response, deadline and every parameter a row"
+            raise ValueError(explain(f"a matrix of {self.rows} rows", found, remedy))
         value, partials = np.empty(x.shape[1]), np.empty((x.shape[0] - 1, x.shape[1]))
         arrays = (x, value, partials, np.empty(self.scratch))
         function = ctypes.CFUNCTYPE(None, ctypes.c_int64, *[ctypes.c_void_p] * 4)(self.address)
@@ -107,7 +114,7 @@ def compile_kernel(spec: ModelSpec, parts: str, lan: MLP, choice: MLP | None) ->
     name = _kernel_name(parts, lan, choice)
     module, scratch = _build(name, spec, {"density": lan, "nogo": choice})
     address, engine = compile_module(name, str(module), parts)
-    return Kernel(name, address, scratch, engine)
+    return Kernel(name, address, scratch, len(LEADING) + len(spec.names), engine)
 
 
 def _kernel_name(parts: str, *networks: MLP | None) -> str:

@@ -30,8 +30,8 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.accumulators import race_of
 from pymc_lan.bounds import watch
-from pymc_lan.errors import explain
-from pymc_lan.kernels import Kernel, compile_kernel, shipped_parts
+from pymc_lan.errors import LengthError, explain
+from pymc_lan.kernels import LEADING, Kernel, compile_kernel, shipped_parts
 from pymc_lan.likelihood import Likelihood
 from pymc_lan.mlp import MLP
 from pymc_lan.spec import ModelSpec
@@ -44,8 +44,8 @@ class LANLogp(Op):
     """Log likelihood of trials by a model's networks, and its derivatives, in one pass.
 
     Inputs: rt, response, deadline and the model's parameters, float64 vectors of one value per trial, or of static
-    length 1; rt = inf is no response. Outputs: one log likelihood per trial, and a matrix of its derivatives,
-    rows by rt, deadline and the parameters.
+    length 1; rt = inf is no response. Other lengths are a `LengthError` in every backend. Outputs: one log likelihood
+    per trial, and a matrix of its derivatives, rows by rt, deadline and the parameters.
 
     Two Ops are equal when their model and weights are.
 
@@ -65,7 +65,7 @@ class LANLogp(Op):
     def make_node(self, *inputs: Any) -> Apply:
         """Check the inputs and type the outputs."""
         vectors = [pt.cast(pt.as_tensor_variable(x), "float64") for x in inputs]
-        names = ("rt", "response", "deadline", *self.spec.names)
+        names = self.names
         if len(vectors) != len(names) or any(x.type.ndim != 1 for x in vectors):
             found = ", ".join(str(x.type) for x in vectors)
             raise ValueError(explain(f"vectors {', '.join(names)}", found, "call log_likelihood() instead"))
@@ -76,15 +76,27 @@ class LANLogp(Op):
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: list[list[Any]]) -> None:
         """Run the kernel, in C and Python modes."""
+        self.check_lengths(node, inputs)
         kernel = compiled_kernel(self)
         # np.broadcast_arrays would try to make writable again what PyTensor has made read-only: views of constants.
         shape = np.broadcast_shapes(*(x.shape for x in inputs))
         output_storage[0][0], output_storage[1][0] = kernel(np.stack([np.broadcast_to(x, shape) for x in inputs]))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the inputs are."""
+        return (*LEADING, *self.spec.names)
+
+    def check_lengths(self, node: Apply, arrays: Sequence[Any]) -> None:
+        """Refuse arrays of another length than the trials, as PyTensor's own Ops do."""
+        n = arrays[_counting(node)].size
+        for i, (x, array) in enumerate(zip(node.inputs, arrays, strict=True)):
+            if array.size != (1 if x.type.shape[0] == 1 else n):
+                raise LengthError(",".join(self.names), i, array.size, n)
+
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
-        """The number of trials is that of any input that is not of length 1."""
-        one = pt.constant(1, dtype="int64")
-        n = next((s[0] for x, s in zip(node.inputs, shapes, strict=True) if x.type.shape[0] != 1), one)
+        """The number of trials is that of any input that is not of static length 1."""
+        n = shapes[_counting(node)][0]
         return [(n,), (pt.constant(len(shapes) - 1, dtype="int64"), n)]
 
     def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
@@ -126,6 +138,11 @@ class LANLogp(Op):
 
 # Position of the response among the inputs: a code, which nothing is differentiated by.
 RESPONSE = 1
+
+
+def _counting(node: Apply) -> int:
+    """Which input tells the number of trials: the first whose static length is not 1."""
+    return next((i for i, x in enumerate(node.inputs) if x.type.shape[0] != 1), 0)
 
 
 def _sum_to(x: TensorVariable, gradient: TensorVariable) -> TensorVariable:
@@ -239,24 +256,28 @@ def _register_numba() -> None:
         n_scratch, doubles = kernel.scratch, types.CPointer(types.float64)
         # By symbol and not by address, so that what PyTensor caches on disk is right in the next process.
         function: Any = types.ExternalFunction(kernel.name, types.void(types.int64, *[doubles] * 4))
-        # Which input tells the number of trials is known by its static shape.
-        counting = next((i for i, x in enumerate(node.inputs) if x.type.shape[0] != 1), 0)
-        n_inputs = len(node.inputs)
+        counting, n_inputs, names = _counting(node), len(node.inputs), ",".join(op.names)
+        shared = tuple(x.type.shape[0] == 1 for x in node.inputs)
 
         @njit
         def lan_logp(*inputs: Any) -> Any:
             n = inputs[counting].size
             x, value, partials = np.empty((n_inputs, n)), np.empty(n), np.empty((n_inputs - 1, n))
-            row = 0
+            row, wrong, length = 0, -1, 0
             for given in literal_unroll(inputs):
-                for j in range(n):
-                    x[row, j] = given[j if given.size > 1 else 0]
+                if given.size == (1 if shared[row] else n):
+                    for j in range(n):
+                        x[row, j] = given[0 if shared[row] else j]
+                else:
+                    wrong, length = row, given.size
                 row += 1  # noqa: SIM113 - literal_unroll takes no enumerate
+            if wrong >= 0:
+                raise LengthError(names, wrong, length, n)
             scratch = np.empty(n_scratch)
             function(n, x.ctypes, value.ctypes, partials.ctypes, scratch.ctypes)
             return value, partials
 
-        return lan_logp, f"{kernel.name}-{counting}"
+        return lan_logp, f"{kernel.name}-{names}-{shared}"
 
 
 class KnownCodes(CheckAndRaise):
@@ -315,6 +336,7 @@ def _register_jax() -> None:
             return jnp.concatenate(parts)[np.argsort(order)]
 
         def value_and_partials(*args: Any) -> Any:
+            op.check_lengths(node, args)
             wide = jnp.broadcast_arrays(*args)
             result, pullback = jax.vjp(value, *wide)
             partials = pullback(jnp.ones_like(result))
