@@ -35,6 +35,9 @@ GO_FOREVER = 50.0
 # Shorter horizons are taken as this one, so that squares of its inverse do not overflow [s].
 SHORTEST_HORIZON = 1e-100
 
+# Stands for -inf where a difference of two would have no value.
+LEAST_LOG = -1e30
+
 # Coefficients of (1 + y) M(y) in powers of t = (y - 5) / (y + 5), M the Mills ratio of the normal
 # distribution on [0, inf): a Chebyshev series (the construction of Shepherd & Laframboise 1981, Mathematics
 # of Computation 36, 249-253) computed with 40 digits, cut where its terms fall below 2e-17 and rearranged.
@@ -421,7 +424,7 @@ def _log1mexp(xp: Any, y: Any) -> Any:
 
 
 def log_add(xp: Any, x: Any, y: Any) -> Any:
-    """log(exp x + exp y) for finite x, y; its gradient is finite in every back end."""
+    """log(exp x + exp y), also of -inf; its gradient is finite in every back end."""
     larger = x > y
     high, low = xp.where(larger, x, y), xp.where(larger, y, x)
-    return high + xp.log1p(xp.exp(low - high))
+    return high + xp.log1p(xp.exp(low - xp.maximum(high, LEAST_LOG)))

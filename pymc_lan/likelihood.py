@@ -2,8 +2,8 @@
 
 Values, bounds and gradients are finite everywhere a sampler can go (`likelihoods.md` calls it "outside the range"):
 
-* rt <= t: below a small decision time the log density goes on in a straight line, so its gradient points to a
-  smaller t;
+* rt <= t: below a small decision time the log density goes on in a straight line, also where t is above its bound, so
+  its gradient points to a smaller t;
 * parameters outside the bounds: the likelihood at the nearest point inside, minus a penalty that grows with the square
   of the distance;
 * rt = inf stands for "no response" and is replaced before any arithmetic whose gradient it would spoil.
@@ -27,6 +27,8 @@ Network = Callable[[tuple[Any, ...]], Any]
 
 # A trial whose parameter lies this fraction of the trained range outside loses one nat.
 PENALTY_SCALE = 0.02
+# Smaller shares of guesses count as none: their inverse, which gradients contain, would overflow.
+LEAST_LAPSE = 1e-300
 # How far inside an open end of its domain (a > 0, 0 < z < 1) a parameter is kept.
 DOMAIN_MARGIN = 1e-6
 
@@ -94,7 +96,7 @@ class Likelihood:
         theta : mapping of str to array
             Every parameter of the model, broadcastable against rt.
         """
-        theta, penalty = self.clamp(xp, theta)
+        given, (theta, penalty) = shift(self.spec, theta), self.clamp(xp, theta)
         d = rt - shift(self.spec, theta)
         race = race_of(self.spec)
         if race is not None:
@@ -103,7 +105,9 @@ class Likelihood:
             core = race_log_density(xp, race, self.spec, late, response, theta, self._race_networks(race))
         else:
             d_min, slope, core = self._log_passage(xp, d, response, theta)
-        return core + slope * xp.minimum(d - d_min, 0.0) - penalty
+        # Beyond the largest shift the straight line goes on, so that every start leads back.
+        beyond = xp.maximum(given - shift(self.spec, theta), 0.0)
+        return core + slope * xp.minimum(d - beyond - d_min, 0.0) - penalty
 
     def _race_networks(self, race: Race) -> tuple[Network, ...]:
         """The networks of a race whose accumulators are learned; ValueError where they are missing."""
@@ -195,6 +199,10 @@ def mix_lapses(xp: Namespace, log_p: Any, p_lapse: Any, log_guess: Any) -> Any:
     log_p : array
         Log density of the trial if it is not a guess.
     p_lapse, log_guess : array
-        Jointly over rt and response, so that the mixture integrates to one.
+        Jointly over rt and response, so that the mixture integrates to one. Where p_lapse is 0 or 1 the other part has
+        no share in value or gradient.
     """
-    return xp.logaddexp(xp.log1p(-p_lapse) + log_p, xp.log(p_lapse) + log_guess)
+    some, not_all = p_lapse > LEAST_LAPSE, p_lapse < 1
+    p = xp.where(some & not_all, p_lapse, 0.5)
+    mixed = exact.log_add(xp, xp.log1p(-p) + log_p, xp.log(p) + log_guess)
+    return xp.where(some, xp.where(not_all, mixed, log_guess), log_p)

@@ -12,6 +12,7 @@ A model's own functions are written in `jax.numpy`, so all of this is, too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -45,8 +46,12 @@ FINE_NODES, FINE_WEIGHTS = ((x / 2).tolist() for x in np.polynomial.legendre.leg
 # The start [s]: not quite 0, where a boundary such as Weibull's may have an infinite slope and so no gradient.
 START = 1e-12
 
-# How much of a boundary's fall rounds off the tangent's distance.
-_ROUNDING = 0.1
+# How much of a boundary's fall rounds off the tangent's distance, and the least distance of which a log is taken.
+_ROUNDING, _LEAST = 0.1, 1e-290
+# The path is followed up to this share of the time by which boundaries have met: they still move then.
+_OPEN = 0.999
+# A passage of duration u out of the unit interval falls off like exp(-_FALL u) late, and by _LATE to under 1e-42.
+_FALL, _LATE = math.pi**2 / 2, 20.0
 
 # By this share of the time that it takes to cross, the straight path has stopped to be the typical one.
 _SETTLES = 10.0
@@ -253,6 +258,17 @@ def time_of_width(view: View) -> Any:
     return view.time / 4 * sum(w / b**2 for w, b in zip(WEIGHTS, view.between, strict=True))
 
 
+def _unseen(view: View) -> Any:
+    """How much later a passage between moving boundaries is than any that networks have learned from."""
+    return jnp.maximum(time_of_width(view) - _LATE, 0.0) if view.between and not view.pull else 0.0
+
+
+def _log_positive(x: Any, rounding: Any) -> Any:
+    """Log of x, rounded off so that it is positive, without a difference that would cancel."""
+    root = jnp.sqrt(jnp.maximum(x**2 + rounding**2, _LEAST))
+    return jnp.log(jnp.maximum(0.5 * jnp.where(x > 0, x + root, rounding**2 / (root - jnp.minimum(x, 0.0))), _LEAST))
+
+
 def _shape(view: View) -> tuple[Any, ...]:
     """How the path differs from one between constant boundaries without displacement."""
     root, shape = jnp.sqrt(view.time), []
@@ -289,8 +305,12 @@ class PathTransform:
         return 4 + (5 if kind.moving else int(kind.varying)) + (3 + len(BENDS)) * kind.varying + 5 * kind.positional
 
     def _look(self, d: Any, response: Any, theta: Theta) -> View:
+        """Follow the path, at most to just before the boundaries have met: nothing happens later."""
         d, response, *values = jnp.broadcast_arrays(d, response, *theta.values())
-        return look(self.spec, structure(self.spec), d, response, dict(zip(theta, values, strict=True)))
+        theta = dict(zip(theta, values, strict=True))
+        if self.spec.closes is not None:
+            d = jnp.minimum(d, _OPEN * self.spec.closes(theta))
+        return look(self.spec, structure(self.spec), d, response, theta)
 
     def baseline(self, xp: Any, d: Any, response: Any, theta: Theta) -> Any:
         """The closed-form log density that the network corrects."""
@@ -298,14 +318,14 @@ class PathTransform:
 
     def _baseline(self, d: Any, response: Any, theta: Theta) -> Any:
         view = self._look(d, response, theta)
-        d, distance = view.time, view.last - view.start
+        past, d, distance = d - view.time, view.time, view.last - view.start
         # The tangent's distance at the start; positive even where a boundary moves away faster than a path follows.
         fall = d * view.slope
-        ahead = distance - fall
-        ahead = 0.5 * (ahead + jnp.sqrt(ahead**2 + (_ROUNDING * fall) ** 2))
-        tangent = jnp.log(ahead) - LOG_SQRT_2PI - 1.5 * jnp.log(d) - distance**2 / (2 * d)
+        tangent = _log_positive(distance - fall, _ROUNDING * fall)
+        tangent = tangent - LOG_SQRT_2PI - 1.5 * jnp.log(d) - distance**2 / (2 * d)
         behind = jnp.log(-jnp.expm1(-4 * (view.first + view.start) * view.last / d))
-        return view.drift * distance - view.drift**2 * d / 2 + view.log_pull + tangent + behind
+        log_f = view.drift * distance - view.drift**2 * d / 2 + view.log_pull + tangent + behind
+        return log_f - _FALL * (past / (4 * view.last**2) + _unseen(view))
 
     def inputs(self, xp: Any, d: Any, response: Any, theta: Theta) -> tuple[Any, ...]:
         """Network inputs, each of order one."""

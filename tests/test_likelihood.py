@@ -6,6 +6,8 @@ import itertools
 from functools import cache
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pymc as pm
 import pytensor
@@ -14,6 +16,7 @@ import pytest
 from backends import AS_WRITTEN
 
 import pymc_lan as pl
+from pymc_lan.likelihood import mix_lapses
 
 INF = np.inf
 SPEC = pl.get_model("ddm")
@@ -154,6 +157,38 @@ def test_nothing_is_nan_at_the_extremes(cls, kwargs, likelihood):
         assert (value[impossible] == -INF).all(), row
         for name, slope in gradient.items():
             assert np.isfinite(slope).all(), f"{name}: {row}"
+
+
+LOGS = (-1e6, -700.0, -3.0, 1.0, -INF)
+
+
+@pytest.mark.parametrize("space", ["numpy", "pytensor", "jax"])
+def test_a_mixture_with_guesses_is_finite_at_its_ends(space):
+    """No guesses, or nothing else: the other part has no share, and no nan comes of a log of 0, or of -inf twice."""
+    grid = (x.ravel() for x in np.meshgrid(LOGS, [0.0, 1e-310, 1e-9, 0.3, 1 - 1e-16, 1.0], LOGS))
+    log_p, p, guess = grid
+    with np.errstate(divide="ignore"):
+        terms = np.log1p(-p) + log_p, np.where(p < 1e-300, -INF, np.log(p) + guess)
+        expected = np.logaddexp(*terms)
+    share = np.exp(terms[0] - np.where(expected == -INF, 0.0, expected))
+    if space == "numpy":
+        with np.errstate(all="raise", under="ignore"):
+            np.testing.assert_allclose(mix_lapses(np, log_p, p, guess), expected, rtol=1e-14)
+        return
+    seen = np.isfinite(expected)
+    if space == "pytensor":
+        args = [pt.vector(dtype="float64") for _ in range(3)]
+        value = mix_lapses(pt, *args)
+        outputs = [value, *pt.grad(pt.where(pt.isinf(value), 0.0, value).sum(), args[:2])]
+        found, by_log_p, by_p = pytensor.function(args, outputs, mode=AS_WRITTEN)(log_p, p, guess)
+    else:
+        with jax.enable_x64(True):
+            found = mix_lapses(jnp, *map(jnp.asarray, (log_p, p, guess)))
+            by_log_p, by_p = jax.grad(lambda x, y: mix_lapses(jnp, x, y, guess)[seen].sum(), (0, 1))(log_p, p)
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+    assert np.isfinite(by_log_p).all()
+    assert np.isfinite(by_p).all()
+    np.testing.assert_allclose(np.asarray(by_log_p)[seen], share[seen], rtol=1e-9, atol=1e-300)
 
 
 def test_impossible_rows_have_density_zero():
