@@ -41,11 +41,9 @@ AGREEMENT = 1e-4
 def draw_inputs(model: str, n: int) -> NDArray[np.float64]:
     """Rows of the parameters, rt and response."""
     spec, rng = pl.get_model(model), np.random.default_rng(SEED)
-    # A few trials are never decided.
-    theta = {p.name: rng.uniform(*p.bounds, n + n // 4) for p in spec.parameters}
+    theta = {p.name: rng.uniform(*p.bounds, n) for p in spec.parameters}
     trials = pl.simulate(spec, theta, seed=SEED)
-    rows = np.column_stack([*theta.values(), trials["rt"], trials["response"]])
-    return rows[np.isfinite(rows[:, -2])][:n]
+    return np.column_stack([*theta.values(), trials["rt"], trials["response"]])
 
 
 def ours(model: str, rows: NDArray[np.float64]) -> NDArray[np.float64]:

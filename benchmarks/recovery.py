@@ -35,6 +35,7 @@ from scipy.stats import binomtest
 import pymc_lan as pl
 from pymc_lan.network import Network
 from pymc_lan.spec import ModelSpec, Parameter
+from pymc_lan.training.proposals import LONGEST
 
 Float = NDArray[np.float64]
 
@@ -146,11 +147,11 @@ def prior_variances(spec: ModelSpec) -> dict[str, float]:
 
 
 def draw_subject(spec: ModelSpec, rng: np.random.Generator, trials: int) -> tuple[dict[str, float], Float]:
-    """Draw parameters and trials, rows of rt and response; anew where a trial is undecided after 20 s."""
+    """Draw parameters and trials, rows of rt and response; anew where a trial takes more than 20 s."""
     while True:
         truth = {name: float(x[0]) for name, x in draw_uniform(spec, rng, MARGIN, 1).items()}
         df = pl.simulate(spec, of_trials(spec, truth, trials), n=trials, seed=int(rng.integers(2**31)))
-        if df["rt"].notna().all():
+        if df["rt"].max() < LONGEST:
             return truth, df[["rt", "response"]].to_numpy(float)
 
 

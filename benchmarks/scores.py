@@ -31,6 +31,7 @@ from recovery import draw_subject, estimated, of_trials, share
 import pymc_lan as pl
 from pymc_lan.network import Network
 from pymc_lan.spec import ModelSpec
+from pymc_lan.training.proposals import LONGEST
 
 Float = NDArray[np.float64]
 
@@ -62,8 +63,8 @@ def deviations(network: Network, subjects: int, trials: int) -> Float:
         truth, observed = draw_subject(spec, rng, trials)
         n = OTHERS * trials
         others = pl.simulate(spec, of_trials(spec, truth, n), n=n, seed=int(rng.integers(2**31)))
-        if others["rt"].isna().any():
-            continue  # trials that are undecided after 20 s, of which draw_subject lets none through either
+        if others["rt"].max() >= LONGEST:
+            continue  # draw_subject lets no such trial through either
         own, apart = (scores(spec, slopes, truth, x) for x in (observed, others[["rt", "response"]].to_numpy(float)))
         information = apart.T @ apart / OTHERS
         covariance = np.linalg.inv(information + PRIOR_PRECISION * np.eye(own.shape[1]))

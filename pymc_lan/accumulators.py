@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.errors import explain
+from pymc_lan.errors import refuse
 from pymc_lan.exact import log_add, mills
 from pymc_lan.reflected import reflected_log_density, reflected_log_survivor, reflected_onset
 from pymc_lan.reflected_paths import draw_reflected
@@ -191,10 +191,14 @@ def check_order(spec: ModelSpec, theta: Mapping[str, Any]) -> None:
     if race is None or race.order is None or not set(race.order) <= theta.keys():
         return
     low, high = race.order
-    if np.any(np.asarray(theta[low]) > np.asarray(theta[high])):
-        found = f"{low} = {theta[low]} and {high} = {theta[high]}"
-        remedy = f"lower {low} or raise {high}"
-        raise ValueError(explain(f"{high} of {spec.name!r} to be at least {low}", found, remedy))
+    pairs = np.broadcast_arrays(*np.atleast_1d(theta[low], theta[high]))
+    refuse(
+        pairs[0] > pairs[1],
+        dict(zip(race.order, pairs, strict=True)),
+        expected=f"{high} of {spec.name!r} to be at least {low}",
+        found="less",
+        remedy=f"lower {low} or raise {high}",
+    )
 
 
 def draw_race(spec: ModelSpec, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:

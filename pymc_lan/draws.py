@@ -11,20 +11,24 @@ from numpy.typing import ArrayLike, NDArray
 from pymc_lan.accumulators import RACES, check_order, draw_race
 from pymc_lan.data import NO_RESPONSE, as_dataframe
 from pymc_lan.dynamics import constant_boundary, constant_drift
-from pymc_lan.errors import explain
+from pymc_lan.errors import explain, refuse
 from pymc_lan.guesses import share_unseen
 from pymc_lan.labels import draw_decisions
 from pymc_lan.models import get_model
 from pymc_lan.responses import RESPONSES
 from pymc_lan.simulating import run_simulator
-from pymc_lan.simulators import ddm_draws, simulate_diffusion
-from pymc_lan.spec import ModelSpec, bind
+from pymc_lan.simulators import ddm_draws
+from pymc_lan.spec import ModelSpec, bind, seen
 from pymc_lan.transforms import NUMPY
+from pymc_lan.views import PATH
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Float = NDArray[np.float64]
+
+# How often a trial that is never decided is drawn again, where the next one may be.
+ATTEMPTS = 100
 
 
 def simulate(
@@ -46,14 +50,19 @@ def simulate(
     Returns
     -------
     pandas.DataFrame
-        One row per trial: ``trial``, ``rt`` in seconds (NaN where no boundary was reached within 20 s), ``response``. A
-        model of responses alone has no ``rt``.
+        One row per trial: ``trial``, ``rt`` in seconds, ``response``. A model of responses alone has no ``rt``; of one
+        whose simulator has omissions, ``rt`` is NaN where there is no response.
 
     Raises
     ------
     ValueError
-        For an unknown model or parameter, a missing parameter, lengths that do not match, or values outside the
-        model's domain.
+        For an unknown model or parameter, a missing parameter, lengths that do not match, values outside the model's
+        domain, or with which no trial is decided.
+
+    Notes
+    -----
+    Trials are drawn until they are decided, however late that is. Boundaries that run away leave some undecided for
+    ever; such a trial is drawn again.
 
     Examples
     --------
@@ -77,7 +86,7 @@ def simulate(
         )
     _check_domain(spec, theta)
     values = {name: np.broadcast_to(x, n) for name, x in theta.items()}
-    table = as_dataframe(_draw_decisions(spec, np.random.default_rng(seed), values))
+    table = as_dataframe(_draw_decisions(spec, np.random.default_rng(seed), values, never=False))
     return table.drop(columns="rt") if spec.transform == RESPONSES else table
 
 
@@ -130,7 +139,7 @@ def draw_trials(
     ndarray, shape (n, 2)
         Rows ``[rt, response]``; ``[inf, 0]`` without a response.
     """
-    trials = _draw_decisions(spec, rng, values)
+    trials = _draw_decisions(spec, rng, values, never=go_nogo or omissions)
     guess = rng.random(trials.shape[0]) < values["p_lapse"]
     if guess.any():
         trials[guess] = _draw_guesses(
@@ -156,7 +165,55 @@ def _draw_guesses(rng: np.random.Generator, values: Mapping[str, Float], choices
     return np.column_stack([np.where(unseen, np.inf, time), np.where(unseen, NO_RESPONSE, choice)])
 
 
-def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> Float:
+def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float], *, never: bool) -> Float:
+    """Trials that are decided or, where that may `never` be and is an outcome, ``[inf, 0]``."""
+    for p in seen(spec):
+        low, high = p.domain
+        x = values[p.name]
+        refuse(
+            ~((x >= low) & (x <= high) & np.isfinite(x)),
+            {p.name: x},
+            expected=f"a finite {p.name} from {low:g} to {high:g}, to draw trials of {spec.name!r}",
+            found="another one",
+            remedy=f"give {p.name} a prior that ends there, such as a truncated one",
+        )
+    check_order(spec, values)
+    trials = _draw_once(spec, rng, values)
+    for _ in range(ATTEMPTS):
+        undecided = np.isinf(trials[:, 0])
+        if never or spec.omissions or not undecided.any() or not _may_escape(spec):
+            break
+        trials[undecided] = _draw_once(spec, rng, {name: values[name][undecided] for name in spec.names})
+    undecided = np.isinf(trials[:, 0])
+    trials[undecided, 1] = NO_RESPONSE
+    refuse(
+        undecided & (not never and not spec.omissions),
+        {p.name: values[p.name] for p in seen(spec)},
+        expected=f"trials of {spec.name!r} that are decided at some time",
+        found="boundaries that run away or a drift that holds evidence between them",
+        remedy="give parameters priors without such values, or use the go/no-go form, where that is no press",
+    )
+    refuse(
+        trials[:, 0] < 0,
+        {"rt": trials[:, 0]},
+        expected=f"an rt of 0 or more of {spec.name!r}",
+        found="a negative one, from a negative non-decision time",
+        remedy="give it a prior above 0",
+    )
+    return trials
+
+
+def _may_escape(spec: ModelSpec) -> bool:
+    """Whether a decision that never comes means that boundaries ran away, not that a drift holds every trial."""
+    if spec.transform != PATH:
+        return True
+    from pymc_lan.paths import structure  # loads JAX
+
+    return structure(spec).moving
+
+
+def _draw_once(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> Float:
+    """Draw trials; rt is inf where a decision never comes."""
     if spec.simulator is not None:
         matrix = np.column_stack([np.asarray(values[name], np.float64) for name in spec.names])
         return np.column_stack(run_simulator(spec, matrix, rng))
@@ -169,12 +226,9 @@ def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[s
     elif spec.exact:
         time, response = draw_decisions(spec, rng, values)
     else:
-        import jax
+        from pymc_lan.passages import draw_passages  # loads JAX
 
-        key = jax.random.key(int(rng.integers(2**63)))
-        theta = {name: values[name] for name in spec.names}
-        start = np.asarray(spec.boundary(0.0, theta)) * (2 * values["z"] - 1)
-        time, response = (np.asarray(x) for x in simulate_diffusion(key, spec.drift, spec.boundary, theta, start))
+        time, response = draw_passages(spec, rng, {name: values[name] for name in spec.names})
     return np.column_stack([values["t"] + time, response]).astype(np.float64)
 
 

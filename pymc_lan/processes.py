@@ -11,6 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pymc_lan.errors import explain
+
 Float = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
@@ -26,6 +28,13 @@ SHORTEST = 1e-7
 # Step of the accumulators [s]. Crossings within a step are drawn, so what is left is that their pulls are taken for
 # constant within it.
 STEP = 0.01
+# Later [s] a decision never comes; within the bounds of `lca_3` the slowest take 8,000 s on average.
+LATEST = 1e6
+HELD = explain(
+    f"accumulators of which one gets to its threshold within {LATEST:g} s",
+    "others: leak and inhibition hold them below it",
+    "lower g, b or a, or raise an input v",
+)
 # So many standard deviations from a level, crossing it within a step has a probability below 1e-10.
 FAR = 5.0
 
@@ -122,6 +131,8 @@ def lca_draw(
             return time + first, winner
         x[:] = ahead
         time += step
+        if time > LATEST:
+            raise ValueError(HELD)
 
 
 @njit(cache=True)

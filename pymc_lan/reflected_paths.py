@@ -21,6 +21,8 @@ Float = NDArray[np.float64]
 STEP = 0.02
 # Later, in units of a^2, an accumulator whose boundary runs away has not finished, and never will.
 NEVER = 1e6
+# From this time on, in the same units, who has lost a race need not finish.
+LATE = 20.0
 
 
 def draw_reflected(rng: np.random.Generator, thetas: Sequence[Mapping[str, Float]]) -> Float:
@@ -35,15 +37,16 @@ def draw_reflected(rng: np.random.Generator, thetas: Sequence[Mapping[str, Float
     Returns
     -------
     ndarray, shape (accumulators, n)
-        Seconds; inf for never.
+        Seconds; inf for never, and of one that has not finished long after another of the same trial has.
     """
     a, v, z = (np.concatenate([theta[name] for theta in thetas]) for name in "avz")
     angle = np.concatenate([theta.get("theta", np.zeros_like(theta["a"])) for theta in thetas])
-    return (a * a * _finish(rng, v * a, a * np.tan(angle), z)).reshape(len(thetas), -1)
+    return (a * a * _finish(rng, v * a, a * np.tan(angle), z, len(thetas))).reshape(len(thetas), -1)
 
 
-def _finish(rng: np.random.Generator, v: Float, s: Float, start: Float) -> Float:
-    """Finishing times in units of a^2, all paths going on side by side."""
+def _finish(rng: np.random.Generator, v: Float, s: Float, start: Float, accumulators: int) -> Float:
+    """Finishing times in units of a^2, all paths going on side by side; those of an accumulator are neighbours."""
+    trials = v.size // accumulators
     finished = np.full(v.shape, np.inf)
     running, x, u = np.arange(v.size), start.copy(), np.zeros(v.shape)
     while running.size:
@@ -60,6 +63,9 @@ def _finish(rng: np.random.Generator, v: Float, s: Float, start: Float) -> Float
         closed = ~crossed & (there < CLOSED)
         finished[running[closed]] = u[closed]
         on = ~(crossed | closed) & (u < NEVER)
+        if (u > LATE).any():
+            first = finished.reshape(accumulators, trials).min(axis=0)
+            on &= (u < LATE) | np.isinf(first[running % trials])
         running, x, u, v, s = running[on], moved[on], u[on], v[on], s[on]
     return finished
 

@@ -13,10 +13,10 @@ from scipy.interpolate import CubicSpline
 from scipy.stats import kstest
 
 import pymc_lan as pl
+from pymc_lan.bridges import simulate_diffusion
 from pymc_lan.labels import log_densities
 from pymc_lan.models import DIFFUSIONS
 from pymc_lan.paths import structure
-from pymc_lan.simulators import simulate_diffusion
 from pymc_lan.solutions import FEWER_STEPS, LARGER_TOLERANCE, Solution, solve
 from pymc_lan.spec import ModelSpec, Structure
 from pymc_lan.training.proposals import draw_theta

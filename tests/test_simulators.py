@@ -16,8 +16,9 @@ from scipy.integrate import quad
 from scipy.stats import invgauss, kstest
 
 from pymc_lan import simulators
+from pymc_lan.bridges import simulate_diffusion
 from pymc_lan.exact import ddm_log_choice, ddm_log_go, ddm_logpdf
-from pymc_lan.simulators import ddm_draw, ddm_draws, simulate_diffusion
+from pymc_lan.simulators import ddm_draw, ddm_draws
 from pymc_lan.transforms import NUMPY
 
 # v, a, z: ordinary, strong drift towards and away, next to a boundary

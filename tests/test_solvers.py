@@ -13,10 +13,10 @@ import pytest
 from scipy.stats import chi2
 
 from pymc_lan.affine import affine_to_brownian
+from pymc_lan.bridges import simulate_diffusion
 from pymc_lan.exact import ddm_logpdf
 from pymc_lan.fokker_planck import fokker_planck
 from pymc_lan.models import get_model
-from pymc_lan.simulators import simulate_diffusion
 from pymc_lan.solutions import STEPS, solve
 from pymc_lan.training.proposals import draw_theta
 from pymc_lan.transforms import NUMPY
