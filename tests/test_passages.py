@@ -23,7 +23,7 @@ from pymc_lan.exits import draw_exits
 from pymc_lan.passages import draw_passages
 from pymc_lan.processes import lca_draws
 from pymc_lan.reflected_paths import draw_reflected
-from pymc_lan.spec import ModelSpec, Structure
+from pymc_lan.spec import ModelSpec
 from pymc_lan.transforms import NUMPY
 
 P_VALUE, Z_SCORE = 1e-4, 4.0
@@ -132,9 +132,7 @@ def test_blocks_of_longer_steps_draw_what_one_block_does(monkeypatch: pytest.Mon
 
 def test_a_drift_that_holds_for_ever_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passages, "FEWER_DOUBLINGS", 1)
-    parameters = pl.get_model("ornstein").parameters
-    kind = Structure(positional=True, varying=True, moving=False)
-    spec = replace(STEADY, name="held", parameters=parameters, drift=leaky, structure=kind)
+    spec = replace(pl.get_model("ornstein"), name="held", drift=leaky)
     theta = HELD | {"g": 4.0, "t": 0.2}
     with pytest.raises(ValueError, match=r"trials of 'held' that are decided at some time\. Found .* in 3 of 3 rows"):
         pl.simulate(spec, theta, n=3, seed=1)
