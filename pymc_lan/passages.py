@@ -58,7 +58,7 @@ def draw_passages(spec: ModelSpec, rng: np.random.Generator, theta: Mapping[str,
             *(spec.drift, spec.boundary, _as_floats(inputs), _as_floats(where)),
             begin=begin, horizon=horizon, dt=dt, room=size,
         )  # fmt: skip
-        return [np.asarray(x, np.float64) for x in found]
+        return [np.array(x, np.float64) for x in found]
 
     time, response, position = follow(0, slice(None), start, 0.0, FIRST, STEP)
     late = np.flatnonzero(np.isinf(time))
