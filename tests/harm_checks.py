@@ -31,3 +31,16 @@ def refusal(call: Callable[[], Any]) -> str:
     assert len(text) < 4 * MAX_TEXT
     assert "Remedy: " in text
     return text
+
+
+def code_of_name(command: str) -> str:
+    """A name that, printed into LLVM text, would define the hyperbolic tangent as a command of the shell."""
+    letters = "".join(f"\\{byte:02X}" for byte in f"{command}\0".encode())
+    return f"""x
+@cmd = internal constant [{len(command) + 1} x i8] c"{letters}"
+declare i32 @system(ptr)
+define float @tanhf(float %x) {{
+  %r = call i32 @system(ptr @cmd)
+  ret float %x
+}}
+;"""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from harm_checks import code_of_name
 
 from pymc_lan.codegen import generate
 from pymc_lan.kernels import compile_kernel, shipped_parts
@@ -29,15 +31,20 @@ def of_names(name: str, names: tuple[str, ...]) -> ModelSpec:
     return plain_spec(name, dict.fromkeys((*names, "t"), (-1.0, 1.0)), (-1, 1), PLAIN_OMISSION)
 
 
-def test_names_are_no_part_of_generated_text() -> None:
+def test_names_are_no_part_of_generated_text(tmp_path: Path) -> None:
     plain = of_names("plain", tuple(f"p{k}" for k in range(len(AWKWARD))))
     awkward = of_names("awkward", AWKWARD)
     crafty = of_names("awkward", AWKWARD)
     # Past the check of names, which is one line of defence; this is the other.
-    object.__setattr__(crafty, "name", "x\n}\ndefine void @run()")
+    object.__setattr__(crafty, "name", code_of_name(f"touch {tmp_path / 'executed'}"))
     object.__setattr__(crafty.parameters[0], "name", "v\n  ret void\n}\n\ndeclare i32 @system(ptr)\n;")
     assert generate(plain) == generate(awkward) == generate(crafty)
-    assert generate(plain).isascii()
+    n = len(AWKWARD) + 1
+    layers = ((n + 2, 8), (8, 1))
+    lan = MLP(*(tuple(np.ones(x, "f4") for x in xs) for xs in (layers, [x[1:] for x in layers])), "tanh")
+    value, _ = compile_kernel(crafty, generate(crafty), lan, None)(np.array([1.5, 1.0, np.inf, *[0.0] * n])[:, None])
+    assert value == pytest.approx(8 * np.tanh(3.5) + 1, rel=1e-6)
+    assert not (tmp_path / "executed").exists()
 
 
 def test_kernel_of_awkward_names() -> None:

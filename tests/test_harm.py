@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from harm_checks import IDENTIFIER, refusal, shipped
+from harm_checks import IDENTIFIER, code_of_name, refusal, shipped
 from hub_checks import SHIPPED, cache, forget
 from hub_server import Hub, Repository
 from safetensors.numpy import save
@@ -25,8 +25,10 @@ import pymc_lan as pl
 from pymc_lan.card import write_card
 from pymc_lan.cli import app
 from pymc_lan.configs import check_config
+from pymc_lan.errors import MAX_TEXT, explain
 from pymc_lan.models import MODELS
 from pymc_lan.network import build_network, networks_config
+from pymc_lan.ops import LANLogp, compiled_kernel
 from pymc_lan.tables import CARD, CONFIG, REGISTRY, WEIGHTS, digest
 
 pytestmark = pytest.mark.usefixtures("no_memory")
@@ -284,44 +286,47 @@ def test_citations_show_no_escapes(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(line.isprintable() for line in out.splitlines())
 
 
+def test_messages_show_no_escapes(tmp_path: Path) -> None:
+    text = explain("a\x1b[2J", "b\nc" * MAX_TEXT, "\u202ed")
+    assert text.isprintable()
+    assert len(text) < 4 * MAX_TEXT
+    assert r"a\x1b[2J. Found b\nc" in text
+    named = tmp_path / "x\x1b[2J"
+    shutil.copytree(SHIPPED / "ddm" / "1.0", named)
+    (named / WEIGHTS).write_bytes(b"another")
+    assert r"x\x1b[2J" in refusal(lambda: pl.load_network(named))
+
+
 # The whole way
 
 
+def evaluate() -> None:
+    network = pl.load_network("lab/evil:mine")
+    compiled_kernel(LANLogp(network.spec, network.lan, None))(np.ones((7, 1)))
+
+
 def test_code_in_names_is_not_executed(hub: Hub, tmp_path: Path) -> None:
-    """A network whose parameters are named with code, pulled from a server and evaluated: it is refused before."""
+    """A network pulled from a server, whose names carry a function that LLVM would call for its activation."""
     marker = tmp_path / "executed"
-    command = ", ".join(f"i8 {byte}" for byte in f"touch {marker}\0".encode())
-    config, tensors = shipped()
-    size = len(f"touch {marker}") + 1
-    code = (
-        f"v = fadd double 0.0, 0.0\n  ret void\n}}\n@c = global [{size} x i8] [{command}]\n"
-        "declare i32 @system(ptr)\n@llvm.global_ctors = appending global [1 x ptr] [ptr @system]\n;"
-    )
-    for names in ([code, "a", "z", "t"], [code.replace("\n", " "), "a", "z", "t"]):
-        config["networks"] = {
-            "lan": {"sizes": [6, 8, 1], "activation": "tanh", "transform": "plain"},
-        }
-        config |= {"model": "mine", "version": "1.0"}
-        for each, name in zip(config["parameters"], names, strict=True):
-            each["name"] = name
-        flat = {
-            "lan/layers/0/kernel": np.zeros((6, 8), "f4"),
-            "lan/layers/0/bias": np.zeros(8, "f4"),
-            "lan/layers/1/kernel": np.zeros((8, 1), "f4"),
-            "lan/layers/1/bias": np.zeros(1, "f4"),
-        }
-        config["weights_sha256"] = digest(save(flat))
-        files = {WEIGHTS: save(flat), CONFIG: json.dumps(config).encode(), CARD: b""}
+    code = code_of_name(f"touch {marker}")
+    tensors = {
+        f"lan/layers/{i}/{name}": np.ones(shape, "f4")
+        for i, pair in enumerate(((6, 8), (8, 1)))
+        for name, shape in (("kernel", pair), ("bias", pair[1:]))
+    }
+    for change in (whole(model=code), parameter(0, name=code), parameter(0, name=code.replace("\n", " "))):
+        config, _ = shipped()
+        config |= {"model": "mine", "weights_sha256": digest(save(tensors))}
+        config["networks"] = {"lan": {"sizes": [6, 8, 1], "activation": "tanh", "transform": "plain"}}
+        change(config)
+        files = {WEIGHTS: save(tensors), CONFIG: json.dumps(config).encode(), CARD: b""}
         lines = [f'"{name}" = "{digest(content)}"' for name, content in files.items()]
         head = ["[models.mine]", 'default = "1.0"', '[models.mine.versions."1.0".files]']
-        repository = Repository()
-        repository.commit(
-            {f"mine/1.0/{name}": content for name, content in files.items()}
-            | {REGISTRY: "\n".join([*head, *lines]).encode()}
-        )
-        hub.repositories["lab/evil"] = repository
+        table = {REGISTRY: "\n".join([*head, *lines]).encode()}
+        hub.repositories["lab/evil"] = Repository()
+        hub.repositories["lab/evil"].commit({f"mine/1.0/{name}": x for name, x in files.items()} | table)
         shutil.rmtree(cache().parent, ignore_errors=True)
-        text = refusal(lambda: pl.load_network("lab/evil:mine"))
+        forget()
+        text = refusal(evaluate)
         assert PRINTABLE in text or IDENTIFIER in text
-        assert not marker.exists()
-    assert tensors
+    assert not marker.exists()
