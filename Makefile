@@ -45,8 +45,8 @@ demo: $(STAMP)  ## fit the go/no-go model of the article
 test: $(STAMP)  ## run the default tests
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-test-slow: $(STAMP)  ## run the tests marked slow
-	$(ONE_THREAD) $(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+test-slow: $(STAMP)  ## run the tests marked slow, and the tables
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "slow or table" $(PYTEST_ARGS)
 
 lint: $(STAMP)  ## check style and format
 	$(BIN)/ruff check .

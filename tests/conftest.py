@@ -20,6 +20,21 @@ from pymc_lan import registry
 ROOT = Path(__file__).resolve().parents[1]
 
 
+# The files that take longest, from the longest on. A process that got one of them last would leave the others idle.
+LONGEST = (
+    *("laws", "examples", "inference", "kde", "training", "mirror", "from_simulations", "likelihood", "ops"),
+    *("solvers", "docs", "exact", "hub", "registry_writing", "sbc", "spread", "plots", "check", "layers"),
+    *("accumulators", "report", "initvals", "onnx", "distributions", "simulation_files", "plot_summaries"),
+    *("race_distributions", "responses"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Longest files first; the order within a file, and that of the other files, stays."""
+    rank = {f"test_{name}": i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Return the folder of real data: PYMC_LAN_SHARED, or ``shared`` beside the repository."""

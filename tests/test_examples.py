@@ -86,12 +86,13 @@ SMALL = ("--subjects", 3, "--draws", 100, "--tune", 400, "--chains", 2)
             # People who learned press for "win, go" and, mostly, withhold for "lose, no-go".
             {"v_mean[win, go]": (0.3, 6), "v_mean[lose, no-go]": (-4, 1), "p_lapse": (0, 0.3)},
         ),
-        (
+        pytest.param(
             "cavanagh_ddm.py",
             "cavanagh_theta_nn.csv",
             "cavanagh_predictive.png",
             # The easy choice, winner against loser, has a clear drift; the threshold a is near 1.
             {"v_mean[WL]": (0.1, 2), "a_log": (-0.7, 0.7), "p_lapse": (0, 0.3)},
+            marks=pytest.mark.table,
         ),
     ],
 )

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from forms import CLOCK
 from scipy.stats import invgauss, kstest, norm
 from toy_simulators import BOUNDS, COIN, GIVEN_UP, THREE, TINY, gamma_coin_logpdf
 
@@ -198,28 +199,23 @@ def test_a_trial_far_out_does_not_widen_the_kernels() -> None:
 # Learning
 
 
-@pytest.fixture(scope="module")
-def undisturbed() -> Fitted:
-    return fit_from_simulations(GIVEN_UP, TINY_KDE, source(), seed=3, progress=False)
-
-
-def test_the_loss_is_that_of_huber_and_lower_than_a_bound_costs_nothing(undisturbed: Fitted) -> None:
-    batch = jax.tree.map(jnp.asarray, source().chunk(0))
+def test_the_loss_is_that_of_huber_and_lower_than_a_bound_costs_nothing() -> None:
+    batch, spec = jax.tree.map(jnp.asarray, source().chunk(0)), replace(GIVEN_UP, baseline=CLOCK)
 
     def network(offset: jax.Array) -> Any:
         return lambda inputs: jnp.zeros(inputs.shape[:-1]) + offset
 
     codes = jnp.asarray(GIVEN_UP.choices)[batch.choice]
-    base = log_density(undisturbed.spec, network(jnp.zeros(())), batch.theta, batch.log_d, codes)
+    base = log_density(spec, network(jnp.zeros(())), batch.theta, batch.log_d, codes)
     assert float(base.max()) < HIGHEST - 3
     at_most = jnp.arange(base.size).reshape(base.shape) % 4 == 0
     labelled = batch._replace(label=base, at_most=at_most)
     for offset, cost in ((0.0, 0.0), (0.5, 0.125), (-0.5, 0.125), (3.0, 2.5), (-3.0, 2.5)):
         share = 1.0 if offset > 0 else 0.75
-        loss = label_loss(undisturbed.spec, network(jnp.asarray(offset)), labelled)
+        loss = label_loss(spec, network(jnp.asarray(offset)), labelled)
         np.testing.assert_allclose(loss, share * cost, atol=1e-4)
     for offset, slope in ((0.5, 0.5), (-0.5, -0.375), (3.0, 1.0), (-3.0, -0.75)):
-        gradient = jax.grad(lambda c: label_loss(undisturbed.spec, network(c), labelled).mean())(jnp.asarray(offset))
+        gradient = jax.grad(lambda c: label_loss(spec, network(c), labelled).mean())(jnp.asarray(offset))
         assert float(gradient) == pytest.approx(slope, abs=1e-4)
 
 
@@ -257,7 +253,11 @@ def test_chunks_have_labels_and_what_is_held_out_has_none(tmp_path: Path) -> Non
                 assert np.array_equal(x, y, equal_nan=True)
 
 
-def test_a_stopped_run_goes_on(tmp_path: Path, undisturbed: Fitted) -> None:
+@pytest.mark.table
+def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
+    """As one does that learns from likelihoods: see `test_from_simulations`."""
+    undisturbed = fit_from_simulations(GIVEN_UP, TINY_KDE, source(), seed=3, progress=False)
+
     def run(**kwargs: Any) -> Fitted:
         return fit_from_simulations(
             GIVEN_UP, TINY_KDE, source(), seed=3, checkpoints=tmp_path, progress=False, **kwargs

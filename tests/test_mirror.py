@@ -41,7 +41,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def network(registry: Path) -> Network:
-    return pl.train(COIN_MIRRORED, registry, simulation_recipe=RECIPE, n_measured=50_000, progress=False)
+    return pl.train(COIN_MIRRORED, registry, simulation_recipe=RECIPE, n_measured=5000, progress=False)
 
 
 def trials(n: int = 5000) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
@@ -106,7 +106,7 @@ def test_a_mirror_is_checked() -> None:
 @pytest.fixture(scope="module")
 def race(registry: Path) -> Network:
     recipe = replace(RECIPE, hidden=(16,))
-    return pl.train(GAMMA_RACE, registry, simulation_recipe=recipe, n_measured=50_000, progress=False)
+    return pl.train(GAMMA_RACE, registry, simulation_recipe=recipe, n_measured=5000, progress=False)
 
 
 def race_trials(n: int = 5000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
