@@ -124,6 +124,6 @@ def test_windows_and_shares_that_cannot_be_at_run_time_have_no_density_and_no_dr
     for x, p in [(0.0, 0.1), (-1.0, 0.1), (np.nan, 0.1), (np.inf, 0.1), (2.0, -0.1), (2.0, 1.1), (2.0, np.nan)]:
         assert np.isneginf(logp.eval({window: x, share: p})).all(), (x, p)
     for mode in ("NUMBA", "FAST_COMPILE"):
-        trials = cls.dist(**P, p_lapse=1.0, lapse_window=pt.as_tensor(np.array(-1.0)) * 1, shape=(3, 2))
+        trials = cls.dist(**P, p_lapse=1.0, lapse_window=-pm.HalfNormal.dist(), shape=(3, 2))
         with pytest.raises(ValueError, match="lapse_window above 0 s"):
             pm.draw(trials, mode=mode)
