@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 class Observed(np.ndarray):
     """Rows ``[rt, response]`` that remember the other columns of their table; made by `pymc_lan.as_observed`.
 
-    An array of shape (n_trials, 2) like any other. Rows that are chosen by indexing, copies and pickles keep their
-    columns; whatever else is computed from it only remembers which columns there were.
+    An array of shape (n_trials, 2) that cannot be written to, or rows could leave their columns; a plain one is
+    ``numpy.array(observed)``. Rows that are chosen by indexing, copies and pickles keep their columns; whatever else
+    is computed from it only remembers which columns there were.
 
     Attributes
     ----------
@@ -37,6 +38,7 @@ class Observed(np.ndarray):
         """Put a matrix and its columns together."""
         made = np.array(matrix, np.float64).view(cls)
         made.columns, made.labels, made.lenient = dict(columns), labels, lenient
+        made.flags.writeable = False
         return made
 
     def __array_finalize__(self, source: Any) -> None:
@@ -72,11 +74,6 @@ class Observed(np.ndarray):
         self._hand_on(found, np.arange(len(self)))
         return found
 
-    def sort(self, *args: Any, **kwargs: Any) -> None:
-        """Sort cells in place, which parts the columns from their rows."""
-        super().sort(*args, **kwargs)
-        self.lost, self.columns, self.labels = (*self.columns, *self.lost), {}, None
-
     def __copy__(self) -> Observed:
         return self.copy()
 
@@ -91,6 +88,7 @@ class Observed(np.ndarray):
         found.columns = {name: values[rows] for name, values in self.columns.items()}
         found.labels = None if self.labels is None else self.labels[rows]
         found.lost, found.lenient = self.lost, self.lenient
+        found.flags.writeable = False
 
 
 def _unpickled(
@@ -98,4 +96,5 @@ def _unpickled(
 ) -> Observed:
     made = matrix.view(Observed)
     made.columns, made.lost, made.labels, made.lenient = columns, lost, labels, lenient
+    made.flags.writeable = False
     return made

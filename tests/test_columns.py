@@ -198,7 +198,6 @@ def test_rows_keep_their_columns(choose, rows):
 PARTED: dict[str, Callable[[Observed], Any]] = {
     "concatenate": lambda o: np.concatenate([o, o]),
     "vstack": lambda o: np.vstack([o[:1], o]),
-    "sorted cells": lambda o: np.sort(o, axis=0),
     "columns exchanged": lambda o: o[:, ::-1],
     "take": lambda o: np.take(o, [1, 2], axis=0),
     "arithmetic": lambda o: o * 1.0,
@@ -212,6 +211,14 @@ def test_columns_that_are_lost_are_missed(compute):
         from_table("auto", parted, "trial_type")
     assert from_table(None, parted, "trial_type") is None
     assert from_table("auto", parted, "limit") is None
+
+
+@pytest.mark.parametrize("choose", [lambda o: o, lambda o: o[::-1], lambda o: o[[1, 0]], copy.copy])
+def test_rows_do_not_leave_their_columns_in_place(choose):
+    with pytest.raises(ValueError, match="read-only"):
+        np.random.default_rng(1).shuffle(choose(as_observed(pd.DataFrame(TABLE))))
+    with pytest.raises(ValueError, match="read-only"):
+        np.sort(choose(as_observed(pd.DataFrame(TABLE))), axis=0)
 
 
 def test_a_single_row_and_a_single_column_are_plain_arrays():

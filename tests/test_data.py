@@ -281,8 +281,9 @@ def test_a_message_shows_five_rows_and_counts_the_rest():
 
 def test_observed_data_are_a_copy():
     data = np.array(CHOSEN)
-    as_observed(data)[:] = 0
-    np.testing.assert_array_equal(data, CHOSEN)
+    observed = as_observed(data)
+    data[:] = 0
+    np.testing.assert_array_equal(observed, CHOSEN)
 
 
 # -- the way back ------------------------------------------------------------------------------------------
