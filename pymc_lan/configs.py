@@ -128,10 +128,12 @@ def check_agreement(config: Mapping[str, Any], spec: ModelSpec, *, released: boo
     """
     kept = ("name", "unit", "default") if released else ("name",)
     mine = [tuple(getattr(p, key) for key in kept) for p in spec.parameters]
-    found = [tuple(p.get(key) for key in kept) for p in config["parameters"]]
-    if (mine, list(spec.choices)) != (found, config["choices"]):
-        expected = f"of model {spec.name!r} the {_in_words(mine)} and choices {list(spec.choices)} in {CONFIG}"
-        raise RegistryError(explain(expected, f"{_in_words(found)} and choices {config['choices']}", REMEDY_ANEW))
+    found, choices = [tuple(p.get(key) for key in kept) for p in config["parameters"]], config["choices"]
+    if (mine, list(spec.choices)) != (found, choices):
+        told = [f"{_in_words(mine)} and choices {list(spec.choices)}", f"{_in_words(found)} and choices {choices}"]
+        if released:
+            raise RegistryError(explain(f"of model {spec.name!r} the {told[0]} in {CONFIG}", told[1], REMEDY_ANEW))
+        raise RegistryError(explain(told[1], told[0], "give the spec that the network was trained with"))
     for p, entry in zip(spec.parameters, config["parameters"], strict=True):
         low, high = entry["bounds"]
         if not p.domain[0] <= low < high <= p.domain[1]:

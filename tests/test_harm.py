@@ -106,6 +106,14 @@ def test_a_config_that_does_not_fit_the_release_is_refused(change: Change, sente
     assert sentence in refusal(lambda: build_network(json.loads(json.dumps(config)), tensors, ""))
 
 
+def test_a_spec_that_is_given_is_the_one_that_was_trained() -> None:
+    config, tensors = shipped()
+    mine = pl.get_model("weibull")
+    text = refusal(lambda: build_network(config, tensors, "", mine))
+    assert "Expected parameters v, a, z, t and choices [-1, 1]. Found parameters v, a, z, t, alpha, beta" in text
+    assert "give the spec that the network was trained with" in text
+
+
 def simulated(config: dict[str, Any]) -> None:
     """As a network that learned from simulations would describe itself."""
     for entry in config["networks"].values():
