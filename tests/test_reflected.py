@@ -14,6 +14,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from backends import AS_WRITTEN, assert_backends_agree
+from tables import one_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan.exact import passage_logpdf
@@ -106,7 +107,7 @@ def test_labels_and_paths_follow_small_steps() -> None:
         assert np.quantile(ours, share) == pytest.approx(expected, abs=error)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", one_of_a_kind(MODELS, "race_3", "race_no_bias_angle_4"))
 def test_composed_densities_are_those_of_the_labels(model: str) -> None:
     """Anew, at other parameters than the card's; the limits are the project's."""
     spec, rng = pl.get_model(model), np.random.default_rng(11)

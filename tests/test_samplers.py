@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.stats import multivariate_t
+from tables import one_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan.exact import ddm_log_choice, ddm_logpdf
@@ -95,9 +96,10 @@ def expected(trials) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     return mean, np.sqrt(np.diag(covariance)), float(1 / (weight**2).sum())
 
 
-@pytest.mark.parametrize("options", SAMPLERS.values(), ids=SAMPLERS.keys())
-def test_sampler_finishes_and_finds_the_posterior(options, trials, expected, tmp_path: Path):
-    rows, types = trials
+# In this process's language, in forked processes, and in JAX.
+@pytest.mark.parametrize("sampler", one_of_a_kind(SAMPLERS, "nutpie", "pymc", "numpyro"))
+def test_sampler_finishes_and_finds_the_posterior(sampler, trials, expected, tmp_path: Path):
+    options, (rows, types) = SAMPLERS[sampler], trials
     given = {"priors": PRIORS, "types": types.tolist(), "observed": rows.tolist(), "options": options}
     (tmp_path / "given.json").write_text(json.dumps(given))
     (tmp_path / "script.py").write_text(SCRIPT)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from scipy.integrate import cumulative_trapezoid, dblquad
 from scipy.stats import kstest
+from tables import one_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan import mixtures
@@ -110,7 +111,7 @@ def small_chunks() -> Any:
 Mixed = tuple[ModelSpec, dict[str, np.ndarray], tuple[np.ndarray, ...]]
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=one_of_a_kind(NAMES, "full_ddm"))
 def mixed(request: pytest.FixtureRequest) -> Mixed:
     spec = pl.get_model(request.param)
     theta = sets(spec)
