@@ -287,7 +287,7 @@ def test_outside_the_bounds_a_penalty_leads_back() -> None:
     # One nat for each two hundredths of the range, squared.
     assert beyond == pytest.approx(edge - (0.3 / (0.02 * 6)) ** 2)
     assert slope < 0
-    outside = pl.ChoiceDist.dist(NETWORKS["oddity"], pt.constant(6.0) + 3.0, shape=(4000,))
+    outside = pl.ChoiceDist.dist(NETWORKS["oddity"], 9.0 + pm.HalfNormal.dist(1e-9), shape=(4000,))
     far = pm.draw(outside, random_seed=1, mode=AS_WRITTEN)
     p = NETWORKS["oddity"].probabilities(delta=6.0)[1]
     assert abs(far.mean() - p) < 4 * np.sqrt(p * (1 - p) / 4000)
