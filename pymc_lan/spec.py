@@ -196,6 +196,7 @@ class ModelSpec:
         What varies across trials.
     closes : callable, optional
         ``closes(theta)``: for boundaries that collapse, the time in seconds by which they have practically met.
+        After it the log density goes on in a straight line down.
     structure : Structure, optional
         What the functions depend on; read off from them where it is not given.
     view : str

@@ -170,7 +170,7 @@ BOUNDARIES: dict[str, Callable[..., Any]] = {
     [pytest.param(x, id=i, marks=() if i == "kept apart" else pytest.mark.slow) for i, x in BOUNDARIES.items()],
 )
 def test_boundaries_of_which_nobody_says_when_they_close(boundary: Callable[..., Any]) -> None:
-    """A model of one's own without `closes`: finite everywhere, and the log density falls late."""
+    """A model of one's own without `closes`: finite everywhere, and late the log density falls at the same rate."""
     parameters = (
         Parameter("v", (-3.0, 3.0), "", ""),
         Parameter("a", (0.5, 2.0), "", "", domain=(0.0, math.inf)),
@@ -188,3 +188,6 @@ def test_boundaries_of_which_nobody_says_when_they_close(boundary: Callable[...,
         assert np.isfinite(value).all()
         assert np.isfinite(partials).all()
         assert (np.diff(value.reshape(n, -1)[:, 57:]) < 0).all()
+        late = np.broadcast_to(d > 20, (n, d.size))
+        rate = np.broadcast_to(math.pi**2 / 8 / (SHUT * theta["a"]) ** 2, late.shape)
+        np.testing.assert_allclose(-partials[0].reshape(late.shape)[late], rate[late], rtol=1e-3)
