@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from hashlib import sha256
 from typing import Any, cast
 
 import numpy as np
@@ -277,7 +278,8 @@ def _register_numba() -> None:
             function(n, x.ctypes, value.ctypes, partials.ctypes, scratch.ctypes)
             return value, partials
 
-        return lan_logp, f"{kernel.name}-{names}-{shared}"
+        # It is part of a file's name, so it must not grow with the names of parameters.
+        return lan_logp, f"{kernel.name}-{sha256(f'{names}-{shared}'.encode()).hexdigest()[:16]}"
 
 
 class KnownCodes(CheckAndRaise):
