@@ -6,8 +6,7 @@
 all of them. The mass is the integral of the network's density over decision times and choices; what it should be is the
 probability that the trial is ever decided. Choice probabilities are compared with the labels' (races of reflected
 accumulators) or with simulated trials, whose chance error has a standard deviation of at most 0.0032 at 25,000 trials.
-``--write`` puts the figures where `pl.list_models` and `pymc-lan info` find them, by the hash of the weights. Five
-minutes on one core.
+``--write`` puts the figures where `pl.list_models` and `pymc-lan info` find them. Five minutes on one core.
 """
 
 from __future__ import annotations
@@ -127,10 +126,10 @@ def main() -> None:
     for name in args.models:
         network = load_network(name)
         found = measure(network, args.sets, args.trials, args.seed)
-        figures[network.sha256] = {"model": network.name, "sets": args.sets, **found}
+        figures[name] = {"sha256": network.sha256, "sets": args.sets, **found}
         if args.write:
             known = json.loads(path.read_text()) if path.exists() else {}
-            path.write_text(json.dumps(known | figures, indent=1) + "\n")
+            path.write_text(json.dumps(dict(sorted((known | figures).items())), indent=1) + "\n")
         for kind in KINDS:
             cells = [found[kind][x][y] for x in ("mass", "choice") for y in ("median", "max")]
             rows.append([f"{name}, {kind}", *cells])

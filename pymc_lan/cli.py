@@ -28,7 +28,8 @@ def list_(
 
     from pymc_lan.listing import list_models
 
-    table = Table("model", "version", "parameters", "mean abs error", "p99", "sha256", *["registry"] * everywhere)
+    figures = ("mean abs error", "p99", "mass, corners")
+    table = Table("model", "version", "parameters", *figures, "sha256", *["registry"] * everywhere)
     for row in list_models(everywhere=everywhere).itertuples():
         version = f"{row.version} (default)" if row.default and row.version else row.version or row.registry
         table.add_row(
@@ -37,6 +38,7 @@ def list_(
             " ".join(row.parameters),
             f"{row.mean_abs_error:g}",
             f"{row.p99_abs_error:g}",
+            f"{row.mass_corners:g}",
             row.sha256[:12],
             *[row.registry] * everywhere,
         )
@@ -50,10 +52,12 @@ def info(
 ) -> None:
     """Print the card of a version."""
     from pymc_lan.card import write_card
+    from pymc_lan.corners import corner_lines
     from pymc_lan.registry import load_network
 
-    config = load_network(name).config
-    typer.echo(json.dumps(config, indent=2) if as_json else write_card(config))
+    network = load_network(name)
+    card = "\n".join([write_card(network.config), *corner_lines(network.spec.name, network.sha256)])
+    typer.echo(json.dumps(network.config, indent=2) if as_json else card)
 
 
 @app.command()

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pymc_lan.accumulators import is_closed_race
+from pymc_lan.corners import largest_in_corners
 from pymc_lan.models import MODELS
 from pymc_lan.registry import all_entries, read_entry, search_path
 from pymc_lan.tables import WEIGHTS
@@ -32,7 +33,9 @@ def list_models(*, everywhere: bool = False) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per version: ``model``, ``version``, ``default`` (whether the bare name means it), ``parameters``,
-        ``bounds`` (a dict), ``choices``, ``mean_abs_error`` and ``p99_abs_error`` in nats, ``sha256`` of the weights,
+        ``bounds`` (a dict), ``choices``, ``mean_abs_error`` and ``p99_abs_error`` in nats, ``mass_corners`` and
+        ``choice_corners`` (by how much the total probability and the probability of a choice are off at most, where
+        every parameter is near an end of its bounds; NaN where nobody measured it), ``sha256`` of the weights,
         ``registry`` it comes from. A closed form has no weights: version and hash are empty, the errors NaN, and
         ``registry`` says what it is.
 
@@ -54,6 +57,7 @@ def list_models(*, everywhere: bool = False) -> pd.DataFrame:
     for entry in all_entries(where if everywhere else where[:1]):
         config, _ = read_entry(entry)
         # Of a network that learned from simulations, no error in log density is known.
+        mass, choice = largest_in_corners(entry.model, entry.files[WEIGHTS])
         measured = (config.get("accuracy") or UNKNOWN).get("lan", UNKNOWN["lan"])
         rows.append(
             {
@@ -65,6 +69,8 @@ def list_models(*, everywhere: bool = False) -> pd.DataFrame:
                 "choices": tuple(config["choices"]),
                 "mean_abs_error": measured["mean"],
                 "p99_abs_error": measured["p99"],
+                "mass_corners": mass,
+                "choice_corners": choice,
                 "sha256": entry.files[WEIGHTS],
                 "registry": entry.origin,
             }
@@ -79,6 +85,8 @@ def list_models(*, everywhere: bool = False) -> pd.DataFrame:
             "choices": spec.choices,
             "mean_abs_error": math.nan,
             "p99_abs_error": math.nan,
+            "mass_corners": math.nan,
+            "choice_corners": math.nan,
             "sha256": "",
             "registry": CLOSED_FORM,
         }

@@ -64,6 +64,7 @@ LAYERS: Mapping[str, float] = {
     "views": 1,
     "volterra": 1,
     "card": 2,
+    "corners": 2,
     "checkpoint": 2,
     "configs": 2,
     "data": 2,

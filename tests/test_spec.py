@@ -207,6 +207,8 @@ def test_list_models_is_a_table_of_versions() -> None:
         "choices",
         "mean_abs_error",
         "p99_abs_error",
+        "mass_corners",
+        "choice_corners",
         "sha256",
         "registry",
     ]
