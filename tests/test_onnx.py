@@ -28,6 +28,7 @@ from onnx_files import (
     scaled_gemm,
     small,
 )
+from tables import one_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan import interop
@@ -209,7 +210,7 @@ def trials(n: int = 60) -> Float:
     return np.column_stack([CONSTANT["t"] + 0.01 + rng.gamma(2, 0.3, n), rng.choice([-1.0, 1.0], n)])
 
 
-@pytest.mark.parametrize("activation", ["Tanh", "Relu", "Sigmoid"])
+@pytest.mark.parametrize("activation", one_of_a_kind(["Tanh", "Relu", "Sigmoid"], "Tanh"))
 def test_every_backend_gives_the_file_s_log_density(activation: str, tmp_path: Path) -> None:
     network, data = small(tmp_path, activation=activation), trials()
     expected = by_onnxruntime(
