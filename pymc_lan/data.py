@@ -24,6 +24,8 @@ from pymc_lan.plausible import (
     as_missing,
     check_seconds,
     doubtful_deadlines,
+    doubtful_presses,
+    doubtful_scale,
     doubtful_times,
     doubtful_units,
     missing_codes,
@@ -103,7 +105,7 @@ def as_observed(
     columns, whose = _other_columns(data, rt, response), subjects(data)
     settled = getattr(data, "lenient", False)
     if not settled:
-        settle(doubtful_units(times, rt, whose), strict=strict)
+        settle(chain(doubtful_units(times, rt, whose), doubtful_scale(times, rt)), strict=strict)
     check_seconds(times, rt)
     _check_positive(times, raw_response, rt, response, silent=go_nogo or omissions)
     if (limits := from_table(deadline, data, "deadline")) is not None:
@@ -112,6 +114,7 @@ def as_observed(
         doubts = chain(
             doubtful_times(times, rt, whose),
             () if limits is None else doubtful_deadlines(limits, times),
+            () if limits is None else doubtful_presses(np.broadcast_to(limits, times.shape), times),
             () if whose is None else nameless(*whose),
         )
         settle(doubts, strict=strict)
@@ -318,7 +321,8 @@ def _check_positive(
     elif (codes := bad & missing_codes(times)).any():
         bad = codes
         found = f"{describe_codes(times[bad])}, which looks like a code for a missing time,"
-        remedy = f"make it missing, {as_missing(times[bad], rt)}, which says that there was no response"
+        remedy = f"make it missing, {as_missing(times[bad], rt)}, which says that there was no response; "
+        remedy += "where there was one, find out when"
         if not silent:
             remedy += "; that needs a distribution that knows trials without one: go/no-go, or with a deadline"
     else:
@@ -400,6 +404,8 @@ def _chosen(
     )
     if tuple(choices) == (-1, 1) and np.isin(codes[answered], (0, 1)).all():
         remedy = f"recode 0 to -1, for instance df[{response!r}].replace(0, -1)"
+        if raw.dtype.kind == "b":
+            remedy = f"recode False to -1, for instance df[{response!r}].map({{True: 1, False: -1}})"
     elif choices[0] == 0 and np.isin(codes[answered] - 1, np.asarray(choices, dtype=float)).all():
         remedy = f"count responses from 0, for instance df[{response!r}] - 1"
     refuse(

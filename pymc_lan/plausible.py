@@ -19,6 +19,8 @@ Mask = NDArray[np.bool_]
 MILLISECONDS_ABOVE = 10.0
 # A single response that takes longer, among others whose median is below the 10, was no decision of this kind.
 NO_DECISION_ABOVE = 100.0
+# The shortest median response time [s] that is to be expected of anybody.
+SHORTEST = 0.05
 # Times in milliseconds are 1000 times those in seconds; subjects and blocks do not differ by a tenth of that.
 UNITS_APART = 50.0
 # Of a table in milliseconds fewer than this share lies below 10 ms.
@@ -62,13 +64,18 @@ def settle(doubts: Iterator[Doubt], *, strict: bool) -> None:
     """Refuse the first of the doubts with a ValueError or, if not `strict`, warn of each."""
     for doubt in doubts:
         if strict:
-            raise ValueError(f"{doubt} Or, where it is right as it is, pass as_observed(..., strict=False).")
+            raise ValueError(
+                f"{doubt} Or, where it is right as it is, pass the matrix of as_observed(..., strict=False) itself."
+            )
         warnings.warn(str(doubt), UserWarning, stacklevel=3)
 
 
 def missing_codes(times: Float) -> Mask:
     """Say which times look like a code for a missing time."""
     code = np.isin(times, _CODES)
+    if np.unique(times[(times < 0) & ~code]).size > 1:
+        # Signs say something of these trials, and a few of the times look like codes by chance.
+        code &= times >= 0
     others = times[np.isfinite(times) & (times > 0) & ~code]
     small = np.isin(times, _SMALL_CODES)
     rest = others[~np.isin(others, _SMALL_CODES)]
@@ -93,7 +100,7 @@ def check_seconds(times: Float, name: str) -> None:
     """Refuse, with a ValueError, times that as a whole are milliseconds, and codes together with them."""
     code = missing_codes(times)
     positive = times[np.isfinite(times) & (times > 0) & ~code]
-    if not in_milliseconds(positive):
+    if not in_milliseconds(positive) or np.median(positive) < SHORTEST * 1000:
         return
     found = f"a median of {np.median(positive):g}, which looks like milliseconds"
     remedy = f"divide by 1000, for instance df[{name!r}] / 1000, and give a deadline in seconds too"
@@ -102,6 +109,16 @@ def check_seconds(times: Float, name: str) -> None:
         found += f", and {describe_codes(times[code])}, which looks like a code for a missing time, in {shown}"
         remedy = f"make the codes missing first, {as_missing(times[code], name)}, and then {remedy}"
     raise ValueError(explain(f"{name!r} in seconds", found, remedy))
+
+
+def doubtful_scale(times: Float, name: str) -> Iterator[Doubt]:
+    """Find times that as a whole are too long for a decision, and too short in milliseconds."""
+    timed = _timed(times)
+    if in_milliseconds(times[timed]) and np.median(times[timed]) < SHORTEST * 1000:
+        found = (
+            f"a median of {np.median(times[timed]):g}, too long for a decision of this kind and short in milliseconds,"
+        )
+        yield Doubt(timed, {name: times}, f"{name!r} in seconds", found, "find out the unit, and give seconds")
 
 
 def as_missing(codes: Float, name: str) -> str:
@@ -181,6 +198,20 @@ def doubtful_deadlines(limits: Float, times: Float) -> Iterator[Doubt]:
         )
 
 
+def doubtful_presses(limits: Float, times: Float) -> Iterator[Doubt]:
+    """Find times that are exactly the deadline, far more often than any other time: a timer's end, no responses."""
+    at_limit = np.isfinite(times) & (times == limits)
+    others = np.unique(times[np.isfinite(times) & ~at_limit], return_counts=True)[1]
+    if np.count_nonzero(at_limit) > TOO_OFTEN * others.max(initial=1):
+        yield Doubt(
+            at_limit,
+            {"rt": times, "deadline": limits},
+            "rt missing where nothing happened before the deadline",
+            "times that are exactly the deadline",
+            "make rt missing there if the timer ran out: df['rt'].where(df['rt'] < deadline)",
+        )
+
+
 def signed_by_response(times: Float, codes: Float) -> bool:
     """Whether rt is negative where, and only where, the lower response was given."""
     known = np.isfinite(times) & np.isfinite(codes) & (times != 0)
@@ -210,7 +241,8 @@ def _other_unit(times: Float, timed: Mask, subjects: tuple[str, NDArray[Any]] | 
 
 
 def _apart(large: Float, small: Float) -> bool:
-    return bool(np.median(large) > UNITS_APART * np.median(small))
+    typical = float(np.median(large))
+    return typical > UNITS_APART * np.median(small) and typical >= SHORTEST * 1000
 
 
 def _slow(times: Float, timed: Mask, slow: Mask, name: str) -> tuple[str, str, str]:
@@ -220,7 +252,9 @@ def _slow(times: Float, timed: Mask, slow: Mask, name: str) -> tuple[str, str, s
     ends = np.flatnonzero(np.diff(np.concatenate([[False], slow[rows], [False]]).astype(int)))
     first, last = ends[::2], ends[1::2] - 1
     longest = int(np.argmax(last - first))
-    if last[longest] - first[longest] + 1 < BLOCK:
+    these = times[rows[first[longest] : last[longest] + 1]]
+    # The same time again and again is a code or a limit.
+    if len(these) < BLOCK or np.unique(these).size == 1 or not in_milliseconds(these / SHORTEST / 100):
         remedy = f"make {name!r} missing where there was no response, or correct the unit of these rows"
         return expected, "longer ones", remedy
     block = f"rows {rows[first[longest]]} to {rows[last[longest]]}"

@@ -17,6 +17,9 @@ RESERVED = {
     *("p_lapse", "lapse_go", "lapse_window"),
 }
 
+# What distributions know of the task beside a model's parameters.
+TASK = frozenset({"p_lapse", "lapse_go", "lapse_window", "deadline"})
+
 # A domain of parameters.
 POSITIVE = (0.0, math.inf)
 
@@ -50,6 +53,9 @@ class Parameter:
     def __post_init__(self) -> None:
         """Refuse what could not be an argument, could not be shown, or is no range."""
         check_name("parameter", self.name)
+        if self.name in TASK:
+            found = f"{self.name!r}, which is what a distribution calls a part of the task"
+            raise ValueError(explain("another name of a parameter", found, "rename it, for instance to 'limit'"))
         check_text(f"the unit of {self.name}", self.unit)
         check_text(f"the meaning of {self.name}", self.meaning)
         low, high = self.bounds

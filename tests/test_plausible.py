@@ -113,7 +113,7 @@ GUESSES: dict[str, tuple[Any, dict[str, Any], str, str]] = {
 
 @pytest.mark.parametrize(("data", "kwargs", "found", "remedy"), GUESSES.values(), ids=GUESSES.keys())
 def test_what_is_hardly_meant_is_refused(data, kwargs, found, remedy):
-    with pytest.raises(ValueError, match=rf"^Expected .*Found .*{found}.*Remedy: .*{remedy}.*strict=False\)\.$"):
+    with pytest.raises(ValueError, match=rf"^Expected .*Found .*{found}.*Remedy: .*{remedy}.*strict=False\) itself\.$"):
         as_observed(data, **kwargs)
 
 
@@ -165,7 +165,7 @@ CERTAIN: dict[str, tuple[Any, dict[str, Any], str, str]] = {
         pd.DataFrame({"rt": [0.5, -1.0], "response": [1, 0]}),
         GO,
         "-1.0, which looks like a code .*row 1",
-        r"replace\(-1, float\('nan'\)\), which says that there was no response\.$",
+        r"replace\(-1, float\('nan'\)\), which says that there was no response; where there was one, find out when\.$",
     ),
     "-999 for missing, omissions": (
         pd.DataFrame({"rt": [0.5, -999.0], "response": [1, NAN]}),

@@ -40,6 +40,7 @@ from pymc_lan.training.tasks import Task, choice_task, lan_task
 DATA = Path(__file__).parent / "data"
 DDM = pl.get_model("ddm")
 TASKS: dict[str, Callable[[], Task]] = {"lan": lambda: lan_task(DDM), "choice": lambda: choice_task(DDM)}
+WHEN = ("before", "within", "after")
 
 # Long enough for several checkpoints of `CHUNK` steps, and small enough for a second.
 CHUNK = 50
@@ -302,10 +303,7 @@ fit_module.fit(lan_task(pl.get_model("ddm")), recipe, seed=3, checkpoints=folder
 
 
 @pytest.mark.usefixtures("_short_chunks")
-@pytest.mark.parametrize(
-    "moment",
-    one_of_a_kind(["before a checkpoint", "within a checkpoint", "after a checkpoint"], "within a checkpoint"),
-)
+@pytest.mark.parametrize("moment", one_of_a_kind([f"{x} a checkpoint" for x in WHEN], "within a checkpoint"))
 def test_a_killed_run_resumes_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: MLP, moment: str
 ) -> None:

@@ -19,7 +19,14 @@ from pymc_lan.accumulators import check_order, is_closed_race, race_of
 from pymc_lan.columns import AUTO, by_label, column_names, from_table
 from pymc_lan.data import as_observed
 from pymc_lan.distributions.rv import TrialRV
-from pymc_lan.distributions.values import as_numbers, check_indices, check_parameter, known_numbers, known_value
+from pymc_lan.distributions.values import (
+    as_numbers,
+    check_covariates,
+    check_indices,
+    check_parameter,
+    known_numbers,
+    known_value,
+)
 from pymc_lan.errors import check_length, explain, refuse, unknown
 from pymc_lan.messages import say
 from pymc_lan.models import MODELS, get_model
@@ -67,7 +74,10 @@ class TrialDistribution(Continuous):
         value = kwargs.get(argument, AUTO)
         if isinstance(value, Variable):
             return value
-        is_there = isinstance(value, str) and value == AUTO and argument in (column_names(table) or ())
+        auto = isinstance(value, str) and value == AUTO
+        if auto and column_names(table) is None and not getattr(table, "lost", ()):
+            cls._say_none(argument, source, kwargs)
+        is_there = auto and argument in (column_names(table) or ())
         if is_there and argument == "deadline" and not cls._takes_deadline(source, kwargs):
             say(
                 "deadline: the column 'deadline' of the observed data is not used, because this distribution does not "
@@ -75,6 +85,12 @@ class TrialDistribution(Continuous):
             )
             return None
         return from_table(value, table, argument)
+
+    @classmethod
+    def _say_none(cls, argument: str, source: Model, kwargs: Mapping[str, Any]) -> None:
+        """Say that no column is taken, because there are none, where the distribution would have a use for one."""
+        if argument == "deadline" and cls._takes_deadline(source, kwargs):
+            say("deadline: the observed data have no columns, so there is none. deadline=... gives one; None is none.")
 
     @classmethod
     def _takes_deadline(cls, source: Model, kwargs: Mapping[str, Any]) -> bool:
@@ -136,6 +152,7 @@ class TrialDistribution(Continuous):
         params = theta | extras
         for name, value in params.items():
             check_indices(name, value, n_trials)
+            check_covariates(name, value, n_trials)
         if n_trials is not None:
             for name, value in params.items():
                 check_length(name, value, n_trials)
@@ -207,15 +224,17 @@ def _check_omissions(spec: ModelSpec, network: Network | None, deadline: Any) ->
         ends = constant_value(deadline)
         if ends is None or np.any(np.isfinite(ends)):
             expected = f"no deadline=..., because the simulator of {spec.name!r} says which trials have no response"
-            raise ValueError(explain(expected, f"{deadline}", "leave it out, or give it as a parameter of the model"))
+            raise ValueError(explain(expected, f"{deadline}", "leave it out, or make it a parameter such as 'limit'"))
         return
     if network is None or network.choice is None or spec.view != PLAIN_OMISSION:
         expected = f"a network that knows how likely an omission is, for {spec.name!r} with a deadline"
         found = "a network without an OPN" if network is not None else "likelihood='exact'"
-        raise ValueError(explain(expected, found, "import one with opn=..., or leave out the deadline and omissions"))
-    ends = constant_value(deadline)
+        remedy = "import one with opn=..., or name the deadline to a go/no-go form; leaving such trials out is biased"
+        raise ValueError(explain(expected, found, remedy))
+    ends = known_numbers(deadline)
     if ends is not None and not np.all(np.isfinite(ends)):
-        raise ValueError(explain("finite deadlines, because the OPN knows no others", f"{ends}", "leave it out"))
+        remedy = "give every trial its own; without any deadline there are no omissions, and no deadline=... is needed"
+        raise ValueError(explain("finite deadlines, because the OPN knows no others", f"{ends}", remedy))
 
 
 def apply_rv(
@@ -327,16 +346,19 @@ def lapse_window(value: Any, p_lapse: Any, deadline: Any, times: Any) -> Any:
         return deadline
     seen = [] if times is None else times[np.isfinite(times)]
     longest = float(np.max(seen)) if len(seen) else None
-    if ends is None:
-        return deadline if longest is None else pt.where(pt.isinf(deadline), longest, deadline)
+    if ends is None and longest is not None:
+        return pt.where(pt.isinf(deadline), longest, deadline)
     if longest is not None:
         return np.where(np.isfinite(ends), ends, longest)
+    now = known_numbers(deadline)
+    if ends is None and (now is None or np.all(np.isfinite(now))):
+        return deadline
     if is_zero(p_lapse):
         return 1.0
     raise ValueError(
         explain(
             "a lapse_window, because p_lapse is not 0",
-            "neither a finite deadline nor observed response times to take it from",
+            "neither finite deadlines nor observed times to take it from (those of pm.Data may change)",
             "give lapse_window=..., the seconds in which a guess may fall",
         )
     )

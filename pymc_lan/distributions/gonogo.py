@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -90,13 +91,13 @@ class GoNoGo(TrialDistribution):
     from_columns = ("trial_type", "deadline")
 
     @classmethod
-    def _from_table(cls, argument: str, kwargs: dict[str, Any], table: Any, source: Model) -> Any:
-        if argument == "trial_type" and table is None and kwargs.get(argument, AUTO) is AUTO:
+    def _say_none(cls, argument: str, source: Model, kwargs: Mapping[str, Any]) -> None:
+        if argument == "trial_type":
             say(
-                "trial_type: observed is a variable, which has no columns, so v is the drift of every trial. "
-                "trial_type=... says which are no-go trials; trial_type=None says that none are."
+                "trial_type: the observed data have no columns, so v is the drift of every trial. trial_type=... says "
+                "which are no-go trials; trial_type=None says that none are."
             )
-        return super()._from_table(argument, kwargs, table, source)
+        super()._say_none(argument, source, kwargs)
 
     @classmethod
     def dist(

@@ -26,7 +26,7 @@ from pymc_lan.distributions.base import (
     split_model,
     write_record,
 )
-from pymc_lan.distributions.values import check_fraction, check_indices, check_parameter, known_value
+from pymc_lan.distributions.values import check_covariates, check_fraction, check_indices, check_parameter, known_value
 from pymc_lan.errors import check_length, describe_codes, explain, is_missing, refuse
 from pymc_lan.likelihood import Likelihood, mix_lapses
 from pymc_lan.network import Network
@@ -136,6 +136,7 @@ class ChoiceDist(Discrete):
         theta = extract_theta(network.spec, positional, kwargs)
         for name, value in (theta | {"p_lapse": p_lapse}).items():
             check_indices(name, value, _n_trials)
+            check_covariates(name, value, _n_trials)
             if _n_trials is not None:
                 check_length(name, value, _n_trials)
         op = ResponseRV(network.spec, network.lan, record=record(network))

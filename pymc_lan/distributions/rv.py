@@ -18,6 +18,7 @@ from pymc_lan.guesses import is_possible, log_guess
 from pymc_lan.likelihood import Likelihood, mix_lapses
 from pymc_lan.mlp import MLP
 from pymc_lan.ops import PYTENSOR, log_likelihood, register_with_backend
+from pymc_lan.plain import PLAIN_OMISSION
 from pymc_lan.simulated import SIMULATED
 from pymc_lan.spec import ModelSpec, shift
 
@@ -114,6 +115,8 @@ def trial_logprob(op: TrialRV, values: Any, rng: Any, size: Any, *params: Any, *
         possible = responded & pt.any([pt.eq(response, code) for code in op.spec.choices], axis=0)
         if op.omissions:
             possible = ~responded | (possible & (rt <= deadline))
+        if op.spec.view == PLAIN_OMISSION:
+            possible = possible & (deadline < np.inf)
     if op.lapses:
         # A guess has no bounds: outside them the penalty has to be taken of the mixture, or guesses would drown it.
         _, penalty = Likelihood(op.spec, op.lan).clamp(PYTENSOR, {name: named[name] for name in op.spec.names})

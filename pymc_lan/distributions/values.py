@@ -77,11 +77,19 @@ def check_parameter(p: Parameter, value: Any, *, trained: bool, name: str | None
     known = known_numbers(value)
     if known is None:
         return
+    name = name or p.name
+    refuse(
+        np.isnan(known).ravel(),
+        {name: known.ravel()},
+        expected=f"a number for {name} on every trial",
+        found="missing ones",
+        remedy=f"fill in {name} where it is missing",
+    )
     low, high = p.bounds if trained else p.domain
     outside = ~((known >= low) & (known <= high) & np.isfinite(known))
     if not outside.any():
         return
-    which, name = "the network's trained bounds" if trained else "the model's domain", name or p.name
+    which = "the network's trained bounds" if trained else "the model's domain"
     raise ValueError(
         explain(
             f"{name} within {which}, {low:g} to {high:g}",
@@ -112,10 +120,23 @@ def check_indices(name: str, value: Any, n_trials: int | None) -> None:
     """Refuse an index of trials, as in ``v[subject]``, that counts from the end: -1 is what a missing label becomes."""
     if not isinstance(value, Variable):
         return
-    for index in _indices(value):
+    for index, indexed in _indices(value):
         known = known_value(index)
-        if known is None or known.ndim != 1 or known.dtype.kind != "i" or known.size not in (n_trials or known.size,):
+        if (
+            known is None
+            or known.ndim != 1
+            or known.dtype.kind not in "iu"
+            or known.size not in (n_trials or known.size,)
+        ):
             continue
+        n = _length(indexed)
+        refuse(
+            known >= (known.max(initial=0) + 1 if n is None else n),
+            {"index": known},
+            expected=f"numbers below {n}, the length of what they choose from, as the index of each trial in {name}",
+            found="larger ones",
+            remedy="count from 0: subject, names = pandas.factorize(df['subject'])",
+        )
         refuse(
             known < 0,
             {"index": known},
@@ -125,18 +146,51 @@ def check_indices(name: str, value: Any, n_trials: int | None) -> None:
         )
 
 
-def _indices(value: Variable) -> Iterator[Variable]:
-    """The index arrays between a variable and the random variables that it is made of."""
+def check_covariates(name: str, value: Any, n_trials: int | None) -> None:
+    """Refuse known values of each trial, such as a covariate, that are missing somewhere."""
+    if not isinstance(value, Variable):
+        return
+    for variable in _inner(value):
+        known = known_value(variable) if isinstance(variable, Constant | SharedVariable) else None
+        if known is None or known.ndim != 1 or known.dtype.kind != "f" or known.size not in (n_trials or known.size,):
+            continue
+        refuse(
+            np.isnan(known),
+            {"value": known},
+            expected=f"a number on every trial in what {name} is computed from",
+            found="missing ones",
+            remedy="fill them in, or let the model do so by a distribution of what is missing",
+        )
+
+
+def _length(indexed: Variable) -> int | None:
+    """How many values a vector has, where that is known when the model is built."""
+    static: int | None = indexed.type.shape[0]
+    if static is not None or indexed.owner is None or not isinstance(indexed.owner.op, RandomVariable):
+        return static
+    size = known_value(indexed.owner.inputs[1])
+    return int(size[0]) if size is not None and size.ndim == 1 and size.size else None
+
+
+def _indices(value: Variable) -> Iterator[tuple[Variable, Variable]]:
+    """The index arrays between a variable and the random variables that it is made of, with what they choose from."""
+    for variable in _inner(value):
+        if variable.owner is not None and isinstance(variable.owner.op, AdvancedSubtensor):
+            indexed, *indices = variable.owner.inputs
+            if len(indices) == 1 and indexed.type.ndim:
+                yield indices[0], indexed
+
+
+def _inner(value: Variable) -> Iterator[Variable]:
+    """Yield everything between a variable and the random variables that it is made of."""
     seen, waiting = set(), [value]
     while waiting:
         variable = waiting.pop()
-        if variable in seen or variable.owner is None:
+        if variable in seen:
             continue
         seen.add(variable)
-        op, inputs = variable.owner.op, variable.owner.inputs
-        if isinstance(op, RandomVariable | SymbolicRandomVariable):
+        yield variable
+        if variable.owner is None or isinstance(variable.owner.op, RandomVariable | SymbolicRandomVariable):
             continue
-        if isinstance(op, AdvancedSubtensor):
-            yield from inputs[1:]
-            inputs = inputs[:1]
-        waiting.extend(inputs)
+        inputs = variable.owner.inputs
+        waiting.extend(inputs[:1] if isinstance(variable.owner.op, AdvancedSubtensor) else inputs)
