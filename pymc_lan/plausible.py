@@ -242,7 +242,7 @@ def _other_unit(times: Float, timed: Mask, subjects: tuple[str, NDArray[Any]] | 
 
 def _apart(large: Float, small: Float) -> bool:
     typical = float(np.median(large))
-    return typical > UNITS_APART * np.median(small) and typical >= SHORTEST * 1000
+    return bool(typical > UNITS_APART * np.median(small) and typical >= SHORTEST * 1000)
 
 
 def _slow(times: Float, timed: Mask, slow: Mask, name: str) -> tuple[str, str, str]:
