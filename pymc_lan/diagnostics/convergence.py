@@ -62,7 +62,7 @@ class Convergence:
         if self.n_chains == 1 or not self.r_hat or r_hat <= LIMIT_R_HAT:
             return ""
         return (
-            f"The chains have not met: R-hat is up to {r_hat:.2f} ({who}; at most {LIMIT_R_HAT}), so these draws "
+            f"The chains have not met: R-hat is up to {r_hat:.3f} ({who}; at most {LIMIT_R_HAT}), so these draws "
             "are no posterior. Sample longer, start at pl.initvals, or look at the parametrisation."
         )
 
