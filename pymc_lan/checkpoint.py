@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.disk import writing
 from pymc_lan.errors import RegistryError, explain
 from pymc_lan.reading import LARGEST_FILE, LARGEST_TEXT
 
@@ -38,6 +40,17 @@ def _root_logger_kept() -> Iterator[None]:
         yield
     finally:
         root.removeHandler(printed)
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Make an OSError of what orbax calls a ValueError: a full disk, for one."""
+    try:
+        yield
+    except ValueError as error:
+        if (found := re.search(r"os_error_code='(\d+)'", f"{error}")) is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
 
 
 with _root_logger_kept():
@@ -66,14 +79,23 @@ class Checkpoints:
     @_root_logger_kept()
     def __init__(self, directory: str | Path):
         options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
-        self._manager = ocp.CheckpointManager(Path(directory).absolute(), options=options)
+        self._directory = Path(directory).absolute()
+        with writing(self._directory), _disk_errors():
+            self._manager = ocp.CheckpointManager(self._directory, options=options)
 
     @_root_logger_kept()
     def save(self, step: int, state: Any) -> None:
-        """Write the state under a step number; a step that is there already is left as it is."""
+        """Write the state under a step number; a step that is there already is left as it is.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; the states before stay.
+        """
         if step not in self._manager.all_steps():
-            self._manager.save(step, args=ocp.args.StandardSave(state))
-            self._manager.wait_until_finished()
+            with writing(f"the state at {step} to {self._directory}"), _disk_errors():
+                self._manager.save(step, args=ocp.args.StandardSave(state))
+                self._manager.wait_until_finished()
 
     @_root_logger_kept()
     def restore(self, like: Any) -> tuple[int, Any] | None:
@@ -95,7 +117,12 @@ class Checkpoints:
 
 @_root_logger_kept()
 def write_arrays(directory: Path, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-    """Write arrays, whose names are paths with slashes, as the tree that they name."""
+    """Write arrays, whose names are paths with slashes, as the tree that they name.
+
+    Raises
+    ------
+    OSError
+    """
     tree: dict[str, Any] = {}
     for path, array in arrays.items():
         *folders, name = path.split("/")
@@ -103,7 +130,7 @@ def write_arrays(directory: Path, arrays: Mapping[str, NDArray[np.float32]]) -> 
         for folder in folders:
             leaf = leaf.setdefault(folder, {})
         leaf[name] = array
-    with ocp.StandardCheckpointer() as checkpointer:
+    with _disk_errors(), ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(directory.absolute(), tree)
 
 

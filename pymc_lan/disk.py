@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from pymc_lan.errors import explain
 
@@ -16,11 +20,11 @@ LOCK = ".registry.lock"
 # Seconds to wait for it: a change takes milliseconds, and this many processes may want it at once.
 PATIENCE = 60
 
-_ROOM = "make room and try again; what was there before is whole"
+# What a full disk answers.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 _REMEDIES = {
-    errno.ENOSPC: _ROOM,
-    errno.EDQUOT: _ROOM,
-    errno.EFBIG: _ROOM,
+    **dict.fromkeys(FULL, "make room and try again; what was there before is whole"),
     errno.ENAMETOOLONG: "give a shorter path",
     errno.ENOLCK: "give a folder on a disk of this machine, whose file system has locks",
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give a folder that you may write to"),
@@ -57,19 +61,38 @@ def writing(what: object, kind: type[Exception] = OSError) -> Iterator[None]:
         raise kind(worded) from error
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write or replace a file, so that nobody ever sees a part of it, even if the machine stops."""
+def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write or replace a file, so that nobody ever sees a part of it, even if the machine stops.
+
+    Parameters
+    ----------
+    path : Path
+    content : bytes or iterable of bytes
+        One part after another.
+    """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     partial = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            for part in (content,) if isinstance(content, bytes) else content:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         partial.chmod(0o644)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def array_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """The beginning of an ``.npy`` file, behind which comes what the array has in memory.
+
+    To write into a mapped file on a full disk ends the process without a word.
+    """
+    header = io.BytesIO()
+    described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, described)
+    return header.getvalue()
 
 
 @contextmanager

@@ -1,9 +1,8 @@
-"""Networks trained on simulated trials alone: the loss, what is learned, resuming after a kill, and use in PyMC."""
+"""Networks trained on simulated trials alone: the loss, what is learned, and use in PyMC."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -29,7 +28,7 @@ from pymc_lan.errors import RegistryError
 from pymc_lan.network import Network
 from pymc_lan.registry import load_folder
 from pymc_lan.training.density import divergence, log_means, poisson_loss
-from pymc_lan.training.from_simulations import Fitted, _end, _places, fit_from_simulations
+from pymc_lan.training.from_simulations import _end, _places, fit_from_simulations
 from pymc_lan.training.histograms import Histograms, reduce_trials
 from pymc_lan.training.recipe import Recipe, SimulationRecipe
 from pymc_lan.training.sampling import Online
@@ -243,88 +242,6 @@ def test_what_has_no_sense_is_refused(given_up: Network) -> None:
         pl.train("ddm", "nowhere", simulation_recipe=TINY)
 
 
-# Resuming
-
-
-@pytest.fixture(scope="module")
-def undisturbed() -> Fitted:
-    return fit_from_simulations(COIN, TINY, source(TINY), seed=3, progress=False)
-
-
-def same(one: Fitted, other: Fitted) -> bool:
-    return (one.spec.baseline, one.lan, one.best) == (other.spec.baseline, other.lan, other.best) and np.array_equal(
-        one.history, other.history
-    )
-
-
-def test_a_stopped_run_goes_on(tmp_path: Path, undisturbed: Fitted) -> None:
-    # Before the second round, whose sets depend on what the first has found.
-    stopped = fit_from_simulations(COIN, TINY, source(TINY), seed=3, checkpoints=tmp_path, progress=False, stop_after=2)
-    assert len(stopped.history) == 2
-    assert not same(stopped, undisturbed)
-    assert same(
-        fit_from_simulations(COIN, TINY, source(TINY), seed=3, checkpoints=tmp_path, progress=False), undisturbed
-    )
-
-
-KILLED = """
-import os, signal, sys
-from toy_simulators import COIN, TINY
-from pymc_lan.training.from_simulations import fit_from_simulations
-from pymc_lan.training.sampling import Online
-
-class Deadly(Online):
-    def chunk(self, number, focus=None):
-        if number == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().chunk(number, focus)
-
-deadly = Deadly(COIN, TINY.sets, TINY.trials, seed=3)
-fit_from_simulations(COIN, TINY, deadly, seed=3, checkpoints=sys.argv[1], progress=False)
-"""
-
-
-def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, undisturbed: Fitted) -> None:
-    """Killed while one chunk is trained on and the next is simulated, where some library speaks of many devices."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path)],
-        check=False,
-        capture_output=True,
-        text=True,
-        # As importing pymc.sampling.jax leaves the environment.
-        env=os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=100"},
-        cwd=Path(__file__).parent,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    assert {p.name for p in tmp_path.iterdir() if p.name.isdigit()} in ({"1", "2"}, {"2", "3"})
-    assert same(
-        fit_from_simulations(COIN, TINY, source(TINY), seed=3, checkpoints=tmp_path, progress=False), undisturbed
-    )
-
-
-LOGGED = """
-import logging, sys
-import pymc  # its lines are printed twice where the root logger has a handler
-from toy_simulators import COIN, TINY
-import pymc_lan as pl
-
-root = logging.getLogger()
-before = (root.level, [*root.handlers], [*root.filters])
-network = pl.train(
-    COIN, sys.argv[1], simulation_recipe=TINY, n_measured=100, checkpoints=sys.argv[1] + "/saved", progress=False
-)
-pl.export(network, sys.argv[1] + "/exported", "orbax")
-pl.import_orbax(sys.argv[1] + "/exported", COIN)
-assert (root.level, root.handlers, root.filters) == before, root.handlers
-"""
-
-
-def test_the_root_logger_is_left_as_it_is(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", LOGGED, str(tmp_path)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=Path(__file__).parent)
-    assert done.returncode == 0, done.stderr
-
-
 SHARED = """
 import sys
 import jax, numpy as np
@@ -367,7 +284,7 @@ def test_two_devices_learn_what_one_does(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.load(tmp_path / "shared.npy")[:, :2], alone.history[:, :2], rtol=5e-5)
 
 
-def test_training_ends_when_held_out_sets_get_no_better(undisturbed: Fitted) -> None:
+def test_training_ends_when_held_out_sets_get_no_better() -> None:
     fast = replace(TINY, chunks=30, learning_rate=1e-9, patience=2)
     found = fit_from_simulations(COIN, fast, source(fast), seed=3, progress=False)
     # Next to nothing is learned, so that the held-out loss stops falling within float32's rounding.

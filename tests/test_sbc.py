@@ -15,7 +15,9 @@ from typing import Any
 
 import arviz as az
 import numpy as np
+import nutpie
 import pymc as pm
+import pytensor
 import pytest
 import toy_workers
 from scipy import stats
@@ -324,6 +326,55 @@ def test_processes_and_clusters_give_the_same(study: tuple[Any, Path]) -> None:
     with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
         found.append(pl.diagnostics.sbc(conjugate, N, scheduler=cluster.scheduler_address, **SMALL))
     assert [dt.equals(study[0]) for dt in found] == [True, True]
+
+
+def several() -> pm.Model:
+    """Sums of many terms, whose last digit depends on how they were compiled."""
+    with pm.Model() as model:
+        mu, sd, slope = pm.Normal("mu"), pm.HalfNormal("sd"), pm.Normal("slope")
+        x = pm.Normal("x", mu, sd, shape=5)
+        pm.Normal("y", x[:, None] + slope * np.linspace(0, 1, 7), 1, observed=np.zeros((5, 7)))
+    return model
+
+
+COMPILED = """
+import sys
+import numpy as np
+from test_sbc import several
+import pymc_lan as pl
+dt = pl.diagnostics.sbc(several, 2, draws=60, tune=60, progressbar=False)
+print([np.asarray(x).tolist() for group in ("posterior_mean", "sample_stats") for x in dt[group].data_vars.values()])
+"""
+
+
+@pytest.mark.slow
+def test_results_do_not_depend_on_what_was_compiled_before(tmp_path: Path) -> None:
+    """The second process finds what the first has compiled."""
+    flags = f"{os.environ.get('PYTENSOR_FLAGS', '')},base_compiledir={tmp_path}".strip(",")
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", COMPILED],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parent,
+            env=os.environ | {"PYTENSOR_FLAGS": flags},
+        ).stdout
+        for _ in range(2)
+    ]
+    assert found[0] == found[1] != ""
+
+
+def test_models_are_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    class CompiledError(Exception):
+        pass
+
+    def compile_model(*_: Any, **__: Any) -> None:
+        raise CompiledError(pytensor.config.numba__cache)
+
+    monkeypatch.setattr(nutpie, "compile_pymc_model", compile_model)
+    with pytest.raises(CompiledError, match="False"):
+        pl.diagnostics.sbc(several, 2, **SMALL)
 
 
 KILLED = """

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import shutil
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +73,56 @@ def test_files_depend_on_the_seed_and_their_number_alone(folder: Path, tmp_path:
     assert (folder / "simulations-0001.npy").read_bytes() != first
     with pytest.raises(ValueError, match=r"Expected files that are new\. Found .*simulations-0000\.npy"):
         pl.simulate_to(COIN, tmp_path, sets=SETS, trials=TRIALS, files=2, seed=1)
+
+
+def full(*_: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_leaves_whole_files_and_nothing_else(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync, left = os.fsync, iter([os.fsync, full])
+    monkeypatch.setattr(os, "fsync", lambda *args: next(left, sync)(*args))
+    message = r"Expected to write .*simulations-0001\.npy\. Found the answer 'no space left.*Remedy: make room"
+    with pytest.raises(OSError, match=message):
+        pl.simulate_to(COIN, tmp_path, sets=SETS, trials=TRIALS, files=3, seed=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["simulations-0000.npy"]
+    assert (tmp_path / "simulations-0000.npy").read_bytes() == (folder / "simulations-0000.npy").read_bytes()
+
+
+LIMITED = """
+import resource, sys
+from toy_simulators import COIN
+import pymc_lan as pl
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    pl.simulate_to(COIN, sys.argv[1], sets=2000, trials=16)
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_file_that_cannot_grow_is_told(tmp_path: Path) -> None:
+    """The operating system's own refusal, of which a mapped file would have died."""
+    command = [sys.executable, "-c", LIMITED, str(tmp_path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent)
+    assert re.match(r"Expected to write .*0000\.npy\. Found the answer 'file too large'.*make room", done.stdout)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_room_to_unpack_is_no_fault_of_the_file(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = as_npz(folder, tmp_path, np.savez)
+    monkeypatch.setattr(zipfile.ZipFile, "extract", full)
+    with (
+        pytest.raises(
+            OSError, match=r"Expected room to unpack .*npz in .*No space left.*TMPDIR; \.npy files need none"
+        ),
+        opened(path),
+    ):
+        pass
 
 
 def rows_of(found: np.ndarray, theta: np.ndarray) -> np.ndarray:

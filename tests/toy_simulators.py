@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.stats import gamma
 
@@ -11,6 +13,8 @@ from pymc_lan.training.recipe import SimulationRecipe
 TINY = SimulationRecipe(
     hidden=(8,), chunks=4, sets=64, trials=64, passes=4, batch=16, held_out=32, held_out_trials=64, rounds=2
 )
+# Of products large enough that XLA would cut them into as many parts as it has threads.
+WIDE = replace(TINY, hidden=(48, 48), sets=128, passes=2, batch=64)
 SHAPE = 3.0
 BOUNDS = {"rate": (2.0, 20.0), "p": (0.2, 0.8), "t": (0.1, 0.5)}
 LIMITED = {"rate": (2.0, 20.0), "limit": (0.3, 1.5)}

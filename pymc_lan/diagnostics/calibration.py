@@ -54,7 +54,8 @@ def sbc(
     var_names : sequence of str, optional
         What is judged; by default all free variables. Deterministics may be named.
     seed : int
-        The same seed gives the same result, however often a study was interrupted and whatever ran where.
+        The same seed gives the same result, to the last digit on the same kind of machine, however often a study was
+        interrupted and whatever ran where.
     processes : int
         Processes to fit in, one core each. With 1 nothing is started. With more, a script needs the usual
         ``if __name__ == "__main__":`` around its call.

@@ -166,10 +166,14 @@ def _compiled(study: str, builder: bytes, names: tuple[str, ...]) -> Any:
     """Once for each study: what a builder refers to may have changed since an earlier one."""
     import cloudpickle
     import nutpie
+    import pytensor
 
     model = cloudpickle.loads(builder)()
     exchange_data(model)
-    return nutpie.compile_pymc_model(model, var_names=names)
+    # Functions from the cache and freshly compiled ones differ in the last digit of a sum, and chains from there on; so
+    # a study that goes on, which would find the first process's, would not have the result of one left alone.
+    with pytensor.config.change_flags(numba__cache=False):
+        return nutpie.compile_pymc_model(model, var_names=names)
 
 
 def exchange_data(model: Any) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -22,6 +22,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.disk import FULL, array_header, write_whole, writing
 from pymc_lan.errors import explain, refuse
 from pymc_lan.responses import RESPONSES
 from pymc_lan.simulating import check_responses, check_trials
@@ -73,6 +74,8 @@ def simulate_to(
     ------
     ValueError
         If the spec has no simulator, a file exists already, or a number is not positive.
+    OSError
+        If a file cannot be written; those before it are whole.
 
     Examples
     --------
@@ -91,26 +94,31 @@ def simulate_to(
     paths = [folder / f"simulations-{number:04d}.npy" for number in range(files)]
     if begun := [path for path in paths if path.exists()]:
         raise ValueError(explain("files that are new", f"{begun[0]}", "give another folder, or remove the file"))
-    folder.mkdir(parents=True, exist_ok=True)
-    columns = [(name, "f8") for name in spec.names] + [("rt", "f8", (trials,))] * (spec.transform != RESPONSES)
-    dtype = np.dtype([*columns, ("response", "i4", (trials,))])
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     with Online(spec, sets, trials, seed) as source:
         for number, path in enumerate(paths):
-            partial = path.with_suffix(".partial")
-            table = np.lib.format.open_memmap(partial, "w+", dtype, (sets,))
-            for start in range(0, sets, BLOCK):
-                rows = table[start : start + BLOCK]
-                each = [seed, 6, number, start]
-                theta, rt, response = source.draw(np.random.default_rng([*each, 0]), each, len(rows), trials)
-                for name, x in zip(spec.names, theta.T, strict=True):
-                    rows[name] = x
-                rows["response"] = response
-                if spec.transform != RESPONSES:
-                    rows["rt"] = rt
-            table.flush()
             # A file of this name is whole.
-            partial.replace(path)
+            with writing(path):
+                write_whole(path, _table(source, [seed, 6, number]))
     return paths
+
+
+def _table(source: Online, seed: Sequence[int]) -> Iterator[bytes]:
+    """The parts of an ``.npy`` file of all parameter sets with their trials."""
+    spec, trials = source.spec, source.trials
+    columns = [(name, "f8") for name in spec.names] + [("rt", "f8", (trials,))] * (spec.transform != RESPONSES)
+    dtype = np.dtype([*columns, ("response", "i4", (trials,))])
+    yield array_header(dtype, (source.sets,))
+    for start in range(0, source.sets, BLOCK):
+        rows, each = np.empty(min(BLOCK, source.sets - start), dtype), [*seed, start]
+        theta, rt, response = source.draw(np.random.default_rng([*each, 0]), each, len(rows), trials)
+        for name, x in zip(spec.names, theta.T, strict=True):
+            rows[name] = x
+        rows["response"] = response
+        if spec.transform != RESPONSES:
+            rows["rt"] = rt
+        yield rows.tobytes()
 
 
 def find_files(given: Paths) -> list[Path]:
@@ -275,6 +283,9 @@ class Offline:
                 unpack = _unpack if path.suffix == ".npz" else unpack_parquet
                 table = unpack(path, self._columns, Path(stack.enter_context(tempfile.TemporaryDirectory())))
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                expected, remedy = f"room to unpack {path} in {tempfile.gettempdir()}", "make room, or set TMPDIR"
+                raise OSError(explain(expected, f"{error.strerror}", f"{remedy}; .npy files need none")) from error
             raise ValueError(explain(f"arrays of numbers in {path}", f"{error}", "write the file anew")) from error
         if table.keys() != {*self._columns}:
             found = ", ".join(table) or "none"

@@ -212,11 +212,17 @@ def _compile(spec: ModelSpec, recipe: SimulationRecipe, seed: int, devices: Sequ
         networks = {name: nnx.merge(graph, params[name]) for name, graph in graphs.items()}
         return estimator_of(spec, estimator).loss(spec, networks, batch)
 
+    def set_loss(params: Any, one: Sets) -> jax.Array:
+        return each_loss(params, jax.tree.map(lambda x: x[None], one), recipe.estimator)[0][0]
+
     def step(pool: Sets, state: Any, now: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
         (params, memory), (i, place) = state, now
         rows = jax.random.randint(jax.random.fold_in(key, i), (recipe.batch,), 0, len(pool.theta))
         batch = over_devices(jax.tree.map(lambda x: x[rows], pool))
-        loss, gradient = jax.value_and_grad(lambda p: each_loss(p, batch, recipe.estimator)[0].mean())(params)
+        # Set by set: one product over all trials would be cut into as many parts as XLA has threads, and the sum of
+        # these depends on their number, which is another one on other cores or when XLA is told of more devices.
+        loss, gradient = jax.vmap(jax.value_and_grad(set_loss), in_axes=(None, 0))(params, batch)
+        loss, gradient = jax.tree.map(lambda x: x.mean(axis=0), (loss, gradient))
         updates, memory = optimizer.update(gradient, memory, params)
         updates = jax.tree.map(lambda x: rate(place) * x, updates)
         return (optax.apply_updates(params, updates), memory), loss

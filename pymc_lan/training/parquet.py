@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.disk import array_header
 from pymc_lan.errors import explain
 
 # Rows that are in memory at once.
@@ -48,19 +50,19 @@ def unpack_parquet(path: Path, names: Sequence[str], folder: Path) -> dict[str, 
         found = file.schema_arrow.names
         if {*found} != {*names}:
             return dict.fromkeys(found)
-        tables: dict[str, Any] = {}
-        start = 0
-        for batch in file.iter_batches(BLOCK):
-            for name in names:
-                block = _numbers(name, batch.column(name))
-                if name not in tables:
-                    shape = (file.metadata.num_rows, *block.shape[1:])
-                    tables[name] = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float64, shape)
-                if block.shape[1:] != tables[name].shape[1:]:
-                    raise ValueError(f"lists of different lengths in {name}")
-                tables[name][start : start + len(block)] = block
-            start += batch.num_rows
-    return tables or {name: np.empty(0) for name in names}
+        shapes: dict[str, tuple[int, ...]] = {}
+        with ExitStack() as stack:
+            written = {name: stack.enter_context((folder / f"{name}.npy").open("wb")) for name in names}
+            for batch in file.iter_batches(BLOCK):
+                for name in names:
+                    block = _numbers(name, batch.column(name))
+                    if name not in shapes:
+                        shapes[name] = block.shape[1:]
+                        written[name].write(array_header(block.dtype, (file.metadata.num_rows, *block.shape[1:])))
+                    if block.shape[1:] != shapes[name]:
+                        raise ValueError(f"lists of different lengths in {name}")
+                    written[name].write(np.ascontiguousarray(block).tobytes())
+    return {name: np.load(folder / f"{name}.npy", mmap_mode="r") if name in shapes else np.empty(0) for name in names}
 
 
 def _numbers(name: str, column: Any) -> NDArray[np.float64]:
