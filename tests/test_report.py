@@ -240,7 +240,7 @@ def test_the_report_is_one_file_with_everything(fitted: Fitted, network: Network
     assert "Training of given_up@1.0" in page.text
     assert "| divergence from the simulator | 0.1 | 0.1 | 0.1 |" in page.text
     # The card is text, whatever it holds.
-    assert "<pymc-lan> 1" in page.text
+    assert r"\<pymc-lan\> 1" in page.text
 
 
 def test_a_report_that_cannot_be_written_is_told(
