@@ -20,7 +20,7 @@ from pymc_lan.spec import ModelSpec
 from pymc_lan.tables import read_registry
 
 # What the text calls its own values, what the rows of a tile are called, and other alphabets.
-AWKWARD = ("t0", "t50", "x0", "r3", "out0", "\u03b1", "rt", "response", "deadline", "output")
+AWKWARD = ("t0", "t50", "x0", "r3", "out0", "\u03b1", "rt", "response", "window", "output")
 
 
 @pytest.mark.parametrize(

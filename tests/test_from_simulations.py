@@ -231,7 +231,7 @@ def test_the_compiled_likelihood_is_that_of_numpy(given_up: Network) -> None:
 
 
 def test_what_has_no_sense_is_refused(given_up: Network) -> None:
-    with pytest.raises(ValueError, match=r"Expected no deadline=.*give it as a parameter of the model"):
+    with pytest.raises(ValueError, match=r"Expected no deadline=.*make it a parameter such as 'limit'"):
         pl.LANDist.dist(given_up, 8.0, 1.0, deadline=1.0)
     renamed = replace(given_up.spec, parameters=(pl.Parameter("v", (2.0, 20.0), "", ""), *GIVEN_UP.parameters[1:]))
     with pytest.raises(ValueError, match=r"known by its simulator.*use LANDist"):

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pymc as pm
 import pytest
 from tables import one_of_a_kind
@@ -122,7 +121,7 @@ def test_the_code_of_a_page_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     exec(block[1], names)
     assert [rv.name for rv in built[0].free_RVs] == list(pl.get_model(name).names)
     names["df"] = names["df"].assign(
-        rt=np.where(names["df"]["response"] == 1, names["df"]["rt"].clip(upper=1.5), np.nan)
+        rt=names["df"]["rt"].where((names["df"]["response"] == 1) & (names["df"]["rt"] <= 1.5))
     )
     names["df"] = names["df"].drop(columns="response")
     with pm.Model() as model:
