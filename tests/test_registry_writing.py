@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -28,6 +29,7 @@ from pymc_lan.errors import RegistryError
 from pymc_lan.network import Network
 from pymc_lan.registry import verify_network, write_version
 from pymc_lan.tables import CARD, CONFIG, REGISTRY, WEIGHTS, add_version, read_registry
+from pymc_lan.training.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("no_memory")
 
@@ -346,11 +348,13 @@ def test_nothing_is_trained_for_a_folder_that_cannot_be_written_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
+    small = Recipe(hidden=(4,), steps=10, batch=16, pool=100)
+    train = partial(pl.train, "ddm", lan_recipe=small, choice_recipe=small, n_measured=200, progress=False)
     with pytest.raises(RegistryError, match=r"not a directory.*file\)\. Remedy: give the path of a folder"):
-        pl.train("ddm", tmp_path / "file", progress=False)
+        train(tmp_path / "file")
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(RegistryError, match=r"permission denied.*Remedy: give a folder that you may write to"):
-        pl.train("ddm", tmp_path / "new" / "deep", progress=False)
+        train(tmp_path / "new" / "deep")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
