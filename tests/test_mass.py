@@ -108,9 +108,16 @@ NEAREST = 0.0045
 
 def decides_at_once(theta: dict[str, Float]) -> Float:
     """Diffusions that start all but on a boundary."""
-    if "z" not in theta:
-        return np.zeros(len(theta["t"]), bool)
-    return 2 * theta["a"] * np.minimum(theta["z"], 1 - theta["z"]) < NEAREST
+    if "z" in theta:
+        return 2 * theta["a"] * np.minimum(theta["z"], 1 - theta["z"]) < NEAREST
+    return theta["b"] - theta["A"] < NEAREST if "b" in theta else np.zeros(len(theta["t"]), bool)
+
+
+def meeting(theta: dict[str, Float]) -> Float:
+    """Seconds by which straight boundaries have practically met, and have met: there densities end."""
+    fall = np.tan(np.maximum(theta.get("theta", 0 * theta["t"]), 0.0))
+    apart = theta.get("a", 1 + 0 * fall)
+    return np.divide([0.995 * apart, apart], fall, out=np.zeros((2, len(fall))), where=fall > 0)
 
 
 def own_mass(form: Form, theta: dict[str, Float], deadline: Float) -> Float:
@@ -120,8 +127,8 @@ def own_mass(form: Form, theta: dict[str, Float], deadline: Float) -> Float:
     """
     ladder = np.geomspace(1e-6, 1e7, 70)[:, None]
     t = theta["t"]
-    late = np.vstack([np.zeros_like(t), t, t + ladder])
-    rt, weight = gauss(np.minimum(late, deadline), 12)
+    edges = np.vstack([np.zeros_like(t), t, t + ladder, t + meeting(theta)])
+    rt, weight = gauss(np.sort(np.minimum(edges, deadline), axis=0), 12)
     arguments = theta | ({"deadline": deadline} if form.ends else {})
     total = np.zeros_like(t)
     for code in form.responses:
