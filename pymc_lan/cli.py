@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from pymc_lan.errors import RegistryError
+from pymc_lan.executors import WorkerDiedError
 
 app = typer.Typer(help="Neural likelihoods for decision data.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -245,6 +246,6 @@ def main() -> None:
     """Run the command; an error the user can mend is one sentence, not a traceback."""
     try:
         app()
-    except (ValueError, RegistryError, FloatingPointError, ImportError) as error:
+    except (ValueError, RegistryError, FloatingPointError, ImportError, OSError, WorkerDiedError) as error:
         typer.echo(f"pymc-lan: {error}", err=True)
         sys.exit(1)

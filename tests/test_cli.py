@@ -17,6 +17,7 @@ from onnx_files import layers, make_file
 import pymc_lan as pl
 from pymc_lan import build, cli, registry
 from pymc_lan.card import write_card
+from pymc_lan.executors import WorkerDiedError
 from pymc_lan.registry import CARD, CONFIG, WEIGHTS
 from pymc_lan.training.recipe import Recipe
 
@@ -155,11 +156,14 @@ def test_train_passes_its_options_on(run: Run, tmp_path: Path, monkeypatch: pyte
     assert refused.err.startswith("pymc-lan: Expected a new version. Found ddm@0.7")
 
 
-def test_a_run_that_diverges_is_one_sentence(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def diverge(*_: object, **__: object) -> None:
-        raise FloatingPointError("Expected a finite loss. Found nan. Remedy: lower learning_rate.")
+@pytest.mark.parametrize("kind", [FloatingPointError, OSError, WorkerDiedError])
+def test_a_run_that_fails_is_one_sentence(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise kind("Expected a finite loss. Found nan. Remedy: lower learning_rate.")
 
-    monkeypatch.setattr(build, "train", diverge)
+    monkeypatch.setattr(build, "train", fail)
     assert run("train", "ddm", "--out", str(tmp_path)) == (
         1,
         "",
