@@ -235,7 +235,7 @@ def add_registry_option(parser: argparse.ArgumentParser) -> None:
 
 def trained(registry: Path | None) -> dict[str, Path]:
     """Return the folders of the default weights in a registry, by default the package's own, by model."""
-    from pymc_lan.registry import embedded_root, read_registry
+    from pymc_lan.registry.load import embedded_root, read_registry
 
     root = registry or embedded_root()
     return {model: root / model / entry["default"] for model, entry in read_registry(root).items()}

@@ -19,14 +19,14 @@ from _common import ROOT, argument_parser, print_table, report
 from numpy.typing import NDArray
 
 import pymc_lan as pl
-from pymc_lan.accumulators import race_of
-from pymc_lan.card import rounded
-from pymc_lan.network import Network
-from pymc_lan.reflected_labels import at_times, solve_race
-from pymc_lan.registry import load_network
-from pymc_lan.spec import ModelSpec, seen
-from pymc_lan.transforms import NUMPY
-from pymc_lan.views import choice_transform_of
+from pymc_lan.models.race.race import race_of
+from pymc_lan.models.race.reflected_labels import at_times, solve_race
+from pymc_lan.models.spec import ModelSpec, seen
+from pymc_lan.models.views import choice_transform_of
+from pymc_lan.networks.config import rounded
+from pymc_lan.networks.network import Network
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.registry.load import load_network
 
 Float = NDArray[np.float64]
 
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="put the figures into the package")
     args = parser.parse_args()
-    path = ROOT / "pymc_lan" / "corners.json"
+    path = ROOT / "pymc_lan" / "registry" / "corners.json"
     rows, figures = [], {}
     for name in args.models:
         network = load_network(name)

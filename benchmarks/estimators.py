@@ -23,13 +23,13 @@ from _common import Json, argument_parser, print_table, report
 from from_simulations import N_MEASURED, SIMULATORS, measure, simulated
 
 import pymc_lan as pl
-from pymc_lan.labels import log_densities
-from pymc_lan.likelihood import Likelihood
-from pymc_lan.training.files import Offline
-from pymc_lan.training.from_simulations import fit_from_simulations
-from pymc_lan.training.recipe import KDE, LIKELIHOOD, SimulationRecipe
-from pymc_lan.transforms import NUMPY
-from pymc_lan.views import choice_transform_of
+from pymc_lan.models.diffusion.closed_labels import log_densities
+from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.models.views import choice_transform_of
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.training.recipes import KDE, LIKELIHOOD, SimulationRecipe
+from pymc_lan.training.simulated.loop import fit_from_simulations
+from pymc_lan.training.simulated.offline import Offline
 
 EXACT = "exact"
 # Trials of each parameter set.

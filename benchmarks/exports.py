@@ -30,8 +30,8 @@ from _common import (
 from numpy.typing import NDArray
 
 import pymc_lan as pl
-from pymc_lan.models import DIFFUSIONS
-from pymc_lan.ops import LANLogp, compiled_kernel
+from pymc_lan.models.catalogue import DIFFUSIONS
+from pymc_lan.ops.likelihood import LANLogp, compiled_kernel
 
 SEED = 20_261_121
 # The bar: in nats, on every trial.

@@ -19,15 +19,15 @@ import numpy as np
 from _common import argument_parser, print_table, report
 
 import pymc_lan as pl
-from pymc_lan.labels import draw_decisions
-from pymc_lan.likelihood import Likelihood
-from pymc_lan.simulating import check_shift, check_symmetry
-from pymc_lan.simulators import ddm_draws
-from pymc_lan.training.from_simulations import fit_from_simulations
-from pymc_lan.training.proposals import draw_theta
-from pymc_lan.training.recipe import SimulationRecipe
-from pymc_lan.training.sampling import Online
-from pymc_lan.training.trials import model_trials
+from pymc_lan.models.diffusion.closed_labels import draw_decisions
+from pymc_lan.models.labelled_trials import model_trials
+from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.models.proposals import draw_theta
+from pymc_lan.models.simulator.simulator import check_shift, check_symmetry
+from pymc_lan.numerics.samplers.wiener import ddm_draws
+from pymc_lan.training.recipes import SimulationRecipe
+from pymc_lan.training.simulated.loop import fit_from_simulations
+from pymc_lan.training.simulated.online import Online
 
 BAR = {"mean": 0.01, "p99": 0.06}
 N_MEASURED = 60_000

@@ -17,11 +17,11 @@ from _common import Json, argument_parser, print_table, report
 from scipy.interpolate import CubicSpline
 
 import pymc_lan as pl
-from pymc_lan.mixtures import RELEVANT
-from pymc_lan.models import MODELS
-from pymc_lan.solutions import STEPS, TOLERANCE, Solution, solve
-from pymc_lan.training.proposals import draw_theta
-from pymc_lan.views import SPREAD
+from pymc_lan.models.catalogue import MODELS
+from pymc_lan.models.diffusion.mixture_labels import RELEVANT
+from pymc_lan.models.diffusion.solved_labels import STEPS, TOLERANCE, Solution, solve
+from pymc_lan.models.proposals import draw_theta
+from pymc_lan.models.views import SPREAD
 
 SEED, CHECKED = 20_261_121, 100
 # Fewer points of a density are no curve.

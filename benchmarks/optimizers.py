@@ -15,14 +15,14 @@ import optax
 from _common import Json, argument_parser, print_table, report
 
 import pymc_lan as pl
-from pymc_lan.diagnostics.accuracy import EARLIEST
-from pymc_lan.network import Network
-from pymc_lan.training.fit import Optimizer, fit
-from pymc_lan.training.recipe import Recipe, usual_recipes
+from pymc_lan.models.labelled_trials import Trials, model_trials
+from pymc_lan.networks.accuracy.accuracy import EARLIEST
+from pymc_lan.networks.network import Network
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.training.labelled.fit import Optimizer, fit
+from pymc_lan.training.labelled.tasks import Task, lan_task
+from pymc_lan.training.recipes import Recipe, usual_recipes
 from pymc_lan.training.soap import soap
-from pymc_lan.training.tasks import Task, lan_task
-from pymc_lan.training.trials import Trials, model_trials
-from pymc_lan.transforms import NUMPY
 
 # Of the trials that errors are measured on; recipes use small seeds.
 SEED, N_MEASURED = 20_261_121, 60_000

@@ -2,9 +2,9 @@
 
     python benchmarks/peers.py [--models ddm angle] [--trials 60000] [--quick] [--json FILE]
 
-Trials are those of `pymc_lan/diagnostics/accuracy.py`: drawn from the model, parameters uniform over the bounds, one
-trial each, 5 ms < rt - t and rt < 20 s; of these, the ones whose parameters lie where the peer was trained, too. HSSM's
-networks run in its own environment, in single precision.
+Trials are those of `pymc_lan/networks/accuracy/accuracy.py`: drawn from the model, parameters uniform over the bounds,
+one trial each, 5 ms < rt - t and rt < 20 s; of these, the ones whose parameters lie where the peer was trained, too.
+HSSM's networks run in its own environment, in single precision.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from _common import (
 from numpy.typing import NDArray
 
 import pymc_lan as pl
-from pymc_lan.diagnostics.accuracy import EARLIEST, LATEST
-from pymc_lan.training.trials import model_trials
-from pymc_lan.transforms import NUMPY
+from pymc_lan.models.labelled_trials import model_trials
+from pymc_lan.networks.accuracy.accuracy import EARLIEST, LATEST
+from pymc_lan.numerics.passage import NUMPY
 
 Float = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ import numpy as np
 from _common import argument_parser, print_table, report
 
 import pymc_lan as pl
-from pymc_lan.training.proposals import draw_theta
+from pymc_lan.models.proposals import draw_theta
 
 MODELS = ("race_3", "race_4", "race_no_bias_angle_3", "race_no_bias_angle_4")
 BINS = 20

@@ -33,9 +33,9 @@ from scipy.special import erf, expit
 from scipy.stats import binomtest
 
 import pymc_lan as pl
-from pymc_lan.network import Network
-from pymc_lan.spec import ModelSpec, Parameter
-from pymc_lan.training.proposals import LONGEST
+from pymc_lan.models.proposals import LONGEST
+from pymc_lan.models.spec import ModelSpec, Parameter
+from pymc_lan.networks.network import Network
 
 Float = NDArray[np.float64]
 

@@ -28,8 +28,8 @@ import pymc as pm
 from _common import ROOT, Json, argument_parser, peer_network, print_table, report
 
 import pymc_lan as pl
-from pymc_lan.mlp import MLP
-from pymc_lan.network import Network
+from pymc_lan.networks.mlp import MLP
+from pymc_lan.networks.network import Network
 
 # What is taken away of the biased network's correction.
 BIAS = 0.5

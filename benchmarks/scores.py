@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from recovery import draw_subject, estimated, of_trials, share
 
 import pymc_lan as pl
-from pymc_lan.network import Network
-from pymc_lan.spec import ModelSpec
-from pymc_lan.training.proposals import LONGEST
+from pymc_lan.models.proposals import LONGEST
+from pymc_lan.models.spec import ModelSpec
+from pymc_lan.networks.network import Network
 
 Float = NDArray[np.float64]
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from recovery import draw_subject, estimated, of_trials
 
 import pymc_lan as pl
-from pymc_lan.diagnostics.accuracy import masses
-from pymc_lan.network import Network
+from pymc_lan.networks.accuracy.accuracy import masses
+from pymc_lan.networks.network import Network
 
 Float = NDArray[np.float64]
 

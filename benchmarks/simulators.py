@@ -46,14 +46,14 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
 
 import pymc_lan as pl
-from pymc_lan.labels import log_densities
-from pymc_lan.models import DIFFUSIONS
-from pymc_lan.network import Network
-from pymc_lan.spec import ModelSpec, Parameter
-from pymc_lan.spread import spread
-from pymc_lan.training.proposals import draw_theta
-from pymc_lan.transforms import NUMPY
-from pymc_lan.views import SPREAD, choice_transform_of, earliest
+from pymc_lan.models.catalogue import DIFFUSIONS
+from pymc_lan.models.diffusion.closed_labels import log_densities
+from pymc_lan.models.diffusion.mixture_view import spread
+from pymc_lan.models.proposals import draw_theta
+from pymc_lan.models.spec import ModelSpec, Parameter
+from pymc_lan.models.views import SPREAD, choice_transform_of, earliest
+from pymc_lan.networks.network import Network
+from pymc_lan.numerics.passage import NUMPY
 
 Float = NDArray[np.float64]
 Theta = Mapping[str, Float]
@@ -155,7 +155,7 @@ def label_curves(spec: ModelSpec, theta: Theta) -> list[Curve | None]:
 
 def solved_curves(spec: ModelSpec, theta: Theta) -> list[Curve | None]:
     """The same by the solver, on whose own grid the distribution functions are."""
-    from pymc_lan.solutions import solve
+    from pymc_lan.models.diffusion.solved_labels import solve
 
     marked = without_t(theta) | {"number": np.arange(theta["a"].size, dtype=float)}
     found = solve(spec, marked, tolerance=TOLERANCE)

@@ -3,10 +3,11 @@
     python benchmarks/throughput.py [--sets 20] [--trials 50000] [--json FILE]
 
 Parameters are uniform over our bounds. Both simulate each set in turn, on one core, timed by their own CPU seconds.
-ssm-simulators walks in steps of 1 ms; ours draws from the exact distribution (`pymc_lan.simulators.ddm_draws`), whose
-only error is chance. The bias is that of the mean decision time and of the share of upper responses, against their
-closed forms (Wald's identity: the mean is the mean position at the end, less the start, over the drift), in
-milliseconds and percent; ``chance`` is what it would be by chance alone. ssm-simulators runs in HSSM's environment.
+ssm-simulators walks in steps of 1 ms; ours draws from the exact distribution
+(`pymc_lan.numerics.samplers.wiener.ddm_draws`), whose only error is chance. The bias is that of the mean decision time
+and of the share of upper responses, against their closed forms (Wald's identity: the mean is the mean position at the
+end, less the start, over the drift), in milliseconds and percent; ``chance`` is what it would be by chance alone.
+ssm-simulators runs in HSSM's environment.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import numpy as np
 from _common import BENCHMARKS, Json, Worker, add_peer_options, argument_parser, hssm_python, print_table, report
 
 import pymc_lan as pl
-from pymc_lan.simulators import ddm_draws
-from pymc_lan.training.proposals import draw_theta
+from pymc_lan.models.proposals import draw_theta
+from pymc_lan.numerics.samplers.wiener import ddm_draws
 
 # Times as fast as ssm-simulators, at a smaller bias.
 BAR = 5.0

@@ -48,7 +48,7 @@ def main() -> None:
         from huggingface_hub import constants
 
         import pymc_lan as pl
-        from pymc_lan import registry
+        from pymc_lan.registry import load as registry
 
         hub.repositories["lab/nets"].commit_folder(registry.embedded_root())
         forget = registry._load_named.cache_clear

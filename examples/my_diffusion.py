@@ -22,7 +22,7 @@ import pandas as pd
 import pymc as pm
 
 import pymc_lan as pl
-from pymc_lan.training.recipe import Recipe
+from pymc_lan.training.recipes import Recipe
 
 TRUTH = {"v": 1.0, "a": 1.3, "z": 0.5, "t": 0.3, "tau": 0.6}
 

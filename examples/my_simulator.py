@@ -16,7 +16,7 @@ import pandas as pd
 import pymc as pm
 
 import pymc_lan as pl
-from pymc_lan.training.recipe import SimulationRecipe
+from pymc_lan.training.recipes import SimulationRecipe
 
 TRUTH = {"rate": 1.2, "hold": 1.0, "a": 1.0, "t": 0.3}
 BOUNDS = {"rate": (0.0, 2.0), "hold": (0.0, 2.0), "a": (0.5, 1.5), "t": (0.1, 0.5)}

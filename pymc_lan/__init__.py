@@ -11,31 +11,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
 
-    from pymc_lan.build import train as train
-    from pymc_lan.data import as_dataframe as as_dataframe
-    from pymc_lan.data import as_observed as as_observed
-    from pymc_lan.diagnostics.checks import check as check
+    from pymc_lan.data.observed import as_dataframe as as_dataframe
+    from pymc_lan.data.observed import as_observed as as_observed
+    from pymc_lan.diagnostics.check import check as check
     from pymc_lan.distributions import *  # noqa: F403
-    from pymc_lan.draws import simulate as simulate
+    from pymc_lan.distributions.provenance import cite as cite
     from pymc_lan.errors import RegistryError as RegistryError
     from pymc_lan.inference import MapFit as MapFit
     from pymc_lan.inference import fit_map as fit_map
     from pymc_lan.inference import initvals as initvals
     from pymc_lan.inference import sample_blackjax as sample_blackjax
-    from pymc_lan.interop import export as export
-    from pymc_lan.interop import import_onnx as import_onnx
-    from pymc_lan.interop import import_orbax as import_orbax
-    from pymc_lan.listing import list_models as list_models
-    from pymc_lan.models import get_model as get_model
-    from pymc_lan.provenance import cite as cite
-    from pymc_lan.publishing import publish as publish
-    from pymc_lan.registry import load_network as load_network
-    from pymc_lan.registry import pull as pull
-    from pymc_lan.registry import register as register
-    from pymc_lan.simulating import simulator_spec as simulator_spec
-    from pymc_lan.spec import ModelSpec as ModelSpec
-    from pymc_lan.spec import Parameter as Parameter
-    from pymc_lan.training.files import simulate_to as simulate_to
+    from pymc_lan.models.catalogue import get_model as get_model
+    from pymc_lan.models.simulate import simulate as simulate
+    from pymc_lan.models.simulator.simulator import simulator_spec as simulator_spec
+    from pymc_lan.models.spec import ModelSpec as ModelSpec
+    from pymc_lan.models.spec import Parameter as Parameter
+    from pymc_lan.registry.exchange import export as export
+    from pymc_lan.registry.exchange import import_onnx as import_onnx
+    from pymc_lan.registry.exchange import import_orbax as import_orbax
+    from pymc_lan.registry.listing import list_models as list_models
+    from pymc_lan.registry.load import load_network as load_network
+    from pymc_lan.registry.load import pull as pull
+    from pymc_lan.registry.load import register as register
+    from pymc_lan.registry.publish import publish as publish
+    from pymc_lan.training.simulated.offline import simulate_to as simulate_to
+    from pymc_lan.training.train import train as train
 
 # Each in a two-choice and, with "GoNoGo" before its name, in a go/no-go form.
 _DISTRIBUTIONS = (
@@ -68,29 +68,29 @@ _SOURCES = {
     "GoNoGo": "distributions",
     "LANDist": "distributions",
     "MapFit": "inference",
-    "ModelSpec": "spec",
-    "Parameter": "spec",
+    "ModelSpec": "models.spec",
+    "Parameter": "models.spec",
     "RegistryError": "errors",
-    "as_dataframe": "data",
-    "as_observed": "data",
-    "check": "diagnostics.checks",
-    "cite": "provenance",
-    "export": "interop",
+    "as_dataframe": "data.observed",
+    "as_observed": "data.observed",
+    "check": "diagnostics.check",
+    "cite": "distributions.provenance",
+    "export": "registry.exchange",
     "fit_map": "inference",
-    "get_model": "models",
-    "import_onnx": "interop",
-    "import_orbax": "interop",
+    "get_model": "models.catalogue",
+    "import_onnx": "registry.exchange",
+    "import_orbax": "registry.exchange",
     "initvals": "inference",
-    "list_models": "listing",
-    "load_network": "registry",
-    "publish": "publishing",
-    "pull": "registry",
-    "register": "registry",
+    "list_models": "registry.listing",
+    "load_network": "registry.load",
+    "publish": "registry.publish",
+    "pull": "registry.load",
+    "register": "registry.load",
     "sample_blackjax": "inference",
-    "simulate": "draws",
-    "simulate_to": "training.files",
-    "simulator_spec": "simulating",
-    "train": "build",
+    "simulate": "models.simulate",
+    "simulate_to": "training.simulated.offline",
+    "simulator_spec": "models.simulator.simulator",
+    "train": "training.train",
 }
 _MODULES = ("diagnostics", "plots")
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from pymc_lan.errors import RegistryError
-from pymc_lan.executors import WorkerDiedError
+from pymc_lan.numerics.parallel import WorkerDiedError
 
 app = typer.Typer(help="Neural likelihoods for decision data.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -27,7 +27,7 @@ def list_(
     from rich.console import Console
     from rich.table import Table
 
-    from pymc_lan.listing import list_models
+    from pymc_lan.registry.listing import list_models
 
     figures = ("mean abs error", "p99", "mass, corners")
     table = Table("model", "version", "parameters", *figures, "sha256", *["registry"] * everywhere)
@@ -52,9 +52,9 @@ def info(
     name: Name = "ddm", as_json: Annotated[bool, typer.Option("--json", help="Print the config.")] = False
 ) -> None:
     """Print the card of a version."""
-    from pymc_lan.card import write_card
-    from pymc_lan.corners import corner_lines
-    from pymc_lan.registry import load_network
+    from pymc_lan.registry.card import write_card
+    from pymc_lan.registry.corners import corner_lines
+    from pymc_lan.registry.load import load_network
 
     network = load_network(name)
     card = "\n".join([write_card(network.config), *corner_lines(network.spec.name, network.sha256)])
@@ -66,7 +66,7 @@ def verify(
     name: Annotated[str | None, typer.Argument(help="A model; all versions without it.")] = None,
 ) -> None:
     """Check every file against the registry's hashes."""
-    from pymc_lan.registry import all_names, verify_network
+    from pymc_lan.registry.load import all_names, verify_network
 
     for each in [name] if name else all_names():
         for path in verify_network(each):
@@ -78,7 +78,7 @@ def pull(
     name: Annotated[str, typer.Argument(help="'org/repo:model@version', 'org/repo:model' or 'org/repo' for all.")],
 ) -> None:
     """Fetch versions from a repository of the hub, verify them, and print their folder."""
-    from pymc_lan.registry import pull as pull_version
+    from pymc_lan.registry.load import pull as pull_version
 
     typer.echo(pull_version(name))
 
@@ -102,8 +102,8 @@ def publish(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print what would be written.")] = False,
 ) -> None:
     """Check a version, and add it to a repository of the hub in one commit with a tag."""
-    from pymc_lan.build_simulated import spec_of_file
-    from pymc_lan.publishing import publish as publish_version
+    from pymc_lan.registry.publish import publish as publish_version
+    from pymc_lan.training.train_simulated import spec_of_file
 
     spec = None if simulator is None else spec_of_file(simulator)
     typer.echo(publish_version(folder, repo, spec=spec, license=license_, n_measured=n, dry_run=dry_run))
@@ -127,10 +127,10 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure a network against exact labels, or against its simulator."""
-    from pymc_lan.build_simulated import spec_of_file
-    from pymc_lan.card import accuracy_lines
-    from pymc_lan.diagnostics import accuracy
-    from pymc_lan.registry import load_network
+    from pymc_lan.networks.accuracy.accuracy import accuracy
+    from pymc_lan.registry.card import accuracy_lines
+    from pymc_lan.registry.load import load_network
+    from pymc_lan.training.train_simulated import spec_of_file
 
     network = load_network(name, spec=None if simulator is None else spec_of_file(simulator))
     typer.echo("\n".join(accuracy_lines(accuracy(network, n=n, n_mass=n_mass, seed=seed))))
@@ -163,11 +163,11 @@ def train(
     ] = True,
 ) -> None:
     """Train a model's networks from nothing, measure them, and write them with their card."""
-    from pymc_lan.build import train as train_model
-    from pymc_lan.build_simulated import refuse_begun, spec_of_file
-    from pymc_lan.card import accuracy_lines
-    from pymc_lan.models import get_model
-    from pymc_lan.training.recipe import usual_simulation_recipe
+    from pymc_lan.models.catalogue import get_model
+    from pymc_lan.registry.card import accuracy_lines
+    from pymc_lan.training.recipes import usual_simulation_recipe
+    from pymc_lan.training.train import train as train_model
+    from pymc_lan.training.train_simulated import refuse_begun, spec_of_file
 
     spec = spec_of_file(model) if ".py:" in model else get_model(model)
     if spec.simulator is None:
@@ -201,7 +201,7 @@ def train(
     typer.echo(f"{out / network.spec.name / version}\n")
     typer.echo("\n".join(accuracy_lines(network.config["accuracy"])))
     if spec.simulator is not None and report:
-        from pymc_lan.report import report_path
+        from pymc_lan.training.simulated.report import report_path
 
         typer.echo(f"\nReport: {report_path(out, network)}")
 
@@ -214,7 +214,7 @@ def export(
     part: Annotated[str, typer.Option(help="Of ONNX: density, or nogo.")] = "density",
 ) -> None:
     """Write a network for other tools."""
-    from pymc_lan.interop import export as export_network
+    from pymc_lan.registry.exchange import export as export_network
 
     export_network(name, out, format_, part=part)
     typer.echo(f"{out}")
@@ -232,7 +232,7 @@ def import_onnx(
     """Import a network as a version of a registry."""
     import warnings
 
-    from pymc_lan.interop import import_onnx as import_network
+    from pymc_lan.registry.exchange import import_onnx as import_network
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pymc_lan as pl
-from pymc_lan import distributions, dynamics, models
-from pymc_lan.card import accuracy_lines
-from pymc_lan.models import DIFFUSIONS
-from pymc_lan.spec import ModelSpec
+from pymc_lan import distributions
+from pymc_lan.models import catalogue as models
+from pymc_lan.models.catalogue import DIFFUSIONS
+from pymc_lan.models.diffusion import kinds as dynamics
+from pymc_lan.models.spec import ModelSpec
+from pymc_lan.registry.card import accuracy_lines
 
 PAGES = Path(__file__).resolve().parents[1] / "docs" / "models"
 INDEX = "README.md"

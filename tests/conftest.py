@@ -15,7 +15,7 @@ from hub_server import Hub, Repository
 from huggingface_hub import constants
 from huggingface_hub.utils import close_session
 
-from pymc_lan import registry
+from pymc_lan.registry import load as registry
 
 ROOT = Path(__file__).resolve().parents[1]
 

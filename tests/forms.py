@@ -14,14 +14,14 @@ from toy_simulators import GIVEN_UP
 
 import pymc_lan as pl
 from pymc_lan import distributions
-from pymc_lan.accumulators import is_closed_race, race_of
-from pymc_lan.likelihood import LOG_GO
-from pymc_lan.mlp import MLP
-from pymc_lan.network import Network
-from pymc_lan.plain import PLAIN, PLAIN_OMISSION, plain_spec
-from pymc_lan.simulated import SIMULATED
-from pymc_lan.spec import Reference
-from pymc_lan.views import n_inputs
+from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION, plain_spec
+from pymc_lan.models.likelihood import LOG_GO
+from pymc_lan.models.race.race import is_closed_race, race_of
+from pymc_lan.models.simulator.view import SIMULATED
+from pymc_lan.models.spec import Reference
+from pymc_lan.models.views import n_inputs
+from pymc_lan.networks.mlp import MLP
+from pymc_lan.networks.network import Network
 
 INF = np.inf
 Float = NDArray[np.float64]

@@ -11,7 +11,8 @@ from hub_checks import SHIPPED
 from safetensors.numpy import load
 
 from pymc_lan.errors import MAX_TEXT, RegistryError
-from pymc_lan.tables import CONFIG, WEIGHTS
+from pymc_lan.networks.config import CONFIG
+from pymc_lan.registry.table import WEIGHTS
 
 IDENTIFIER = "Python identifier"
 

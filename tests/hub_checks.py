@@ -14,11 +14,11 @@ from hub_server import Fault, Hub, Request
 from huggingface_hub import constants
 
 import pymc_lan as pl
-from pymc_lan import registry
-from pymc_lan.card import write_card
 from pymc_lan.errors import RegistryError
-from pymc_lan.hub import find_repository
-from pymc_lan.registry import verify_network, write_version
+from pymc_lan.registry import load as registry
+from pymc_lan.registry.card import write_card
+from pymc_lan.registry.hub import find_repository
+from pymc_lan.registry.load import verify_network, write_version
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHIPPED = REPOSITORY / "weights_registry"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 import pymc_lan as pl
-from pymc_lan.network import Network
+from pymc_lan.networks.network import Network
 
 Float = NDArray[np.float64]
 

@@ -19,11 +19,11 @@ from scipy.integrate import cumulative_trapezoid
 from scipy.stats import chi2, gamma, invgauss, norm
 
 import pymc_lan as pl
-from pymc_lan.accumulators import LBA_SD
-from pymc_lan.likelihood import Likelihood
-from pymc_lan.networks import as_network
-from pymc_lan.ops import network_graph
-from pymc_lan.transforms import NUMPY
+from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.models.race.race import LBA_SD
+from pymc_lan.networks.flax import as_network
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.ops.likelihood import network_graph
 
 Theta = Mapping[str, float]
 DIGITS = 150

@@ -15,13 +15,13 @@ import pytest
 from scipy.integrate import quad
 
 import pymc_lan as pl
-from pymc_lan.card import accuracy_lines
-from pymc_lan.diagnostics import accuracy
-from pymc_lan.mlp import MLP
-from pymc_lan.network import Network
-from pymc_lan.registry import embedded_root, read_registry
-from pymc_lan.training.recipe import usual_recipes, usual_simulation_recipe
-from pymc_lan.transforms import NUMPY
+from pymc_lan.networks.accuracy.accuracy import accuracy
+from pymc_lan.networks.mlp import MLP
+from pymc_lan.networks.network import Network
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.registry.card import accuracy_lines
+from pymc_lan.registry.load import embedded_root, read_registry
+from pymc_lan.training.recipes import usual_recipes, usual_simulation_recipe
 
 DATA = Path(__file__).parent / "data"
 Report = Mapping[str, Any]

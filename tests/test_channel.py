@@ -11,10 +11,10 @@ import pytest
 from scipy.linalg import eigh_tridiagonal
 from tables import one_of_a_kind
 
-from pymc_lan.channel import ACROSS, log_free, log_spared
-from pymc_lan.models import get_model
-from pymc_lan.paths import PathTransform
-from pymc_lan.training.trials import model_trials
+from pymc_lan.models.catalogue import get_model
+from pymc_lan.models.diffusion.path_view import PathTransform
+from pymc_lan.models.labelled_trials import model_trials
+from pymc_lan.numerics.potential import ACROSS, log_free, log_spared
 
 FREE = np.pi**2 / 8
 CELLS = 2000

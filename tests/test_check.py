@@ -15,15 +15,16 @@ import pymc as pm
 import pytest
 
 import pymc_lan as pl
-from pymc_lan.diagnostics import checks, differences
+from pymc_lan.diagnostics import check as checks
+from pymc_lan.diagnostics import differences
 from pymc_lan.diagnostics.convergence import Convergence
-from pymc_lan.diagnostics.solved import solved_log_likelihood
-from pymc_lan.diagnostics.trials import chunks, find_trials, log_likelihood
-from pymc_lan.likelihood import Likelihood
-from pymc_lan.mlp import MLP
-from pymc_lan.models import get_model
-from pymc_lan.network import Network
-from pymc_lan.transforms import NUMPY
+from pymc_lan.diagnostics.fitted_trials import chunks, find_trials, log_likelihood
+from pymc_lan.models.catalogue import get_model
+from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.models.solved_at import solved_log_likelihood
+from pymc_lan.networks.mlp import MLP
+from pymc_lan.networks.network import Network
+from pymc_lan.numerics.passage import NUMPY
 
 FIXED = {"z": 0.5, "t": 0.3}
 STEP = {"v": 0.035, "a": 0.015}
@@ -403,7 +404,7 @@ def test_of_a_simulator_what_can_be_said_is_said() -> None:
 @pytest.mark.parametrize("block", [1, 1000])
 def test_solved_labels_are_those_of_the_closed_form(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The angle model: its density is known, and no press is as likely as its trained network says."""
-    monkeypatch.setattr("pymc_lan.diagnostics.solved.BLOCK", block)
+    monkeypatch.setattr("pymc_lan.models.solved_at.BLOCK", block)
     spec = get_model("angle")
     theta = {"v": np.array([1.0, -0.5]), "a": np.array([1.2, 0.9]), "z": np.array([0.5, 0.4])}
     theta["theta"] = np.array([0.2, 0.5])

@@ -15,11 +15,13 @@ import pytest
 from onnx_files import layers, make_file
 
 import pymc_lan as pl
-from pymc_lan import build, cli, registry
-from pymc_lan.card import write_card
-from pymc_lan.executors import WorkerDiedError
-from pymc_lan.registry import CARD, CONFIG, WEIGHTS
-from pymc_lan.training.recipe import Recipe
+from pymc_lan import cli
+from pymc_lan.numerics.parallel import WorkerDiedError
+from pymc_lan.registry import load as registry
+from pymc_lan.registry.card import write_card
+from pymc_lan.registry.load import CARD, CONFIG, WEIGHTS
+from pymc_lan.training import train as build
+from pymc_lan.training.recipes import Recipe
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHIPPED = REPOSITORY / "weights_registry"

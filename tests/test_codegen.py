@@ -10,14 +10,14 @@ import pytest
 from harm_checks import code_of_name
 from tables import one_of_a_kind
 
-from pymc_lan.codegen import generate
-from pymc_lan.kernels import compile_kernel, shipped_parts
-from pymc_lan.mlp import MLP
-from pymc_lan.models import DIFFUSIONS, MODELS
-from pymc_lan.plain import PLAIN_OMISSION, plain_spec
-from pymc_lan.registry import embedded_root
-from pymc_lan.spec import ModelSpec
-from pymc_lan.tables import read_registry
+from pymc_lan.models.catalogue import DIFFUSIONS, MODELS
+from pymc_lan.models.imported import PLAIN_OMISSION, plain_spec
+from pymc_lan.models.spec import ModelSpec
+from pymc_lan.networks.kernel.build import compile_kernel, shipped_parts
+from pymc_lan.networks.kernel.formulas import generate
+from pymc_lan.networks.mlp import MLP
+from pymc_lan.registry.load import embedded_root
+from pymc_lan.registry.table import read_registry
 
 # What the text calls its own values, what the rows of a tile are called, and other alphabets.
 AWKWARD = ("t0", "t50", "x0", "r3", "out0", "\u03b1", "rt", "response", "window", "output")
@@ -28,7 +28,7 @@ AWKWARD = ("t0", "t50", "x0", "r3", "out0", "\u03b1", "rt", "response", "window"
     one_of_a_kind(sorted({*read_registry(embedded_root())} & {*DIFFUSIONS}), "ddm", "full_ddm", "weibull", "ornstein"),
 )
 def test_generated_parts_are_current(model: str) -> None:
-    assert shipped_parts(MODELS[model]) == generate(MODELS[model]), "formulas changed: run python -m pymc_lan.codegen"
+    assert shipped_parts(MODELS[model]) == generate(MODELS[model]), "formulas changed: run scripts/formulas.py"
 
 
 def of_names(name: str, names: tuple[str, ...]) -> ModelSpec:

@@ -18,14 +18,14 @@ import pytest
 from backends import AS_WRITTEN
 
 import pymc_lan as pl
-from pymc_lan.codegen import generate
-from pymc_lan.kernels import Kernel, compile_kernel
-from pymc_lan.likelihood import Likelihood
-from pymc_lan.mlp import MLP
-from pymc_lan.networks import as_network
-from pymc_lan.ops import LANLogp, compiled_kernel
-from pymc_lan.spec import ModelSpec, Parameter
-from pymc_lan.views import n_inputs
+from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.models.spec import ModelSpec, Parameter
+from pymc_lan.models.views import n_inputs
+from pymc_lan.networks.flax import as_network
+from pymc_lan.networks.kernel.build import Kernel, compile_kernel
+from pymc_lan.networks.kernel.formulas import generate
+from pymc_lan.networks.mlp import MLP
+from pymc_lan.ops.likelihood import LANLogp, compiled_kernel
 
 Theta = dict[str, Any]
 

@@ -13,10 +13,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from pymc_lan.columns import by_label, column, from_table, subjects, table_columns
-from pymc_lan.data import as_observed, trial_type_is_go
+from pymc_lan.data.array import Observed
+from pymc_lan.data.columns import by_label, column, from_table, subjects, table_columns
+from pymc_lan.data.observed import as_observed, trial_type_is_go
 from pymc_lan.errors import check_length
-from pymc_lan.observed import Observed
 
 NAN = np.nan
 TABLE = {

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import pymc_lan as pl
-from pymc_lan.corners import corner_lines, largest_in_corners
+from pymc_lan.registry.corners import corner_lines, largest_in_corners
 
 ROOT = Path(__file__).resolve().parents[1]
-MEASURED = json.loads((ROOT / "pymc_lan" / "corners.json").read_text())
+MEASURED = json.loads((ROOT / "pymc_lan" / "registry" / "corners.json").read_text())
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pytest
 import xarray as xr
 
-from pymc_lan import columns as columns_module
-from pymc_lan import data as data_module
 from pymc_lan import errors as errors_module
-from pymc_lan.data import as_dataframe, as_observed
+from pymc_lan.data import columns as columns_module
+from pymc_lan.data import observed as data_module
+from pymc_lan.data.observed import as_dataframe, as_observed
 from pymc_lan.errors import RegistryError, nearest, unknown
 
 INF, NAN = np.inf, np.nan
@@ -404,7 +404,7 @@ def test_importing_loads_no_dataframe_library_and_no_pymc():
 import sys, types
 sys.modules["pymc_lan"] = types.ModuleType("pymc_lan")
 sys.modules["pymc_lan"].__path__ = [{str(package)!r}]
-import pymc_lan.data
+import pymc_lan.data.observed
 print(sorted({{"pandas", "polars", "pymc", "pytensor", "jax"}} & set(sys.modules)))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

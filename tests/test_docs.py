@@ -17,7 +17,7 @@ import pytensor
 import pytest
 
 import pymc_lan as pl
-from pymc_lan import build
+from pymc_lan.training import train as build
 
 MODULES = ["pymc_lan", *(module.name for module in walk_packages(pl.__path__, "pymc_lan."))]
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -47,9 +47,9 @@ def test_examples_are_found() -> None:
     # One of each kind: function, class, compiled function.
     names = {test.name for module in MODULES for test in examples(module)}
     assert {
-        "pymc_lan.registry.load_network",
-        "pymc_lan.spec.ModelSpec",
-        "pymc_lan.simulators.ddm_draws",
+        "pymc_lan.registry.load.load_network",
+        "pymc_lan.models.spec.ModelSpec",
+        "pymc_lan.numerics.samplers.wiener.ddm_draws",
     } <= names
 
 

@@ -13,7 +13,7 @@ from tables import one_of_a_kind
 from test_mass import gauss, log_density, rows
 from toy_simulators import SHAPE
 
-from pymc_lan.accumulators import is_closed_race
+from pymc_lan.models.race.race import is_closed_race
 
 # Trials of each set of parameters; networks that learned from simulated trials have more to be forgiven.
 N_DRAWS, N_SIMULATED, N_SETS = 50_000, 5_000, 3

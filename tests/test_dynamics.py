@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 
 import pymc_lan as pl
-from pymc_lan import dynamics, plain
-from pymc_lan.accumulators import RACES
-from pymc_lan.dynamics import KINDS, VIEWS
-from pymc_lan.paths import structure
-from pymc_lan.responses import RESPONSES
-from pymc_lan.simulated import SIMULATED
-from pymc_lan.solutions import solve
-from pymc_lan.spec import ModelSpec, Structure, Variability
-from pymc_lan.transforms import TRANSFORMS
-from pymc_lan.views import PATH, SPREAD
+from pymc_lan.models import imported as plain
+from pymc_lan.models.diffusion import kinds as dynamics
+from pymc_lan.models.diffusion.closed_view import TRANSFORMS
+from pymc_lan.models.diffusion.kinds import KINDS, VIEWS
+from pymc_lan.models.diffusion.path_view import structure
+from pymc_lan.models.diffusion.solved_labels import solve
+from pymc_lan.models.race.race import RACES
+from pymc_lan.models.simulator.responses import RESPONSES
+from pymc_lan.models.simulator.view import SIMULATED
+from pymc_lan.models.spec import ModelSpec, Structure, Variability
+from pymc_lan.models.views import PATH, SPREAD
 
 DDM, WEIBULL, ST = (pl.get_model(name) for name in ("ddm", "weibull", "ddm_st"))
 OWN = {"transform": PATH, "exact": False}
@@ -142,7 +143,7 @@ def test_copies_with_the_same_dynamics_are_models() -> None:
 
 
 def test_the_remedy_calls_the_drift() -> None:
-    """As `pymc_lan.registry.register` writes it; P(upper) = 1 / (1 + exp(-2 * 3 v a)) from the middle."""
+    """As `pymc_lan.registry.load.register` writes it; P(upper) = 1 / (1 + exp(-2 * 3 v a)) from the middle."""
     mine = replace(DDM, name="steep", drift=threefold, **OWN)
     theta, n = {"v": 0.3, "a": 0.8, "z": 0.5, "t": 0.2}, 4000
     p = 1 / (1 + np.exp(-2 * 3 * 0.3 * 0.8))

@@ -16,8 +16,8 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 
-from pymc_lan.exact import ddm_log_choice, ddm_log_correction, ddm_log_go, ddm_logpdf
-from pymc_lan.transforms import NUMPY
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.numerics.wiener import ddm_log_choice, ddm_log_correction, ddm_log_go, ddm_logpdf
 
 DATA = Path(__file__).parent / "data"
 JAX = jnp

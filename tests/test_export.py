@@ -16,9 +16,10 @@ from onnx import TensorProto
 from onnx_files import CONSTANT, SAME, by_onnxruntime, layers, make_file, rows_over_bounds, small
 
 import pymc_lan as pl
-from pymc_lan import interop, onnx_writer
-from pymc_lan.mlp import MLP
-from pymc_lan.transforms import NUMPY
+from pymc_lan.networks.mlp import MLP
+from pymc_lan.networks.onnx import write as onnx_writer
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.registry import exchange as interop
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "interoperability.md"
 

@@ -15,9 +15,10 @@ from toy_simulators import BOUNDS, COIN, gamma_coin
 from toy_workers import FLAG, deadly_square, die_once, square
 
 import pymc_lan as pl
-from pymc_lan.executors import WorkerDiedError, open_executor
-from pymc_lan.training import sampling, trials
-from pymc_lan.training.sampling import Online
+from pymc_lan.models import labelled_trials as trials
+from pymc_lan.numerics.parallel import WorkerDiedError, open_executor
+from pymc_lan.training.simulated import online as sampling
+from pymc_lan.training.simulated.online import Online
 
 
 def deadly_coin(theta: Any, rng: np.random.Generator) -> Any:

@@ -19,19 +19,19 @@ from toy_simulators import BOUNDS, COIN, GIVEN_UP, TINY, gamma_coin_logpdf
 from typer.testing import CliRunner
 
 import pymc_lan as pl
-from pymc_lan import build_simulated
-from pymc_lan.card import accuracy_lines
 from pymc_lan.cli import app
-from pymc_lan.diagnostics import simulations
-from pymc_lan.diagnostics.classifier import classifier_test
 from pymc_lan.errors import RegistryError
-from pymc_lan.network import Network
-from pymc_lan.registry import load_folder
-from pymc_lan.training.density import divergence, log_means, poisson_loss
-from pymc_lan.training.from_simulations import _end, _places, fit_from_simulations
-from pymc_lan.training.histograms import Histograms, reduce_trials
-from pymc_lan.training.recipe import Recipe, SimulationRecipe
-from pymc_lan.training.sampling import Online
+from pymc_lan.networks.accuracy import simulated as simulations
+from pymc_lan.networks.accuracy.classifier import classifier_test
+from pymc_lan.networks.network import Network
+from pymc_lan.registry.card import accuracy_lines
+from pymc_lan.registry.load import load_folder
+from pymc_lan.training import train_simulated as build_simulated
+from pymc_lan.training.recipes import Recipe, SimulationRecipe
+from pymc_lan.training.simulated.density import divergence, log_means, poisson_loss
+from pymc_lan.training.simulated.histograms import Histograms, reduce_trials
+from pymc_lan.training.simulated.loop import _end, _places, fit_from_simulations
+from pymc_lan.training.simulated.online import Online
 
 SMALL = SimulationRecipe(
     hidden=(16, 16), chunks=6, sets=512, trials=256, passes=6, batch=16, held_out=128, held_out_trials=512
@@ -247,7 +247,7 @@ import sys
 import jax, numpy as np
 from toy_simulators import COIN
 from test_from_simulations import FEW_STEPS, source
-from pymc_lan.training.from_simulations import fit_from_simulations
+from pymc_lan.training.simulated.loop import fit_from_simulations
 
 constraint, devices = jax.lax.with_sharding_constraint, []
 
@@ -340,7 +340,7 @@ def test_the_command_trains_a_spec_of_a_file(tmp_path: Path, monkeypatch: pytest
             raise KeyboardInterrupt
         return coin
 
-    monkeypatch.setattr("pymc_lan.build.train", train)
+    monkeypatch.setattr("pymc_lan.training.train.train", train)
     monkeypatch.setattr(build_simulated.sys, "path", [*sys.path])
     file = str(Path(__file__).parent / "toy_simulators.py")
     arguments = ["train", f"{file}:COIN", "--out", str(tmp_path), "--chunks", "5"]

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import kstest
 
 import pymc_lan as pl
-from pymc_lan.transforms import NUMPY
+from pymc_lan.numerics.passage import NUMPY
 
 P = {"v": 1.0, "a": 1.0, "z": 0.5, "t": 0.3}
 MODE = {"mode": "FAST_COMPILE"}
@@ -64,7 +64,7 @@ def test_draws_of_guesses(mode):
 
 
 def test_the_share_is_exact():
-    from pymc_lan.guesses import share_unseen
+    from pymc_lan.data.guesses import share_unseen
 
     found = share_unseen(NUMPY, np.array([0.5, 0.5, 1.0, 0.3]), np.array([1.0, np.inf, 2.0, 5.0]), 4.0)
     np.testing.assert_allclose(found, [0.875, 0.5, 0.5, 0.7], rtol=1e-15)

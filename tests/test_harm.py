@@ -22,14 +22,14 @@ from safetensors.numpy import save
 from typer.testing import CliRunner
 
 import pymc_lan as pl
-from pymc_lan.card import write_card
 from pymc_lan.cli import app
-from pymc_lan.configs import check_config
 from pymc_lan.errors import MAX_TEXT, explain
-from pymc_lan.models import MODELS
-from pymc_lan.network import build_network, networks_config
-from pymc_lan.ops import LANLogp, compiled_kernel
-from pymc_lan.tables import CARD, CONFIG, REGISTRY, WEIGHTS, digest
+from pymc_lan.models.catalogue import MODELS
+from pymc_lan.networks.config import CONFIG, check_config
+from pymc_lan.networks.network import build_network, networks_config
+from pymc_lan.ops.likelihood import LANLogp, compiled_kernel
+from pymc_lan.registry.card import write_card
+from pymc_lan.registry.table import CARD, REGISTRY, WEIGHTS, digest
 
 pytestmark = pytest.mark.usefixtures("no_memory")
 

@@ -18,12 +18,12 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 from onnx_files import layers, make_file
 
 import pymc_lan as pl
-from pymc_lan import reading
-from pymc_lan.configs import read_config
-from pymc_lan.onnx_reader import read_onnx
-from pymc_lan.reading import DEEPEST, LARGEST_FILE, LARGEST_TEXT
-from pymc_lan.registry import verify_network
-from pymc_lan.tables import CARD, CONFIG, REGISTRY, WEIGHTS, read_registry
+from pymc_lan.data import reading
+from pymc_lan.data.reading import DEEPEST, LARGEST_FILE, LARGEST_TEXT
+from pymc_lan.networks.config import CONFIG, read_config
+from pymc_lan.networks.onnx.read import read_onnx
+from pymc_lan.registry.load import verify_network
+from pymc_lan.registry.table import CARD, REGISTRY, WEIGHTS, read_registry
 
 pytestmark = pytest.mark.usefixtures("no_memory")
 
@@ -195,7 +195,7 @@ def test_a_table_is_regular_and_not_large(
 ) -> None:
     make(tmp_path / REGISTRY)
     with pytest.MonkeyPatch.context() as context:
-        context.setattr("pymc_lan.registry.embedded_root", lambda: tmp_path)
+        context.setattr("pymc_lan.registry.load.embedded_root", lambda: tmp_path)
         assert sentence in refusal(lambda: pl.load_network("mine"))
 
 

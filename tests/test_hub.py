@@ -17,10 +17,11 @@ from hub_server import Hub, Repository, Request
 from huggingface_hub import constants
 
 import pymc_lan as pl
-from pymc_lan import hub as pymc_lan_hub
 from pymc_lan.errors import RegistryError
-from pymc_lan.registry import verify_network
-from pymc_lan.tables import CARD, CONFIG, REGISTRY, WEIGHTS, digest
+from pymc_lan.networks.config import CONFIG
+from pymc_lan.registry import hub as pymc_lan_hub
+from pymc_lan.registry.load import verify_network
+from pymc_lan.registry.table import CARD, REGISTRY, WEIGHTS, digest
 
 pytestmark = pytest.mark.usefixtures("no_memory")
 

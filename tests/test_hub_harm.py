@@ -17,7 +17,8 @@ from huggingface_hub import constants
 
 import pymc_lan as pl
 from pymc_lan.errors import RegistryError
-from pymc_lan.tables import CARD, CONFIG, REGISTRY, WEIGHTS, digest
+from pymc_lan.networks.config import CONFIG
+from pymc_lan.registry.table import CARD, REGISTRY, WEIGHTS, digest
 
 pytestmark = pytest.mark.usefixtures("no_memory")
 

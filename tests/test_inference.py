@@ -19,7 +19,7 @@ import pytest
 from tables import one_of_a_kind
 
 import pymc_lan as pl
-from pymc_lan.inference import optimum
+from pymc_lan.inference import mode as optimum
 
 # Linear regression with known noise: the posterior is normal, and its mean and covariance are solutions of an equation.
 DESIGN = np.column_stack([np.ones(12), np.linspace(-1, 2, 12)])

@@ -15,9 +15,9 @@ from pymc.initial_point import make_initial_point_fn
 from scipy.optimize import minimize
 
 import pymc_lan as pl
-from pymc_lan.exact import ddm_log_go, ddm_logpdf
-from pymc_lan.inference.grid import BOUNDARIES, DRIFTS, N_TIMES, estimates
-from pymc_lan.transforms import NUMPY
+from pymc_lan.inference.start_grid import BOUNDARIES, DRIFTS, N_TIMES, estimates
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.numerics.wiener import ddm_log_go, ddm_logpdf
 
 N_SUBJECTS, N_TRIALS, DEADLINE = 6, 160, 1.8
 T_MAX = 0.6

@@ -15,15 +15,15 @@ from scipy.stats import invgauss, kstest, norm
 from toy_simulators import BOUNDS, COIN, GIVEN_UP, THREE, TINY, gamma_coin_logpdf
 
 import pymc_lan as pl
-from pymc_lan.network import Network
-from pymc_lan.training import kde
-from pymc_lan.training.density import HIGHEST, label_loss, log_density
-from pymc_lan.training.files import Offline
-from pymc_lan.training.from_simulations import Fitted, Progress, _check_loss, fit_from_simulations
-from pymc_lan.training.histograms import Histograms
-from pymc_lan.training.kde import FARTHEST, FEW, POINTS, Labelled, bandwidth, label_trials
-from pymc_lan.training.recipe import SimulationRecipe
-from pymc_lan.training.sampling import Online
+from pymc_lan.networks.network import Network
+from pymc_lan.training.recipes import SimulationRecipe
+from pymc_lan.training.simulated import kde
+from pymc_lan.training.simulated.density import HIGHEST, label_loss, log_density
+from pymc_lan.training.simulated.histograms import Histograms
+from pymc_lan.training.simulated.kde import FARTHEST, FEW, POINTS, Labelled, bandwidth, label_trials
+from pymc_lan.training.simulated.loop import Fitted, Progress, _check_loss, fit_from_simulations
+from pymc_lan.training.simulated.offline import Offline
+from pymc_lan.training.simulated.online import Online
 
 SMALL = SimulationRecipe(
     hidden=(16, 16),

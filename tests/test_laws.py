@@ -14,9 +14,9 @@ from backends import AS_WRITTEN
 from numpy.typing import NDArray
 
 import pymc_lan as pl
-from pymc_lan.likelihood import LOG_GO
-from pymc_lan.transforms import NUMPY
-from pymc_lan.views import choice_transform_of
+from pymc_lan.models.likelihood import LOG_GO
+from pymc_lan.models.views import choice_transform_of
+from pymc_lan.numerics.passage import NUMPY
 
 INF = np.inf
 Float = NDArray[np.float64]

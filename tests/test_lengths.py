@@ -15,9 +15,9 @@ from backends import AS_WRITTEN, MODES
 
 import pymc_lan as pl
 from pymc_lan.errors import LengthError
-from pymc_lan.mlp import MLP
-from pymc_lan.network import Network
-from pymc_lan.ops import LANLogp, compiled_kernel
+from pymc_lan.networks.mlp import MLP
+from pymc_lan.networks.network import Network
+from pymc_lan.ops.likelihood import LANLogp, compiled_kernel
 
 N = 8
 WRONG = (0, 1, 2, N + 1, 2 * N)

@@ -16,7 +16,7 @@ import pytest
 from backends import AS_WRITTEN
 
 import pymc_lan as pl
-from pymc_lan.likelihood import mix_lapses
+from pymc_lan.models.likelihood import mix_lapses
 
 INF = np.inf
 SPEC = pl.get_model("ddm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import arviz as az
@@ -10,7 +11,6 @@ import pymc as pm
 import pytest
 
 import pymc_lan as pl
-from pymc_lan.diagnostics import comparison
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,9 @@ def fitted() -> tuple[Any, pm.Model]:
 def test_it_is_that_of_arviz(fitted: tuple[Any, pm.Model], monkeypatch: pytest.MonkeyPatch) -> None:
     idata, model = fitted
     expected = az.loo(idata, pointwise=True)
-    monkeypatch.setattr(comparison, "CHUNK", 17 * 800)  # so that the last of several chunks is a short one
+    monkeypatch.setattr(
+        import_module("pymc_lan.diagnostics.loo"), "CHUNK", 17 * 800
+    )  # so that the last of several chunks is a short one
     found = pl.diagnostics.loo(idata, model)
     # Single precision: 1e-7 of each log likelihood.
     np.testing.assert_allclose(found.elpd_i, expected.elpd_i, rtol=1e-5, atol=1e-5)

@@ -102,7 +102,7 @@ def may_never_decide(theta: dict[str, Float]) -> Float:
 
 
 # A start nearer to a boundary has decided within some millionths of a second, before which log densities are straight
-# lines: see `pymc_lan.transforms.ONSET_MIN`. One set in five hundred.
+# lines: see `pymc_lan.models.diffusion.closed_view.ONSET_MIN`. One set in five hundred.
 NEAREST = 0.0045
 
 

@@ -24,11 +24,11 @@ from toy_simulators import (
 )
 
 import pymc_lan as pl
-from pymc_lan.network import Network
-from pymc_lan.registry import load_folder
-from pymc_lan.simulated import SimulatedTransform
-from pymc_lan.simulating import check_symmetry
-from pymc_lan.training.density import empty_baseline
+from pymc_lan.models.simulator.simulator import check_symmetry
+from pymc_lan.models.simulator.view import SimulatedTransform
+from pymc_lan.networks.network import Network
+from pymc_lan.registry.load import load_folder
+from pymc_lan.training.simulated.density import empty_baseline
 
 COIN_MIRRORED = replace(COIN, mirror=("p",))
 RECIPE = replace(TINY, chunks=8, sets=256, trials=128, rounds=1)

@@ -16,10 +16,10 @@ import pytest
 from llvmlite import ir
 
 from pymc_lan.errors import RegistryError
-from pymc_lan.kernels import TILE, build_network
-from pymc_lan.llvm_code import compile_module
-from pymc_lan.mlp import ACTIVATIONS, MLP
-from pymc_lan.networks import FlaxMLP, from_flax, to_flax
+from pymc_lan.networks.flax import FlaxMLP, from_flax, to_flax
+from pymc_lan.networks.kernel.build import TILE, build_network
+from pymc_lan.networks.kernel.llvm import compile_module
+from pymc_lan.networks.mlp import ACTIVATIONS, MLP
 
 # Float32 has 24 bits; a sum of a few dozen terms of order one loses a handful of them.
 ROUNDING = 2e-6

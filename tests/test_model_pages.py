@@ -14,7 +14,7 @@ import pytest
 from tables import one_of_a_kind
 
 import pymc_lan as pl
-from pymc_lan.models import DIFFUSIONS
+from pymc_lan.models.catalogue import DIFFUSIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "models"

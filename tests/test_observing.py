@@ -152,7 +152,7 @@ def test_a_deadline_that_the_model_has_no_place_for_is_named(caplog: pytest.LogC
 
 
 def test_messages_are_seen_without_any_setup(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    from pymc_lan.messages import say
+    from pymc_lan.data.messages import say
 
     logger = logging.getLogger("pymc_lan")
     monkeypatch.setattr(logging.root, "handlers", [])

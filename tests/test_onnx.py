@@ -31,14 +31,14 @@ from onnx_files import (
 from tables import one_of_a_kind
 
 import pymc_lan as pl
-from pymc_lan import interop
-from pymc_lan.likelihood import Likelihood
-from pymc_lan.mlp import ACTIVATIONS, MLP
-from pymc_lan.network import Network
-from pymc_lan.onnx_reader import read_onnx
-from pymc_lan.ops import LANLogp, compiled_kernel
-from pymc_lan.plain import PLAIN, PLAIN_OMISSION
-from pymc_lan.transforms import NUMPY
+from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION
+from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.networks.mlp import ACTIVATIONS, MLP
+from pymc_lan.networks.network import Network
+from pymc_lan.networks.onnx.read import read_onnx
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.ops.likelihood import LANLogp, compiled_kernel
+from pymc_lan.registry import exchange as interop
 
 # ssm-simulators' bounds of the race model whose network HSSM has; a model that is not known here.
 RACE = {"v0": (0.0, 2.5), "v1": (0.0, 2.5), "v2": (0.0, 2.5), "a": (1.0, 3.0), "z": (0.0, 0.9), "t": (0.0, 2.0)}

@@ -19,12 +19,12 @@ from backends import MODES, assert_backends_agree, evaluate
 from tables import one_of_a_kind
 
 import pymc_lan as pl
-from pymc_lan import ops
-from pymc_lan.kernels import TILE
-from pymc_lan.likelihood import Likelihood
-from pymc_lan.mlp import ACTIVATIONS, MLP
-from pymc_lan.ops import LANLogp, log_likelihood
-from pymc_lan.transforms import NUMPY
+from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.networks.kernel.build import TILE
+from pymc_lan.networks.mlp import ACTIVATIONS, MLP
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.ops import likelihood as ops
+from pymc_lan.ops.likelihood import LANLogp, log_likelihood
 
 INF = np.inf
 DDM = pl.get_model("ddm")

@@ -12,8 +12,8 @@ import pytest
 from toy_simulators import COIN, ODDITY
 
 import pymc_lan as pl
-from pymc_lan.training import parquet
-from pymc_lan.training.files import Offline
+from pymc_lan.training.simulated import parquet
+from pymc_lan.training.simulated.offline import Offline
 
 pytest.importorskip("pyarrow")
 import pyarrow as pa

@@ -17,15 +17,15 @@ from scipy.special import hyp1f1
 from scipy.stats import chisquare, kstest
 
 import pymc_lan as pl
-from pymc_lan import passages
-from pymc_lan.draws import draw_trials
-from pymc_lan.exact import ddm_log_choice, ddm_log_go
-from pymc_lan.exits import draw_exits
-from pymc_lan.passages import draw_passages
-from pymc_lan.processes import lca_draws
-from pymc_lan.reflected_paths import draw_reflected
-from pymc_lan.spec import ModelSpec
-from pymc_lan.transforms import NUMPY
+from pymc_lan.models.diffusion import process as passages
+from pymc_lan.models.diffusion.process import draw_passages
+from pymc_lan.models.simulate import draw_trials
+from pymc_lan.models.spec import ModelSpec
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.numerics.samplers.exits import draw_exits
+from pymc_lan.numerics.samplers.processes import lca_draws
+from pymc_lan.numerics.samplers.reflected import draw_reflected
+from pymc_lan.numerics.wiener import ddm_log_choice, ddm_log_go
 
 P_VALUE, Z_SCORE = 1e-4, 4.0
 HELD = {"v": 0.0, "a": 3.0, "z": 0.5, "g": 1.0}

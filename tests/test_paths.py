@@ -13,15 +13,15 @@ from scipy.interpolate import CubicSpline
 from scipy.stats import kstest
 
 import pymc_lan as pl
-from pymc_lan.bridges import simulate_diffusion
-from pymc_lan.labels import log_densities
-from pymc_lan.models import DIFFUSIONS
-from pymc_lan.paths import structure
-from pymc_lan.solutions import FEWER_STEPS, LARGER_TOLERANCE, Solution, solve
-from pymc_lan.spec import ModelSpec, Structure
-from pymc_lan.training.proposals import draw_theta
-from pymc_lan.transforms import NUMPY
-from pymc_lan.views import PATH, choice_transform_of, n_inputs, transform_of
+from pymc_lan.models.catalogue import DIFFUSIONS
+from pymc_lan.models.diffusion.closed_labels import log_densities
+from pymc_lan.models.diffusion.path_view import structure
+from pymc_lan.models.diffusion.solved_labels import FEWER_STEPS, LARGER_TOLERANCE, Solution, solve
+from pymc_lan.models.proposals import draw_theta
+from pymc_lan.models.spec import ModelSpec, Structure
+from pymc_lan.models.views import PATH, choice_transform_of, n_inputs, transform_of
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.numerics.samplers.bridges import simulate_diffusion
 
 N = 12
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pymc_lan.data import as_observed
+from pymc_lan.data.observed import as_observed
 
 NAN = np.nan
 GO = {"go_nogo": True}

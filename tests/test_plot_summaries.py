@@ -12,10 +12,13 @@ from scipy.integrate import quad
 from scipy.stats import mstats
 
 import pymc_lan as pl
-from pymc_lan.exact import ddm_log_choice, ddm_logpdf
-from pymc_lan.plots.curves import network_densities, true_densities
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.numerics.samplers.wiener import ddm_draws
+from pymc_lan.numerics.wiener import ddm_log_choice, ddm_logpdf
+from pymc_lan.plots.densities import network_densities, true_densities
 from pymc_lan.plots.network import mean_error
-from pymc_lan.plots.summaries import (
+from pymc_lan.plots.paths import boundary_until_closed, simulate_paths
+from pymc_lan.plots.statistics import (
     conditional_accuracy,
     defective_density,
     delta_function,
@@ -24,9 +27,6 @@ from pymc_lan.plots.summaries import (
     over_subjects,
     response_quantiles,
 )
-from pymc_lan.plots.trajectories import boundary_until_closed, simulate_paths
-from pymc_lan.simulators import ddm_draws
-from pymc_lan.transforms import NUMPY
 
 V, A, Z, T = 0.8, 1.1, 0.45, 0.3
 N = 20_000

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.stats import ks_2samp, kstest
 
 import pymc_lan as pl
-from pymc_lan.processes import SHARE, STEP, lca_draws, levy_draws, stable
-from pymc_lan.simulating import check_shift, check_symmetry
-from pymc_lan.simulators import ddm_draws
+from pymc_lan.models.simulator.simulator import check_shift, check_symmetry
+from pymc_lan.numerics.samplers.processes import SHARE, STEP, lca_draws, levy_draws, stable
+from pymc_lan.numerics.samplers.wiener import ddm_draws
 
 Float = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import pymc as pm
 import pytest
 
 import pymc_lan as pl
-from pymc_lan.provenance import record, records
+from pymc_lan.distributions.provenance import record, records
 
 DATA = {"rt": [0.6, 0.9, 1.2, 0.8], "response": [1, -1, 1, 1]}
 

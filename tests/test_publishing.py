@@ -17,12 +17,13 @@ from safetensors.numpy import load, save
 from toy_simulators import COIN, ODDITY, TINY
 
 import pymc_lan as pl
-from pymc_lan import publishing
-from pymc_lan.card import write_card
 from pymc_lan.errors import RegistryError
-from pymc_lan.publishing import publish
-from pymc_lan.registry import write_version
-from pymc_lan.tables import CARD, CONFIG, REGISTRY, WEIGHTS, digest
+from pymc_lan.networks.config import CONFIG
+from pymc_lan.registry import publish as publishing
+from pymc_lan.registry.card import write_card
+from pymc_lan.registry.load import write_version
+from pymc_lan.registry.publish import publish
+from pymc_lan.registry.table import CARD, REGISTRY, WEIGHTS, digest
 
 pytestmark = pytest.mark.usefixtures("no_memory")
 

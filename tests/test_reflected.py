@@ -17,17 +17,18 @@ from backends import AS_WRITTEN, assert_backends_agree
 from tables import one_of_a_kind
 
 import pymc_lan as pl
-from pymc_lan.exact import passage_logpdf
-from pymc_lan.likelihood import Likelihood
-from pymc_lan.networks import as_network
-from pymc_lan.ops import log_likelihood
-from pymc_lan.reflected import reflected_log_density, reflected_log_survivor
-from pymc_lan.reflected_labels import at_times, solve_accumulators
-from pymc_lan.reflected_paths import draw_reflected
-from pymc_lan.training.accumulators import draw_accumulators
-from pymc_lan.training.recipe import Recipe
-from pymc_lan.training.trials import model_trials
-from pymc_lan.transforms import NUMPY, TRANSFORMS
+from pymc_lan.models.diffusion.closed_view import TRANSFORMS
+from pymc_lan.models.labelled_trials import model_trials
+from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.models.race.labelled import draw_accumulators
+from pymc_lan.models.race.reflected_labels import at_times, solve_accumulators
+from pymc_lan.models.race.reflected_view import reflected_log_density, reflected_log_survivor
+from pymc_lan.networks.flax import as_network
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.numerics.samplers.reflected import draw_reflected
+from pymc_lan.numerics.wiener import passage_logpdf
+from pymc_lan.ops.likelihood import log_likelihood
+from pymc_lan.training.recipes import Recipe
 
 Theta = Mapping[str, np.ndarray]
 MODELS = ("race_3", "race_4", "race_no_bias_angle_3", "race_no_bias_angle_4")

@@ -22,10 +22,10 @@ import pytest
 from safetensors.numpy import load, save
 
 import pymc_lan as pl
-from pymc_lan import registry
-from pymc_lan.card import write_card
 from pymc_lan.errors import RegistryError
-from pymc_lan.registry import CARD, CONFIG, REGISTRY, WEIGHTS, verify_network
+from pymc_lan.registry import load as registry
+from pymc_lan.registry.card import write_card
+from pymc_lan.registry.load import CARD, CONFIG, REGISTRY, WEIGHTS, verify_network
 
 pytestmark = pytest.mark.usefixtures("no_memory")
 
@@ -436,7 +436,9 @@ def test_a_wheel_carries_the_registry(tmp_path: Path) -> None:
     installed = tmp_path / "installed"
     # A wheel of pure Python is installed by unpacking it.
     zipfile.ZipFile(wheel).extractall(installed)
-    script = "import pymc_lan as pl; from pymc_lan.registry import *; verify_network('ddm'); print(embedded_root())"
+    script = (
+        "import pymc_lan as pl; from pymc_lan.registry.load import *; verify_network('ddm'); print(embedded_root())"
+    )
     environment = os.environ | {"PYTHONPATH": str(installed)}
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -22,14 +22,16 @@ import pytest
 from test_registry import SHIPPED, snapshot
 
 import pymc_lan as pl
-from pymc_lan import disk, registry
-from pymc_lan.card import write_card
-from pymc_lan.disk import LOCK
+from pymc_lan.data import files as disk
+from pymc_lan.data.files import LOCK
 from pymc_lan.errors import RegistryError
-from pymc_lan.network import Network
-from pymc_lan.registry import verify_network, write_version
-from pymc_lan.tables import CARD, CONFIG, REGISTRY, WEIGHTS, add_version, read_registry
-from pymc_lan.training.recipe import Recipe
+from pymc_lan.networks.config import CONFIG
+from pymc_lan.networks.network import Network
+from pymc_lan.registry import load as registry
+from pymc_lan.registry.card import write_card
+from pymc_lan.registry.load import verify_network, write_version
+from pymc_lan.registry.table import CARD, REGISTRY, WEIGHTS, add_version, read_registry
+from pymc_lan.training.recipes import Recipe
 
 pytestmark = pytest.mark.usefixtures("no_memory")
 
@@ -232,9 +234,9 @@ TEN = r"""
 import os, sys
 from dataclasses import replace
 import pymc_lan as pl
-from pymc_lan.card import write_card
+from pymc_lan.registry.card import write_card
 from pymc_lan.errors import RegistryError
-from pymc_lan.registry import write_version
+from pymc_lan.registry.load import write_version
 
 root, same = sys.argv[1], sys.argv[2] == "same"
 shipped = pl.load_network("ddm")
@@ -279,7 +281,7 @@ def test_ten_processes_write_to_one_registry(tmp_path: Path, what: str) -> None:
 STALE = """
 import os, signal, sys
 from pathlib import Path
-from pymc_lan.disk import alone
+from pymc_lan.data.files import alone
 with alone(Path(sys.argv[1]), ValueError):
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -362,8 +364,8 @@ KILLED_WRITE = """
 import os, signal, sys
 from pathlib import Path
 import pymc_lan as pl
-from pymc_lan.card import write_card
-from pymc_lan.registry import write_version
+from pymc_lan.registry.card import write_card
+from pymc_lan.registry.load import write_version
 from dataclasses import replace
 
 call = getattr(Path, sys.argv[2])

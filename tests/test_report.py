@@ -21,18 +21,18 @@ from typer.testing import CliRunner
 
 import pymc_lan as pl
 from pymc_lan import cli
-from pymc_lan.mlp import MLP
-from pymc_lan.network import Network, version_config
+from pymc_lan.models.simulator.run import draw_sets, draw_trials_of_sets
+from pymc_lan.models.simulator.view import SimulatedTransform
+from pymc_lan.models.spec import Reference
+from pymc_lan.networks.mlp import MLP
+from pymc_lan.networks.network import Network, version_config
 from pymc_lan.plots.style import OF_RESPONSE
 from pymc_lan.plots.training import BINS, NONE, Density, calibration, densities, error_map, losses
-from pymc_lan.report import report_path, write_report
-from pymc_lan.simulated import SimulatedTransform
-from pymc_lan.spec import Reference
-from pymc_lan.training.from_simulations import Fitted
-from pymc_lan.training.histograms import reduce_trials
-from pymc_lan.training.probabilities import Counts
-from pymc_lan.training.review import review
-from pymc_lan.training.sampling import draw_sets, draw_trials_of_sets
+from pymc_lan.training.simulated.histograms import reduce_trials
+from pymc_lan.training.simulated.loop import Fitted
+from pymc_lan.training.simulated.probabilities import Counts
+from pymc_lan.training.simulated.report import report_path, write_report
+from pymc_lan.training.simulated.review import review
 
 RECIPE = replace(TINY, chunks=6, sets=512, trials=64, held_out=128, held_out_trials=256, rounds=1)
 
@@ -285,8 +285,8 @@ def test_the_command_reports_where_it_can(
         asked.append(kwargs["report"])
         return network
 
-    monkeypatch.setattr("pymc_lan.build.train", train)
-    monkeypatch.setattr("pymc_lan.build_simulated.sys.path", [*sys.path])
+    monkeypatch.setattr("pymc_lan.training.train.train", train)
+    monkeypatch.setattr("pymc_lan.training.train_simulated.sys.path", [*sys.path])
     monkeypatch.setattr(cli, "find_spec", lambda name: object() if there else None)
     file = Path(__file__).parent / "toy_simulators.py"
     command = ["train", f"{file}:GIVEN_UP", "--out", str(tmp_path)]

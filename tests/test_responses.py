@@ -20,19 +20,19 @@ from scipy.stats import chisquare
 from toy_simulators import ODDITY, THREE, THREE_BOUNDS, TINY, oddity, three_probabilities
 
 import pymc_lan as pl
-from pymc_lan import registry
-from pymc_lan.card import accuracy_lines
 from pymc_lan.errors import RegistryError
-from pymc_lan.mlp import MLP
-from pymc_lan.models import MODELS
-from pymc_lan.network import Network
-from pymc_lan.registry import load_folder
-from pymc_lan.simulating import run_simulator
-from pymc_lan.spec import Simulator
-from pymc_lan.training.from_simulations import fit_from_simulations
-from pymc_lan.training.probabilities import count_responses, response_divergence
-from pymc_lan.training.recipe import RESPONSE_RECIPE
-from pymc_lan.training.sampling import Online
+from pymc_lan.models.catalogue import MODELS
+from pymc_lan.models.simulator.simulator import run_simulator
+from pymc_lan.models.spec import Simulator
+from pymc_lan.networks.mlp import MLP
+from pymc_lan.networks.network import Network
+from pymc_lan.registry import load as registry
+from pymc_lan.registry.card import accuracy_lines
+from pymc_lan.registry.load import load_folder
+from pymc_lan.training.recipes import RESPONSE_RECIPE
+from pymc_lan.training.simulated.loop import fit_from_simulations
+from pymc_lan.training.simulated.online import Online
+from pymc_lan.training.simulated.probabilities import count_responses, response_divergence
 
 SMALL = replace(RESPONSE_RECIPE, hidden=(16, 16), chunks=12, sets=4096, held_out=1024)
 

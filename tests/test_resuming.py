@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from toy_simulators import COIN, WIDE
 
-from pymc_lan.checkpoint import Checkpoints
-from pymc_lan.training.from_simulations import Fitted, fit_from_simulations
-from pymc_lan.training.recipe import SimulationRecipe
-from pymc_lan.training.sampling import Online
+from pymc_lan.networks.orbax import Checkpoints
+from pymc_lan.training.recipes import SimulationRecipe
+from pymc_lan.training.simulated.loop import Fitted, fit_from_simulations
+from pymc_lan.training.simulated.online import Online
 
 
 def source(recipe: SimulationRecipe) -> Online:
@@ -48,9 +48,9 @@ def test_a_stopped_run_goes_on(tmp_path: Path, undisturbed: Fitted) -> None:
 KILLED = """
 import os, signal, sys
 from toy_simulators import COIN, WIDE
-from pymc_lan.checkpoint import Checkpoints
-from pymc_lan.training.from_simulations import fit_from_simulations
-from pymc_lan.training.sampling import Online
+from pymc_lan.networks.orbax import Checkpoints
+from pymc_lan.training.simulated.loop import fit_from_simulations
+from pymc_lan.training.simulated.online import Online
 
 folder, moment, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
 

@@ -20,8 +20,8 @@ from scipy.stats import multivariate_t
 from tables import one_of_a_kind
 
 import pymc_lan as pl
-from pymc_lan.exact import ddm_log_choice, ddm_logpdf
-from pymc_lan.transforms import NUMPY
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.numerics.wiener import ddm_log_choice, ddm_logpdf
 
 # One NeuroRacer subject of 200 trials, no-go trials with the opposite drift; no deadline.
 TRUTH = {"v": 1.0, "a": 1.5, "z": 0.5, "t": 0.5}

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,14 @@ from scipy import stats
 from scipy.signal import lfilter
 
 import pymc_lan as pl
-from pymc_lan.diagnostics import calibration
-from pymc_lan.diagnostics import study as study_folder
-from pymc_lan.diagnostics.fits import judge
-from pymc_lan.diagnostics.ranks import fractional_rank
+from pymc_lan.diagnostics import sbc_folder as study_folder
+from pymc_lan.diagnostics.sbc_fits import judge
+from pymc_lan.diagnostics.sbc_ranks import fractional_rank
 
 N_DATA, PRIOR_SD = 5, 2.0
+# The package has a function of this name, too.
+calibration = import_module("pymc_lan.diagnostics.sbc")
+
 SMALL = {"draws": 200, "tune": 200, "progressbar": False}
 N = 24
 

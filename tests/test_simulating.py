@@ -15,10 +15,11 @@ from scipy.stats import kstest, norm
 from toy_simulators import BOUNDS, COIN, GIVEN_UP, SHAPE, SLOW_COIN, gamma_coin, one_trial
 
 import pymc_lan as pl
-from pymc_lan.simulating import check_shift, run_simulator
-from pymc_lan.spec import Simulator
-from pymc_lan.training.histograms import NODES, reduce_trials
-from pymc_lan.training.sampling import Online, draw_sets, draw_trials_of_sets
+from pymc_lan.models.simulator.run import draw_sets, draw_trials_of_sets
+from pymc_lan.models.simulator.simulator import check_shift, run_simulator
+from pymc_lan.models.spec import Simulator
+from pymc_lan.training.simulated.histograms import NODES, reduce_trials
+from pymc_lan.training.simulated.online import Online
 
 THETA = np.tile([8.0, 0.6, 0.3], (20_000, 1))
 

@@ -15,11 +15,11 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import invgauss, kstest
 
-from pymc_lan import simulators
-from pymc_lan.bridges import simulate_diffusion
-from pymc_lan.exact import ddm_log_choice, ddm_log_go, ddm_logpdf
-from pymc_lan.simulators import ddm_draw, ddm_draws
-from pymc_lan.transforms import NUMPY
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.numerics.samplers import wiener as simulators
+from pymc_lan.numerics.samplers.bridges import simulate_diffusion
+from pymc_lan.numerics.samplers.wiener import ddm_draw, ddm_draws
+from pymc_lan.numerics.wiener import ddm_log_choice, ddm_log_go, ddm_logpdf
 
 # v, a, z: ordinary, strong drift towards and away, next to a boundary
 CASES = [
@@ -251,5 +251,5 @@ def test_double_precision_where_jax_has_it() -> None:
 
 
 def test_importing_the_simulators_leaves_jax_alone() -> None:
-    code = "import sys, pymc_lan.simulators; sys.exit('jax' in sys.modules)"
+    code = "import sys, pymc_lan.numerics.samplers.wiener; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,15 +13,15 @@ import pytest
 from scipy.stats import chi2
 from tables import one_of_a_kind
 
-from pymc_lan.affine import affine_to_brownian
-from pymc_lan.bridges import simulate_diffusion
-from pymc_lan.exact import ddm_logpdf
-from pymc_lan.fokker_planck import fokker_planck
-from pymc_lan.models import get_model
-from pymc_lan.solutions import STEPS, solve
-from pymc_lan.training.proposals import draw_theta
-from pymc_lan.transforms import NUMPY
-from pymc_lan.volterra import Densities, volterra
+from pymc_lan.models.catalogue import get_model
+from pymc_lan.models.diffusion.solved_labels import STEPS, solve
+from pymc_lan.models.proposals import draw_theta
+from pymc_lan.numerics.fokker_planck import fokker_planck
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.numerics.samplers.bridges import simulate_diffusion
+from pymc_lan.numerics.special import affine_to_brownian
+from pymc_lan.numerics.volterra import Densities, volterra
+from pymc_lan.numerics.wiener import ddm_logpdf
 
 Rows = dict[str, np.ndarray]
 RELEVANT = math.log(1e-5)

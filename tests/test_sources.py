@@ -16,8 +16,8 @@ from hub_server import Hub, Repository
 import pymc_lan as pl
 from pymc_lan import cli
 from pymc_lan.errors import RegistryError
-from pymc_lan.registry import search_path
-from pymc_lan.sources import VARIABLE
+from pymc_lan.registry.load import search_path
+from pymc_lan.registry.search import VARIABLE
 
 pytestmark = pytest.mark.usefixtures("no_memory")
 
@@ -198,7 +198,7 @@ def test_commands_fail_in_one_sentence(
 def test_publish_prints_what_it_would_do(
     hub: Hub, nets: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("pymc_lan.publishing.accuracy", lambda network, **_: network.config["accuracy"])
+    monkeypatch.setattr("pymc_lan.registry.publish.accuracy", lambda network, **_: network.config["accuracy"])
     arguments = ("publish", str(SHIPPED / "angle" / "1.0"), "--repo", "lab/nets", "--license", "apache-2.0")
     code, out, _ = run(monkeypatch, capsys, *arguments, "--dry-run")
     assert code == 0

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 
 import pymc_lan as pl
-from pymc_lan.accumulators import RACES
-from pymc_lan.dynamics import unknown_dynamics
-from pymc_lan.exact import ddm_log_choice, ddm_log_go
-from pymc_lan.models import MODELS
-from pymc_lan.simulated import SIMULATED
-from pymc_lan.spec import bind
-from pymc_lan.transforms import NUMPY, TRANSFORMS
-from pymc_lan.views import PATH, SPREAD
+from pymc_lan.models.catalogue import MODELS
+from pymc_lan.models.diffusion.closed_view import TRANSFORMS
+from pymc_lan.models.diffusion.kinds import unknown_dynamics
+from pymc_lan.models.race.race import RACES
+from pymc_lan.models.simulator.view import SIMULATED
+from pymc_lan.models.spec import bind
+from pymc_lan.models.views import PATH, SPREAD
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.numerics.wiener import ddm_log_choice, ddm_log_go
 
 DDM = pl.get_model("ddm")
 THETA = {"v": 0.8, "a": 1.1, "z": 0.4, "t": 0.3}

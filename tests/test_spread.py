@@ -16,14 +16,15 @@ from scipy.stats import kstest
 from tables import one_of_a_kind
 
 import pymc_lan as pl
-from pymc_lan import mixtures
-from pymc_lan.choice import CHOICE_TRANSFORMS
-from pymc_lan.exact import ddm_log_choice, ddm_log_go, ddm_logpdf
-from pymc_lan.solutions import STEPS, TOLERANCE, solve
-from pymc_lan.spec import ModelSpec
-from pymc_lan.training.proposals import draw_theta
-from pymc_lan.transforms import NUMPY, ONSET_MAX, ONSET_MIN, TRANSFORMS
-from pymc_lan.views import choice_transform_of, earliest, n_inputs, transform_of
+from pymc_lan.models.diffusion import mixture_labels as mixtures
+from pymc_lan.models.diffusion.closed_deadline import CHOICE_TRANSFORMS
+from pymc_lan.models.diffusion.closed_view import ONSET_MAX, ONSET_MIN, TRANSFORMS
+from pymc_lan.models.diffusion.solved_labels import STEPS, TOLERANCE, solve
+from pymc_lan.models.proposals import draw_theta
+from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.views import choice_transform_of, earliest, n_inputs, transform_of
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.numerics.wiener import ddm_log_choice, ddm_log_go, ddm_logpdf
 
 NAMES = ("ddm_st", "full_ddm")
 N = 16

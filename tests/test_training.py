@@ -23,19 +23,19 @@ from scipy.stats import kstest
 from tables import one_of_a_kind
 
 import pymc_lan as pl
-import pymc_lan.training.fit as fit_module
-from pymc_lan import build
-from pymc_lan.card import write_card
-from pymc_lan.checkpoint import Checkpoints
+import pymc_lan.training.labelled.fit as fit_module
 from pymc_lan.errors import RegistryError
-from pymc_lan.labels import distributions, draw_decisions, go_labels, log_densities
-from pymc_lan.mlp import MLP
-from pymc_lan.network import Network
-from pymc_lan.registry import CARD, CONFIG, REGISTRY, WEIGHTS, verify_network
-from pymc_lan.training.fit import fit
-from pymc_lan.training.proposals import LONGEST, SHORTEST, draw_decision_times, draw_horizons, draw_theta
-from pymc_lan.training.recipe import Recipe
-from pymc_lan.training.tasks import Task, choice_task, lan_task
+from pymc_lan.models.diffusion.closed_labels import distributions, draw_decisions, go_labels, log_densities
+from pymc_lan.models.proposals import LONGEST, SHORTEST, draw_decision_times, draw_horizons, draw_theta
+from pymc_lan.networks.mlp import MLP
+from pymc_lan.networks.network import Network
+from pymc_lan.networks.orbax import Checkpoints
+from pymc_lan.registry.card import write_card
+from pymc_lan.registry.load import CARD, CONFIG, REGISTRY, WEIGHTS, verify_network
+from pymc_lan.training import train as build
+from pymc_lan.training.labelled.fit import fit
+from pymc_lan.training.labelled.tasks import Task, choice_task, lan_task
+from pymc_lan.training.recipes import Recipe
 
 DATA = Path(__file__).parent / "data"
 DDM = pl.get_model("ddm")
@@ -266,10 +266,10 @@ KILLED = """
 import os, signal, sys, threading
 from pathlib import Path
 import pymc_lan as pl
-import pymc_lan.training.fit as fit_module
-from pymc_lan.checkpoint import Checkpoints
-from pymc_lan.training.recipe import Recipe
-from pymc_lan.training.tasks import lan_task
+import pymc_lan.training.labelled.fit as fit_module
+from pymc_lan.networks.orbax import Checkpoints
+from pymc_lan.training.recipes import Recipe
+from pymc_lan.training.labelled.tasks import lan_task
 
 folder, moment, chunk = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 fit_module.CHUNK = chunk
@@ -415,7 +415,7 @@ def test_a_trained_registry_verifies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train: Callable[..., Any]
 ) -> None:
     network = train("ddm", tmp_path, version="0.1")
-    monkeypatch.setattr("pymc_lan.registry.embedded_root", lambda: tmp_path)
+    monkeypatch.setattr("pymc_lan.registry.load.embedded_root", lambda: tmp_path)
     assert len(verify_network("ddm@0.1")) == 3
     assert pl.load_network("ddm@0.1") == network
     monkeypatch.undo()

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 import pymc_lan as pl
-import pymc_lan.training.tasks as tasks_module
-import pymc_lan.training.trials as trials_module
-from pymc_lan.solutions import Report, Solution
-from pymc_lan.training.proposals import draw_theta
-from pymc_lan.training.recipe import usual_recipes
-from pymc_lan.training.tasks import choice_task, lan_task
-from pymc_lan.training.trials import Trials
-from pymc_lan.transforms import NUMPY
-from pymc_lan.views import transform_of
+import pymc_lan.models.labelled_trials as trials_module
+import pymc_lan.training.labelled.tasks as tasks_module
+from pymc_lan.models.diffusion.solved_labels import Report, Solution
+from pymc_lan.models.labelled_trials import Trials
+from pymc_lan.models.proposals import draw_theta
+from pymc_lan.models.views import transform_of
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.training.labelled.tasks import choice_task, lan_task
+from pymc_lan.training.recipes import usual_recipes
 
 DDM, CONFLICT = pl.get_model("ddm"), pl.get_model("conflict_ds")
 
@@ -55,7 +55,7 @@ def test_the_labels_of_another_drift_are_not_taken_for_those_of_a_corrected_one(
         solved.append(spec)
         return [*theta.values()]
 
-    monkeypatch.setattr("pymc_lan.solutions.solve", solve)
+    monkeypatch.setattr("pymc_lan.models.diffusion.solved_labels.solve", solve)
     monkeypatch.setattr(trials_module, "_LATEST", {})
     corrected = replace(DDM, transform="path", exact=False, drift=lambda t, x, theta: 2 * theta["v"])
     for spec in (DDM, DDM, corrected):

@@ -9,12 +9,12 @@ import pymc as pm
 import pytest
 
 import pymc_lan as pl
-from pymc_lan.likelihood import Likelihood
-from pymc_lan.mlp import ACTIVATIONS, MLP
-from pymc_lan.models import DIFFUSIONS, MODELS
-from pymc_lan.ops import LANLogp, compiled_kernel
-from pymc_lan.plain import plain_spec
-from pymc_lan.transforms import NUMPY
+from pymc_lan.models.catalogue import DIFFUSIONS, MODELS
+from pymc_lan.models.imported import plain_spec
+from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.networks.mlp import ACTIVATIONS, MLP
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.ops.likelihood import LANLogp, compiled_kernel
 
 QUICK = ("ddm", "angle", "weibull", "full_ddm", "race_3", "levy")
 OTHERS = sorted(set(pl.list_models()["model"]) - set(QUICK) - {name for name, x in MODELS.items() if x.exact})

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import gamma
 
 import pymc_lan as pl
-from pymc_lan.training.recipe import SimulationRecipe
+from pymc_lan.training.recipes import SimulationRecipe
 
 TINY = SimulationRecipe(
     hidden=(8,), chunks=4, sets=64, trials=64, passes=4, batch=16, held_out=32, held_out_trials=64, rounds=2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.diagnostics.trials import sample_dims
+from pymc_lan.diagnostics.fitted_trials import sample_dims
 
 Float = NDArray[np.float64]
 

@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.bounds import has_closed_form
-from pymc_lan.diagnostics.trials import (
+from pymc_lan.diagnostics.fitted_trials import (
     CHUNK,
     Parameters,
     Trials,
@@ -31,8 +30,9 @@ from pymc_lan.diagnostics.trials import (
     stacked,
     take,
 )
-from pymc_lan.likelihood import Likelihood
-from pymc_lan.views import SPREAD
+from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.models.views import SPREAD
+from pymc_lan.networks.bounds import has_closed_form
 
 Float = NDArray[np.float64]
 Whole = NDArray[np.intp]

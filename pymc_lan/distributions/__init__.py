@@ -1,7 +1,8 @@
 """PyMC distributions; the only package here that builds PyMC variables."""
 
+from pymc_lan.distributions.choice import ChoiceDist
 from pymc_lan.distributions.gonogo import GoNoGo, GoNoGoDDM
-from pymc_lan.distributions.lan import DDM, LANDist
+from pymc_lan.distributions.landist import DDM, LANDist
 from pymc_lan.distributions.named import (
     LBA2,
     LBA3,
@@ -41,7 +42,6 @@ from pymc_lan.distributions.named import (
     ShrinkSpot,
     Weibull,
 )
-from pymc_lan.distributions.responses import ChoiceDist
 
 __all__ = [
     "DDM",

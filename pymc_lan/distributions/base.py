@@ -15,10 +15,11 @@ from pytensor.graph.basic import Constant, Variable
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.accumulators import check_order, is_closed_race, race_of
-from pymc_lan.columns import AUTO, by_label, column_names, from_table
-from pymc_lan.data import as_observed
-from pymc_lan.distributions.rv import TrialRV
+from pymc_lan.data.columns import AUTO, by_label, column_names, from_table
+from pymc_lan.data.messages import say
+from pymc_lan.data.observed import as_observed
+from pymc_lan.distributions.provenance import COORDINATE, DATA, record
+from pymc_lan.distributions.trial_rv import TrialRV
 from pymc_lan.distributions.values import (
     as_numbers,
     check_covariates,
@@ -28,15 +29,14 @@ from pymc_lan.distributions.values import (
     known_value,
 )
 from pymc_lan.errors import check_length, explain, refuse, unknown
-from pymc_lan.messages import say
-from pymc_lan.models import MODELS, get_model
-from pymc_lan.network import Network
-from pymc_lan.plain import PLAIN, PLAIN_OMISSION
-from pymc_lan.provenance import COORDINATE, DATA, record
-from pymc_lan.registry import load_network
-from pymc_lan.responses import refuse_responses
-from pymc_lan.simulated import SIMULATED
-from pymc_lan.spec import ModelSpec, bind
+from pymc_lan.models.catalogue import MODELS, get_model
+from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION
+from pymc_lan.models.race.race import check_order, is_closed_race, race_of
+from pymc_lan.models.simulator.responses import refuse_responses
+from pymc_lan.models.simulator.view import SIMULATED
+from pymc_lan.models.spec import ModelSpec, bind
+from pymc_lan.networks.network import Network
+from pymc_lan.registry.load import load_network
 
 Model = str | ModelSpec | Network | os.PathLike[str]
 

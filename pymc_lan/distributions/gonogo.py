@@ -10,8 +10,9 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.columns import AUTO, from_table
-from pymc_lan.data import trial_type_is_go
+from pymc_lan.data.columns import AUTO, from_table
+from pymc_lan.data.messages import say
+from pymc_lan.data.observed import trial_type_is_go
 from pymc_lan.distributions.base import (
     Model,
     TrialDistribution,
@@ -22,8 +23,7 @@ from pymc_lan.distributions.base import (
 )
 from pymc_lan.distributions.values import as_numbers, check_deadline, check_fraction, known_value
 from pymc_lan.errors import check_length, explain
-from pymc_lan.messages import say
-from pymc_lan.ops import known_codes
+from pymc_lan.ops.likelihood import known_codes
 
 
 class GoNoGo(TrialDistribution):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from types import new_class
 
-from pymc_lan.accumulators import is_closed_race, race_of
 from pymc_lan.distributions.gonogo import GoNoGo
-from pymc_lan.distributions.lan import LANDist
-from pymc_lan.models import get_model
+from pymc_lan.distributions.landist import LANDist
+from pymc_lan.models.catalogue import get_model
+from pymc_lan.models.race.race import is_closed_race, race_of
 
 _DOC = """{summary}.
 

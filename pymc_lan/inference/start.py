@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.columns import column, table_columns
-from pymc_lan.distributions.rv import TrialRV
+from pymc_lan.data.columns import column, table_columns
+from pymc_lan.distributions.trial_rv import TrialRV
 from pymc_lan.errors import check_length, explain, is_missing, refuse, unknown
-from pymc_lan.inference.grid import estimates
 from pymc_lan.inference.posterior import Point, not_finite, resolve_model
-from pymc_lan.simulated import SIMULATED
+from pymc_lan.inference.start_grid import estimates
+from pymc_lan.models.simulator.view import SIMULATED
 
 Float = NDArray[np.float64]
 Codes = NDArray[np.intp]

@@ -1,7 +1,7 @@
 """Figures of data, fits, models and networks: functions that return matplotlib axes and take some as ``ax``."""
 
 from pymc_lan.plots.cartoon import cartoon
-from pymc_lan.plots.functions import conditional_accuracy, delta, quantile_probability
+from pymc_lan.plots.choice_time import conditional_accuracy, delta, quantile_probability
 from pymc_lan.plots.network import network
 from pymc_lan.plots.predictive import predictive, predictive_gonogo
 from pymc_lan.plots.recovery import recovery

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pymc_lan.data import as_observed
-from pymc_lan.draws import vary
+from pymc_lan.data.observed import as_observed
 from pymc_lan.errors import explain
-from pymc_lan.network import Network
-from pymc_lan.plots.curves import Densities, check_two_choices, densities, find, parameter_arrays
-from pymc_lan.plots.inputs import thin
+from pymc_lan.models.simulate import vary
+from pymc_lan.models.spec import ModelSpec, bind
+from pymc_lan.models.views import earliest
+from pymc_lan.networks.network import Network
+from pymc_lan.plots.densities import Densities, check_two_choices, densities, find, parameter_arrays
+from pymc_lan.plots.paths import STEP, boundary_until_closed, simulate_paths
+from pymc_lan.plots.statistics import interval
 from pymc_lan.plots.style import BAND, OF_RESPONSE, given_axes, pyplot
-from pymc_lan.plots.summaries import interval
-from pymc_lan.plots.trajectories import STEP, boundary_until_closed, simulate_paths
-from pymc_lan.spec import ModelSpec, bind
-from pymc_lan.views import earliest
+from pymc_lan.plots.trials import thin
 
 Float = NDArray[np.float64]
 Theta = Mapping[str, Float]

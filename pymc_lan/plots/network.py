@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.draws import simulate
 from pymc_lan.errors import RegistryError, explain
-from pymc_lan.network import Network
+from pymc_lan.models.simulate import simulate
+from pymc_lan.models.spec import ModelSpec, bind
+from pymc_lan.networks.network import Network
 from pymc_lan.plots.cartoon import SHOWN
-from pymc_lan.plots.curves import check_two_choices, find, network_densities, true_densities
+from pymc_lan.plots.densities import check_two_choices, find, network_densities, true_densities
 from pymc_lan.plots.predictive import CHOICES
+from pymc_lan.plots.statistics import defective_density
 from pymc_lan.plots.style import DATA_FILL, DATA_LINE, OF_RESPONSE, panel_axes, tidy
-from pymc_lan.plots.summaries import defective_density
-from pymc_lan.spec import ModelSpec, bind
 
 Float = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pymc_lan.errors import explain
-from pymc_lan.plots.inputs import Bool, Float, Level, Trials, read_trials
+from pymc_lan.plots.statistics import defective_density, interval, over_draws
 from pymc_lan.plots.style import BAND, DATA_FILL, DATA_LINE, OF_RESPONSE, UPPER, panel_axes, result, tidy
-from pymc_lan.plots.summaries import defective_density, interval, over_draws
+from pymc_lan.plots.trials import Bool, Float, Level, Trials, read_trials
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

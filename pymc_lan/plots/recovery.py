@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pymc_lan.columns import column
+from pymc_lan.data.columns import column
 from pymc_lan.errors import check_length, explain
-from pymc_lan.plots.inputs import Level, levels
 from pymc_lan.plots.style import LOWER, UPPER, panel_axes, result
+from pymc_lan.plots.trials import Level, levels
 
 
 def recovery(

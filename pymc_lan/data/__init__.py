@@ -1,0 +1,1 @@
+"""Trials in and out: what users pass in, checked, as the matrix that likelihoods read."""

@@ -1,0 +1,282 @@
+"""The user's table: its columns, the labels of its rows, and the arguments that refer to either.
+
+Tables are read through narwhals, so pandas, polars and pyarrow are handled alike and none of them is imported here.
+"""
+
+from __future__ import annotations
+
+import numbers
+from decimal import Decimal
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from narwhals.exceptions import DuplicateError
+from numpy.typing import NDArray
+
+from pymc_lan.data.array import Observed
+from pymc_lan.data.messages import say
+from pymc_lan.errors import describe_codes, explain, is_missing, unknown
+
+# The value of an argument that takes the column of its own name, where there is one.
+AUTO = "auto"
+
+# What columns are called, in lower case, that say whose trial it is.
+SUBJECTS = (
+    *("subject", "subject_id", "subjectid", "subj", "subj_id", "subj_idx"),
+    *("participant", "participant_id", "participantid", "ppt"),
+)
+
+
+def table_columns(data: Any) -> list[str] | None:
+    """Return the column names of a table, or None if `data` is not a table.
+
+    Parameters
+    ----------
+    data : object
+        Anything that may be given as observed data.
+
+    Returns
+    -------
+    list of str or None
+
+    Raises
+    ------
+    ValueError
+        If two columns have the same name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table_columns(pd.DataFrame({"rt": [0.5], "trial_type": ["go"]}))
+    ['rt', 'trial_type']
+    >>> table_columns(np.zeros((3, 2))) is None
+    True
+    """
+    try:
+        table = nw.from_native(data, pass_through=True)
+        names: list[Any] | None = None
+        if isinstance(table, nw.DataFrame | nw.LazyFrame):
+            names = table.collect_schema().names()
+    except DuplicateError as error:
+        expected, remedy = "a table whose columns have different names", "rename or leave out one of each"
+        found = ", ".join(line[2:] for line in str(error).splitlines()[1:])
+        raise ValueError(explain(expected, found, remedy)) from error
+    # Numbers and tuples, which pandas allows, are no name that an argument could have.
+    return None if names is None else [name for name in names if isinstance(name, str)]
+
+
+def column(data: Any, column: Any, *, argument: str = "column") -> NDArray[Any]:
+    """Return one value per trial, given as a column's name or as the values themselves.
+
+    Parameters
+    ----------
+    data : object
+        The observed data; they have to be a table only if `column` is a name.
+    column : str or array_like
+        The name of a column of `data`, or values: an array, a list, a column of any dataframe library.
+    argument : str
+        The argument of the distribution that this is, for messages.
+
+    Returns
+    -------
+    ndarray
+        The values as they are: not converted, not checked, missing ones as NaN, None or pandas.NA.
+
+    Raises
+    ------
+    ValueError
+        If `column` is a name and `data` is not a table or has no such column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> column(pd.DataFrame({"trial_type": [1, 0]}), "trial_type").tolist()
+    [1, 0]
+    """
+    if not isinstance(column, str):
+        return as_array(column)
+    names = column_names(data)
+    if names is None or (isinstance(data, Observed) and not names):
+        raise ValueError(
+            explain(
+                f"a DataFrame as observed data, because {argument}={column!r} names a column",
+                f"observed data of type {type(data).__name__}",
+                f"pass the values themselves as {argument}, or a DataFrame as observed",
+            )
+        )
+    if column not in names:
+        message = unknown("column", column, names)
+        raise ValueError(f"{message} Remedy: pass the name of a column, or the values, as {argument}.")
+    return data.columns[column] if isinstance(data, Observed) else as_array(as_table(data, "data")[column])
+
+
+def as_table(data: Any, argument: str) -> nw.DataFrame[Any]:
+    """Return a table of any library; ValueError for what is none."""
+    table = nw.from_native(data, pass_through=True)
+    if isinstance(table, nw.LazyFrame):
+        table = table.collect()
+    if not isinstance(table, nw.DataFrame):
+        raise ValueError(
+            explain(
+                f"{argument} to be a DataFrame (pandas, polars, pyarrow or another that narwhals reads)",
+                f"an object of type {type(data).__name__}",
+                f"convert it, for instance with pandas.DataFrame({argument})",
+            )
+        )
+    return table
+
+
+def as_array(values: Any) -> NDArray[Any]:
+    """Return values of any library as an array; of a masked one None where the mask is."""
+    series = nw.from_native(values, pass_through=True, allow_series=True)
+    if isinstance(series, nw.Series):
+        return np.asarray(series.to_numpy())
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.array(values.tolist(), dtype=object)  # tolist() puts None where the mask is
+    return np.asarray(values)
+
+
+def floats(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the values as floats, missing ones as NaN, and a mask of those that are not numbers."""
+    if values.dtype.kind in "biuf":
+        return values.astype(np.float64), np.zeros(values.shape, bool)
+    if values.dtype.kind not in "OUT":  # dates, durations, complex numbers, bytes
+        return np.full(values.shape, np.nan), np.ones(values.shape, bool)
+    cells = values.tolist()
+    missing = np.array([is_missing(cell) for cell in cells], dtype=bool)
+    number = np.array([isinstance(cell, numbers.Real | Decimal | np.bool_) for cell in cells], dtype=bool)
+    found = [float(cell) if ok else np.nan for cell, ok in zip(cells, number & ~missing, strict=True)]
+    return np.array(found, dtype=np.float64), ~(number | missing)
+
+
+def from_table(value: Any, data: Any, argument: str) -> Any:
+    """Return what an argument stands for that may be the column of a table: the one rule for all such arguments.
+
+    Parameters
+    ----------
+    value : None, str or array_like
+        ``"auto"``: the column called `argument` where `data` has one, which is said, and None where it has none.
+        Another name: that column. None is None; anything else is values, which are put in the order of the trials.
+    data : object
+        The observed data; None where there are none.
+    argument : str
+
+    Returns
+    -------
+    object
+        None, the column as an ndarray, or `value`.
+
+    Raises
+    ------
+    ValueError
+        For a column that there is not, one that a computation has parted from its rows, or labels that do not match.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from_table("limit", pd.DataFrame({"rt": [0.4, 0.5], "limit": [1.0, 2.0]}), "deadline").tolist()
+    [1.0, 2.0]
+    >>> from_table("auto", pd.DataFrame({"rt": [0.4, 0.5]}), "deadline") is None
+    True
+    """
+    if value is None or not isinstance(value, str):
+        return by_label(value, data, argument)
+    if value != AUTO:
+        return column(data, value, argument=argument)
+    if argument in (column_names(data) or ()):
+        say(f"{argument}: taken from the column {argument!r} of the observed data; {argument}=None leaves it out.")
+        return column(data, argument, argument=argument)
+    if argument in getattr(data, "lost", ()):
+        raise ValueError(
+            explain(
+                f"observed trials together with their column {argument!r}",
+                "a matrix computed from that of as_observed, whose rows can no longer be matched with the column",
+                f"choose rows before as_observed or by indexing its result, or give {argument}=..., None for none",
+            )
+        )
+    return None
+
+
+def by_label(value: Any, data: Any, argument: str) -> Any:
+    """Put a pandas Series in the order of the trials, by the labels of its rows.
+
+    Parameters
+    ----------
+    value : object
+        Columns of libraries that know no labels come back as arrays, anything that is no column as it is.
+    data : object
+        The observed data. Where they have no labels those of the Series must be 0, 1, 2, and so on.
+    argument : str
+        For the message.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ValueError
+        If the labels are not those of the observed table.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> by_label(pd.Series([1.0, 2.0], index=[1, 0]), pd.DataFrame({"rt": [0.4, 0.5]}), "v").tolist()
+    [2.0, 1.0]
+    """
+    series = nw.from_native(value, pass_through=True, allow_series=True)
+    if not isinstance(series, nw.Series):
+        return value
+    values, labels = as_array(value), nw.maybe_get_index(series)
+    if labels is None:
+        return values
+    rows = row_labels(data)
+    if rows is None:
+        if labels.equals(type(labels)(range(len(labels)))):
+            return values
+        known = "observed data without row labels" if data is not None else "no observed table to compare them with"
+        found = f"the labels {describe_codes(labels.to_numpy())}, and {known}"
+    else:
+        if labels.equals(rows):
+            return values
+        if len(labels) == len(rows) and labels.is_unique and rows.is_unique:
+            order = labels.get_indexer(rows)
+            if (order >= 0).all():
+                return values[order]
+        found = f"the labels {describe_codes(labels.to_numpy())}, where the table has {describe_codes(rows.to_numpy())}"
+    raise ValueError(
+        explain(
+            f"a Series as {argument} that has the row labels (index) of the observed table, each once",
+            found,
+            "give .to_numpy() of the Series if it has one value for each trial, in their order; values for each "
+            f"subject are indexed by trial, as in {argument}[subject]",
+        )
+    )
+
+
+def subjects(data: Any) -> tuple[str, NDArray[Any]] | None:
+    """Return the column that says whose trial it is, by its usual names, and its labels; None where there is none.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> subjects(pd.DataFrame({"Subj_idx": ["a", "b"]}))[0]
+    'Subj_idx'
+    """
+    known = {name.lower(): name for name in reversed(column_names(data) or [])}
+    name = next((known[each] for each in SUBJECTS if each in known), None)
+    return None if name is None else (name, column(data, name))
+
+
+def column_names(data: Any) -> list[str] | None:
+    """Names of the columns that arguments may refer to: of a table, or of a matrix that remembers those of its own."""
+    return [*data.columns] if isinstance(data, Observed) else table_columns(data)
+
+
+def row_labels(data: Any) -> Any:
+    """The index of a pandas table; None of anything else."""
+    if isinstance(data, Observed):
+        return data.labels
+    frame = nw.from_native(data, pass_through=True, allow_series=True)
+    return nw.maybe_get_index(frame) if isinstance(frame, nw.DataFrame | nw.Series) else None

@@ -1,0 +1,492 @@
+"""Trials in and out: from the user's table to the matrix of rows [rt, response], and back.
+
+The value of a trial is the pair ``[rt, response]``: rt in seconds from stimulus onset, and the code of the
+response. A trial without a response is the row ``[inf, 0]``: infinity, not NaN, because PyMC takes a NaN
+in observed data for a value to impute. The 0 is a placeholder; rt alone says that nothing was pressed.
+
+Row numbers in messages are positions counted from 0, as in ``df.iloc``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pymc_lan.data.array import Observed
+from pymc_lan.data.columns import as_array, as_table, floats, from_table, row_labels, subjects, table_columns
+from pymc_lan.data.plausible import (
+    Doubt,
+    as_missing,
+    check_seconds,
+    doubtful_deadlines,
+    doubtful_presses,
+    doubtful_scale,
+    doubtful_times,
+    doubtful_units,
+    missing_codes,
+    settle,
+    signed_by_response,
+)
+from pymc_lan.errors import check_length, describe_codes, explain, is_missing, nearest, refuse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# The response code of a row without a response (rt = inf).
+NO_RESPONSE = 0.0
+
+# True and 1.0 hash and compare like 1, so they need no entry of their own.
+TRIAL_TYPE_IS_GO = {"go": True, "no-go": False, "nogo": False, "no_go": False, 1: True, 0: False, -1: False}
+
+
+def as_observed(
+    data: Any,
+    *,
+    choices: Sequence[float] = (-1, 1),
+    go_nogo: bool = False,
+    omissions: bool = False,
+    rt: str = "rt",
+    response: str = "response",
+    deadline: ArrayLike | str | None = None,
+    strict: bool = True,
+) -> Observed:
+    """Check observed trials and return them as the value matrix of the distributions.
+
+    Parameters
+    ----------
+    data : DataFrame or array_like of shape (n_trials, 2)
+        A table of pandas, polars, pyarrow or anything else that narwhals reads, with one row per trial; or an
+        array whose columns are rt and response, in that order. A masked array is missing where its mask is.
+    choices : sequence of float
+        The response codes of the model: -1 (lower) and +1 (upper boundary) for two choices, 0 to n - 1 for n
+        accumulators. Ignored if `go_nogo`.
+    go_nogo : bool
+        False: every trial has an rt, finite and above 0, and one of `choices`. True: a trial is a press with
+        such an rt, or it has no rt (NaN, None, an empty string or inf) and nothing was pressed. The response
+        is then 1 or True for pressed; 0, -1, False or missing for not pressed; and it must agree with rt row
+        by row. A table may also lack a column ``"response"``: then rt alone decides.
+    omissions : bool
+        Whether trials of several choices may end without a response. They have no rt, as above, and no response or
+        the response 0.
+    rt, response : str
+        The names of the table's columns.
+    deadline : array_like of shape () or (n_trials,), or str, optional
+        The end of the response window in seconds from stimulus onset, or the name of its column; no rt may lie beyond
+        it. May be inf. What is given here goes along as the column ``deadline``.
+    strict : bool
+        Whether times that look like codes for missing ones (999) or like milliseconds beside seconds, times above 100 s
+        beside a median below 10 s, and trials without a subject are refused. False: there is a warning.
+
+    Returns
+    -------
+    ndarray of shape (n_trials, 2)
+        Rows ``[rt, response]``, rt in seconds; without a response ``[inf, 0]``; a go/no-go press ``[rt, 1]``. Other
+        columns of a table, such as ``trial_type``, go along with the rows, also when some are chosen by indexing, and a
+        distribution finds them there.
+
+    Raises
+    ------
+    ValueError
+        If the data are not of that form. The message names the first offending rows and says what to do.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> df = pd.DataFrame({"rt": [0.43, None], "response": [1, 0]})
+    >>> as_observed(df, go_nogo=True).tolist()
+    [[0.43, 1.0], [inf, 0.0]]
+    """
+    raw_rt, raw_response = _raw_columns(data, rt, response, go_nogo)
+    times = _numeric_rt(raw_rt, rt)
+    columns, whose = _other_columns(data, rt, response), subjects(data)
+    settled = getattr(data, "lenient", False)
+    if not settled:
+        settle(chain(doubtful_units(times, rt, whose), doubtful_scale(times, rt)), strict=strict)
+    check_seconds(times, rt)
+    _check_positive(times, raw_response, rt, response, silent=go_nogo or omissions)
+    if (limits := from_table(deadline, data, "deadline")) is not None:
+        limits = columns["deadline"] = check_deadlines(limits, len(times))
+    if not settled:
+        doubts = chain(
+            doubtful_times(times, rt, whose),
+            () if limits is None else doubtful_deadlines(limits, times),
+            () if limits is None else doubtful_presses(np.broadcast_to(limits, times.shape), times),
+            () if whose is None else nameless(*whose),
+        )
+        settle(doubts, strict=strict)
+    if go_nogo:
+        answered = _pressed(times, raw_response, rt, response)
+        codes = np.ones(times.shape)
+    else:
+        assert raw_response is not None  # _raw_columns leaves it out for go/no-go only
+        answered = _answered(times, raw_response, rt, response, omissions=omissions)
+        codes = _chosen(times, raw_response, answered, choices, rt, response)
+    if limits is not None:
+        _check_late(times, limits, rt, silent=go_nogo or omissions)
+    matrix = np.where(answered[:, None], np.column_stack([times, codes]), (np.inf, NO_RESPONSE))
+    return Observed.of(matrix, columns, row_labels(data), lenient=settled or not strict)
+
+
+def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
+    """Turn a value matrix, or many draws of one, into a long table: the way back from `as_observed`.
+
+    Parameters
+    ----------
+    draws : array_like or xarray.DataArray of shape (..., n_trials, 2)
+        Rows ``[rt, response]``, for instance ``idata.posterior_predictive["obs"]``.
+    like : DataFrame of n_trials rows, optional
+        A table whose columns (subject, condition, ...) are repeated for every draw, joined by the position of
+        the trial. A column whose name is taken, such as the observed ``rt``, comes back as ``rt_observed``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per draw and trial. First the leading dimensions, of a DataArray under their names and with
+        their coordinates (``chain``, ``draw``), else ``draw_0``, ``draw_1``, ...; then ``trial``, the
+        position from 0; ``rt`` in seconds, NaN without a response; ``response``, 0 without one; then the
+        columns of `like`.
+
+    Raises
+    ------
+    ValueError
+        If the last axis does not hold rt and response, if `like` is no table or has another number of rows,
+        or if a leading dimension is called trial, rt or response.
+
+    Examples
+    --------
+    >>> as_dataframe([[0.43, 1.0], [float("inf"), 0.0]])
+       trial    rt  response
+    0      0  0.43         1
+    1      1   NaN         0
+    """
+    import pandas as pd
+
+    values = (
+        np.ma.filled(np.ma.asarray(draws, dtype=np.float64), np.nan)
+        if np.ma.isMA(draws)
+        else np.asarray(draws, np.float64)
+    )
+    if values.ndim < 2 or values.shape[-1] != 2:
+        raise ValueError(
+            explain(
+                "draws of shape (..., n_trials, 2), the last axis being rt and response",
+                f"shape {values.shape}",
+                "move those axes to the end, for instance with draws.transpose(..., 'trial', 'obs_dim')",
+            )
+        )
+    grid = values.shape[:-1]
+    dimensions = _leading_dimensions(draws, grid[:-1])
+    if taken := sorted({"trial", "rt", "response"} & set(dimensions)):
+        raise ValueError(
+            explain(
+                "leading dimensions not called trial, rt or response",
+                f"a leading dimension {taken[0]!r}",
+                f"rename it, for instance with draws.rename({{{taken[0]!r}: 'draw'}})",
+            )
+        )
+    dimensions["trial"] = np.arange(grid[-1])
+    columns: dict[str, NDArray[Any]] = {}
+    for axis, (name, labels) in enumerate(dimensions.items(), start=1):
+        columns[name] = np.broadcast_to(labels.reshape(-1, *[1] * (len(grid) - axis)), grid).ravel()
+    times, responses = values[..., 0].ravel(), values[..., 1].ravel()
+    answered = np.isfinite(times)
+    columns["rt"] = np.where(answered, times, np.nan)
+    columns["response"] = np.where(answered, responses, NO_RESPONSE).astype(np.int64)
+    table = pd.DataFrame(columns)
+    if like is None:
+        return table
+    extra = as_table(like, "like").to_pandas()
+    check_length("like", extra.index, grid[-1], scalar=False)
+    extra = extra.rename(columns={name: f"{name}_observed" for name in table.columns})
+    return pd.concat([table, extra.take(columns["trial"]).reset_index(drop=True)], axis=1)
+
+
+def trial_type_is_go(values: ArrayLike) -> NDArray[np.bool_]:
+    """Say which trials are go trials (targets).
+
+    Parameters
+    ----------
+    values : array_like
+        A go trial is "go", 1 or True; a no-go trial is "no-go", "nogo", "no_go", 0, -1 or False. Case does
+        not matter.
+
+    Returns
+    -------
+    ndarray of bool, of the shape of `values`
+
+    Raises
+    ------
+    ValueError
+        If there is any other code, a missing one included, or if 0 and -1 occur together: three codes are not
+        a coding of two trial types.
+
+    Examples
+    --------
+    >>> trial_type_is_go(["go", "No-Go"]).tolist()
+    [True, False]
+    """
+    array = as_array(values)
+    codes = array.ravel()
+    keys = [code.strip().lower() if isinstance(code, str) else code for code in codes.tolist()]
+    bad = np.array([key not in TRIAL_TYPE_IS_GO for key in keys], dtype=bool)
+    expected = "trial types coded 'go' and 'no-go' (or 'nogo', 'no_go'), 1 and 0, 1 and -1, or True and False"
+    remedy = "recode them, for instance df['trial_type'].map({'target': 'go', 'distractor': 'no-go'})"
+    found = f"unknown trial-type codes {describe_codes(codes[bad])}"
+    refuse(bad, {"trial_type": codes}, expected=expected, found=found, remedy=remedy)
+    if {0, -1} <= set(keys):
+        raise ValueError(explain(expected, f"three codes, {describe_codes(codes)}", remedy))
+    return np.array([TRIAL_TYPE_IS_GO[key] for key in keys], dtype=bool).reshape(array.shape)
+
+
+def _raw_columns(data: Any, rt: str, response: str, go_nogo: bool) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return the columns as they were given; the response is None where it follows from rt."""
+    names = table_columns(data)
+    trials: Any = _matrix(data) if names is None else as_table(data, "data")
+    if len(trials) == 0:
+        raise ValueError(
+            explain("at least one trial", "data without rows", "check the file and the filters applied to it")
+        )
+    if names is None:
+        return trials[:, 0], trials[:, 1]
+    # A name chosen by the user was meant: only the default one may be absent.
+    derived = go_nogo and response == "response" and response not in names
+    wanted = [rt] if derived else [rt, response]
+    if missing := [name for name in wanted if name not in names]:
+        guesses = [f"{guess!r} for {name!r}" for name in missing if (guess := nearest(name, names))]
+        did_you_mean = f" (did you mean {', '.join(guesses)}?)" if guesses else ""
+        raise ValueError(
+            explain(
+                f"columns {', '.join(map(repr, wanted))}",
+                f"no column {' and no column '.join(map(repr, missing))} among "
+                f"{', '.join(map(repr, names))}{did_you_mean}",
+                "rename the columns, or name them with as_observed(data, rt=..., response=...)",
+            )
+        )
+    return as_array(trials[rt]), None if derived else as_array(trials[response])
+
+
+def _matrix(data: Any) -> NDArray[Any]:
+    try:
+        matrix = as_array(data)
+        shape = str(matrix.shape)
+    except ValueError:  # NumPy refuses to make an array of rows of different lengths
+        matrix, shape = np.empty(()), "with rows of different lengths"
+    if matrix.shape == (0,) or (matrix.ndim == 2 and matrix.shape[1] == 2):
+        return matrix
+    raise ValueError(
+        explain(
+            "a DataFrame, or an array of shape (n_trials, 2) with columns rt and response",
+            f"an object of type {type(data).__name__}, shape {shape}",
+            "pass a DataFrame, or stack the columns with numpy.column_stack([rt, response])",
+        )
+    )
+
+
+def _other_columns(data: Any, rt: str, response: str) -> dict[str, NDArray[Any]]:
+    """Return what goes along with the matrix."""
+    if isinstance(data, Observed):
+        return dict(data.columns)
+    names = [name for name in table_columns(data) or () if name not in (rt, response)]
+    table: Any = as_table(data, "data") if names else {}
+    return {name: as_array(table[name]) for name in names}
+
+
+def _numeric_rt(raw: NDArray[Any], name: str) -> NDArray[np.float64]:
+    times, not_a_number = floats(raw)
+    refuse(
+        np.ones(raw.shape, bool) if raw.dtype.kind == "b" else not_a_number,
+        {name: raw},
+        expected=f"numbers of seconds in {name!r}",
+        found="values that are not numbers",
+        remedy=f"convert the column, for instance with pandas.to_numeric(df[{name!r}]), which stops at text that is no "
+        f"number (make that missing only where nothing was pressed), or df[{name!r}].dt.total_seconds() for durations",
+    )
+    return times
+
+
+def _check_positive(
+    times: NDArray[np.float64], raw: NDArray[Any] | None, rt: str, response: str, *, silent: bool
+) -> None:
+    """Refuse times of 0 and less; `silent` says whether a trial may have no response."""
+    bad = times <= 0
+    columns = {rt: times} if raw is None else {rt: times, response: raw}
+    expected, found = f"{rt!r} above 0 s on every response", f"zero or negative {rt!r}"
+    if raw is not None and signed_by_response(times, floats(raw)[0]):
+        found = f"{rt!r} whose sign says once more what {response!r} says,"
+        remedy = f"take the absolute value, df[{rt!r}].abs()"
+    elif (codes := bad & missing_codes(times)).any():
+        bad = codes
+        found = f"{describe_codes(times[bad])}, which looks like a code for a missing time,"
+        remedy = f"make it missing, {as_missing(times[bad], rt)}, which says that there was no response; "
+        remedy += "where there was one, find out when"
+        if not silent:
+            remedy += "; that needs a distribution that knows trials without one: go/no-go, or with a deadline"
+    else:
+        remedy = (
+            f"correct these times, which count from stimulus onset; where the sign says what was answered, put that "
+            f"into {response!r} and take df[{rt!r}].abs()"
+        )
+    refuse(bad, columns, expected=expected, found=found, remedy=remedy)
+
+
+def nameless(name: str, labels: NDArray[Any]) -> Iterator[Doubt]:
+    """Find trials that belong to no subject, by the name and the labels of the column that says whose they are."""
+    nobody = np.array([is_missing(label) for label in labels.tolist()], bool)
+    if labels.dtype.kind == "i":
+        nobody |= labels == -1
+    if nobody.any():
+        yield Doubt(
+            nobody,
+            {name: labels},
+            f"a label in {name!r} on every trial",
+            "missing ones, which pandas.factorize turns into -1: the last subject of v[subject],",
+            f"fill in who it was, or make them a subject of their own, df[{name!r}].fillna('unknown')",
+        )
+
+
+def _answered(
+    times: NDArray[np.float64], raw: NDArray[Any], rt: str, response: str, *, omissions: bool
+) -> NDArray[np.bool_]:
+    """Return which trials of several choices have a response."""
+    columns = {rt: times, response: raw}
+    if not omissions:
+        refuse(
+            ~np.isfinite(times),
+            columns,
+            expected=f"a finite {rt!r} on every trial, because in this model every trial ends with a response",
+            found=f"missing or infinite {rt!r}",
+            remedy="use a distribution that knows trials without a response: go/no-go (as_observed(..., go_nogo=True)) "
+            "if withholding is one of the answers, or one with a deadline whose network has an OPN; slow trials are "
+            f"missing more often than fast ones, so that estimates without them are biased. Where {rt!r} was lost, "
+            "fill it in from the raw data",
+        )
+        return np.ones(times.shape, bool)
+    answered = np.isfinite(times)
+    codes = floats(raw)[0]
+    refuse(
+        ~answered & ~(np.isnan(codes) | (codes == NO_RESPONSE)),
+        columns,
+        expected=f"no response, or 0, on every trial without an {rt!r}",
+        found="a response without an rt",
+        remedy="clear the response of these trials where there was none, or fill in the rt from the raw data",
+    )
+    return answered
+
+
+def _chosen(
+    times: NDArray[np.float64],
+    raw: NDArray[Any],
+    answered: NDArray[np.bool_],
+    choices: Sequence[float],
+    rt: str,
+    response: str,
+) -> NDArray[np.float64]:
+    """Return the response codes, or say what is wrong with those of trials that have a response."""
+    columns = {rt: times, response: raw}
+    listed = ", ".join(f"{choice:g}" for choice in choices)
+    codes, not_a_number = floats(raw)
+    refuse(
+        answered & np.isnan(codes) & ~not_a_number,
+        columns,
+        expected=f"one of the response codes {listed} in {response!r} on every trial",
+        found="an rt without a response",
+        remedy=f"fill in what was answered, or make {rt!r} missing where nothing was and the distribution knows such "
+        "trials",
+    )
+    bad = answered & ~np.isin(codes, np.asarray(choices, dtype=float))
+    remedy = (
+        f"recode them with df[{response!r}].map({{code: choice, ...}}); where there are more kinds of response than "
+        "choices, use a model with as many"
+    )
+    if tuple(choices) == (-1, 1) and np.isin(codes[answered], (0, 1)).all():
+        remedy = f"recode 0 to -1, for instance df[{response!r}].replace(0, -1)"
+        if raw.dtype.kind == "b":
+            remedy = f"recode False to -1, for instance df[{response!r}].map({{True: 1, False: -1}})"
+    elif choices[0] == 0 and np.isin(codes[answered] - 1, np.asarray(choices, dtype=float)).all():
+        remedy = f"count responses from 0, for instance df[{response!r}] - 1"
+    refuse(
+        bad,
+        columns,
+        expected=f"the response codes {listed} in {response!r}",
+        found=f"unknown response codes {describe_codes(raw[bad])}",
+        remedy=remedy,
+    )
+    return codes
+
+
+def _pressed(times: NDArray[np.float64], raw: NDArray[Any] | None, rt: str, response: str) -> NDArray[np.bool_]:
+    """Return which go/no-go trials have a press, having compared rt with the response row by row."""
+    has_rt: NDArray[np.bool_] = ~(np.isnan(times) | (times == np.inf))
+    if raw is None:
+        return has_rt
+    codes, not_a_number = floats(raw)
+    columns = {rt: times, response: raw}
+    bad = not_a_number | ~(np.isnan(codes) | np.isin(codes, (-1, 0, 1)))
+    refuse(
+        bad,
+        columns,
+        expected=f"1 (pressed) and 0 or -1 (not pressed) in {response!r}",
+        found=f"unknown response codes {describe_codes(raw[bad])}",
+        remedy=f"recode the column, or leave it out (df.drop(columns={response!r})) if a missing {rt!r} means not "
+        "pressed",
+    )
+    pressed: NDArray[np.bool_] = codes == 1
+    refuse(
+        pressed & ~has_rt,
+        columns,
+        expected=f"an {rt!r} on every trial whose {response!r} is 1 (pressed)",
+        found="a response without an rt",
+        remedy="set the response to 0 where nothing was pressed, or fill in the rt from the raw data",
+    )
+    refuse(
+        has_rt & ~pressed,
+        columns,
+        expected=f"no {rt!r} (NaN, None or inf) where {response!r} is 0, -1 (not pressed) or missing",
+        found="an rt without a response",
+        remedy=f"set {rt!r} to NaN where nothing was pressed, for instance df[{rt!r}].where(df[{response!r}] == 1), or "
+        "the response to 1 where something was",
+    )
+    return pressed
+
+
+def check_deadlines(deadline: Any, n_trials: int | None) -> NDArray[np.float64]:
+    """Return deadlines as numbers, one for each trial where their number is known.
+
+    Raises
+    ------
+    ValueError
+        If one is not above 0, or there are not as many as trials.
+    """
+    limits, not_a_number = floats(np.ravel(as_array(deadline)))
+    if n_trials is not None:
+        check_length("deadline", as_array(deadline), n_trials)
+    refuse(
+        not_a_number | ~(limits > 0),
+        {"deadline": limits},
+        expected="a deadline above 0 s, or inf for none",
+        found="deadlines that are zero, negative, missing or not numbers",
+        remedy="give the time from stimulus onset to the end of the response window, in seconds",
+    )
+    return limits if n_trials is None else np.broadcast_to(limits, n_trials).copy()
+
+
+def _check_late(times: NDArray[np.float64], limits: NDArray[np.float64], rt: str, *, silent: bool) -> None:
+    remedy = "give the deadline that held on these trials"
+    refuse(
+        np.isfinite(times) & (times > limits),
+        {rt: times, "deadline": limits},
+        expected=f"no {rt!r} beyond the deadline",
+        found="responses after it",
+        remedy=f"{remedy}, or set {rt!r} to NaN there to count late responses as none" if silent else remedy,
+    )
+
+
+def _leading_dimensions(draws: Any, sizes: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """Return the labels of every dimension before the trials, by the name of the dimension."""
+    if not hasattr(draws, "coords"):
+        return {f"draw_{axis}": np.arange(size) for axis, size in enumerate(sizes)}
+    return {name: draws[name].values for name in draws.dims[: len(sizes)]}

@@ -1,0 +1,182 @@
+"""Leave-one-out cross-validation of large data sets in little memory."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.diagnostics.convergence import convergence
+from pymc_lan.diagnostics.fitted_trials import (
+    chunks,
+    find_trials,
+    good_k,
+    is_trials,
+    outside,
+    sample_dims,
+    say_all_outside,
+)
+from pymc_lan.errors import explain, unknown
+
+# Log likelihoods that are in double precision at once.
+CHUNK = 4_000_000
+# Draws whose parameters are looked at.
+LOOKED_AT = 1000
+
+
+def loo(idata: Any, model: Any, *, var_name: str | None = None) -> Any:
+    """Leave-one-out cross-validation by Pareto-smoothed importance sampling: ``az.loo`` for large data.
+
+    ``pm.compute_log_likelihood`` keeps 8 bytes for each trial and draw, several times over; this keeps 4, once: 1.6 GB
+    for 100,000 trials and 4,000 draws. A trial's log likelihood loses less than 1e-6 of its size by that.
+
+    Parameters
+    ----------
+    idata : xarray.DataTree
+        From ``pm.sample``.
+    model : pymc.Model
+        The model that was sampled; any PyMC model.
+    var_name : str, optional
+        The observed variable, where the model has several.
+
+    Returns
+    -------
+    arviz_stats.ELPDData
+        With pointwise values and Pareto k, as ``az.loo(..., pointwise=True)`` returns it; ``az.compare`` takes it.
+
+    Raises
+    ------
+    ValueError
+        For a posterior of another model, an unknown variable, or one of several that is not named.
+
+    Warns
+    -----
+    UserWarning
+        Where the Pareto k of a trial is too large for its estimate to be reliable, chains have not met, or draws leave
+        the bounds of a model of this package.
+
+    References
+    ----------
+    Vehtari, Gelman and Gabry (2017), Statistics and Computing 27, 1413-1432.
+
+    Examples
+    --------
+    >>> import arviz as az, numpy as np, pymc as pm, pymc_lan as pl
+    >>> df = pl.simulate("ddm", dict(v=1.0, a=1.0, z=0.5, t=0.3), n=50, seed=1)
+    >>> with pm.Model() as model:
+    ...     v = pm.Normal("v", 1, 1)
+    ...     obs = pl.DDM("obs", v, 1.0, 0.5, 0.3, observed=df)
+    >>> draws = np.random.default_rng(1).normal(1, 0.02, (2, 100))  # of pm.sample, in earnest
+    >>> pl.diagnostics.loo(az.from_dict({"posterior": {"v": draws}}), model).n_data_points
+    50
+    """
+    import xarray as xr
+    from arviz_stats.base import array_stats
+    from arviz_stats.utils import ELPDDataLOO
+
+    rv = _observed(model, var_name)
+    draws = sample_dims(idata, model)
+    n_chains, n_draws = next(iter(draws.values())).shape[:2]
+    for words in _doubts(idata, model, {name: x.reshape(-1, *x.shape[2:]) for name, x in draws.items()}):
+        warnings.warn(words, stacklevel=2)
+    log_p, shape = _log_likelihood(model, rv, draws, n_chains * n_draws)
+    r_eff = _relative_efficiency(idata, n_chains * n_draws)
+    parts, step = [], max(1, CHUNK // log_p.shape[0])
+    for begin in range(0, log_p.shape[1], step):
+        some = log_p[:, begin : begin + step].T.astype(np.float64).reshape(-1, n_chains, n_draws)
+        parts.append(array_stats.loo(some, r_eff=r_eff))
+    elpd_i, pareto_k, p_i = (np.concatenate([np.ravel(part[i]) for part in parts]) for i in range(3))
+    elpd, se, p, *_ = array_stats.loo_summary(elpd_i, p_i)
+    limit = good_k(log_p.shape[0])
+    high = int((pareto_k > limit).sum())
+    if high:
+        warnings.warn(
+            f"The Pareto k of {high} of {pareto_k.size} trials is above {limit:.2f}: without one of these the "
+            "posterior would be another one, and its estimate is not reliable. Are there trials that the model does "
+            "not expect, such as guesses?",
+            stacklevel=2,
+        )
+    dims = _dims(model, rv, shape)
+
+    def labelled(x: Any) -> Any:
+        return xr.DataArray(x.reshape(shape), dims=dims, name=rv.name)
+
+    return ELPDDataLOO(
+        elpd=float(elpd),
+        se=float(se),
+        p=float(p),
+        n_samples=log_p.shape[0],
+        n_data_points=elpd_i.size,
+        scale="log",
+        warning=high > 0,
+        good_k=limit,
+        elpd_i=labelled(elpd_i),
+        pareto_k=labelled(pareto_k),
+    )
+
+
+def _doubts(idata: Any, model: Any, draws: dict[str, Any]) -> list[str]:
+    """Why no comparison should rest on these draws."""
+    apart = convergence(idata, model).apart
+    words = [apart] if apart else []
+    if any(is_trials(rv) for rv in model.observed_RVs):
+        trials, every = find_trials(model), -(-len(next(iter(draws.values()))) // LOOKED_AT)
+        found = [
+            [outside(each, values) for each, values in zip(trials, parameters, strict=True)]
+            for _, parameters in chunks(model, trials, {name: x[::every] for name, x in draws.items()})
+        ]
+        whole = [
+            {name: np.concatenate([part[i][name] for part in found]) for name in found[0][i]}
+            for i in range(len(trials))
+        ]
+        words += say_all_outside(trials, whole)
+    return words
+
+
+def _observed(model: Any, var_name: str | None) -> Any:
+    named = {rv.name: rv for rv in model.observed_RVs}
+    if var_name is None and len(named) == 1:
+        return next(iter(named.values()))
+    if var_name is None:
+        found = f"{len(named)}: {', '.join(named)}" if named else "none"
+        raise ValueError(explain("a model with one observed variable", found, "name one with var_name=..."))
+    if var_name not in named:
+        raise ValueError(unknown("observed variable", var_name, named))
+    return named[var_name]
+
+
+def _log_likelihood(model: Any, rv: Any, draws: dict[str, Any], n: int) -> tuple[NDArray[np.float32], tuple[int, ...]]:
+    """Log likelihood by draw and trial in single precision, and the shape of the trials."""
+    from pymc.model.transform.conditioning import remove_value_transforms
+
+    plain = remove_value_transforms(model)
+    function = plain.compile_fn(
+        plain.logp(vars=[plain.named_vars[rv.name]], sum=False)[0],
+        inputs=plain.value_vars,
+        on_unused_input="ignore",
+    )
+    flat = {name: x.reshape(n, *x.shape[2:]) for name, x in draws.items()}
+    names = [(value.name, plain.values_to_rvs[value].name) for value in plain.value_vars]
+    for row in range(n):
+        found = function({value: flat[name][row] for value, name in names})
+        if row == 0:
+            result = np.empty((n, found.size), np.float32)
+        result[row] = found.ravel()
+    return result, found.shape
+
+
+def _relative_efficiency(idata: Any, n: int) -> float:
+    """Effective draws for each draw, as ``az.loo`` takes it: the mean over all parameters."""
+    posterior = idata["posterior"]
+    if posterior.sizes["chain"] == 1:
+        return 1.0
+    sizes = posterior.dataset.azstats.ess(method="mean")
+    return float(np.concatenate([np.ravel(sizes[name]) for name in sizes.data_vars]).mean() / n)
+
+
+def _dims(model: Any, rv: Any, shape: tuple[int, ...]) -> list[str]:
+    """Names of the trials' dimensions, as PyMC gives them."""
+    named = [str(dim) for dim in model.named_vars_to_dims.get(rv.name, ())][: len(shape)]
+    return named or [f"{rv.name}_dim_{i}" for i in range(len(shape))]

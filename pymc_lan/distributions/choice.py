@@ -1,0 +1,204 @@
+"""The distribution of responses alone: a choice, without its time, of any task that can be simulated."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+from pymc.distributions.distribution import Discrete, _support_point
+from pymc.logprob.abstract import _logprob
+from pymc.pytensorf import convert_observed_data
+from pytensor.graph.basic import Variable
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_lan.data.columns import column, subjects, table_columns
+from pymc_lan.data.observed import nameless
+from pymc_lan.distributions.base import (
+    Model,
+    apply_rv,
+    extract_theta,
+    in_order,
+    is_zero,
+    resolve_model,
+    split_model,
+    write_record,
+)
+from pymc_lan.distributions.provenance import record
+from pymc_lan.distributions.values import check_covariates, check_fraction, check_indices, check_parameter, known_value
+from pymc_lan.errors import check_length, describe_codes, explain, is_missing, refuse
+from pymc_lan.models.likelihood import Likelihood, mix_lapses
+from pymc_lan.models.simulator.responses import RESPONSES
+from pymc_lan.models.spec import ModelSpec
+from pymc_lan.networks.network import Network
+from pymc_lan.ops.likelihood import PYTENSOR, ResponseRV
+
+
+@_logprob.register(ResponseRV)
+def response_logprob(
+    op: ResponseRV, values: Any, rng: Any, size: Any, log_p: Any, *_: Any, **kwargs: Any
+) -> TensorVariable:
+    """Log probability of each response; of another code -inf."""
+    value, result = values[0], pt.constant(-np.inf, dtype="float64")
+    for k, code in enumerate(op.spec.choices):
+        result = pt.where(pt.eq(value, code), log_p[..., k], result)
+    return result
+
+
+@_support_point.register(ResponseRV)
+def response_support_point(op: ResponseRV, rv: Any, rng: Any, size: Any, log_p: Any, *_: Any) -> TensorVariable:
+    """The last choice."""
+    return pt.full_like(rv, op.spec.choices[-1])
+
+
+class ChoiceDist(Discrete):
+    r"""Responses alone, of a model whose choice probabilities a network has learned.
+
+    Any task with a binary or categorical outcome: what is needed is a function that draws responses, `simulator_spec`
+    with ``times=False``, and a network of `train`.
+
+    Parameters
+    ----------
+    name : str
+        Left out in ``ChoiceDist.dist``.
+    model : str, ModelSpec, path or Network
+        A name given to `register`, a spec, a version's folder, or a network just trained.
+    *params, **params_by_name : tensor_like
+        The model's parameters, in its order or by name; scalar or one per trial.
+    p_lapse : tensor_like
+        Probability that a trial is a guess, of which every choice is as likely. Default 0.
+    weights : str, path or Network, optional
+        Where `model` is a spec: its network, if it has no registered name.
+    observed : array_like, DataFrame or pm.Data, optional
+        Codes of the model's choices, one per trial; of a table the column ``response``.
+    dims : str, optional
+        The name of the trials' dimension.
+
+    Raises
+    ------
+    ValueError
+        For a model of response times, responses that are none of the choices, an unknown or missing parameter, lengths
+        that do not match, a constant outside the trained bounds.
+    RegistryError
+        For weights that cannot be found or verified.
+
+    Notes
+    -----
+    Draws follow the network's probabilities, so no simulator is needed to predict. Parameters outside the trained
+    bounds are evaluated at the nearest point inside, minus a penalty that grows with the distance. Where parameters are
+    scalar the network is evaluated once, however many trials there are.
+
+    Examples
+    --------
+    >>> import tempfile, pymc as pm, pymc_lan as pl
+    >>> from pymc_lan.training.recipes import SimulationRecipe
+    >>> def detect(theta, rng):
+    ...     return rng.normal(theta[:, 0], 1.0) > 1.0
+    >>> spec = pl.simulator_spec("yes_no", detect, {"d": (0.0, 4.0)}, choices=[0, 1], times=False)
+    >>> small = SimulationRecipe(hidden=(4,), chunks=2, sets=64, trials=64, batch=16, held_out=32)
+    >>> network = pl.train(spec, tempfile.mkdtemp(), simulation_recipe=small, n_measured=5000, progress=False)
+    >>> with pm.Model():
+    ...     d = pm.Uniform("d", 0, 4)
+    ...     obs = pl.ChoiceDist("obs", network, d, observed=[1, 0, 0, 1])
+    """
+
+    model: ClassVar[str | None] = None
+
+    def __new__(cls, name: str, *args: Any, observed: Any = None, **kwargs: Any) -> TensorVariable:  # type: ignore[misc]
+        """Add the responses to the current PyMC model."""
+        if observed is not None:
+            source, positional = split_model(cls, args)
+            network = _network(source, kwargs.pop("weights", None))
+            table = None if isinstance(observed, Variable) else observed
+            theta = in_order(table, dict(zip(network.spec.names, positional, strict=False)))
+            args, kwargs = (network, *theta.values(), *positional[len(theta) :]), in_order(table, kwargs)
+            if isinstance(observed, Variable):
+                if (now := known_value(observed)) is not None:
+                    observed_responses(now, network.spec)
+                kwargs["_n_trials"] = observed.type.shape[0]
+            else:
+                observed = observed_responses(observed, network.spec)
+                kwargs["_n_trials"] = len(observed)
+                observed = convert_observed_data(observed)
+        rv = super().__new__(cls, name, *args, observed=observed, **kwargs)
+        write_record(rv)
+        return rv
+
+    @classmethod
+    def dist(
+        cls, *args: Any, p_lapse: Any = 0.0, weights: Model | None = None, _n_trials: int | None = None, **kwargs: Any
+    ) -> TensorVariable:
+        """Build the distribution outside a model; see the class."""
+        source, positional = split_model(cls, args)
+        network = _network(source, weights)
+        theta = extract_theta(network.spec, positional, kwargs)
+        for name, value in (theta | {"p_lapse": p_lapse}).items():
+            check_indices(name, value, _n_trials)
+            check_covariates(name, value, _n_trials)
+            if _n_trials is not None:
+                check_length(name, value, _n_trials)
+        op = ResponseRV(network.spec, network.lan, record=record(network))
+        log_p = log_probabilities(network, theta, check_fraction("p_lapse", p_lapse))
+        parameters = [pt.cast(pt.as_tensor_variable(x), "float64") for x in theta.values()]
+        return apply_rv(op, [log_p, *parameters], **kwargs)
+
+
+def log_probabilities(network: Network, theta: dict[str, Any], p_lapse: Any = 0.0) -> TensorVariable:
+    """Log probability of each choice, along the last axis, as a graph of the parameters."""
+    for p in network.spec.parameters:
+        check_parameter(p, theta[p.name], trained=True)
+    values = {name: pt.cast(pt.as_tensor_variable(x), "float64") for name, x in theta.items()}
+    likelihood = Likelihood(network.spec, partial(network.lan.outputs, PYTENSOR))
+    log_p, penalty = likelihood.log_probabilities(PYTENSOR, values)
+    if not is_zero(p_lapse):
+        guess = -np.log(len(network.spec.choices))
+        log_p = [mix_lapses(PYTENSOR, x, pt.as_tensor_variable(p_lapse), guess) for x in log_p]
+    return pt.stack(pt.broadcast_arrays(*(x - penalty for x in log_p)), axis=-1)
+
+
+def _network(source: Model, weights: Model | None) -> Network:
+    spec, network = resolve_model(source, weights, None)
+    if network is None or spec.transform != RESPONSES:
+        expected = "a model of responses alone, from pl.simulator_spec(..., times=False)"
+        raise ValueError(explain(expected, f"{spec.name!r}, a model of response times", "use LANDist"))
+    return network
+
+
+def observed_responses(data: Any, spec: ModelSpec) -> NDArray[np.int64]:
+    """Check observed responses.
+
+    Parameters
+    ----------
+    data : array_like of shape (n_trials,) or DataFrame
+        Of a table the column ``response`` is taken.
+    spec : ModelSpec
+
+    Returns
+    -------
+    ndarray of int64, shape (n_trials,)
+
+    Raises
+    ------
+    ValueError
+        If there are none, or others than the model's choices.
+    """
+    if (whose := subjects(data)) is not None:
+        for doubt in nameless(*whose):
+            raise ValueError(str(doubt))
+    raw = column(data, "response" if table_columns(data) is not None else data, argument="observed")
+    if raw.ndim != 1 or not len(raw):
+        expected = "responses of shape (n_trials,), one code per trial"
+        raise ValueError(explain(expected, f"shape {raw.shape}", "give one column, with a row for each trial"))
+    cells, codes = raw.tolist(), set(spec.choices)
+    bad = np.array([is_missing(cell) or isinstance(cell, str) or cell not in codes for cell in cells], dtype=bool)
+    refuse(
+        bad,
+        {"response": raw},
+        expected=f"the response codes {', '.join(map(str, spec.choices))} of {spec.name!r}",
+        found=f"other codes, {describe_codes(raw[bad])},",
+        remedy="recode the responses as the simulator returns them; a trial that ends without one needs a choice of "
+        "its own in the model",
+    )
+    return np.array(cells, np.int64)

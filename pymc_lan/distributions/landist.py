@@ -1,0 +1,142 @@
+"""Distributions of responses and their times: any model by name, and the drift diffusion model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pytensor.graph.basic import Variable
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_lan.data.columns import AUTO, from_table
+from pymc_lan.distributions.base import (
+    Model,
+    TrialDistribution,
+    extract_theta,
+    lapse_window,
+    model_spec,
+    split_model,
+)
+from pymc_lan.distributions.values import check_deadline, check_fraction
+
+
+class LANDist(TrialDistribution):
+    r"""Response times and choices of any model, by name.
+
+    Parameters
+    ----------
+    name : str
+        Left out in ``LANDist.dist``.
+    model : str, ModelSpec, path or Network
+        ``"ddm"``, ``"ddm@1.0"``, a spec, a version's folder, or a network just trained.
+    *params, **params_by_name : tensor_like
+        The model's parameters, in its order or by name; scalar or one per trial. See ``pl.get_model(model)``. A name
+        that PyMC reserves takes an underscore: ``shape_`` in ``gamma_drift``.
+    likelihood : {"lan", "exact"}
+        The network, or the closed form where the model has one; by default the network, and the closed form of a model
+        that has nothing else (races of accumulators).
+    weights : str, path or Network, optional
+        Other weights than the model's default.
+    p_lapse : tensor_like
+        Probability that a trial is a guess: any response, at a time uniform on the lapse window. Default 0.
+    lapse_window : tensor_like, optional
+        Seconds; by default each trial's deadline or, where it has none, the largest observed rt. A guess after the
+        deadline is an omission.
+    deadline : tensor_like or str, optional
+        End of the response window in seconds, where trials without a decision by then are seen as omissions (no rt);
+        or the name of a column. By default, ``"auto"``, the column ``deadline`` where `observed` has one and the
+        network has an OPN; None is none.
+        Only networks that were imported with an OPN know how likely they are. Models whose simulator leaves trials
+        without a response (``omissions=True``) take none.
+    observed : DataFrame, array or pm.Data, optional
+        Columns ``rt`` (seconds) and ``response`` (-1 or +1, or 0 to n - 1 for n accumulators), or rows of the two.
+    dims : str, optional
+        The name of the trials' dimension.
+
+    Raises
+    ------
+    ValueError
+        For data or parameters that cannot be: see `pymc_lan.as_observed`; a constant outside the trained
+        bounds; an unknown or missing parameter.
+    RegistryError
+        For weights that cannot be found or verified.
+
+    Notes
+    -----
+    The value of a trial is the row ``[rt, response]``, so draws have shape (n_trials, 2). Parameters outside the
+    trained bounds are evaluated at the nearest point inside, minus a penalty that grows with the distance, so a
+    sampler is led back; keep priors inside the bounds.
+
+    Examples
+    --------
+    >>> import pymc as pm, pymc_lan as pl
+    >>> df = pl.simulate("ddm", dict(v=1.0, a=1.0, z=0.5, t=0.3), n=100, seed=1)
+    >>> with pm.Model():
+    ...     v = pm.Normal("v", 0, 2)
+    ...     obs = pl.LANDist("obs", "ddm", v, 1.0, t=0.3, observed=df)
+    """
+
+    @classmethod
+    def dist(
+        cls,
+        *args: Any,
+        likelihood: str | None = None,
+        weights: Model | None = None,
+        p_lapse: Any = 0.0,
+        lapse_window: Any = None,
+        deadline: Any = AUTO,
+        _n_trials: int | None = None,
+        _times: Any = None,
+        **kwargs: Any,
+    ) -> TensorVariable:
+        """Build the distribution outside a model; see the class."""
+        source, positional = split_model(cls, args)
+        spec = model_spec(source)
+        theta = extract_theta(spec, positional, kwargs)
+        deadline = deadline if isinstance(deadline, Variable) else from_table(deadline, None, "deadline")
+        if spec.omissions and deadline is None:
+            # The simulator knows which trials have no response; none is late beyond that.
+            deadline = np.inf
+        extras = {
+            "p_lapse": check_fraction("p_lapse", p_lapse),
+            "lapse_window": _window(lapse_window, p_lapse, deadline, _times),
+        }
+        if deadline is not None:
+            extras["deadline"] = check_deadline(deadline)
+        return cls._make(source, theta, extras, likelihood=likelihood, weights=weights, n_trials=_n_trials, **kwargs)
+
+
+_window = lapse_window
+
+
+class DDM(LANDist):
+    r"""Response times and choices of the drift diffusion model.
+
+    Evidence starts at ``-a + 2 a z``, drifts with rate ``v`` and unit noise, and a response follows at ``+a`` (+1) or
+    ``-a`` (-1), ``t`` seconds of non-decision time added. Stan's ``wiener`` has ``alpha = 2 a, tau = t, beta = z,
+    delta = v``; HDDM's ``a`` is ``2 a`` here; PyDDM's ``B`` is ``a``.
+
+    Parameters
+    ----------
+    name : str
+        Left out in ``DDM.dist``.
+    v : tensor_like
+        Drift, evidence per second, -3 to 3.
+    a : tensor_like
+        Half the boundary separation, 0.3 to 2.5.
+    z : tensor_like
+        Relative start, 0 to 1; 0.5 where it is left out.
+    t : tensor_like
+        Non-decision time in seconds, 0 to 2.
+    likelihood, weights, p_lapse, lapse_window, observed, dims
+        As in `LANDist`.
+
+    Examples
+    --------
+    >>> import pymc as pm, pymc_lan as pl
+    >>> draws = pm.draw(pl.DDM.dist(1.0, 1.2, 0.5, 0.3, shape=(10, 2)), random_seed=1)
+    >>> draws.shape
+    (10, 2)
+    """
+
+    model = "ddm"

@@ -1,0 +1,151 @@
+"""The random variable behind every distribution: rows [rt, response], their log density, draws and support point."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytensor.tensor as pt
+from pymc.distributions.distribution import _support_point
+from pymc.logprob.abstract import _logprob
+from pytensor.graph.basic import Apply
+from pytensor.tensor.random.op import RandomVariable
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_lan.data.guesses import is_possible, log_guess
+from pymc_lan.models.imported import PLAIN_OMISSION
+from pymc_lan.models.likelihood import Likelihood, mix_lapses
+from pymc_lan.models.simulator.view import SIMULATED
+from pymc_lan.models.spec import ModelSpec, shift
+from pymc_lan.networks.bounds import watch
+from pymc_lan.networks.mlp import MLP
+from pymc_lan.ops.likelihood import PYTENSOR, log_likelihood, register_with_backend
+
+# Parameters behind the model's own, in this order.
+TWO_CHOICE = ("p_lapse", "lapse_window")
+OMISSIONS = (*TWO_CHOICE, "deadline")
+GO_NOGO = (*TWO_CHOICE, "lapse_go", "deadline")
+
+
+class TrialRV(RandomVariable):
+    """Trials ``[rt, response]`` of a model; ``rt = inf`` is no response.
+
+    Inputs: the model's parameters in order, then ``p_lapse`` and ``lapse_window`` and, for go/no-go, ``lapse_go`` and
+    ``deadline``, or ``deadline`` for omissions; all scalar per trial.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    lan, choice : MLP, optional
+        None for the closed form.
+    go_nogo : bool
+        Whether only upper responses before the deadline are seen.
+    omissions : bool
+        Whether trials without a decision before the deadline are seen as such.
+    lapses : bool
+        Whether any trial may be a guess; without, the mixture is left out of the graph.
+    record : tuple of str
+        What `pymc_lan.distributions.provenance.record` says of the networks; no part of what makes two of these equal.
+    """
+
+    name = "trial"
+    dtype = "float64"
+    __props__ = (  # type: ignore[assignment]
+        "name", "signature", "dtype", "inplace", "spec", "lan", "choice", "go_nogo", "omissions", "lapses",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        lan: MLP | None,
+        choice: MLP | None,
+        *,
+        go_nogo: bool,
+        omissions: bool,
+        lapses: bool,
+        record: tuple[str, ...] = (),
+        inplace: bool = False,
+        **fixed: Any,
+    ):
+        self.spec, self.lan, self.choice = spec, lan, choice
+        self.go_nogo, self.omissions, self.lapses, self.record = go_nogo, omissions, lapses, record
+        # How many responses a guess may be.
+        self.n_guesses = 1 if go_nogo else len(spec.choices)
+        self.parameters = (*spec.names, *(GO_NOGO if go_nogo else OMISSIONS if omissions else TWO_CHOICE))
+        label = f"GoNoGo{spec.name.upper()}" if go_nogo else spec.name.upper()
+        self._print_name = (label, rf"\operatorname{{{label}}}")
+        super().__init__(signature=f"{','.join(['()'] * len(self.parameters))}->(2)", inplace=inplace)
+
+    def make_node(self, rng: Any, size: Any, *params: Any) -> Apply:  # type: ignore[override]
+        """Cast parameters to float64."""
+        return super().make_node(rng, size, *(pt.cast(pt.as_tensor_variable(p), "float64") for p in params))
+
+    def perform(self, node: Apply, inputs: Any, outputs: Any) -> None:
+        """Draw trials, one posterior draw at a time, and look whether it lies within the bounds."""
+        watch(self, node, inputs)
+        super().perform(node, inputs, outputs)
+
+    def rng_fn(self, rng: np.random.Generator, *args: Any) -> Any:
+        """Draw trials."""
+        from pymc_lan.models.simulate import draw_trials  # loads numba, which takes half a second
+
+        *params, size = args
+        shape = np.broadcast_shapes(*(np.shape(p) for p in params)) if size is None else tuple(size)
+        values = {name: np.broadcast_to(p, shape).ravel() for name, p in zip(self.parameters, params, strict=True)}
+        return draw_trials(self.spec, rng, values, go_nogo=self.go_nogo, omissions=self.omissions).reshape(*shape, 2)
+
+
+@_logprob.register(TrialRV)
+def trial_logprob(op: TrialRV, values: Any, rng: Any, size: Any, *params: Any, **kwargs: Any) -> TensorVariable:
+    """One log density per trial."""
+    value = pt.cast(values[0], "float64")
+    rt, response = value[..., 0], value[..., 1]
+    named = dict(zip(op.parameters, params, strict=True))
+    theta = [named[name] for name in op.spec.names]
+    responded = rt < np.inf
+    if op.go_nogo:
+        deadline = named["deadline"]
+        press = pt.constant(1.0, dtype="float64")
+        log_p = log_likelihood(op.spec, op.lan, op.choice, [rt, press, deadline, *theta], go_nogo=True)
+        possible = ~responded | (rt <= deadline)
+    else:
+        deadline = named["deadline"] if op.omissions else pt.constant(np.inf, dtype="float64")
+        log_p = log_likelihood(op.spec, op.lan, op.choice, [rt, response, deadline, *theta], go_nogo=op.omissions)
+        possible = responded & pt.any([pt.eq(response, code) for code in op.spec.choices], axis=0)
+        if op.omissions:
+            possible = ~responded | (possible & (rt <= deadline))
+        if op.spec.view == PLAIN_OMISSION:
+            possible = possible & (deadline < np.inf)
+    if op.lapses:
+        # A guess has no bounds: outside them the penalty has to be taken of the mixture, or guesses would drown it.
+        _, penalty = Likelihood(op.spec, op.lan).clamp(PYTENSOR, {name: named[name] for name in op.spec.names})
+        guess = log_guess(PYTENSOR, rt, op.n_guesses, named)
+        log_p = mix_lapses(PYTENSOR, log_p, named["p_lapse"], guess) - penalty
+        possible = possible & is_possible(named)
+    return pt.where(possible, log_p, -np.inf)
+
+
+@_support_point.register(TrialRV)
+def trial_support_point(op: TrialRV, rv: Any, rng: Any, size: Any, *params: Any) -> TensorVariable:
+    """The model's last response at ``t`` plus a quarter of the DDM's mean decision time without drift, in the deadline.
+
+    That is near the mode, and before boundaries have collapsed. Models without boundaries decide in half a second.
+    """
+    named = dict(zip(op.parameters, params, strict=True))
+    z = named.get("z", 0.5)
+    # Of a simulator nobody knows what its parameters mean.
+    bounded = "a" in named and op.spec.transform != SIMULATED
+    rt = shift(op.spec, named) + (named["a"] ** 2 * z * (1 - z) if bounded else 0.5)
+    if "deadline" in named:
+        rt = pt.minimum(rt, named["deadline"])
+    row = pt.stack([rt, pt.full_like(rt, op.spec.choices[-1])], axis=-1)
+    return pt.broadcast_to(row, (*size, 2)) if size.type.ndim == 1 else row
+
+
+# One vectorised call in object mode is what is meant: all trials of a draw are seen at once.
+register_with_backend(
+    "numba",
+    "pymc_lan_draws",
+    lambda: warnings.filterwarnings("ignore", "Numba will use object mode to run (TrialRV|ResponseRV)", UserWarning),
+)

@@ -1,0 +1,1 @@
+"""What a model is: parameters, densities, labels, draws; no network, no PyMC."""

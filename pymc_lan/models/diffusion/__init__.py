@@ -1,0 +1,1 @@
+"""Diffusions between two boundaries."""

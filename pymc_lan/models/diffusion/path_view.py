@@ -1,0 +1,363 @@
+"""Network inputs and baselines of any diffusion between two boundaries, from its drift and boundary alone.
+
+Given the decision time, Girsanov's theorem takes out the mean over time of the drift at position 0, so a constant drift
+leaves nothing behind. What remains is a driftless motion between curves; its baseline is the tangent approximation
+(Strassen 1967; Durbin 1985, Journal of Applied Probability 22, 99-122), times the chance that a Brownian bridge keeps
+clear of the other boundary. Where the drift depends on position as well, the same theorem weighs the paths; its factor
+is taken along the straight path early, and from the lowest state late (`pymc_lan.numerics.potential`). By Brownian
+scaling the network needs only ratios of boundaries, displacement and sqrt(d).
+
+A model's own functions are written in `jax.numpy`, so all of this is, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend import core
+
+from pymc_lan.errors import explain
+from pymc_lan.models.diffusion.closed_view import ONSET_FRACTION, ONSET_MAX, ONSET_MIN
+from pymc_lan.models.spec import ModelSpec, Structure
+from pymc_lan.numerics.passage import CLOSED, LOG_SQRT_2PI, Theta
+from pymc_lan.numerics.potential import ACROSS, log_free, log_spared
+
+# Where the path up to a decision is looked at, as shares of its duration, with the weights of a mean over it; and the
+# rule by which the drift is integrated between those points.
+NODES, WEIGHTS = ((x / 2).tolist() for x in np.polynomial.legendre.leggauss(3) + np.array([[1.0], [0.0]]))
+# Where the displacement by a drift that changes is looked at. What it does in between is lost to the network, whose
+# errors were twice as large for `gamma_drift` with three points.
+BENDS = ((np.polynomial.legendre.leggauss(6)[0] + 1) / 2).tolist()
+FINE_NODES, FINE_WEIGHTS = ((x / 2).tolist() for x in np.polynomial.legendre.leggauss(4) + np.array([[1.0], [0.0]]))
+
+# The start [s]: not quite 0, where a boundary such as Weibull's may have an infinite slope and so no gradient.
+START = 1e-12
+
+# How much of a boundary's fall rounds off the tangent's distance, and the least distance of which a log is taken.
+_ROUNDING, _LEAST = 0.1, 1e-290
+# The path is followed up to this share of the time by which boundaries have met: they still move then.
+_OPEN = 0.999
+# A passage of duration u out of the unit interval falls off like exp(-_FALL u) late, and by _LATE to under 1e-42.
+_FALL, _LATE = math.pi**2 / 2, 20.0
+
+# By this share of the time that it takes to cross, the straight path has stopped to be the typical one.
+_SETTLES = 10.0
+# After this time of the same kind the lowest state is alone, and the network's correction of its baseline constant:
+# nothing that it has not seen, at times beyond those of the training.
+_SETTLED = 0.5
+
+
+@cache
+def structure(spec: ModelSpec) -> Structure:
+    """What a model's functions depend on: as its spec says, or read off from the traced functions.
+
+    Raises
+    ------
+    ValueError
+        If the spec leaves out what they depend on.
+
+    Examples
+    --------
+    >>> from pymc_lan.models.catalogue import get_model
+    >>> from pymc_lan.models.diffusion.path_view import structure
+    >>> structure(get_model("angle"))
+    Structure(positional=False, varying=False, moving=True, linear=True)
+    """
+    theta = {p.name: 0.5 * (p.bounds[0] + p.bounds[1]) for p in spec.parameters}
+    found = Structure(
+        positional=_depends(lambda t, x: spec.drift(t, x, theta), 1),
+        varying=_depends(lambda t, x: spec.drift(t, x, theta), 0),
+        moving=_depends(lambda t, x: spec.boundary(t, theta), 0),
+        linear=not any(_depends(lambda t, x: _slope(spec, t, x, theta), i) for i in (0, 1)),
+    )
+    if spec.structure is None:
+        return found
+    # Saying that more depends on them costs time only; less would leave it out of labels and networks.
+    if not all(x >= y for x, y in zip(_generality(spec.structure), _generality(found), strict=True)):
+        remedy = "leave structure out of the spec, and it is read off from drift and boundary"
+        raise ValueError(explain(f"a structure of {spec.name!r} that covers {found}", f"{spec.structure}", remedy))
+    return spec.structure
+
+
+def _generality(kind: Structure) -> tuple[bool, ...]:
+    return kind.positional, kind.varying, kind.moving, not kind.linear
+
+
+def _slope(spec: ModelSpec, t: Any, x: Any, theta: Theta) -> Any:
+    return jax.grad(lambda y: jnp.asarray(spec.drift(t, y, theta), y.dtype))(x)
+
+
+def _depends(function: Callable[..., Any], argument: int) -> bool:
+    """Whether a function of two numbers uses one of them."""
+    closed = jax.make_jaxpr(lambda t, x: jnp.asarray(function(t, x), float))(0.5, 0.1)
+    tainted = {closed.jaxpr.invars[argument]}
+    for equation in closed.jaxpr.eqns:
+        if any(not isinstance(x, core.Literal) and x in tainted for x in equation.invars):
+            tainted |= set(equation.outvars)
+    return any(not isinstance(x, core.Literal) and x in tainted for x in closed.jaxpr.outvars)
+
+
+class View(NamedTuple):
+    """The path up to a time, mirrored so that the upper boundary is the one hit.
+
+    Parameters
+    ----------
+    time : array
+        Seconds.
+    first, last : array
+        Half the separation of the boundaries at the start and at the end.
+    between : tuple of array
+        The same at `NODES`; empty where it does not change.
+    slope : array
+        Of the boundary at the end, less the straight part of the displacement.
+    start : array
+        Position at the start.
+    drift : array
+        Mean over time of the drift at position 0.
+    bent : tuple of array
+        Its displacement at `BENDS` less the straight part; empty where it does not change.
+    change : tuple of array
+        The drift at the start and at the end less its mean, and its variance over time; empty where it does not change.
+    pull : tuple of array
+        How the drift differs from that at position 0, on the straight path at `NODES` and at its end; empty where it
+        does not.
+    log_pull : array
+        Log of the factor that both bring to the density.
+    """
+
+    time: Any
+    first: Any
+    last: Any
+    between: tuple[Any, ...]
+    slope: Any
+    start: Any
+    drift: Any
+    bent: tuple[Any, ...]
+    change: tuple[Any, ...] = ()
+    pull: tuple[Any, ...] = ()
+    log_pull: Any = 0.0
+
+
+def half_width(spec: ModelSpec, t: Any, theta: Theta) -> Any:
+    """The boundary, kept open by a small share of where it starts: what has closed leaves no density anyway."""
+    return jnp.maximum(spec.boundary(t, theta), CLOSED * spec.boundary(jnp.full_like(t, START), theta))
+
+
+def look(spec: ModelSpec, kind: Structure, d: Any, response: Any, theta: Theta) -> View:
+    """Follow a model's path up to d seconds of decision time."""
+    zero = jnp.full_like(d, START)
+    times = [share * d for share in NODES]
+
+    def width(t: Any) -> Any:
+        return half_width(spec, t, theta)
+
+    first = width(zero)
+    last, slope = jax.jvp(width, (d,), (jnp.ones_like(d),)) if kind.moving else (first, jnp.zeros_like(d))
+    between = tuple(width(t) for t in times) if kind.moving else ()
+    start = response * first * (2 * theta["z"] - 1)
+    view = View(d, first, last, between, slope, start, response * at_rest(spec, d, theta), ())
+    if kind.varying:
+        view = _bent(spec, view, response, theta)
+    return _pulled(spec, view, times, response, theta) if kind.positional else view
+
+
+def _bent(spec: ModelSpec, view: View, response: Any, theta: Theta) -> View:
+    """Add to a view that the drift at position 0 changes.
+
+    Early the path is free, and Girsanov's theorem leaves the mean of the drift m; late it is held by the boundaries,
+    and with ``int m dX = m(d) x(d) - m(0) x(0) - int x dm`` the last integral is small.
+    """
+    d = view.time
+    sums, squares = displacements(spec, [*(share * d for share in BENDS), d], theta)
+    mean, begin, end = (
+        response * sums[-1] / d,
+        *(response * at_rest(spec, t, theta) for t in (jnp.full_like(d, START), d)),
+    )
+    bent = tuple(response * x - share * d * mean for x, share in zip(sums[:-1], BENDS, strict=True))
+    change = (begin - mean, end - mean, squares[-1] / d - mean**2)
+    early = _early(view)
+    held = change[1] * view.last - change[0] * view.start - d / 2 * change[2]
+    slope = view.slope - early * change[1]
+    return view._replace(drift=mean, bent=bent, change=change, slope=slope, log_pull=(1 - early) * held)
+
+
+def _early(view: View) -> Any:
+    """From 1 at first to 0 once the boundaries hold the path."""
+    x = _SETTLES * time_of_width(view)
+    return 1 / (1 + x * jnp.sqrt(x))
+
+
+def at_rest(spec: ModelSpec, t: Any, theta: Theta) -> Any:
+    """The drift at position 0."""
+    return spec.drift(t, jnp.zeros_like(t), theta) + jnp.zeros_like(t)
+
+
+def displacements(spec: ModelSpec, times: list[Any], theta: Theta) -> tuple[list[Any], list[Any]]:
+    """Integrals of the drift at position 0, and of its square, from 0 to each of several times, which increase."""
+    edge = total = square = jnp.zeros_like(times[0])
+    sums, squares = [], []
+    for t in times:
+        drifts = [at_rest(spec, edge + node * (t - edge), theta) for node in FINE_NODES]
+        total = total + (t - edge) * sum(w * m for w, m in zip(FINE_WEIGHTS, drifts, strict=True))
+        square = square + (t - edge) * sum(w * m**2 for w, m in zip(FINE_WEIGHTS, drifts, strict=True))
+        edge = t
+        sums.append(total)
+        squares.append(square)
+    return sums, squares
+
+
+def _pulled(spec: ModelSpec, view: View, times: list[Any], response: Any, theta: Theta) -> View:
+    """Add to a view what the drift's dependence on position does to it.
+
+    With r the drift less that at position 0, Girsanov's theorem adds ``int r dX`` to the logarithm of a path's weight,
+    less the integral of the potential, which has the whole drift in it: that at position 0 is given back.
+    """
+
+    def pull(t: Any, x: Any) -> Any:
+        return response * (spec.drift(t, response * x, theta) - at_rest(spec, t, theta))
+
+    def potential(t: Any, x: Any) -> Any:
+        m, steepness = jax.jvp(lambda y: response * spec.drift(t, response * y, theta), (x,), (jnp.ones_like(x),))
+        return (m**2 + steepness) / 2
+
+    rise = view.last - view.start
+    path = [view.start + share * rise for share in NODES]
+    on_path = tuple(pull(t, x) for t, x in zip(times, path, strict=True))
+    straight = sum(w * potential(t, x) for w, t, x in zip(WEIGHTS, times, path, strict=True))
+    middle, b = times[1], view.between[1] if view.between else view.first
+    across = [b**2 * potential(middle, x * b) for x in ACROSS]
+    start, time = view.start / view.first, 4 * time_of_width(view)
+    spared = log_spared(across, b**2 * straight, start, time) + log_free(start, time)
+    work = rise * sum(w * r for w, r in zip(WEIGHTS, on_path, strict=True))
+    log_pull = view.log_pull + work + spared + view.time / 2 * view.drift**2
+    return view._replace(pull=(*on_path, pull(view.time, view.last)), log_pull=log_pull)
+
+
+def squash(x: Any) -> Any:
+    """Map the real line to -1 to 1, smoothly."""
+    return x / jnp.sqrt(1 + x**2)
+
+
+def time_of_width(view: View) -> Any:
+    """The integral of 1 / (2 b)^2 over the path: the time of the passage out of a unit interval."""
+    if not view.between:
+        return view.time / (4 * view.first**2)
+    return view.time / 4 * sum(w / b**2 for w, b in zip(WEIGHTS, view.between, strict=True))
+
+
+def _unseen(view: View) -> Any:
+    """How much later a passage between moving boundaries is than any that networks have learned from."""
+    return jnp.maximum(time_of_width(view) - _LATE, 0.0) if view.between and not view.pull else 0.0
+
+
+def _log_positive(x: Any, rounding: Any) -> Any:
+    """Log of x, rounded off so that it is positive, without a difference that would cancel."""
+    root = jnp.sqrt(jnp.maximum(x**2 + rounding**2, _LEAST))
+    return jnp.log(jnp.maximum(0.5 * jnp.where(x > 0, x + root, rounding**2 / (root - jnp.minimum(x, 0.0))), _LEAST))
+
+
+def _shape(view: View) -> tuple[Any, ...]:
+    """How the path differs from one between constant boundaries without displacement."""
+    root, shape = jnp.sqrt(view.time), []
+    if view.between:
+        straight = [(1 - share) * view.first + share * view.last for share in NODES]
+        shape += [(b - line) / (b + line) for b, line in zip(view.between, straight, strict=True)]
+        shape += [view.last / (view.first + view.last), squash(view.time * view.slope / view.last)]
+    elif view.bent:
+        shape += [squash(view.time * view.slope / view.last)]
+    shape += [squash(x / root) for x in view.bent]
+    if view.change:
+        begin, end, variance = view.change
+        shape += [squash(view.first * begin / 4), squash(view.last * end / 4), squash(view.time * variance / 4)]
+    if view.pull:
+        shape += [squash(view.first * x / 4) for x in (view.drift, *view.pull)]
+    return tuple(shape)
+
+
+@dataclass(frozen=True)
+class PathTransform:
+    """The `Transform` of a model given by its drift and boundary.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    """
+
+    spec: ModelSpec
+
+    @property
+    def n_inputs(self) -> int:
+        """Four, and those of the shape."""
+        kind = structure(self.spec)
+        return 4 + (5 if kind.moving else int(kind.varying)) + (3 + len(BENDS)) * kind.varying + 5 * kind.positional
+
+    def _look(self, d: Any, response: Any, theta: Theta) -> View:
+        """Follow the path, at most to just before the boundaries have met: nothing happens later."""
+        d, response, *values = jnp.broadcast_arrays(d, response, *theta.values())
+        theta = dict(zip(theta, values, strict=True))
+        if self.spec.closes is not None:
+            d = jnp.minimum(d, _OPEN * self.spec.closes(theta))
+        return look(self.spec, structure(self.spec), d, response, theta)
+
+    def baseline(self, xp: Any, d: Any, response: Any, theta: Theta) -> Any:
+        """The closed-form log density that the network corrects."""
+        return outside(self._baseline, xp, d, response, theta)
+
+    def _baseline(self, d: Any, response: Any, theta: Theta) -> Any:
+        view = self._look(d, response, theta)
+        past, d, distance = d - view.time, view.time, view.last - view.start
+        # The tangent's distance at the start; positive even where a boundary moves away faster than a path follows.
+        fall = d * view.slope
+        tangent = _log_positive(distance - fall, _ROUNDING * fall)
+        tangent = tangent - LOG_SQRT_2PI - 1.5 * jnp.log(d) - distance**2 / (2 * d)
+        behind = jnp.log(-jnp.expm1(-4 * (view.first + view.start) * view.last / d))
+        log_f = view.drift * distance - view.drift**2 * d / 2 + view.log_pull + tangent + behind
+        return log_f - _FALL * (past / (4 * view.last**2) + _unseen(view))
+
+    def inputs(self, xp: Any, d: Any, response: Any, theta: Theta) -> tuple[Any, ...]:
+        """Network inputs, each of order one."""
+        return tuple(outside(self._inputs, xp, d, response, theta))
+
+    def _inputs(self, d: Any, response: Any, theta: Theta) -> tuple[Any, ...]:
+        view = self._look(d, response, theta)
+        u, room, time = time_of_width(view), 4 * (view.first + view.start) * view.last, view.time
+        if view.pull:
+            past = jnp.maximum(u / _SETTLED, 1.0)
+            u, time = u / past, time / past
+        return (
+            jnp.log1p(10 * u),
+            view.start / view.first,
+            u / (1 + 0.1 * u),
+            room / (room + 2 * time),
+            *_shape(view),
+        )
+
+    def onset(self, xp: Any, d: Any, response: Any, theta: Theta) -> tuple[Any, Any]:
+        """As `Transform.onset`."""
+        return outside(self._onset, xp, d, response, theta)
+
+    def _onset(self, d: Any, response: Any, theta: Theta) -> tuple[Any, Any]:
+        first = self.spec.boundary(jnp.full_like(d, START), theta)
+        squared = (first * (1 - response * (2 * theta["z"] - 1))) ** 2
+        d_min = jnp.maximum(jnp.minimum(squared * ONSET_FRACTION, ONSET_MAX), ONSET_MIN)
+        return d_min, jnp.maximum(squared / (2 * d_min**2) - 1.5 / d_min, 1 / d_min)
+
+
+def outside(function: Callable[..., Any], xp: Any, *args: Any) -> Any:
+    """Call a function of JAX arrays from JAX, or from NumPy in float64."""
+    if xp is not np:
+        return function(*args)
+    with jax.enable_x64(True):
+        return jax.tree.map(np.asarray, _compiled(function)(*args))
+
+
+@cache
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    return jax.jit(function)

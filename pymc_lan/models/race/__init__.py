@@ -1,0 +1,1 @@
+"""Races of accumulators: the first to finish decides."""

@@ -1,0 +1,144 @@
+"""Races of accumulators, as data: models of two and more choices."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from pymc_lan.models.diffusion.kinds import no_boundaries
+from pymc_lan.models.spec import POSITIVE, ModelSpec, Parameter
+
+
+def _A(high: float) -> Parameter:
+    meaning = "upper end of the starting points, which are uniform from 0"
+    return Parameter("A", (0.0, high), "evidence", meaning, domain=POSITIVE, closed=True)
+
+
+def _b(low: float, high: float) -> Parameter:
+    return Parameter("b", (low, high), "evidence", "threshold, A or more", domain=POSITIVE)
+
+
+def _drifts(n: int, high: float, meaning: str, **kwargs: Any) -> tuple[Parameter, ...]:
+    return tuple(
+        Parameter(f"v{i}", (0.0, high), "evidence/s", f"{meaning} of accumulator {i}", **kwargs) for i in range(n)
+    )
+
+
+def _t(default: float | None = None) -> Parameter:
+    return Parameter("t", (0.0, 2.0), "s", "non-decision time", default=default, domain=POSITIVE, closed=True)
+
+
+def _lba(n: int) -> ModelSpec:
+    return ModelSpec(
+        name=f"lba{n}",
+        parameters=(_A(1.0), _b(0.2, 1.0), *_drifts(n, 1.1, "mean drift"), _t(default=0.0)),
+        drift=no_boundaries,
+        boundary=no_boundaries,
+        description=f"Linear ballistic accumulators, {n} choices: evidence grows in straight lines from starting "
+        "points that are uniform on 0 to A, at drifts that are normal across trials with standard deviation 0.1, of "
+        "which one at least is positive. The first to reach b decides.",
+        reference="Brown & Heathcote (2008), Cognitive Psychology 57, 153-178.",
+        choices=tuple(range(n)),
+        transform="lba",
+        exact=True,
+    )
+
+
+def _racing_diffusion(n: int) -> ModelSpec:
+    return ModelSpec(
+        name=f"rdm{n}",
+        parameters=(_A(1.0), _b(0.5, 3.0), *_drifts(n, 2.5, "drift", domain=POSITIVE), _t()),
+        drift=no_boundaries,
+        boundary=no_boundaries,
+        description=f"Racing diffusions, {n} choices: unit noise, constant positive drifts, starting points that are "
+        "uniform on 0 to A. The first to reach b decides.",
+        reference="Tillman, Van Zandt & Logan (2020), Psychonomic Bulletin & Review 27, 911-936.",
+        choices=tuple(range(n)),
+        transform="racing_diffusion",
+        exact=True,
+    )
+
+
+def _counter(name: str, low: float, unit: str, meaning: str) -> tuple[Parameter, ...]:
+    return tuple(
+        Parameter(f"{name}{i}", (low, 20.0), unit, f"{meaning} of counter {i}", domain=POSITIVE) for i in (1, 2)
+    )
+
+
+POISSON_RACE_SPEC = ModelSpec(
+    name="poisson_race",
+    parameters=(
+        *_counter("r", 1e-3, "1/s", "rate of events"),
+        *_counter("k", 1.0, "1", "number of events, whole or not, that end the race,"),
+        _t(),
+    ),
+    drift=no_boundaries,
+    boundary=no_boundaries,
+    description="Poisson race, two choices: counter 1 (response -1) and counter 2 (response +1) each wait for their "
+    "k-th event, at constant rates, which takes a gamma distributed time. The first to have it decides.",
+    reference="Townsend & Ashby (1983), Stochastic Modeling of Elementary Psychological Processes; Smith & Van Zandt "
+    "(2000), British Journal of Mathematical and Statistical Psychology 53, 293-315.",
+    transform="poisson_race",
+    exact=True,
+)
+
+_WALL = "unit noise, constant drifts, evidence that cannot fall below 0. The first to reach the boundary decides"
+
+
+def _reflected(n: int) -> ModelSpec:
+    return ModelSpec(
+        name=f"race_{n}",
+        parameters=(
+            *_drifts(n, 2.5, "drift"),
+            Parameter("a", (1.0, 3.0), "evidence", "boundary", domain=POSITIVE),
+            *(replace(_Z, name=f"z{i}", meaning=f"{_Z.meaning} of accumulator {i}") for i in range(n)),
+            _t(),
+        ),
+        drift=no_boundaries,
+        boundary=no_boundaries,
+        description=f"Race of {n} reflected diffusions: {_WALL}.",
+        reference=_SSMS,
+        choices=tuple(range(n)),
+        transform="reflected",
+    )
+
+
+def _reflected_angle(n: int) -> ModelSpec:
+    return ModelSpec(
+        name=f"race_no_bias_angle_{n}",
+        parameters=(
+            *_drifts(n, 2.5, "drift"),
+            Parameter("a", (1.0, 3.0), "evidence", "boundary when the decision starts", domain=POSITIVE),
+            replace(_Z, meaning=f"{_Z.meaning} of all accumulators"),
+            _t(),
+            Parameter(
+                "theta",
+                (-0.1, 1.45),
+                "rad",
+                "angle at which the boundary falls: it is at a - d tan(theta) after d seconds of decision",
+                domain=(-math.pi / 2, math.pi / 2),
+            ),
+        ),
+        drift=no_boundaries,
+        boundary=no_boundaries,
+        description=f"Race of {n} reflected diffusions with a boundary that collapses in a straight line: {_WALL}.",
+        reference=_SSMS,
+        choices=tuple(range(n)),
+        transform="reflected_no_bias",
+    )
+
+
+_Z = Parameter("z", (0.0, 0.9), "1", "relative starting point, z a,", domain=(0.0, 1.0), closed=True)
+_SSMS = (
+    "Usher & McClelland (2001), Psychological Review 108, 550-592, without leak and inhibition; ssm-simulators "
+    "(Fengler, Govindarajan, Chen & Frank 2021, eLife 10, e65074)."
+)
+
+RACE_SPECS = (
+    *(_lba(n) for n in (2, 3, 4)),
+    _racing_diffusion(3),
+    POISSON_RACE_SPEC,
+    *(make(n) for make in (_reflected, _reflected_angle) for n in (3, 4)),
+)
+"""The races of this release."""

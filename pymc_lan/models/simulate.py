@@ -1,0 +1,242 @@
+"""Random trials of a model: what posterior prediction draws, and `simulate` for planning and recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pymc_lan.data.guesses import share_unseen
+from pymc_lan.data.observed import NO_RESPONSE, as_dataframe
+from pymc_lan.errors import explain, refuse
+from pymc_lan.models.catalogue import get_model
+from pymc_lan.models.diffusion.closed_labels import draw_decisions
+from pymc_lan.models.diffusion.kinds import constant_boundary, constant_drift
+from pymc_lan.models.race.race import RACES, check_order, draw_race
+from pymc_lan.models.simulator.responses import RESPONSES
+from pymc_lan.models.simulator.simulator import run_simulator
+from pymc_lan.models.spec import ModelSpec, bind, seen
+from pymc_lan.models.views import PATH
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.numerics.samplers.wiener import ddm_draws
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Float = NDArray[np.float64]
+
+# How often a trial that is never decided is drawn again, where the next one may be.
+ATTEMPTS = 100
+
+
+def simulate(
+    model: str | ModelSpec, params: Mapping[str, ArrayLike], n: int | None = None, seed: int | None = None
+) -> pd.DataFrame:
+    """Simulate trials of a model.
+
+    Parameters
+    ----------
+    model : str or ModelSpec
+        For instance ``"ddm"``.
+    params : mapping of str to array_like
+        Every parameter by name, scalar or one per trial; those with a default may be left out.
+    n : int, optional
+        Number of trials; not needed where a parameter has one value per trial.
+    seed : int, optional
+        The same seed gives the same trials.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per trial: ``trial``, ``rt`` in seconds, ``response``. A model of responses alone has no ``rt``; of one
+        whose simulator has omissions, ``rt`` is NaN where there is no response.
+
+    Raises
+    ------
+    ValueError
+        For an unknown model or parameter, a missing parameter, lengths that do not match, values outside the model's
+        domain, or with which no trial is decided.
+
+    Notes
+    -----
+    Trials are drawn until they are decided, however late that is. Boundaries that run away leave some undecided for
+    ever; such a trial is drawn again.
+
+    Examples
+    --------
+    >>> import pymc_lan as pl
+    >>> pl.simulate("ddm", dict(v=1.0, a=1.0, z=0.5, t=0.3), n=3, seed=1).columns.tolist()
+    ['trial', 'rt', 'response']
+    """
+    spec = get_model(model) if isinstance(model, str) else model
+    if n is not None and (n != int(n) or n < 1):
+        raise ValueError(explain("n to be a whole number of trials, 1 or more", f"{n!r}", "give n, or leave it out"))
+    theta = {name: np.asarray(value, np.float64) for name, value in bind(spec, (), params).items()}
+    lengths = {x.size for x in theta.values() if x.ndim}
+    n = max(lengths, default=1) if n is None else n
+    if lengths - {1, n} or any(x.ndim > 1 for x in theta.values()):
+        raise ValueError(
+            explain(
+                f"parameters that are scalar or one for each of {n} trials",
+                ", ".join(f"{name} of shape {x.shape}" for name, x in theta.items()),
+                "give every parameter that varies the same length, and n either that length or not at all",
+            )
+        )
+    _check_domain(spec, theta)
+    values = {name: np.broadcast_to(x, n) for name, x in theta.items()}
+    table = as_dataframe(_draw_decisions(spec, np.random.default_rng(seed), values, never=False))
+    return table.drop(columns="rt") if spec.transform == RESPONSES else table
+
+
+def _check_domain(spec: ModelSpec, theta: Mapping[str, Float]) -> None:
+    for p in spec.parameters:
+        x = theta[p.name]
+        # A duration may be zero.
+        above = (x > p.domain[0]) | ((x == p.domain[0]) & (p.closed or p.unit == "s"))
+        if not np.all(above & (x < p.domain[1])):
+            raise ValueError(
+                explain(
+                    f"{p.name} strictly between {p.domain[0]:g} and {p.domain[1]:g}",
+                    f"{x}",
+                    f"check {p.name}",
+                )
+            )
+    check_order(spec, theta)
+    for each in spec.variability:
+        low, high = spec.parameter(each.parameter).domain
+        x, reach = theta[each.parameter], theta[each.spread]
+        if each.distribution == "uniform" and not np.all((x - reach >= low) & (x + reach <= high)):
+            raise ValueError(
+                explain(
+                    f"{each.parameter} less and plus {each.spread} between {low:g} and {high:g}",
+                    f"{each.parameter} = {x} and {each.spread} = {reach}",
+                    f"lower {each.spread}",
+                )
+            )
+
+
+def draw_trials(
+    spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float], *, go_nogo: bool, omissions: bool = False
+) -> Float:
+    """Draw one trial for each set of parameters.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    rng : numpy.random.Generator
+    values : mapping of str to ndarray, shape (n,)
+        The model's parameters, ``p_lapse`` and ``lapse_window`` and, for go/no-go, ``lapse_go`` and ``deadline``; of
+        omissions ``deadline``.
+    go_nogo : bool
+        Whether lower and late responses are unseen.
+    omissions : bool
+        Whether late responses are.
+
+    Returns
+    -------
+    ndarray, shape (n, 2)
+        Rows ``[rt, response]``; ``[inf, 0]`` without a response.
+    """
+    trials = _draw_decisions(spec, rng, values, never=go_nogo or omissions)
+    guess = rng.random(trials.shape[0]) < values["p_lapse"]
+    if guess.any():
+        trials[guess] = _draw_guesses(
+            rng, {name: x[guess] for name, x in values.items()}, (1,) if go_nogo else spec.choices
+        )
+    if go_nogo:
+        unseen = (trials[:, 1] != 1) | (trials[:, 0] > values["deadline"])
+        trials[unseen] = np.inf, NO_RESPONSE
+    if omissions:
+        trials[trials[:, 0] > values["deadline"]] = np.inf, NO_RESPONSE
+    return trials
+
+
+def _draw_guesses(rng: np.random.Generator, values: Mapping[str, Float], choices: Sequence[int]) -> Float:
+    """Draw a guess for each set of parameters: see `pymc_lan.data.guesses`."""
+    window = values["lapse_window"]
+    if not np.all((window > 0) & (window < np.inf)):
+        expected, remedy = "lapse_window above 0 s and finite", "check what the model computes it from"
+        raise ValueError(explain(expected, f"{window.min():g} to {window.max():g}", remedy))
+    deadline = values.get("deadline", np.full_like(window, np.inf))
+    unseen = rng.random(window.size) < share_unseen(NUMPY, values.get("lapse_go", 1.0), deadline, window)
+    time, choice = rng.uniform(0, np.minimum(window, deadline)), rng.choice(choices, window.size)
+    return np.column_stack([np.where(unseen, np.inf, time), np.where(unseen, NO_RESPONSE, choice)])
+
+
+def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float], *, never: bool) -> Float:
+    """Trials that are decided or, where that may `never` be and is an outcome, ``[inf, 0]``."""
+    for p in seen(spec):
+        low, high = p.domain
+        x = values[p.name]
+        refuse(
+            ~((x >= low) & (x <= high) & np.isfinite(x)),
+            {p.name: x},
+            expected=f"a finite {p.name} from {low:g} to {high:g}, to draw trials of {spec.name!r}",
+            found="another one",
+            remedy=f"give {p.name} a prior that ends there, such as a truncated one",
+        )
+    check_order(spec, values)
+    trials = _draw_once(spec, rng, values)
+    for _ in range(ATTEMPTS):
+        undecided = np.isinf(trials[:, 0])
+        if never or spec.omissions or not undecided.any() or not _may_escape(spec):
+            break
+        trials[undecided] = _draw_once(spec, rng, {name: values[name][undecided] for name in spec.names})
+    undecided = np.isinf(trials[:, 0])
+    trials[undecided, 1] = NO_RESPONSE
+    refuse(
+        undecided & (not never and not spec.omissions),
+        {p.name: values[p.name] for p in seen(spec)},
+        expected=f"trials of {spec.name!r} that are decided at some time",
+        found="boundaries that run away or a drift that holds evidence between them",
+        remedy="give parameters priors without such values, or use the go/no-go form, where that is no press",
+    )
+    refuse(
+        trials[:, 0] < 0,
+        {"rt": trials[:, 0]},
+        expected=f"an rt of 0 or more of {spec.name!r}",
+        found="a negative one, from a negative non-decision time",
+        remedy="give it a prior above 0",
+    )
+    return trials
+
+
+def _may_escape(spec: ModelSpec) -> bool:
+    """Whether a decision that never comes means that boundaries ran away, not that a drift holds every trial."""
+    if spec.transform != PATH:
+        return True
+    from pymc_lan.models.diffusion.path_view import structure  # loads JAX
+
+    return structure(spec).moving
+
+
+def _draw_once(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> Float:
+    """Draw trials; rt is inf where a decision never comes."""
+    if spec.simulator is not None:
+        matrix = np.column_stack([np.asarray(values[name], np.float64) for name in spec.names])
+        return np.column_stack(run_simulator(spec, matrix, rng))
+    values = vary(spec, rng, values)
+    if spec.transform in RACES:
+        time, response = draw_race(spec, rng, values)
+    elif spec.boundary is constant_boundary and spec.drift is constant_drift:
+        time, sign = ddm_draws(rng, values["v"], values["a"], values["z"])
+        response = sign.astype(np.float64)
+    elif spec.exact:
+        time, response = draw_decisions(spec, rng, values)
+    else:
+        from pymc_lan.models.diffusion.process import draw_passages  # loads JAX
+
+        time, response = draw_passages(spec, rng, {name: values[name] for name in spec.names})
+    return np.column_stack([values["t"] + time, response]).astype(np.float64)
+
+
+def vary(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> dict[str, Float]:
+    """Draw what varies across trials."""
+    varied = dict(values)
+    for each in spec.variability:
+        n = values[each.parameter].size
+        unit = rng.standard_normal(n) if each.distribution == "normal" else rng.uniform(-1, 1, n)
+        varied[each.parameter] = values[each.parameter] + values[each.spread] * unit
+    return varied

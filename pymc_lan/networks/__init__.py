@@ -1,0 +1,1 @@
+"""What is trained, stored and evaluated."""

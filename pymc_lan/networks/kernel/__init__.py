@@ -1,0 +1,1 @@
+"""The compiled likelihood: value and derivatives of all trials in one pass."""

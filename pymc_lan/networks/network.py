@@ -1,0 +1,263 @@
+"""A model's trained networks together with what their config says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pymc_lan.errors import RegistryError, explain, unknown
+from pymc_lan.models.catalogue import MODELS
+from pymc_lan.models.imported import VIEWS, is_plain, plain_spec
+from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.models.simulator.responses import RESPONSES
+from pymc_lan.models.simulator.view import SIMULATED, simulated_spec
+from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.views import n_inputs, n_outputs
+from pymc_lan.networks.config import CONFIG_FORMAT, REMEDY_ANEW, check_agreement, check_config
+from pymc_lan.networks.mlp import MLP
+from pymc_lan.numerics.passage import NUMPY
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """The likelihood network of a model and its choice/deadline network.
+
+    Two are equal when their model and weights are.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    lan : MLP
+        Residual log density of (rt, response) or, of a model of responses alone, logits of the choices.
+    choice : MLP, optional
+        Probability of a go response under a deadline; go/no-go distributions need it.
+    version : str
+        ``"unpublished"`` for a network just trained.
+    config : mapping
+        The content of ``config.json``.
+    sha256 : str
+        Of the weights file.
+    origin : str
+        The registry it was loaded from: ``"embedded"``, a folder, or a repository and its commit; empty without one.
+    """
+
+    spec: ModelSpec
+    lan: MLP
+    choice: MLP | None = None
+    version: str = "unpublished"
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    sha256: str = ""
+    origin: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Network) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        return self.spec, self.lan, self.choice
+
+    @property
+    def name(self) -> str:
+        """``"model@version"``."""
+        return f"{self.spec.name}@{self.version}"
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """The likelihood in NumPy."""
+        return Likelihood(self.spec, self.lan, self.choice)
+
+    def logpdf(self, rt: ArrayLike, response: ArrayLike, **theta: ArrayLike) -> NDArray[np.float64]:
+        """Log density of response times and responses, in NumPy.
+
+        Parameters
+        ----------
+        rt : array_like
+            Seconds, finite.
+        response : array_like
+            A code of the model's choices: +1 or -1.
+        **theta : array_like
+            Every parameter of the model by name; all broadcast.
+
+        Returns
+        -------
+        ndarray
+
+        Raises
+        ------
+        ValueError
+            For a parameter name that the model does not have, or one that is missing.
+
+        Examples
+        --------
+        >>> import pymc_lan as pl
+        >>> network = pl.load_network("ddm")
+        >>> round(float(network.logpdf(0.8, 1, v=1.0, a=1.0, z=0.5, t=0.3)), 1)
+        -0.1
+        """
+        self._check_names(theta)
+        arrays = np.broadcast_arrays(rt, response, *(theta[name] for name in self.spec.names))
+        rt_, response_, *values = (np.asarray(x, np.float64) for x in arrays)
+        named = dict(zip(self.spec.names, values, strict=True))
+        return self.likelihood.log_density(NUMPY, rt_, response_, named)
+
+    def probabilities(self, **theta: ArrayLike) -> NDArray[np.float64]:
+        """Probability of each choice, of a model of responses alone, in NumPy.
+
+        Parameters
+        ----------
+        **theta : array_like
+            Every parameter of the model by name; all broadcast. Outside the bounds they are those at the nearest point
+            inside.
+
+        Returns
+        -------
+        ndarray
+            Of the broadcast shape, and one more axis of the choices, in the order of ``spec.choices``.
+
+        Raises
+        ------
+        ValueError
+            For a model of response times, a parameter name that the model does not have, or one that is missing.
+
+        Examples
+        --------
+        >>> import pymc_lan as pl
+        >>> pl.load_network("ddm").probabilities(v=1.0)
+        Traceback (most recent call last):
+        ValueError: Expected a model of responses alone. Found 'ddm', a model of response times. ...
+        """
+        if self.spec.transform != RESPONSES:
+            found = f"{self.spec.name!r}, a model of response times"
+            raise ValueError(explain("a model of responses alone", found, "use logpdf"))
+        self._check_names(theta)
+        values = np.broadcast_arrays(*(np.asarray(theta[name], np.float64) for name in self.spec.names))
+        named = dict(zip(self.spec.names, values, strict=True))
+        likelihood = Likelihood(self.spec, partial(self.lan.outputs, NUMPY))
+        return np.stack(np.broadcast_arrays(*np.exp(likelihood.log_probabilities(NUMPY, named)[0])), axis=-1)
+
+    def _check_names(self, theta: Mapping[str, ArrayLike]) -> None:
+        """Refuse names that the model does not have, and the lack of one."""
+        for name in theta:
+            self.spec.parameter(name)
+        if missing := [name for name in self.spec.names if name not in theta]:
+            raise ValueError(
+                explain(f"the parameters {', '.join(self.spec.names)}", f"no {missing[0]}", "give it by name")
+            )
+
+
+def networks_config(network: Network) -> dict[str, Any]:
+    """The part of a config that rebuilds the networks: sizes, activation, transform."""
+    networks = {"lan": network.lan, "choice": network.choice}
+    config: dict[str, Any] = {
+        name: {"sizes": list(mlp.sizes), "activation": mlp.activation, "transform": _transform(network.spec)}
+        for name, mlp in networks.items()
+        if mlp is not None
+    }
+    if network.spec.baseline is not None:
+        config["lan"] |= {"baseline": network.spec.baseline.as_lists(), "shift": network.spec.shift}
+        config["lan"] |= {"mirror": list(network.spec.mirror)} if network.spec.mirror else {}
+        config["lan"] |= {"exchange": list(map(list, network.spec.exchange))} if network.spec.exchange else {}
+    return config
+
+
+def _transform(spec: ModelSpec) -> str:
+    """What a config calls the way in which networks see a trial."""
+    return spec.view if is_plain(spec) else spec.transform
+
+
+def version_config(network: Network, outcome: str) -> dict[str, Any]:
+    """The part of a config that says what a version is, whoever trained it."""
+    spec = network.spec
+    return {
+        "format": CONFIG_FORMAT,
+        "model": spec.name,
+        "version": network.version,
+        "description": spec.description,
+        "reference": spec.reference,
+        "parameters": [
+            {"name": p.name, "bounds": list(p.bounds), "unit": p.unit, "meaning": p.meaning, "default": p.default}
+            for p in spec.parameters
+        ],
+        "choices": list(spec.choices),
+        "outcome": outcome,
+        "networks": networks_config(network),
+    }
+
+
+def network_tensors(network: Network) -> dict[str, NDArray[np.float32]]:
+    """Every weight by path, as the weights file stores it."""
+    tensors = network.lan.tensors("lan")
+    return tensors | (network.choice.tensors("choice") if network.choice is not None else {})
+
+
+def build_network(
+    config: Mapping[str, Any],
+    tensors: Mapping[str, NDArray[np.float32]],
+    sha256: str,
+    spec: ModelSpec | None = None,
+) -> Network:
+    """Rebuild a network from its config and weights, of a model known by name or of the given one.
+
+    Raises
+    ------
+    RegistryError
+        If the config is of a newer format or lacks an entry, names an unknown model, or disagrees with the weights.
+    """
+    check_config(config)
+    name, version, networks = config["model"], config["version"], config["networks"]
+    if (known := spec or MODELS.get(name)) is not None:
+        check_agreement(config, known, released=spec is None)
+    try:
+        transforms = {entry["transform"] for entry in networks.values()}
+        if transforms <= {*VIEWS}:
+            spec = plain_spec(spec or name, _bounds(config), config["choices"], *transforms)
+        elif transforms in ({SIMULATED}, {RESPONSES}):
+            spec = simulated_spec(known, config)
+        elif known is not None:
+            bounds = _bounds(config)
+            spec = replace(known, parameters=tuple(replace(p, bounds=bounds[p.name]) for p in known.parameters))
+        if spec is None:
+            raise RegistryError(
+                f"{unknown('model', name, MODELS)} Remedy: upgrade pymc-lan, or register a model of your own first."
+            )
+        _check_ends(spec, networks)
+        mlps = {
+            key: MLP.from_tensors(tensors, key, entry["sizes"], entry["activation"]) for key, entry in networks.items()
+        }
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise RegistryError(explain("a complete config.json", f"no usable entry {error}", REMEDY_ANEW)) from error
+    if transforms != {_transform(spec)}:
+        raise RegistryError(
+            explain(
+                f"the transform {_transform(spec)!r} of model {name!r}",
+                f"{sorted(transforms)}",
+                "upgrade pymc-lan",
+            )
+        )
+    network = Network(spec, mlps["lan"], mlps.get("choice"), version, config, sha256)
+    if unused := sorted(tensors.keys() - network_tensors(network).keys()):
+        raise RegistryError(explain("no tensors but those of the networks", f"{unused[0]!r}", REMEDY_ANEW))
+    return network
+
+
+def _bounds(config: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    return {p["name"]: (float(p["bounds"][0]), float(p["bounds"][1])) for p in config["parameters"]}
+
+
+def _check_ends(spec: ModelSpec, networks: Mapping[str, Any]) -> None:
+    """Refuse networks that do not take the model's inputs or do not give its outputs."""
+    inputs, n_out = n_inputs(spec), n_outputs(spec)
+    for key, entry in networks.items():
+        sizes = entry["sizes"]
+        if key in inputs and (len(sizes) < 2 or [sizes[0], sizes[-1]] != [inputs[key], n_out]):
+            ends = f"{inputs[key]} inputs and {n_out} output{'s' * (n_out > 1)}"
+            expected = f"a {key} network of model {spec.name!r} with {ends}"
+            raise RegistryError(explain(expected, f"layers of {sizes}", REMEDY_ANEW))

@@ -1,0 +1,1 @@
+"""Formulas and solvers that know no model."""

@@ -1,0 +1,1 @@
+"""Exact and nearly exact draws of processes."""

@@ -1,0 +1,1 @@
+"""The bridge to PyTensor; the only package that builds Ops."""

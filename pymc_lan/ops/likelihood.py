@@ -1,0 +1,413 @@
+"""The bridge to PyTensor: one Op for the log likelihood of trials, and our formulas as PyTensor graphs.
+
+`LANLogp` returns the log density of every trial and its derivatives in one pass, so a gradient is never a second
+forward pass, and a model's graph stays small whatever the formulas are. It dispatches by backend:
+
+* numba (PyTensor's default), C and Python to the kernel of `pymc_lan.networks.kernel.build`: float32 network, no
+  threads, no JAX;
+* JAX to the formulas themselves around the Flax module of `pymc_lan.networks.flax`.
+
+Only the JAX mode touches JAX, because a JAX call in a forked worker never returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from hashlib import sha256
+from typing import Any, cast
+
+import numpy as np
+import pytensor.tensor as pt
+from pytensor.compile.mode import optdb
+from pytensor.gradient import DisconnectedType
+from pytensor.graph.basic import Apply, Constant
+from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.op import Op
+from pytensor.graph.replace import clone_replace
+from pytensor.graph.rewriting.basic import GraphRewriter
+from pytensor.raise_op import CheckAndRaise
+from pytensor.tensor.random.op import RandomVariable
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_lan.errors import LengthError, explain
+from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.models.race.race import race_of
+from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.views import PATH
+from pymc_lan.networks.bounds import watch
+from pymc_lan.networks.kernel.build import LEADING, Kernel, compile_kernel, shipped_parts
+from pymc_lan.networks.mlp import MLP
+
+PYTENSOR = pt
+
+
+class LANLogp(Op):
+    """Log likelihood of trials by a model's networks, and its derivatives, in one pass.
+
+    Inputs: rt, response, deadline and the model's parameters, float64 vectors of one value per trial, or of static
+    length 1; rt = inf is no response. Other lengths are a `LengthError` in every backend. Outputs: one log likelihood
+    per trial, and a matrix of its derivatives, rows by rt, deadline and the parameters.
+
+    Two Ops are equal when their model and weights are.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    lan : MLP
+    choice : MLP, optional
+        Without it, no response has log likelihood -inf.
+    """
+
+    __props__ = ("spec", "lan", "choice")
+
+    def __init__(self, spec: ModelSpec, lan: MLP, choice: MLP | None):
+        self.spec, self.lan, self.choice = spec, lan, choice
+
+    def make_node(self, *inputs: Any) -> Apply:
+        """Check the inputs and type the outputs."""
+        vectors = [pt.cast(pt.as_tensor_variable(x), "float64") for x in inputs]
+        names = self.names
+        if len(vectors) != len(names) or any(x.type.ndim != 1 for x in vectors):
+            found = ", ".join(str(x.type) for x in vectors)
+            raise ValueError(explain(f"vectors {', '.join(names)}", found, "call log_likelihood() instead"))
+        known = {x.type.shape[0] for x in vectors} - {1}
+        n = 1 if not known else (known.pop() if len(known) == 1 else None)
+        shape = (len(names) - 1, n)
+        return Apply(self, vectors, [pt.tensor(dtype="float64", shape=s) for s in (shape[1:], shape)])
+
+    def perform(self, node: Apply, inputs: Sequence[Any], output_storage: list[list[Any]]) -> None:
+        """Run the kernel, in C and Python modes."""
+        self.check_lengths(node, inputs)
+        kernel = compiled_kernel(self)
+        # np.broadcast_arrays would try to make writable again what PyTensor has made read-only: views of constants.
+        shape = np.broadcast_shapes(*(x.shape for x in inputs))
+        output_storage[0][0], output_storage[1][0] = kernel(np.stack([np.broadcast_to(x, shape) for x in inputs]))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the inputs are."""
+        return (*LEADING, *self.spec.names)
+
+    def check_lengths(self, node: Apply, arrays: Sequence[Any]) -> None:
+        """Refuse arrays of another length than the trials, as PyTensor's own Ops do."""
+        n = arrays[_counting(node)].size
+        for i, (x, array) in enumerate(zip(node.inputs, arrays, strict=True)):
+            if array.size != (1 if x.type.shape[0] == 1 else n):
+                raise LengthError(",".join(self.names), i, array.size, n)
+
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
+        """The number of trials is that of any input that is not of static length 1."""
+        n = shapes[_counting(node)][0]
+        return [(n,), (pt.constant(len(shapes) - 1, dtype="int64"), n)]
+
+    def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        """The gradient from the derivatives at hand; that of the derivatives (for Hessians) from a plain graph."""
+        of_value, of_partials = cotangents
+        smooth = [i for i in range(len(inputs)) if i != RESPONSE]
+        result: list[Any] = [pt.zeros_like(x) for x in inputs]
+        if not isinstance(of_value.type, DisconnectedType):
+            for row, i in enumerate(smooth):
+                result[i] = _sum_to(inputs[i], of_value * outputs[1][row])
+        if not isinstance(of_partials.type, DisconnectedType):
+            second = self._pull_partials(inputs, smooth, of_partials)
+            for i, term in zip(smooth, second, strict=True):
+                result[i] = result[i] + term
+        return result
+
+    def _pull_partials(self, inputs: Sequence[Any], smooth: list[int], of_partials: Any) -> list[Any]:
+        if self.spec.transform == PATH:
+            raise NotImplementedError(
+                explain(
+                    "a model whose formulas PyTensor knows, for second derivatives",
+                    f"{self.spec.name!r}, which is given by functions written in jax.numpy",
+                    "use the gradient only, or backend='jax'",
+                )
+            )
+        copies: list[Any] = [x.type() for x in inputs]
+        # Per argument and trial, before the sum that broadcasting implies.
+        wide = pt.broadcast_arrays(*copies)
+        go_nogo = self.choice is not None
+        value = formula(self.spec, self.lan, self.choice, wide, go_nogo=go_nogo)
+        rows: Any = pt.grad(value.sum(), [wide[i] for i in smooth], disconnected_inputs="ignore")
+        weighted = (pt.stack(rows) * of_partials).sum()
+        known = [of_partials, copies[RESPONSE]]
+        second: Any = pt.grad(
+            weighted, [copies[i] for i in smooth], consider_constant=known, disconnected_inputs="ignore"
+        )
+        return list(clone_replace(second, dict(zip(copies, inputs, strict=True))))
+
+
+# Position of the response among the inputs: a code, which nothing is differentiated by.
+RESPONSE = 1
+
+
+def _counting(node: Apply) -> int:
+    """Which input tells the number of trials: the first whose static length is not 1."""
+    return next((i for i, x in enumerate(node.inputs) if x.type.shape[0] != 1), 0)
+
+
+def _sum_to(x: TensorVariable, gradient: TensorVariable) -> TensorVariable:
+    return gradient.sum(keepdims=True) if x.type.shape[0] == 1 else gradient
+
+
+def formula(
+    spec: ModelSpec,
+    lan: MLP | None,
+    choice: MLP | None,
+    inputs: Sequence[TensorVariable],
+    *,
+    go_nogo: bool,
+) -> TensorVariable:
+    """The log likelihood as a plain PyTensor graph: for closed forms and Hessians."""
+    rt, response, deadline, *parameters = inputs
+    theta = dict(zip(spec.names, parameters, strict=True))
+    networks = (None if mlp is None else partial(network_graph, mlp) for mlp in (lan, choice))
+    likelihood = Likelihood(spec, *networks)
+    return likelihood.log_trial(PYTENSOR, rt, response, deadline, theta, go_nogo=go_nogo)
+
+
+def network_graph(mlp: MLP, inputs: Sequence[TensorVariable]) -> TensorVariable:
+    """A network of one output as a plain PyTensor graph, in float64."""
+    return mlp.outputs(PYTENSOR, tuple(inputs))[0]
+
+
+def log_likelihood(
+    spec: ModelSpec, lan: MLP | None, choice: MLP | None, inputs: Sequence[TensorVariable], *, go_nogo: bool
+) -> TensorVariable:
+    """Build the log likelihood of trials.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    lan, choice : MLP, optional
+        None for the closed form.
+    inputs : sequence of TensorVariable
+        rt, response, deadline and the model's parameters in order; they broadcast.
+    go_nogo : bool
+        Whether rt = inf has a probability; its log is -inf otherwise.
+
+    Returns
+    -------
+    TensorVariable
+        float64, of the broadcast shape.
+    """
+    # Races are graphs of elementwise functions and two small networks, which every backend knows as they are.
+    if lan is None or race_of(spec) is not None:
+        return formula(spec, lan, choice, inputs, go_nogo=go_nogo)
+    op: Any = LANLogp(spec, lan, choice if go_nogo else None)
+    if all(x.type.ndim <= 1 for x in inputs):
+        value = op(*(x if x.type.ndim else pt.expand_dims(x, 0) for x in inputs))[0]
+        return value if any(x.type.ndim for x in inputs) else value[0]
+    wide = pt.broadcast_arrays(*inputs)
+    return op(*(x.reshape((-1,)) for x in wide))[0].reshape(wide[0].shape)
+
+
+class _RegisterDispatch(GraphRewriter):
+    """A rewrite that leaves the graph as it is and tells the backend about our Ops."""
+
+    def __init__(self, register: Callable[[], None]):
+        super().__init__()
+        self._register = register
+
+    def apply(self, fgraph: FunctionGraph, *args: Any, **kwargs: Any) -> None:
+        self._register()
+
+
+def register_with_backend(backend: str, name: str, register: Callable[[], None]) -> None:
+    """Have `register` called when, and only when, a backend compiles a graph.
+
+    To register with JAX means to import it, which costs seconds and makes forking unsafe; a rewrite that belongs to the
+    backend's mode is the moment at which it is known to be wanted.
+
+    Parameters
+    ----------
+    backend : str
+        ``"numba"`` or ``"jax"``.
+    name : str
+        Unique among PyTensor's rewrites.
+    register : callable
+        Called at every compilation, so it must return at once where it has nothing left to do.
+    """
+    optdb.register(name, _RegisterDispatch(register), backend, position=100)
+
+
+@cache
+def compiled_kernel(op: LANLogp) -> Kernel:
+    """An Op's kernel. None is ever dropped: what other code calls must stay where it is."""
+    parts = shipped_parts(op.spec)
+    if parts is None:
+        # A model of the user's own: JAX traces its functions, which starts no thread that a fork could lose.
+        from pymc_lan.networks.kernel.formulas import generate
+
+        parts = generate(op.spec)
+    return compile_kernel(op.spec, parts, op.lan, op.choice)
+
+
+def _register_numba() -> None:
+    from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key, register_funcify_and_cache_key
+
+    if LANLogp in numba_funcify_and_cache_key.registry:
+        return
+
+    @register_funcify_and_cache_key(LANLogp)
+    def numba_lan_logp(op: LANLogp, node: Apply, **kwargs: Any) -> tuple[Any, str]:
+        from numba import literal_unroll, njit, types
+
+        kernel = compiled_kernel(op)
+        n_scratch, doubles = kernel.scratch, types.CPointer(types.float64)
+        # By symbol and not by address, so that what PyTensor caches on disk is right in the next process.
+        function: Any = types.ExternalFunction(kernel.name, types.void(types.int64, *[doubles] * 4))
+        counting, n_inputs, names = _counting(node), len(node.inputs), ",".join(op.names)
+        shared = tuple(x.type.shape[0] == 1 for x in node.inputs)
+
+        @njit
+        def lan_logp(*inputs: Any) -> Any:
+            n = inputs[counting].size
+            x, value, partials = np.empty((n_inputs, n)), np.empty(n), np.empty((n_inputs - 1, n))
+            row, wrong, length = 0, -1, 0
+            for given in literal_unroll(inputs):
+                if given.size == (1 if shared[row] else n):
+                    for j in range(n):
+                        x[row, j] = given[0 if shared[row] else j]
+                else:
+                    wrong, length = row, given.size
+                row += 1  # noqa: SIM113 - literal_unroll takes no enumerate
+            if wrong >= 0:
+                raise LengthError(names, wrong, length, n)
+            scratch = np.empty(n_scratch)
+            function(n, x.ctypes, value.ctypes, partials.ctypes, scratch.ctypes)
+            return value, partials
+
+        # It is part of a file's name, so it must not grow with the names of parameters.
+        return lan_logp, f"{kernel.name}-{sha256(f'{names}-{shared}'.encode()).hexdigest()[:16]}"
+
+
+class KnownCodes(CheckAndRaise):
+    """Hands on what is computed from codes, and raises a ValueError where one of them is not known.
+
+    JAX cannot raise: there, what is computed from an unknown code has to be NaN already.
+    """
+
+
+def known_codes(value: TensorVariable, known: TensorVariable) -> TensorVariable:
+    """Hand on drifts where every trial type, which a variable holds, is `known`; a ValueError, or NaN in JAX, else."""
+    message = explain(
+        "trial types in a variable coded 1 and 0, 1 and -1, or True and False",
+        "other numbers when the model was evaluated",
+        "correct what was given to pm.set_data",
+    )
+    checked: Any = KnownCodes(ValueError, message)(pt.where(known, value, np.nan), pt.all(known))
+    return cast("TensorVariable", checked)
+
+
+def _register_jax() -> None:
+    from pytensor.link.jax.dispatch import jax_funcify
+
+    if LANLogp in jax_funcify.registry:
+        return
+    jax_funcify.register(KnownCodes)(lambda op, **kwargs: lambda value, *_: value)
+
+    @jax_funcify.register(LANLogp)
+    def jax_lan_logp(op: LANLogp, node: Apply, **kwargs: Any) -> Any:
+        import jax
+        import jax.numpy as jnp
+
+        from pymc_lan.networks.flax import JAX, as_network
+
+        likelihood = Likelihood(op.spec, *(mlp and as_network(mlp) for mlp in (op.lan, op.choice)))
+        go_nogo = op.choice is not None
+        rt: Any = node.inputs[0]
+        # Data that are part of the graph say which of the two networks a trial needs, so neither has to run in vain.
+        split = go_nogo and isinstance(rt, Constant) and rt.data.size > 1
+        order = np.argsort(~np.isfinite(rt.data), kind="stable") if split else None
+        n_seen = int(np.isfinite(rt.data).sum()) if split else 0
+
+        def value(rt: Any, response: Any, deadline: Any, *parameters: Any) -> Any:
+            theta = dict(zip(op.spec.names, parameters, strict=True))
+            if order is None:
+                return likelihood.log_trial(JAX, rt, response, deadline, theta, go_nogo=go_nogo)
+
+            def of(x: Any, rows: Any) -> Any:
+                return x if x.size == 1 else x[rows]
+
+            seen, silent = order[:n_seen], order[n_seen:]
+            first, rest = ({name: of(x, rows) for name, x in theta.items()} for rows in (seen, silent))
+            log_density = likelihood.log_density(JAX, rt[seen], of(response, seen), first)
+            log_none = likelihood.log_go(JAX, of(deadline, silent), rest)[1]
+            parts = [jnp.broadcast_to(x, rows.shape) for x, rows in ((log_density, seen), (log_none, silent))]
+            return jnp.concatenate(parts)[np.argsort(order)]
+
+        def value_and_partials(*args: Any) -> Any:
+            op.check_lengths(node, args)
+            wide = jnp.broadcast_arrays(*args)
+            result, pullback = jax.vjp(value, *wide)
+            partials = pullback(jnp.ones_like(result))
+            return value(*args), jnp.stack([p for i, p in enumerate(partials) if i != RESPONSE])
+
+        return value_and_partials
+
+
+register_with_backend("numba", "pymc_lan_numba", _register_numba)
+register_with_backend("jax", "pymc_lan_jax", _register_jax)
+
+
+class ResponseRV(RandomVariable):
+    """One of a model's choices, of known log probabilities.
+
+    Inputs: the log probabilities, and the parameters that they were computed from, for those who ask what these are.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    lan : MLP
+    record : tuple of str
+        What `pymc_lan.distributions.provenance.record` says of the network; no part of what makes two of these equal.
+    """
+
+    name = "response"
+    dtype = "int64"
+    choice = None
+    go_nogo = omissions = lapses = False
+    n_guesses = 0
+    __props__ = ("name", "signature", "dtype", "inplace", "spec", "lan")  # type: ignore[assignment]
+
+    def __init__(self, spec: ModelSpec, lan: MLP, *, record: tuple[str, ...] = (), **fixed: Any):
+        self.spec, self.lan, self.record, self.parameters = spec, lan, record, spec.names
+        label = spec.name.upper()
+        self._print_name = (label, rf"\operatorname{{{label}}}")
+        super().__init__(**{"signature": f"(c){',()' * len(spec.names)}->()"} | fixed)
+
+    def perform(self, node: Apply, inputs: Any, outputs: Any) -> None:
+        """Draw responses, one posterior draw at a time, and look whether it lies within the bounds."""
+        watch(self, node, inputs)
+        super().perform(node, inputs, outputs)
+
+    def rng_fn(self, rng: np.random.Generator, *args: Any) -> Any:
+        """Draw responses."""
+        log_p, size = args[0], args[-1]
+        shape = log_p.shape[:-1] if size is None else tuple(size)
+        # Outside a network's bounds log probabilities carry a penalty, and so add up to less than one.
+        upto = np.cumsum(np.exp(log_p - log_p.max(axis=-1, keepdims=True)), axis=-1)
+        number = (rng.random(shape)[..., None] * upto[..., -1:] >= upto).sum(axis=-1)
+        return np.asarray(self.spec.choices, np.int64)[np.minimum(number, len(self.spec.choices) - 1)]
+
+
+def _register_jax_responses() -> None:
+    from pytensor.link.jax.dispatch.random import jax_sample_fn
+
+    if ResponseRV in jax_sample_fn.registry:
+        return
+
+    @jax_sample_fn.register(ResponseRV)
+    def jax_response_rv(op: ResponseRV, node: Apply) -> Any:
+        import jax
+        import jax.numpy as jnp
+
+        def response(key: Any, size: Any, dtype: Any, log_p: Any, *_: Any) -> Any:
+            return jnp.asarray(op.spec.choices, dtype)[jax.random.categorical(key, log_p, shape=size)]
+
+        return response
+
+
+register_with_backend("jax", "pymc_lan_jax_responses", _register_jax_responses)

@@ -1,0 +1,123 @@
+"""Densities of a model at given parameters: its network's, and the true ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.errors import RegistryError, explain
+from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.models.spec import ModelSpec
+from pymc_lan.networks.network import Network
+from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.registry.load import load_network
+
+Float = NDArray[np.float64]
+Densities = dict[int, Float]
+
+
+def find(model: str | os.PathLike[str] | ModelSpec | Network) -> tuple[ModelSpec, Network | None]:
+    """A model and its network, of which a spec that is not in a registry has none."""
+    if isinstance(model, Network):
+        return model.spec, model
+    if not isinstance(model, ModelSpec):
+        network = load_network(model)
+        return network.spec, network
+    try:
+        network = load_network(model.name)
+    except RegistryError:
+        return model, None
+    # Another model may have the name.
+    return model, network if network.spec == model else None
+
+
+def check_two_choices(spec: ModelSpec) -> None:
+    """Refuse a model that is not a diffusion between two boundaries."""
+    if set(spec.choices) != {-1, 1}:
+        raise ValueError(
+            explain("a model of two choices, +1 and -1", f"{spec.name!r} with choices {spec.choices}", "choose another")
+        )
+
+
+def network_densities(network: Network, theta: Mapping[str, Float], rt: Float) -> Densities:
+    """The network's density of each response [1/s].
+
+    Parameters
+    ----------
+    network : Network
+    theta : mapping of str to ndarray, shape (n,)
+    rt : ndarray, shape (k,)
+        Seconds.
+
+    Returns
+    -------
+    dict of int to ndarray, shape (n, k)
+        By response: 1, -1.
+    """
+    columns = {name: x[:, None] for name, x in theta.items()}
+    return {
+        response: np.exp(network.likelihood.log_density(NUMPY, rt, np.full_like(rt, response), columns))
+        for response in (1, -1)
+    }
+
+
+def true_densities(spec: ModelSpec, theta: Mapping[str, Float], rt: Float) -> Densities:
+    """The density of each response [1/s], in closed form or solved for.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    theta : mapping of str to ndarray, shape (n,)
+    rt : ndarray, shape (k,)
+        Seconds.
+
+    Returns
+    -------
+    dict of int to ndarray, shape (n, k)
+        Between the solver's points, splines of the density.
+    """
+    if spec.exact:
+        columns = {name: x[:, None] for name, x in theta.items()}
+        likelihood, late = Likelihood(spec), rt > theta["t"][:, None]
+        return {
+            response: np.where(late, np.exp(likelihood.log_density(NUMPY, rt, np.full_like(rt, response), columns)), 0)
+            for response in (1, -1)
+        }
+    from scipy.interpolate import PchipInterpolator
+
+    from pymc_lan.models.diffusion.solved_labels import solve
+
+    # Of a picture the best solution there is will do; labels for training are held to more.
+    found = solve(spec, {name: x for name, x in theta.items() if name != "t"}, tolerance=np.inf)
+    result = {1: np.zeros((theta["t"].size, rt.size)), -1: np.zeros((theta["t"].size, rt.size))}
+    for response, log_f in ((1, found.log_upper), (-1, found.log_lower)):
+        for row, times in enumerate(found.times):
+            known = np.isfinite(log_f[row])
+            curve = PchipInterpolator(times[known], np.exp(log_f[row, known]), extrapolate=False)
+            result[response][row] = np.nan_to_num(curve(rt - theta["t"][row]))
+    return result
+
+
+def densities(spec: ModelSpec, network: Network | None, theta: Mapping[str, Float], rt: Float) -> Densities:
+    """The network's densities or, without one, the true ones; see `network_densities`."""
+    return true_densities(spec, theta, rt) if network is None else network_densities(network, theta, rt)
+
+
+def parameter_arrays(values: Mapping[str, Any]) -> dict[str, Float]:
+    """Parameters as arrays of shape (n,), n being 1 or the number of draws."""
+    arrays = {name: np.asarray(x, np.float64).ravel() for name, x in values.items()}
+    sizes = {x.size for x in arrays.values()} - {1}
+    if len(sizes) > 1 or 0 in sizes or not all(np.isfinite(x).all() for x in arrays.values()):
+        raise ValueError(
+            explain(
+                "parameters that are finite numbers, or as many draws of one as of the others",
+                ", ".join(f"{name} of shape {np.shape(values[name])}" for name in arrays),
+                "choose one subject or condition, for instance idata.posterior['v'].sel(subject=1)",
+            )
+        )
+    n = sizes.pop() if sizes else 1
+    return {name: np.broadcast_to(x, n) for name, x in arrays.items()}

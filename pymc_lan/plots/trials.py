@@ -1,0 +1,176 @@
+"""What plots of data take: a table of trials, posterior predictive draws, and the columns that make panels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.data.columns import column
+from pymc_lan.data.observed import as_observed
+from pymc_lan.errors import describe_rows, explain, is_missing, unknown
+
+Float = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+# More panels, or conditions, than this cannot be read on a page.
+MOST_LEVELS = 40
+
+
+class Level(NamedTuple):
+    """A value of a column, and the trials that have it."""
+
+    label: str
+    mine: Bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """Observed trials and, where there are any, predicted ones.
+
+    Parameters
+    ----------
+    table : DataFrame
+    rt, response : ndarray, shape (n,)
+        `rt` is ``inf`` where nothing was pressed.
+    drawn : ndarray, shape (m, n, 2), optional
+        Predicted rows ``[rt, response]``.
+    """
+
+    table: Any
+    rt: Float
+    response: Float
+    drawn: Float | None
+
+    def levels(self, name: str | None) -> list[Level]:
+        """The levels of a column; all trials under no name without one."""
+        return [Level("", np.ones(self.rt.size, bool))] if name is None else levels(self.table, name)
+
+
+def read_trials(
+    idata: Any,
+    data: Any,
+    *,
+    var_name: str,
+    n_draws: int,
+    go_nogo: bool = False,
+    rt: str = "rt",
+    response: str = "response",
+) -> Trials:
+    """Check data and predictions against each other.
+
+    Parameters
+    ----------
+    idata : DataTree, InferenceData, DataArray, array_like or None
+        With a group ``posterior_predictive``, or the draws themselves, shape (..., n, 2); None for data alone.
+    data : DataFrame of n rows
+    var_name : str
+        Of the observed variable.
+    n_draws : int
+        Draws to use, evenly spaced.
+    go_nogo : bool
+    rt, response : str
+        Names of columns.
+
+    Raises
+    ------
+    ValueError
+        As `pymc_lan.as_observed`; without predictions, or with those of another number of trials.
+    """
+    observed = as_observed(data, go_nogo=go_nogo, rt=rt, response=response)
+    drawn = None if idata is None else predictions(idata, var_name, len(observed), n_draws)
+    return Trials(data, observed[:, 0], observed[:, 1], drawn)
+
+
+def predictions(idata: Any, var_name: str, n_trials: int, n_draws: int) -> Float:
+    """Predicted trials, shape (at most n_draws, n_trials, 2)."""
+    drawn = np.asarray(_variable(idata, var_name), np.float64)
+    expected = (
+        f"predictions of shape (..., {n_trials}, 2): rt and response of each of the {n_trials} trials of the data"
+    )
+    if drawn.ndim < 2 or drawn.shape[-2:] != (n_trials, 2):
+        raise ValueError(
+            explain(expected, f"shape {drawn.shape}", "give the data that the model was fitted to, in the same order")
+        )
+    if drawn.size == 0 or np.isnan(drawn).any():
+        raise ValueError(
+            explain(
+                "predictions that are numbers, rt = inf for no response",
+                "none at all" if drawn.size == 0 else "NaN among them",
+                "draw them anew with pm.sample_posterior_predictive",
+            )
+        )
+    return thin(drawn.reshape(-1, n_trials, 2), n_draws)
+
+
+def thin(draws: NDArray[Any], n: int) -> NDArray[Any]:
+    """At most n of the draws, the first axis, evenly spaced."""
+    if n < 1:
+        raise ValueError(explain("at least one draw", f"n_draws={n}", "give a larger number"))
+    return draws[np.linspace(0, len(draws) - 1, min(n, len(draws))).round().astype(int)]
+
+
+def _variable(idata: Any, name: str) -> Any:
+    """The predicted variable of whatever holds it; arrays are what they are."""
+    if not hasattr(idata, "data_vars"):
+        if not hasattr(idata, "posterior_predictive"):
+            return idata
+        idata = idata.posterior_predictive
+    elif name not in idata.data_vars and hasattr(idata, "groups"):
+        # A tree: of all groups, or that of the predictions alone.
+        group = getattr(idata, "posterior_predictive", idata if idata.data_vars else None)
+        if group is None:
+            raise ValueError(
+                explain(
+                    "posterior predictive draws",
+                    "no group posterior_predictive",
+                    "pm.sample_posterior_predictive(idata, extend_inferencedata=True)",
+                )
+            )
+        idata = group
+    if name not in idata.data_vars:
+        raise ValueError(f"{unknown('predicted variable', name, map(str, idata.data_vars))} Remedy: give var_name=...")
+    return idata[name]
+
+
+def levels(table: Any, name: str) -> list[Level]:
+    """The levels of a column: in the order of a categorical, sorted where they are numbers, else as they come.
+
+    Raises
+    ------
+    ValueError
+        For a column that there is not, an empty cell, or more than 40 levels.
+    """
+    values = column(table, name)
+    missing = np.array([is_missing(value) for value in values.tolist()], bool)
+    if missing.any():
+        raise ValueError(
+            explain(
+                f"a value of {name!r} on every trial",
+                f"none in {describe_rows(missing, {name: values})}",
+                f"give these trials a level of their own, for instance df[{name!r}].fillna('none')",
+            )
+        )
+    known = _categories(table, name)
+    if known is None:
+        seen = list(dict.fromkeys(values.tolist()))
+        known = sorted(seen) if values.dtype.kind in "biuf" else seen
+    found = [Level(str(value), values == value) for value in known]
+    found = [level for level in found if level.mine.any()]
+    if len(found) > MOST_LEVELS:
+        raise ValueError(
+            explain(
+                f"at most {MOST_LEVELS} levels of {name!r}",
+                f"{len(found)}",
+                f"choose some of them, for instance df[df[{name!r}].isin([...])], and their predictions",
+            )
+        )
+    return found
+
+
+def _categories(table: Any, name: str) -> list[Any] | None:
+    series = nw.from_native(table)[name]
+    return series.cat.get_categories().to_list() if series.dtype in (nw.Categorical, nw.Enum) else None

@@ -1,0 +1,1 @@
+"""From names to verified weights and back."""

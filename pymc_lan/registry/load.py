@@ -1,0 +1,419 @@
+"""From a name such as ``"ddm@1.0"`` to verified weights, and from a trained network to a folder.
+
+A version is a folder ``MODEL/VERSION`` with ``weights.safetensors``, ``config.json`` and a card ``README.md``;
+``registry.toml`` beside the models lists the sha256 of every file. Names are looked up in the embedded registry, then
+in those that are configured; ``"org/repo:ddm@1.0"`` names a repository of the hub. The working directory is never
+looked at: a folder must be given as a path.
+Every file is hashed before it is parsed, and parsed from the bytes that were hashed. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from errno import EACCES, ENOTDIR
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pymc_lan.data.files import alone, write_whole, writing
+from pymc_lan.data.reading import LARGEST_FILE, LARGEST_TEXT, read_file
+from pymc_lan.errors import RegistryError, explain, unknown
+from pymc_lan.models.catalogue import MODELS
+from pymc_lan.models.spec import ModelSpec
+from pymc_lan.networks.config import CONFIG, REMEDY_ANEW, read_config
+from pymc_lan.networks.network import Network, build_network, network_tensors
+from pymc_lan.registry.hub import find_repository, parse_repository
+from pymc_lan.registry.search import FolderRegistry, Registry, configured
+from pymc_lan.registry.table import CARD, REGISTRY, WEIGHTS, Entry, add_version, check_names, digest, read_registry
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def embedded_root() -> Path:
+    """The registry that ships with the package: inside it in a wheel, beside it in a checkout."""
+    inside = _PACKAGE / "weights_registry"
+    return inside if inside.is_dir() else _PACKAGE.parent / "weights_registry"
+
+
+def search_path(registries: Sequence[str | os.PathLike[str]] = ()) -> tuple[Registry, ...]:
+    """Registries in the order in which names are looked up: the embedded one, then as in `pymc_lan.registry.search`."""
+    return tuple(dict.fromkeys([FolderRegistry(embedded_root(), "embedded"), *configured(registries)]))
+
+
+def load_network(
+    source: str | os.PathLike[str] = "ddm",
+    *,
+    registries: Sequence[str | os.PathLike[str]] = (),
+    spec: ModelSpec | None = None,
+) -> Network:
+    """Load and verify a model's networks.
+
+    Parameters
+    ----------
+    source : str or path
+        ``"ddm"`` for the version this release was tested with, ``"ddm@1.0"`` for a given one, ``"org/repo:ddm@1.0"``
+        for one in a repository of the hub (``"org/repo@revision:ddm@1.0"`` for another branch, tag or commit than
+        main), or the path of a version's folder: a `pathlib.Path`, or text with a path separator (``"./my_model"``).
+    registries : sequence of str or path
+        Folders with ``registry.toml``, or repositories of the hub. A name that the embedded registry lacks is looked up
+        in these, then in those of the environment variable ``PYMC_LAN_REGISTRIES``, then in those of
+        ``~/.config/pymc_lan/config.toml``.
+    spec : ModelSpec, optional
+        Of a model of your own, which this release does not know by name.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    RegistryError
+        For an unknown model or version, one that two registries disagree about, a missing, corrupted or mismatching
+        file, a config of a newer format, a hub that cannot be reached where nothing is cached.
+
+    Notes
+    -----
+    A version of the hub is fetched once, at the commit that its revision means then, and recorded; later loads make no
+    request. `pull` looks again. See ``docs/weights.md``.
+
+    Examples
+    --------
+    >>> import pymc_lan as pl
+    >>> pl.load_network("ddm").spec.names
+    ('v', 'a', 'z', 't')
+    """
+    if not isinstance(source, str) or _is_path(source):
+        return load_folder(Path(source), spec)
+    return _SESSION[source] if source in _SESSION else _load_named(source, search_path(registries), spec)
+
+
+def _is_path(text: str) -> bool:
+    place, colon, _ = text.partition(":")
+    return (os.sep in text or "/" in text) and not (colon and parse_repository(place))
+
+
+def pull(source: str) -> Path:
+    """Fetch a version from a repository of the hub into its cache, verify it, and record its commit.
+
+    Parameters
+    ----------
+    source : str
+        ``"org/repo:ddm@1.0"``, ``"org/repo:ddm"`` for the version that is the default there now, or ``"org/repo"`` for
+        all versions of all models; ``"org/repo@revision"`` for another branch, tag or commit than main.
+
+    Returns
+    -------
+    Path
+        The version's folder, or for ``"org/repo"`` a folder that is a registry itself: a copy of it (``cp -rL``) can be
+        carried to a machine without a network.
+
+    Raises
+    ------
+    RegistryError
+        As `load_network`; also where the repository now holds other files under a version than were recorded.
+
+    Examples
+    --------
+    >>> import pymc_lan as pl
+    >>> pl.pull("ddm")
+    Traceback (most recent call last):
+    pymc_lan.errors.RegistryError: Expected a repository as 'org/repo' or 'org/repo@revision'. Found 'ddm'. ...
+    """
+    place, colon, name = source.partition(":")
+    model, at, version = name.partition("@")
+    registry = find_repository(place)
+    entries = registry.pull(model if colon else None, version if at else None)
+    # A bare name may mean another version now.
+    _load_named.cache_clear()
+    if not entries:
+        raise _unknown(model, version, [registry])
+    return entries[0].folder if colon else entries[0].folder.parents[1]
+
+
+# Networks that `register` has named, for as long as the process runs.
+_SESSION: dict[str, Network] = {}
+
+
+def register(spec: ModelSpec, network: Network) -> None:
+    """Make a model of your own a name like any other, for as long as the process runs.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    network : Network
+        Its networks, from `pymc_lan.train`.
+
+    Raises
+    ------
+    ValueError
+        If the name belongs to a model of this release, or the network to another model.
+
+    Notes
+    -----
+    A copy of a shipped model keeps its dynamics, and so its networks, as below. One with a drift or boundary of its own
+    is a model by its functions, which shares no closed form and has networks to train::
+
+        spec = replace(
+            pl.get_model("ddm"), name="steep", drift=lambda t, x, theta: 3 * theta["v"], transform="path", exact=False
+        )
+        pl.register(spec, pl.train(spec, "steep"))
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> import pymc_lan as pl
+    >>> spec = replace(pl.get_model("ddm"), name="my_ddm")
+    >>> pl.register(spec, replace(pl.load_network("ddm"), spec=spec))
+    >>> pl.load_network("my_ddm").name
+    'my_ddm@1.0'
+    """
+    if spec.name in MODELS and spec.name not in _SESSION:
+        raise ValueError(explain("a name of your own", f"{spec.name!r}, a model of this release", "choose another"))
+    if replace(network.spec, baseline=None) != replace(spec, baseline=None):
+        raise ValueError(
+            explain(f"networks of {spec.name!r}", f"those of {network.spec.name!r}", "train the model's own")
+        )
+    MODELS[spec.name] = network.spec
+    _SESSION[spec.name] = network
+
+
+@lru_cache(maxsize=32)
+def _load_named(source: str, where: tuple[Registry, ...], spec: ModelSpec | None = None) -> Network:
+    entry = resolve(source, where)
+    network = _build(entry.folder, *read_entry(entry), spec)
+    if network.name != entry.name:
+        raise RegistryError(explain(f"{entry.name} in {entry.folder}", f"{network.name}", REMEDY_ANEW))
+    return replace(network, origin=entry.origin)
+
+
+def read_entry(entry: Entry) -> tuple[dict[str, Any], bytes]:
+    """Config and weights of a version, as its registry has hashed them.
+
+    Raises
+    ------
+    RegistryError
+        If a file is missing or another one, or the config cannot be read.
+    """
+    contents = {name: _read(entry.folder / name) for name in (WEIGHTS, CONFIG)}
+    for name, content in contents.items():
+        _check_digest(entry.folder / name, content, entry.files.get(name))
+    return read_config(contents[CONFIG], entry.folder / CONFIG), contents[WEIGHTS]
+
+
+def resolve(source: str, where: Sequence[Registry]) -> Entry:
+    """Find ``"model"``, ``"model@version"`` or one of them behind ``"org/repo:"`` in the first registry that has it.
+
+    Raises
+    ------
+    RegistryError
+        If none has it, or if another registry has other files under the same version.
+    """
+    place, colon, name = source.rpartition(":")
+    where = [find_repository(place)] if colon else where
+    model, at, version = name.partition("@")
+    for registry in where:
+        if entry := registry.find(model, version if at else None):
+            _refuse_disagreement(entry, registry, where)
+            return entry
+    raise _unknown(model, version, where)
+
+
+def _unknown(model: str, version: str, where: Sequence[Registry]) -> RegistryError:
+    known = [each for registry in where for each in registry.known()]
+    versions = [number for name, number in known if name == model]
+    if versions:
+        return RegistryError(unknown(f"version of model {model!r}", version, versions))
+    return RegistryError(unknown("model", model, dict.fromkeys(name for name, _ in known)))
+
+
+def _refuse_disagreement(entry: Entry, registry: Registry, where: Sequence[Registry]) -> None:
+    """Compare with the same version in the other registries, as far as they are at hand: this makes no request."""
+    for other in where:
+        found = other.find(entry.model, entry.version, fetch=False) if other != registry else None
+        if found is not None and found.files != entry.files:
+            raise RegistryError(
+                explain(
+                    f"the same files of {entry.name} in every registry",
+                    f"others in {other} than in {registry}",
+                    "take one of them out of the registries, or name one: a version never changes once it is published",
+                )
+            )
+
+
+def all_entries(where: Sequence[Registry]) -> list[Entry]:
+    """Every version at hand, in the order in which names are looked up.
+
+    Raises
+    ------
+    RegistryError
+        If two registries disagree about a version.
+    """
+    found: dict[str, Entry] = {}
+    for registry in where:
+        for entry in registry.entries():
+            if found.setdefault(entry.name, entry) is entry:
+                _refuse_disagreement(entry, registry, where)
+    return list(found.values())
+
+
+def all_names() -> list[str]:
+    """Every version of every model at hand, as ``"model@version"``."""
+    return [entry.name for entry in all_entries(search_path())]
+
+
+def verify_network(source: str) -> list[Path]:
+    """Check every file of a named version against the registry; return the files.
+
+    Raises
+    ------
+    RegistryError
+        As `load_network`.
+    """
+    # Before the checks, so that a version found corrupted is not loaded from memory either.
+    _load_named.cache_clear()
+    entry = resolve(source, search_path())
+    paths = [entry.folder / name for name in entry.files]
+    for path in paths:
+        _check_digest(path, _read(path), entry.files[path.name])
+    load_network(source)
+    return paths
+
+
+def load_folder(folder: Path, spec: ModelSpec | None = None) -> Network:
+    """Load a version from its folder, of a model known by name or of the given one."""
+    if not folder.is_dir():
+        raise RegistryError(
+            explain(
+                f"a folder with {WEIGHTS} and {CONFIG}",
+                f"no folder {str(folder)!r}",
+                "check the path, or give a registered name such as 'ddm'",
+            )
+        )
+    return _build(folder, read_config(_read(folder / CONFIG), folder / CONFIG), _read(folder / WEIGHTS), spec)
+
+
+def _build(folder: Path, config: dict[str, Any], weights: bytes, spec: ModelSpec | None = None) -> Network:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    # A folder that no registry lists vouches for its weights itself.
+    _check_digest(folder / WEIGHTS, weights, config.get("weights_sha256"))
+    try:
+        tensors = load(weights)
+    except (SafetensorError, KeyError, ValueError) as error:  # KeyError: a dtype that NumPy does not have
+        raise RegistryError(
+            explain(f"float32 tensors in {folder / WEIGHTS}", f"an unreadable file ({error})", REMEDY_ANEW)
+        ) from error
+    return build_network(config, tensors, digest(weights), spec)
+
+
+def _read(path: Path) -> bytes:
+    return read_file(path, REMEDY_ANEW, LARGEST_FILE if path.name == WEIGHTS else LARGEST_TEXT)
+
+
+def _check_digest(path: Path, content: bytes, expected: str | None) -> None:
+    found = digest(content)
+    if found != expected:
+        raise RegistryError(explain(f"{path} with sha256 {expected}", f"{found} ({len(content)} bytes)", REMEDY_ANEW))
+
+
+def write_version(
+    root: str | os.PathLike[str],
+    network: Network,
+    config: Mapping[str, Any],
+    write_card: Callable[[Mapping[str, Any]], str],
+) -> Path:
+    """Write a network as a new version of a registry.
+
+    The folder appears whole or not at all, and the registry names it only after that; where that fails the folder goes
+    again. A version that is there already stays as it is. Processes that write to one registry wait for one another.
+
+    Parameters
+    ----------
+    root : path
+        The registry; made when missing.
+    network : Network
+        With its version.
+    config : mapping
+        The content of ``config.json``; the hash of the weights is added.
+    write_card : callable
+        From the config to the text of the model card.
+
+    Returns
+    -------
+    Path
+        The version's folder.
+
+    Raises
+    ------
+    RegistryError
+        If the version exists, it or its model cannot be called so, the registry cannot be read, or its folder not be
+        written to.
+    """
+    from safetensors.numpy import save
+
+    root = Path(root)
+    model, version = network.spec.name, network.version
+    target = root / model / version
+    refuse_existing(root, model, version)
+    weights = save(network_tensors(network))
+    full = dict(config) | {"weights_sha256": digest(weights)}
+    contents = {
+        WEIGHTS: weights,
+        CONFIG: (json.dumps(full, indent=2) + "\n").encode(),
+        CARD: write_card(full).encode(),
+    }
+    with writing(f"{network.name} in {root}", RegistryError):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{version}-"))
+        try:
+            for name, content in contents.items():
+                write_whole(folder / name, content)
+            folder.chmod(0o755)
+            with alone(root, RegistryError):
+                # Another process may have written it since the first look.
+                refuse_existing(root, model, version)
+                folder = folder.rename(target)
+                models = read_registry(root) if (root / REGISTRY).exists() else {}
+                table = add_version(models, model, version, {name: digest(x) for name, x in contents.items()})
+                write_whole(root / REGISTRY, table.encode())
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    # The bare name means another version now.
+    _load_named.cache_clear()
+    return target
+
+
+def refuse_existing(root: str | os.PathLike[str], model: str, version: str) -> None:
+    """Refuse to write a version that exists; called before a training as well as before the writing.
+
+    Raises
+    ------
+    RegistryError
+        If it exists as a folder or in the registry, it or its model cannot be called so, the registry cannot be read,
+        or its folder not be written to.
+    """
+    root = Path(root)
+    check_names(model, version)
+    with writing(f"{model}@{version} in {root}", RegistryError):
+        listed = read_registry(root) if (root / REGISTRY).exists() else {}
+        there = (root / model / version).exists()
+        existing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+        if not existing.is_dir():
+            raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(existing))
+        if not os.access(existing, os.W_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES), str(existing))
+    entered = version in listed.get(model, {}).get("versions", {})
+    if entered or there:
+        remedy = "raise the version; published ones never change"
+        if not entered:
+            remedy = (
+                f"raise the version, or remove the folder, which {REGISTRY} does not list: a killed run leaves such"
+            )
+        raise RegistryError(explain("a new version", f"{model}@{version} in {root} already", remedy))

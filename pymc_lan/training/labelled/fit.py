@@ -1,0 +1,164 @@
+"""The training loop: seeds, one pure step, checkpoints and a progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from pymc_lan.errors import explain
+from pymc_lan.networks.flax import FlaxMLP, from_flax
+from pymc_lan.networks.mlp import MLP
+from pymc_lan.networks.orbax import Checkpoints
+from pymc_lan.training.labelled.tasks import Batch, Task
+from pymc_lan.training.progress import progress_bar
+from pymc_lan.training.recipes import Recipe
+from pymc_lan.training.soap import soap
+
+Optimizer = Callable[[optax.Schedule], optax.GradientTransformation]
+
+# Steps that run as one compiled loop, and so between two checks of the loss.
+CHUNK = 1000
+
+
+class TrainState(NamedTuple):
+    """All that a run needs to go on: network parameters, optimiser state."""
+
+    params: Any
+    optimizer: Any
+
+
+def make_step(
+    task: Task, graph: Any, optimizer: optax.GradientTransformation
+) -> Callable[[TrainState, Batch], tuple[TrainState, jax.Array]]:
+    """Build the one pure step: ``(state, batch)`` to ``(state, loss)``."""
+
+    def loss(params: Any, batch: Batch) -> jax.Array:
+        return task.loss(nnx.merge(graph, params)(batch["inputs"]), batch)
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, jax.Array]:
+        value, gradient = jax.value_and_grad(loss)(state.params, batch)
+        updates, moments = optimizer.update(gradient, state.optimizer, state.params)
+        return TrainState(optax.apply_updates(state.params, updates), moments), value
+
+    return step
+
+
+def fit(
+    task: Task,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    checkpoints: str | Path | None = None,
+    progress: bool = True,
+    stop_after: int | None = None,
+    optimizer: Optimizer = soap,
+) -> MLP:
+    """Train one network.
+
+    The batch of a step depends on the seed and the step's number alone, so a run that is killed and called again
+    with the same arguments ends with the same weights, bit for bit, as one left alone.
+
+    Parameters
+    ----------
+    task : Task
+    recipe : Recipe
+    seed : int
+    checkpoints : path, optional
+        A folder of this run's own; when it holds checkpoints, the run goes on from the newest.
+    progress : bool
+        Whether to draw a progress bar.
+    stop_after : int, optional
+        Stop before this step, as if killed right after a checkpoint.
+    optimizer : callable
+        From a schedule of learning rates to an optax transformation.
+
+    Returns
+    -------
+    MLP
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss is no longer finite.
+
+    Examples
+    --------
+    >>> from pymc_lan.models.catalogue import get_model
+    >>> from pymc_lan.training.labelled.fit import fit
+    >>> from pymc_lan.training.recipes import Recipe
+    >>> from pymc_lan.training.labelled.tasks import lan_task
+    >>> recipe = Recipe(hidden=(8,), steps=1000, batch=64, pool=1000)
+    >>> fit(lan_task(get_model("ddm")), recipe, progress=False).sizes
+    (4, 8, 1)
+    """
+    # PyTensor's JAX mode turns float64 on for the whole process, and other random numbers with it.
+    with jax.enable_x64(False):
+        return _fit(task, recipe, seed, checkpoints, progress, stop_after, optimizer)
+
+
+def _fit(
+    task: Task,
+    recipe: Recipe,
+    seed: int,
+    checkpoints: str | Path | None,
+    progress: bool,
+    stop_after: int | None,
+    make_optimizer: Optimizer,
+) -> MLP:
+    sizes = (task.n_inputs, *recipe.hidden, 1)
+    graph, params = nnx.split(FlaxMLP(sizes, recipe.activation, rngs=nnx.Rngs(seed)))
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(recipe.clip),
+        make_optimizer(optax.cosine_decay_schedule(recipe.learning_rate, recipe.steps)),
+    )
+    step = make_step(task, graph, optimizer)
+    pool = {k: jnp.asarray(x) for k, x in task.draw(np.random.default_rng([seed, 1]), recipe.pool).items()}
+    key = jax.random.key(seed)
+
+    @partial(jax.jit, static_argnums=1)
+    def run_chunk(state: TrainState, length: int, start: jax.Array) -> tuple[TrainState, jax.Array]:
+        def body(state: TrainState, i: jax.Array) -> tuple[TrainState, jax.Array]:
+            rows = jax.random.randint(jax.random.fold_in(key, i), (recipe.batch,), 0, recipe.pool)
+            return step(state, {name: array[rows] for name, array in pool.items()})
+
+        state, losses = jax.lax.scan(body, state, start + jnp.arange(length))
+        return state, losses.mean()
+
+    state, done = TrainState(params, optimizer.init(params)), 0
+    with (
+        Checkpoints(checkpoints) if checkpoints is not None else nullcontext() as saved,
+        progress_bar(progress, "loss {task.fields[loss]}") as bar,
+    ):
+        if saved is not None and (found := saved.restore(state)) is not None:
+            done, state = found
+        line = bar.add_task(f"{task.name} {'-'.join(map(str, sizes))}", total=recipe.steps, completed=done, loss="")
+        while done < min(recipe.steps, stop_after or recipe.steps):
+            length = min(CHUNK, recipe.steps - done)
+            state, loss = run_chunk(state, length, jnp.asarray(done))
+            done += length
+            _check_finite(float(loss), task, recipe, done)
+            bar.update(line, completed=done, loss=f"{float(loss):.2e}")
+            if saved is not None:
+                saved.save(done, state)
+    return from_flax(nnx.merge(graph, state.params))
+
+
+def _check_finite(loss: float, task: Task, recipe: Recipe, done: int) -> None:
+    if not np.isfinite(loss):
+        raise FloatingPointError(
+            explain(
+                f"a finite loss of the {task.name} network",
+                f"{loss} within {CHUNK} steps before step {done}, with {asdict(recipe)}",
+                "lower learning_rate or clip",
+            )
+        )

@@ -1,0 +1,194 @@
+"""What is trained and how, as frozen data that a config records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pymc_lan.errors import unknown
+from pymc_lan.models.race.race import race_of
+from pymc_lan.models.simulator.responses import RESPONSES
+from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.views import PATH, choice_transform_of, is_positional
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Architecture and optimisation of one network.
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        Width of every hidden layer.
+    activation : str
+        A key of `pymc_lan.networks.mlp.ACTIVATIONS`.
+    steps, batch : int
+        Optimiser steps, and trials per step.
+    learning_rate : float
+        Peak rate of SOAP; it falls to zero by half a cosine.
+    clip : float
+        Largest norm of the gradient.
+    pool : int
+        Labelled trials to draw batches from.
+    edges : float
+        Parameters are drawn from bounds that are wider by this share of them on either side, and then moved inside: so
+        some lie on the bounds, where fewer neighbours teach a network, and where experiments have their coherences.
+    """
+
+    hidden: tuple[int, ...] = (16, 16)
+    activation: str = "squareplus"
+    steps: int = 10_000
+    batch: int = 2048
+    learning_rate: float = 1e-2
+    clip: float = 1.0
+    pool: int = 1_000_000
+    edges: float = 0.0
+
+
+LIKELIHOOD, KDE = ESTIMATORS = ("likelihood", "kde")
+"""What networks of densities learn from simulated trials: the trials themselves, or kernel estimates."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationRecipe:
+    """Architecture, simulations and optimisation of networks that learn from simulated trials.
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        Width of every hidden layer of the likelihood network.
+    activation : str
+        A key of `pymc_lan.networks.mlp.ACTIVATIONS`.
+    chunks, sets, trials : int
+        Chunks of simulations, parameter sets of each, and trials of each set: their product is the budget.
+    passes : int
+        How often each chunk is gone through.
+    batch : int
+        Parameter sets of an optimiser step.
+    learning_rate : float
+        Peak rate of SOAP; it falls to zero by half a cosine, what is left of which takes `cool_down` chunks when the
+        patience is at an end.
+    clip : float
+        Largest norm of the gradient.
+    rounds : int
+        From the second round on, half of the parameter sets lie where the error on held-out ones was largest.
+    held_out : int
+        Parameter sets on which nothing is trained.
+    held_out_trials : int
+        Trials of each of them.
+    patience : int
+        Chunks without a better held-out loss after which the training cools down and ends. While the rate is high the
+        loss stands still with the noise of the steps, not for want of anything to learn.
+    estimator : {"likelihood", "kde"}
+        Maximum likelihood on the trials, or least error against kernel estimates of the log density; see
+        `pymc_lan.training.simulated.density` and `pymc_lan.training.simulated.kde`. Held-out sets are looked at in the
+        same way by both.
+
+    Raises
+    ------
+    ValueError
+        For another estimator.
+    """
+
+    hidden: tuple[int, ...] = (64, 64, 64)
+    activation: str = "squareplus"
+    chunks: int = 95
+    sets: int = 4096
+    trials: int = 256
+    passes: int = 8
+    batch: int = 32
+    learning_rate: float = 5e-3
+    clip: float = 1.0
+    rounds: int = 1
+    held_out: int = 1024
+    held_out_trials: int = 1024
+    patience: int = 24
+    estimator: str = LIKELIHOOD
+
+    def __post_init__(self) -> None:
+        if self.estimator not in ESTIMATORS:
+            raise ValueError(unknown("estimator", self.estimator, ESTIMATORS))
+
+    @property
+    def cool_down(self) -> int:
+        """Chunks in which the rate falls to zero when the patience is at an end."""
+        return max(self.patience // 4, 1)
+
+    @property
+    def chunk_steps(self) -> int:
+        """Optimiser steps of a chunk."""
+        return max(self.sets * self.passes // self.batch, 1)
+
+
+# Of responses alone: no times to learn, and sets of few trials teach the most.
+RESPONSE_RECIPE = SimulationRecipe(
+    hidden=(32, 32), chunks=32, sets=16_384, trials=64, batch=256, passes=8, held_out=4096, patience=12
+)
+
+LAN_RECIPE = Recipe(hidden=(24, 24), steps=40_000)
+CHOICE_RECIPE = Recipe(hidden=(24, 24), steps=40_000, pool=500_000)
+# Where the choice itself has no closed form, the network has more to learn.
+WHOLE_CHOICE_RECIPE = Recipe(hidden=(48, 48), steps=40_000, pool=1_000_000)
+
+# Densities that are solved for, not written down: more inputs, and labels that cost more than the training, of which
+# 64 trials and as many deadlines come from each solution.
+PATH_LAN_RECIPE = Recipe(hidden=(40, 40), steps=50_000, pool=1_280_000)
+PATH_CHOICE_RECIPE = Recipe(hidden=(60, 60), steps=60_000, pool=1_280_000)
+
+# A drift that depends on position is not taken out in closed form: networks near the limit of 10,000 FLOP.
+POSITIONAL_RECIPES = (
+    replace(PATH_LAN_RECIPE, hidden=(60, 60), steps=100_000, edges=0.06),
+    replace(PATH_CHOICE_RECIPE, hidden=(64, 64)),
+)
+# Many parameters are given, and may cost, more.
+MANY = 6
+MANY_RECIPES = (
+    replace(PATH_LAN_RECIPE, hidden=(56, 56), steps=60_000),
+    replace(PATH_CHOICE_RECIPE, hidden=(88, 88), steps=80_000),
+)
+# Many parameters of a drift or of boundaries bring ridges to posteriors, along which small errors of the mass add up.
+MANY_PATH_RECIPES = (
+    replace(MANY_RECIPES[0], hidden=(80, 80), steps=120_000, pool=2_560_000, edges=0.06),
+    replace(MANY_RECIPES[1], pool=2_560_000, edges=0.06),
+)
+# With more inputs the same width would cost more than 20,000 FLOP.
+WIDE = 20
+WIDE_CHOICE = (84, 84)
+
+# Of a race: one accumulator, whatever the number of them.
+RACE_RECIPES = (
+    Recipe(hidden=(32, 32), steps=20_000, pool=720_000),
+    Recipe(hidden=(32, 32), steps=20_000, pool=720_000),
+)
+
+RECIPES: dict[str, tuple[Recipe, Recipe]] = {
+    "constant_drift": (LAN_RECIPE, CHOICE_RECIPE),
+    "straight_boundary": (LAN_RECIPE, WHOLE_CHOICE_RECIPE),
+    "variable_drift": (LAN_RECIPE, WHOLE_CHOICE_RECIPE),
+    "path": (PATH_LAN_RECIPE, PATH_CHOICE_RECIPE),
+    "spread": (PATH_LAN_RECIPE, PATH_CHOICE_RECIPE),
+}
+"""Recipes of the likelihood and of the choice/deadline network, by transform."""
+
+
+# Of the models of this release that are known by their simulators. The more parameters, the more sets of them; and sets
+# of few trials are noisy, so that the held-out loss falls only when the rate does, at the end: no stopping before it.
+SIMULATION_RECIPES = {
+    "levy": SimulationRecipe(chunks=32, trials=128, batch=64, patience=32),
+    "lca_3": SimulationRecipe(chunks=88, sets=8192, trials=64, batch=64, passes=4, patience=88),
+}
+
+
+def usual_simulation_recipe(spec: ModelSpec) -> SimulationRecipe:
+    """The recipe of a model with a simulator where none is given."""
+    return RESPONSE_RECIPE if spec.transform == RESPONSES else SIMULATION_RECIPES.get(spec.name, SimulationRecipe())
+
+
+def usual_recipes(spec: ModelSpec) -> tuple[Recipe, Recipe]:
+    """The recipes of a model's likelihood and choice/deadline networks where none are given."""
+    if race_of(spec) is not None:
+        return RACE_RECIPES
+    if len(spec.parameters) > MANY:
+        lan, choice = MANY_PATH_RECIPES if spec.transform == PATH else MANY_RECIPES
+        wide = choice_transform_of(spec).n_inputs > WIDE
+        return lan, replace(choice, hidden=WIDE_CHOICE) if wide else choice
+    return POSITIONAL_RECIPES if is_positional(spec) else RECIPES[spec.transform]

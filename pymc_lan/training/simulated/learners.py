@@ -1,0 +1,142 @@
+"""What is learned from simulations, by kind of model: a density of choices and times, or probabilities of choices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.errors import explain
+from pymc_lan.models.simulator.responses import RESPONSES, ResponseTransform
+from pymc_lan.models.simulator.view import SIMULATED, SimulatedChoice, SimulatedTransform
+from pymc_lan.models.spec import ModelSpec
+from pymc_lan.training.recipes import KDE, LIKELIHOOD, SimulationRecipe
+from pymc_lan.training.simulated.density import (
+    as_reference,
+    density_loss,
+    divergence,
+    empty_baseline,
+    fit_baseline,
+    label_loss,
+    omission_loss,
+)
+from pymc_lan.training.simulated.histograms import reduce_trials
+from pymc_lan.training.simulated.kde import label_trials
+from pymc_lan.training.simulated.probabilities import count_responses, response_divergence, response_loss
+
+Float = NDArray[np.float64]
+Sizes = dict[str, tuple[int, ...]]
+# What the trials of some parameter sets are reduced to: `Histograms`, `Labelled` or `Counts`. All have theta and n.
+Sets = Any
+
+# Width of the network of trials without a response.
+CHOICE_HIDDEN = (32, 32)
+
+
+class Estimator(NamedTuple):
+    """What a step of the training does.
+
+    Parameters
+    ----------
+    reduce : callable
+        ``(spec, theta, rt, response, rng)`` to what a step looks at.
+    loss : callable
+        ``(spec, networks, sets)`` to the loss of each set, and what `Learner.errors` needs.
+    """
+
+    reduce: Callable[[ModelSpec, Float, Float, Float, np.random.Generator], Sets]
+    loss: Callable[[ModelSpec, dict[str, Any], Sets], tuple[jax.Array, jax.Array]]
+
+
+class Learner(NamedTuple):
+    """How networks of one kind of model learn from simulated trials.
+
+    Parameters
+    ----------
+    estimators : dict of str to Estimator
+        By the name in a recipe. What is held out is always seen by that of maximum likelihood.
+    sizes : callable
+        ``(spec, recipe)`` to the widths of all layers of each network.
+    errors : callable
+        ``(sets, what the loss has found)`` to how far each set is from its trials, in nats.
+    empty, begin : callable
+        ``(spec)`` to the part of a run's state that is fitted before it begins, to restore a saved one into, and
+        ``(spec, first, seed)`` to the fitted one, where ``first()`` simulates a chunk: a baseline, or nothing.
+    complete : callable
+        ``(spec, state)`` to the spec with its baseline.
+    """
+
+    estimators: dict[str, Estimator]
+    sizes: Callable[[ModelSpec, SimulationRecipe], Sizes]
+    errors: Callable[[Sets, jax.Array], jax.Array]
+    empty: Callable[[ModelSpec], dict[str, Any]]
+    begin: Callable[[ModelSpec, Callable[[], Sets], int], dict[str, Any]]
+    complete: Callable[[ModelSpec, dict[str, Any]], ModelSpec]
+
+
+def _density_sizes(spec: ModelSpec, recipe: SimulationRecipe) -> Sizes:
+    sizes = {"lan": (SimulatedTransform(spec).n_inputs, *recipe.hidden, 1)}
+    return sizes | ({"choice": (SimulatedChoice(spec).n_inputs, *CHOICE_HIDDEN, 1)} if spec.omissions else {})
+
+
+def _omissions(spec: ModelSpec, networks: dict[str, Any], batch: Sets) -> jax.Array | float:
+    return omission_loss(spec, networks["choice"], batch) if spec.omissions else 0.0
+
+
+def _density_loss(spec: ModelSpec, networks: dict[str, Any], batch: Sets) -> tuple[jax.Array, jax.Array]:
+    loss, log_f = density_loss(spec, networks["lan"], batch)
+    return loss + _omissions(spec, networks, batch), log_f
+
+
+def _label_loss(spec: ModelSpec, networks: dict[str, Any], batch: Sets) -> tuple[jax.Array, jax.Array]:
+    loss = label_loss(spec, networks["lan"], batch)
+    return loss + _omissions(spec, networks, batch), loss
+
+
+def _response_sizes(spec: ModelSpec, recipe: SimulationRecipe) -> Sizes:
+    view = ResponseTransform(spec)
+    return {"lan": (view.n_inputs, *recipe.hidden, view.n_outputs)}
+
+
+LEARNERS = {
+    SIMULATED: Learner(
+        {LIKELIHOOD: Estimator(reduce_trials, _density_loss), KDE: Estimator(label_trials, _label_loss)},
+        _density_sizes,
+        divergence,
+        lambda spec: {"baseline": empty_baseline(spec)},
+        lambda spec, first, seed: {"baseline": fit_baseline(spec, first(), seed)},
+        lambda spec, state: replace(spec, baseline=as_reference(state["baseline"])),
+    ),
+    RESPONSES: Learner(
+        {
+            LIKELIHOOD: Estimator(
+                lambda spec, theta, rt, response, rng: count_responses(spec, theta, response), response_loss
+            )
+        },
+        _response_sizes,
+        response_divergence,
+        lambda spec: {},
+        lambda spec, first, seed: {},
+        lambda spec, state: spec,
+    ),
+}
+"""Learners by the transform of a model's spec."""
+
+
+def estimator_of(spec: ModelSpec, name: str = LIKELIHOOD) -> Estimator:
+    """An estimator of a model.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name for this kind of model.
+    """
+    found = LEARNERS[spec.transform].estimators
+    if name not in found:
+        expected = f"the estimator {' or '.join(map(repr, found))} for {spec.name!r}, a model of responses alone"
+        raise ValueError(explain(expected, f"{name!r}", "leave estimator out: there are no times to smooth"))
+    return found[name]
