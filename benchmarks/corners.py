@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 import pymc_lan as pl
 from pymc_lan.models.race.race import race_of
 from pymc_lan.models.race.reflected_labels import at_times, solve_race
-from pymc_lan.models.spec import ModelSpec, seen
+from pymc_lan.models.spec import Model, seen
 from pymc_lan.models.views import choice_transform_of
 from pymc_lan.networks.config import rounded
 from pymc_lan.networks.network import Network
@@ -42,7 +42,7 @@ PANELS, FIRST, LATEST, CLOSE = 40, 1e-8, 1e4, 1e-7
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(40)
 
 
-def draw_sets(spec: ModelSpec, rng: np.random.Generator, n: int, share: float) -> list[dict[str, float]]:
+def draw_sets(spec: Model, rng: np.random.Generator, n: int, share: float) -> list[dict[str, float]]:
     """Sets of which a share of the parameters is near an end of its bounds; the shift is in the middle."""
     free = seen(spec)
     rows = []
@@ -55,7 +55,7 @@ def draw_sets(spec: ModelSpec, rng: np.random.Generator, n: int, share: float) -
     return rows
 
 
-def rule(spec: ModelSpec, theta: dict[str, float]) -> tuple[Float, Float]:
+def rule(spec: Model, theta: dict[str, float]) -> tuple[Float, Float]:
     """Decision times and weights of an integral over them."""
     last = LATEST
     if race_of(spec) is not None:
@@ -78,7 +78,7 @@ def of_network(network: Network, theta: dict[str, float]) -> Float:
     return np.exp(log_f) @ weights
 
 
-def of_labels(spec: ModelSpec, theta: dict[str, float]) -> Float:
+def of_labels(spec: Model, theta: dict[str, float]) -> Float:
     """The same of a race, from the solutions of its accumulators."""
     d, weights = rule(spec, theta)
     each = [
@@ -88,7 +88,7 @@ def of_labels(spec: ModelSpec, theta: dict[str, float]) -> Float:
     return np.array([weights @ np.exp(log_f + survivors - log_survivor) for log_f, log_survivor in each])
 
 
-def of_trials(spec: ModelSpec, theta: dict[str, float], n: int, seed: int) -> Float:
+def of_trials(spec: Model, theta: dict[str, float], n: int, seed: int) -> Float:
     """The same from simulated trials."""
     response = pl.simulate(spec, theta | SHIFT, n=n, seed=seed)["response"].to_numpy()
     return np.array([np.mean(response == code) for code in spec.choices])

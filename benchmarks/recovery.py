@@ -34,7 +34,7 @@ from scipy.stats import binomtest
 
 import pymc_lan as pl
 from pymc_lan.models.proposals import LONGEST
-from pymc_lan.models.spec import ModelSpec, Parameter
+from pymc_lan.models.spec import Model, Parameter
 from pymc_lan.networks.network import Network
 
 Float = NDArray[np.float64]
@@ -111,12 +111,12 @@ def design(model: str) -> Design:
     return DESIGNS.get(model, ONE_CONDITION)
 
 
-def estimated(spec: ModelSpec) -> list[Parameter]:
+def estimated(spec: Model) -> list[Parameter]:
     """The parameters that are not given."""
     return [p for p in spec.parameters if p.name not in design(spec.name).given]
 
 
-def of_trials(spec: ModelSpec, values: Mapping[str, Any], trials: int) -> dict[str, Any]:
+def of_trials(spec: Model, values: Mapping[str, Any], trials: int) -> dict[str, Any]:
     """Every parameter in every trial, every other of which is incongruent, from those that are estimated."""
     found, plan = dict(values), design(spec.name)
     incongruent = np.arange(trials) % 2 == 1
@@ -127,26 +127,26 @@ def of_trials(spec: ModelSpec, values: Mapping[str, Any], trials: int) -> dict[s
     return {name: found[name] for name in spec.names}
 
 
-def quantities(spec: ModelSpec, parameters: Any) -> dict[str, Any]:
+def quantities(spec: Model, parameters: Any) -> dict[str, Any]:
     """Every parameter that is estimated, and sums of them, from a mapping by parameter."""
     found = {p.name: parameters[p.name] for p in estimated(spec)}
     return found | {name: f(parameters) for name, f in design(spec.name).sums.items()}
 
 
-def draw_uniform(spec: ModelSpec, rng: np.random.Generator, margin: float, n: int) -> dict[str, Float]:
+def draw_uniform(spec: Model, rng: np.random.Generator, margin: float, n: int) -> dict[str, Float]:
     """Draw parameters uniformly from between the bounds, less a share of them on either side."""
     return {
         p.name: p.bounds[0] + (p.bounds[1] - p.bounds[0]) * rng.uniform(margin, 1 - margin, n) for p in estimated(spec)
     }
 
 
-def prior_variances(spec: ModelSpec) -> dict[str, float]:
+def prior_variances(spec: Model) -> dict[str, float]:
     """The variance of each quantity before there are data."""
     drawn = draw_uniform(spec, np.random.default_rng(SEED), 0.0, 100_000)
     return {name: float(x.var()) for name, x in quantities(spec, drawn).items()}
 
 
-def draw_subject(spec: ModelSpec, rng: np.random.Generator, trials: int) -> tuple[dict[str, float], Float]:
+def draw_subject(spec: Model, rng: np.random.Generator, trials: int) -> tuple[dict[str, float], Float]:
     """Draw parameters and trials, rows of rt and response; anew where a trial takes more than 20 s."""
     while True:
         truth = {name: float(x[0]) for name, x in draw_uniform(spec, rng, MARGIN, 1).items()}

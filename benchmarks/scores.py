@@ -30,7 +30,7 @@ from recovery import draw_subject, estimated, of_trials, share
 
 import pymc_lan as pl
 from pymc_lan.models.proposals import LONGEST
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.networks.network import Network
 
 Float = NDArray[np.float64]
@@ -73,7 +73,7 @@ def deviations(network: Network, subjects: int, trials: int) -> Float:
     return np.array(rows)
 
 
-def scores(spec: ModelSpec, slopes: Callable[..., list[Float]], truth: dict[str, float], observed: Float) -> Float:
+def scores(spec: Model, slopes: Callable[..., list[Float]], truth: dict[str, float], observed: Float) -> Float:
     """The derivative of each trial's log density by the subject's parameters, these in units of their range."""
     free = estimated(spec)
     of_each = of_trials(spec, truth, len(observed))

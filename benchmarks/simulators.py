@@ -50,7 +50,7 @@ from pymc_lan.models.catalogue import DIFFUSIONS
 from pymc_lan.models.diffusion.closed_labels import log_densities
 from pymc_lan.models.diffusion.mixture_view import spread
 from pymc_lan.models.proposals import draw_theta
-from pymc_lan.models.spec import ModelSpec, Parameter
+from pymc_lan.models.spec import Model, Parameter
 from pymc_lan.models.views import SPREAD, choice_transform_of, earliest
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.passage import NUMPY
@@ -137,7 +137,7 @@ def network_curves(network: Network, theta: Theta) -> list[Curve]:
     return curves
 
 
-def label_curves(spec: ModelSpec, theta: Theta) -> list[Curve | None]:
+def label_curves(spec: Model, theta: Theta) -> list[Curve | None]:
     """Distribution functions that networks learn from; None for a parameter set that no solver is accurate for."""
     if not spec.exact:
         return solved_curves(spec, theta)
@@ -153,7 +153,7 @@ def label_curves(spec: ModelSpec, theta: Theta) -> list[Curve | None]:
     return curves
 
 
-def solved_curves(spec: ModelSpec, theta: Theta) -> list[Curve | None]:
+def solved_curves(spec: Model, theta: Theta) -> list[Curve | None]:
     """The same by the solver, on whose own grid the distribution functions are."""
     from pymc_lan.models.diffusion.solved_labels import solve
 
@@ -174,7 +174,7 @@ def solved_curves(spec: ModelSpec, theta: Theta) -> list[Curve | None]:
     return curves
 
 
-def latest(spec: ModelSpec, theta: Theta) -> Float:
+def latest(spec: Model, theta: Theta) -> Float:
     """When practically everything is decided [s]."""
     return np.broadcast_to(choice_transform_of(spec).latest(NUMPY, without_t(theta)), theta["a"].shape)
 
@@ -184,7 +184,7 @@ def without_t(theta: Theta) -> dict[str, Float]:
     return {name: x for name, x in theta.items() if name != "t"}
 
 
-def further_out(spec: ModelSpec, theta: Theta, distance: Float) -> tuple[ModelSpec, dict[str, Float]]:
+def further_out(spec: Model, theta: Theta, distance: Float) -> tuple[Model, dict[str, Float]]:
     """The same process between boundaries that are further out, from the same start."""
     ratio = theta["a"] / (theta["a"] + distance)
     moved = {**theta, "z": 0.5 + (theta["z"] - 0.5) * ratio}
@@ -202,7 +202,7 @@ def further_out(spec: ModelSpec, theta: Theta, distance: Float) -> tuple[ModelSp
     return wider, moved | {"distance": distance}
 
 
-def steps_for(spec: ModelSpec, theta: Theta) -> Float:
+def steps_for(spec: Model, theta: Theta) -> Float:
     """The simulators' steps [s]; NaN where the start is too close to a boundary for the smallest."""
     sz = spread(spec, "z", theta)
     nearest = 2 * theta["a"] * (np.minimum(theta["z"], 1 - theta["z"]) - (0.0 if sz is None else sz))
@@ -267,7 +267,7 @@ def figures(chances: list[Float], counts: list[Float], trials: int) -> dict[str,
     }
 
 
-def compare(worker: Worker, spec: ModelSpec, network: Network | None, arguments: argparse.Namespace) -> Json:
+def compare(worker: Worker, spec: Model, network: Network | None, arguments: argparse.Namespace) -> Json:
     """Compare all parameter sets of a model: a network or, without one, the labels."""
     started = time.perf_counter()
     rng = np.random.default_rng(SEED)

@@ -12,7 +12,7 @@ from tables import one_of_a_kind
 
 from pymc_lan.models.catalogue import DIFFUSIONS, MODELS
 from pymc_lan.models.imported import PLAIN_OMISSION, plain_spec
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.networks.kernel.build import compile_kernel, shipped_parts
 from pymc_lan.networks.kernel.formulas import generate
 from pymc_lan.networks.mlp import MLP
@@ -31,7 +31,7 @@ def test_generated_parts_are_current(model: str) -> None:
     assert shipped_parts(MODELS[model]) == generate(MODELS[model]), "formulas changed: run scripts/formulas.py"
 
 
-def of_names(name: str, names: tuple[str, ...]) -> ModelSpec:
+def of_names(name: str, names: tuple[str, ...]) -> Model:
     return plain_spec(name, dict.fromkeys((*names, "t"), (-1.0, 1.0)), (-1, 1), PLAIN_OMISSION)
 
 

@@ -19,7 +19,7 @@ from backends import AS_WRITTEN
 
 import pymc_lan as pl
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.spec import ModelSpec, Parameter
+from pymc_lan.models.spec import Model, Parameter
 from pymc_lan.models.views import n_inputs
 from pymc_lan.networks.flax import as_network
 from pymc_lan.networks.kernel.build import Kernel, compile_kernel
@@ -151,7 +151,7 @@ def test_a_guess_after_boundaries_have_met_has_no_slope() -> None:
         assert all(np.isfinite(each).all() for each in function(np.tile([rt, response], (45, 1)), widths))
 
 
-def silent(spec: ModelSpec) -> MLP:
+def silent(spec: Model) -> MLP:
     """A network that says 0."""
     sizes = (n_inputs(spec)["lan"], 4, 1)
     kernels = tuple(np.zeros(pair, "f4") for pair in pairwise(sizes))
@@ -177,7 +177,7 @@ def test_boundaries_of_which_nobody_says_when_they_close(boundary: Callable[...,
         Parameter("z", (0.1, 0.9), "", "", domain=(0.0, 1.0)),
         Parameter("t", (0.0, 2.0), "s", "", domain=(0.0, math.inf)),
     )
-    spec = ModelSpec("mine", parameters, lambda t, x, p: p["v"], boundary, "", "")
+    spec = Model("mine", parameters, lambda t, x, p: p["v"], boundary, "", "")
     mine = compile_kernel(spec, generate(spec), silent(spec), None)
     rng, n = np.random.default_rng(4), 300
     theta = {p.name: rng.uniform(*p.bounds, n)[:, None] for p in parameters}

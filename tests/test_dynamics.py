@@ -20,7 +20,7 @@ from pymc_lan.models.diffusion.solved_labels import solve
 from pymc_lan.models.race.race import RACES
 from pymc_lan.models.simulator.responses import RESPONSES
 from pymc_lan.models.simulator.view import SIMULATED
-from pymc_lan.models.spec import ModelSpec, Structure, Variability
+from pymc_lan.models.spec import Model, Structure, Variability
 from pymc_lan.models.views import PATH, SPREAD
 
 DDM, WEIBULL, ST = (pl.get_model(name) for name in ("ddm", "weibull", "ddm_st"))
@@ -49,7 +49,7 @@ def test_kinds_are_those_that_likelihoods_know() -> None:
 
 
 # By what is wrong: the spec, and what the sentence says was expected, was found and helps.
-REFUSED: dict[str, tuple[Callable[[], ModelSpec], tuple[str, str, str]]] = {
+REFUSED: dict[str, tuple[Callable[[], Model], tuple[str, str, str]]] = {
     "a drift that is never called": (
         lambda: replace(DDM, name="mine", drift=threefold),
         ("constant_drift as the drift of model 'mine'", "threefold, which would never be called", "transform='path'"),
@@ -128,7 +128,7 @@ REFUSED: dict[str, tuple[Callable[[], ModelSpec], tuple[str, str, str]]] = {
 
 
 @pytest.mark.parametrize(("build", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_a_kind_would_pass_over_is_refused(build: Callable[[], ModelSpec], words: tuple[str, ...]) -> None:
+def test_what_a_kind_would_pass_over_is_refused(build: Callable[[], Model], words: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=r"^(Expected|Unknown)") as caught:
         build()
     assert all(each in str(caught.value) for each in words), caught.value

@@ -20,7 +20,7 @@ import pymc_lan as pl
 from pymc_lan.models.diffusion import process as passages
 from pymc_lan.models.diffusion.process import draw_passages
 from pymc_lan.models.simulate import draw_trials
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.samplers.exits import draw_exits
 from pymc_lan.numerics.samplers.processes import lca_draws
@@ -115,7 +115,7 @@ def leaky(t: Any, x: Any, row: Any) -> Any:
     return -row["g"] * x + 0.0 * t
 
 
-STEADY = ModelSpec("steady", pl.get_model("ddm").parameters, steady, straight, "", "")
+STEADY = Model("steady", pl.get_model("ddm").parameters, steady, straight, "", "")
 
 
 def test_blocks_of_longer_steps_draw_what_one_block_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from pymc_lan.models.diffusion.closed_labels import log_densities
 from pymc_lan.models.diffusion.path_view import structure
 from pymc_lan.models.diffusion.solved_labels import FEWER_STEPS, LARGER_TOLERANCE, Solution, solve
 from pymc_lan.models.proposals import draw_theta
-from pymc_lan.models.spec import ModelSpec, Structure
+from pymc_lan.models.spec import Model, Structure
 from pymc_lan.models.views import PATH, choice_transform_of, n_inputs, transform_of
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.samplers.bridges import simulate_diffusion
@@ -26,12 +26,12 @@ from pymc_lan.numerics.samplers.bridges import simulate_diffusion
 N = 12
 
 
-def as_path(name: str) -> ModelSpec:
+def as_path(name: str) -> Model:
     """A model with a closed form, as if it were known by its two functions only."""
     return replace(pl.get_model(name), transform=PATH, exact=False)
 
 
-def sets(spec: ModelSpec, n: int = N, seed: int = 0) -> dict[str, np.ndarray]:
+def sets(spec: Model, n: int = N, seed: int = 0) -> dict[str, np.ndarray]:
     return draw_theta(spec, np.random.default_rng(seed), n)
 
 
@@ -102,7 +102,7 @@ def test_a_constant_drift_is_taken_out_exactly(name: str) -> None:
 
 
 @pytest.fixture(scope="module", params=["ddm", "angle"])
-def solved(request: pytest.FixtureRequest) -> tuple[ModelSpec, Solution]:
+def solved(request: pytest.FixtureRequest) -> tuple[Model, Solution]:
     spec = as_path(request.param)
     theta = sets(spec, 40, seed=3)
     # The solver's horizon is long where boundaries are wide: this is a test of the solution, not of patience.
@@ -111,7 +111,7 @@ def solved(request: pytest.FixtureRequest) -> tuple[ModelSpec, Solution]:
     return pl.get_model(request.param), solve(spec, theta)
 
 
-def test_solutions_are_the_closed_form(solved: tuple[ModelSpec, Solution]) -> None:
+def test_solutions_are_the_closed_form(solved: tuple[Model, Solution]) -> None:
     spec, found = solved
     assert found.report.share_dropped < 0.1
     for log_f, exact in zip(
@@ -121,7 +121,7 @@ def test_solutions_are_the_closed_form(solved: tuple[ModelSpec, Solution]) -> No
         assert np.abs(log_f - exact)[likely].max() < 1e-4
 
 
-def test_solutions_add_up(solved: tuple[ModelSpec, Solution]) -> None:
+def test_solutions_add_up(solved: tuple[Model, Solution]) -> None:
     _, found = solved
     total = found.mass_upper[:, -1] + found.mass_lower[:, -1]
     never = found.theta.get("theta", np.ones(len(total))) < 0

@@ -21,7 +21,7 @@ from pymc_lan.models.diffusion.closed_deadline import CHOICE_TRANSFORMS
 from pymc_lan.models.diffusion.closed_view import ONSET_MAX, ONSET_MIN, TRANSFORMS
 from pymc_lan.models.diffusion.solved_labels import STEPS, TOLERANCE, solve
 from pymc_lan.models.proposals import draw_theta
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.models.views import choice_transform_of, earliest, n_inputs, transform_of
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.wiener import ddm_log_choice, ddm_log_go, ddm_logpdf
@@ -50,7 +50,7 @@ DEVIATES, DEVIATE_STEP = np.linspace(-10, 10, 241, retstep=True)
 both_models = pytest.mark.parametrize("name", NAMES)
 
 
-def sets(spec: ModelSpec, n: int = N, seed: int = 0) -> dict[str, np.ndarray]:
+def sets(spec: Model, n: int = N, seed: int = 0) -> dict[str, np.ndarray]:
     """Draws over the bounds, the first of them replaced by corners."""
     theta = draw_theta(spec, np.random.default_rng(seed), n)
     for name, x in theta.items():
@@ -109,7 +109,7 @@ def small_chunks() -> Any:
         yield
 
 
-Mixed = tuple[ModelSpec, dict[str, np.ndarray], tuple[np.ndarray, ...]]
+Mixed = tuple[Model, dict[str, np.ndarray], tuple[np.ndarray, ...]]
 
 
 @pytest.fixture(scope="module", params=one_of_a_kind(NAMES, "full_ddm"))
@@ -243,12 +243,12 @@ def test_nothing_comes_before_the_window() -> None:
 AFTER_START, AFTER_END, AFTER_MEAN = (1e-9, 1e-6, 1e-3), (-1e-9, 0.0, 1e-9), (0.0, 0.3, 20.0, 1000.0)
 
 
-def ends(spec: ModelSpec, name: str) -> tuple[float, ...]:
+def ends(spec: Model, name: str) -> tuple[float, ...]:
     low, high = spec.parameter(name).bounds
     return (low, 0.0, high) if name == "v" else (low, high)
 
 
-def at_corners(spec: ModelSpec, *more: tuple[float, ...]) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+def at_corners(spec: Model, *more: tuple[float, ...]) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
     """All corners of the bounds, with all of the given values."""
     names = [name for name in spec.names if name != "t"]
     grid = np.meshgrid(*more, *(ends(spec, name) for name in names), indexing="ij")
@@ -256,7 +256,7 @@ def at_corners(spec: ModelSpec, *more: tuple[float, ...]) -> tuple[list[np.ndarr
     return columns[: len(more)], dict(zip(names, columns[len(more) :], strict=True))
 
 
-def around_the_window(spec: ModelSpec) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+def around_the_window(spec: Model) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Times at either end of the window and far off, responses, and corners."""
     count = len(AFTER_START) + len(AFTER_END) + len(AFTER_MEAN)
     (place, response), theta = at_corners(spec, tuple(range(count)), (1.0, -1.0))

@@ -34,11 +34,11 @@ from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION
 from pymc_lan.models.race.race import check_order, is_closed_race, race_of
 from pymc_lan.models.simulator.responses import refuse_responses
 from pymc_lan.models.simulator.view import SIMULATED
-from pymc_lan.models.spec import ModelSpec, bind
+from pymc_lan.models.spec import Model, bind
 from pymc_lan.networks.network import Network
 from pymc_lan.registry.load import load_network
 
-Model = str | ModelSpec | Network | os.PathLike[str]
+AnyModel = str | Model | Network | os.PathLike[str]
 
 LIKELIHOODS = ("lan", "exact")
 
@@ -69,7 +69,7 @@ class TrialDistribution(Continuous):
         return rv
 
     @classmethod
-    def _from_table(cls, argument: str, kwargs: dict[str, Any], table: Any, source: Model) -> Any:
+    def _from_table(cls, argument: str, kwargs: dict[str, Any], table: Any, source: AnyModel) -> Any:
         """The values of an argument that may be a column."""
         value = kwargs.get(argument, AUTO)
         if isinstance(value, Variable):
@@ -87,13 +87,13 @@ class TrialDistribution(Continuous):
         return from_table(value, table, argument)
 
     @classmethod
-    def _say_none(cls, argument: str, source: Model, kwargs: Mapping[str, Any]) -> None:
+    def _say_none(cls, argument: str, source: AnyModel, kwargs: Mapping[str, Any]) -> None:
         """Say that no column is taken, because there are none, where the distribution would have a use for one."""
         if argument == "deadline" and cls._takes_deadline(source, kwargs):
             say("deadline: the observed data have no columns, so there is none. deadline=... gives one; None is none.")
 
     @classmethod
-    def _takes_deadline(cls, source: Model, kwargs: Mapping[str, Any]) -> bool:
+    def _takes_deadline(cls, source: AnyModel, kwargs: Mapping[str, Any]) -> bool:
         """Whether the model knows how likely it is that nothing happens before a deadline."""
         spec, network = resolve_model(source, kwargs.get("weights"), kwargs.get("likelihood"))
         if cls.go_nogo:
@@ -101,7 +101,7 @@ class TrialDistribution(Continuous):
         return network is not None and network.choice is not None and spec.view == PLAIN_OMISSION
 
     @classmethod
-    def _observe(cls, observed: Any, kwargs: dict[str, Any], spec: ModelSpec) -> tuple[Any, dict[str, Any]]:
+    def _observe(cls, observed: Any, kwargs: dict[str, Any], spec: Model) -> tuple[Any, dict[str, Any]]:
         """Check the observed data, of a variable as they are now."""
         deadline = kwargs["deadline"]
         data = known_value(observed) if isinstance(observed, Variable) else observed
@@ -126,13 +126,13 @@ class TrialDistribution(Continuous):
     @classmethod
     def _make(
         cls,
-        source: Model,
+        source: AnyModel,
         theta: dict[str, Any],
         extras: dict[str, Any],
         *,
         drifts: Mapping[str, Any] | None = None,
         likelihood: str | None,
-        weights: Model | None,
+        weights: AnyModel | None,
         n_trials: int | None,
         **kwargs: Any,
     ) -> TensorVariable:
@@ -218,7 +218,7 @@ def _check_go_nogo(network: Network, deadline: Any) -> None:
         raise ValueError(explain(expected, found, "leave the deadline out, or use a network trained with pl.train"))
 
 
-def _check_omissions(spec: ModelSpec, network: Network | None, deadline: Any) -> None:
+def _check_omissions(spec: Model, network: Network | None, deadline: Any) -> None:
     """Refuse a deadline where nothing says how likely it is that it passes without a decision."""
     if spec.omissions:
         ends = constant_value(deadline)
@@ -253,24 +253,24 @@ def apply_rv(
     return (next_rng, rv) if return_next_rng else rv
 
 
-def split_model(cls: Any, args: Sequence[Any]) -> tuple[Model, tuple[Any, ...]]:
+def split_model(cls: Any, args: Sequence[Any]) -> tuple[AnyModel, tuple[Any, ...]]:
     """Separate the model from the parameters, for distributions that name theirs and those that do not."""
     if cls.model is not None:
         return cls.model, tuple(args)
-    if not args or not isinstance(args[0], (str, ModelSpec, Network, os.PathLike)):
+    if not args or not isinstance(args[0], (str, Model, Network, os.PathLike)):
         raise ValueError(
             explain(
                 f"{cls.__name__}(name, model, *parameters)",
                 "no model",
-                "give a model's name, a ModelSpec, a folder or a Network as first argument after the name",
+                "give a model's name, a Model, a folder or a Network as first argument after the name",
             )
         )
     return args[0], tuple(args[1:])
 
 
-def model_spec(source: Model) -> ModelSpec:
+def model_spec(source: AnyModel) -> Model:
     """The spec of a model given in any of the ways that distributions take."""
-    if isinstance(source, ModelSpec):
+    if isinstance(source, Model):
         return source
     if isinstance(source, Network):
         return source.spec
@@ -279,7 +279,7 @@ def model_spec(source: Model) -> ModelSpec:
     return load_network(source).spec
 
 
-def resolve_model(source: Model, weights: Model | None, likelihood: str | None) -> tuple[ModelSpec, Network | None]:
+def resolve_model(source: AnyModel, weights: AnyModel | None, likelihood: str | None) -> tuple[Model, Network | None]:
     """Find spec and network; the network is None for the closed form.
 
     Without `likelihood` it is the network, and the closed form of a model that has nothing else.
@@ -311,7 +311,7 @@ def resolve_model(source: Model, weights: Model | None, likelihood: str | None) 
             )
         return spec, None
     if weights is None:
-        weights = spec.name if isinstance(source, ModelSpec) else source
+        weights = spec.name if isinstance(source, Model) else source
     # Only who gives the spec has the simulator, which draws of a model that is known by it need.
     own = spec if spec.simulator is not None else None
     network = (
@@ -329,7 +329,7 @@ def resolve_model(source: Model, weights: Model | None, likelihood: str | None) 
     return network.spec, network
 
 
-def extract_theta(spec: ModelSpec, positional: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+def extract_theta(spec: Model, positional: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Take the model's parameters out of `kwargs` and match them with the positional ones."""
     known_to_pymc = {"shape", "size", "rng", "return_next_rng"}
     names = {p.keyword: p.name for p in spec.parameters}

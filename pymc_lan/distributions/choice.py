@@ -17,7 +17,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lan.data.columns import column, subjects, table_columns
 from pymc_lan.data.observed import nameless
 from pymc_lan.distributions.base import (
-    Model,
+    AnyModel,
     apply_rv,
     extract_theta,
     in_order,
@@ -31,7 +31,7 @@ from pymc_lan.distributions.values import check_covariates, check_fraction, chec
 from pymc_lan.errors import check_length, describe_codes, explain, is_missing, refuse
 from pymc_lan.models.likelihood import Likelihood, mix_lapses
 from pymc_lan.models.simulator.responses import RESPONSES
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.networks.network import Network
 from pymc_lan.ops.likelihood import PYTENSOR, ResponseRV
 
@@ -63,7 +63,7 @@ class ChoiceDist(Discrete):
     ----------
     name : str
         Left out in ``ChoiceDist.dist``.
-    model : str, ModelSpec, path or Network
+    model : str, Model, path or Network
         A name given to `register`, a spec, a version's folder, or a network just trained.
     *params, **params_by_name : tensor_like
         The model's parameters, in its order or by name; scalar or one per trial.
@@ -128,7 +128,12 @@ class ChoiceDist(Discrete):
 
     @classmethod
     def dist(
-        cls, *args: Any, p_lapse: Any = 0.0, weights: Model | None = None, _n_trials: int | None = None, **kwargs: Any
+        cls,
+        *args: Any,
+        p_lapse: Any = 0.0,
+        weights: AnyModel | None = None,
+        _n_trials: int | None = None,
+        **kwargs: Any,
     ) -> TensorVariable:
         """Build the distribution outside a model; see the class."""
         source, positional = split_model(cls, args)
@@ -158,7 +163,7 @@ def log_probabilities(network: Network, theta: dict[str, Any], p_lapse: Any = 0.
     return pt.stack(pt.broadcast_arrays(*(x - penalty for x in log_p)), axis=-1)
 
 
-def _network(source: Model, weights: Model | None) -> Network:
+def _network(source: AnyModel, weights: AnyModel | None) -> Network:
     spec, network = resolve_model(source, weights, None)
     if network is None or spec.transform != RESPONSES:
         expected = "a model of responses alone, from pl.simulator_spec(..., times=False)"
@@ -166,14 +171,14 @@ def _network(source: Model, weights: Model | None) -> Network:
     return network
 
 
-def observed_responses(data: Any, spec: ModelSpec) -> NDArray[np.int64]:
+def observed_responses(data: Any, spec: Model) -> NDArray[np.int64]:
     """Check observed responses.
 
     Parameters
     ----------
     data : array_like of shape (n_trials,) or DataFrame
         Of a table the column ``response`` is taken.
-    spec : ModelSpec
+    spec : Model
 
     Returns
     -------

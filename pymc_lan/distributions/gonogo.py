@@ -14,7 +14,7 @@ from pymc_lan.data.columns import AUTO, from_table
 from pymc_lan.data.messages import say
 from pymc_lan.data.observed import trial_type_is_go
 from pymc_lan.distributions.base import (
-    Model,
+    AnyModel,
     TrialDistribution,
     extract_theta,
     lapse_window,
@@ -38,7 +38,7 @@ class GoNoGo(TrialDistribution):
     ----------
     name : str
         Left out in ``GoNoGo.dist``.
-    model : str, ModelSpec, path or Network
+    model : str, Model, path or Network
         As in `LANDist`.
     *params, **params_by_name : tensor_like
         The model's parameters, in its order or by name; scalar or one per trial.
@@ -91,7 +91,7 @@ class GoNoGo(TrialDistribution):
     from_columns = ("trial_type", "deadline")
 
     @classmethod
-    def _say_none(cls, argument: str, source: Model, kwargs: Mapping[str, Any]) -> None:
+    def _say_none(cls, argument: str, source: AnyModel, kwargs: Mapping[str, Any]) -> None:
         if argument == "trial_type":
             say(
                 "trial_type: the observed data have no columns, so v is the drift of every trial. trial_type=... says "
@@ -110,7 +110,7 @@ class GoNoGo(TrialDistribution):
         lapse_go: Any = 0.5,
         lapse_window: Any = None,
         likelihood: str | None = None,
-        weights: Model | None = None,
+        weights: AnyModel | None = None,
         _n_trials: int | None = None,
         _times: Any = None,
         **kwargs: Any,

@@ -10,7 +10,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.data.columns import AUTO, from_table
 from pymc_lan.distributions.base import (
-    Model,
+    AnyModel,
     TrialDistribution,
     extract_theta,
     lapse_window,
@@ -27,7 +27,7 @@ class LANDist(TrialDistribution):
     ----------
     name : str
         Left out in ``LANDist.dist``.
-    model : str, ModelSpec, path or Network
+    model : str, Model, path or Network
         ``"ddm"``, ``"ddm@1.0"``, a spec, a version's folder, or a network just trained.
     *params, **params_by_name : tensor_like
         The model's parameters, in its order or by name; scalar or one per trial. See ``pl.get_model(model)``. A name
@@ -81,7 +81,7 @@ class LANDist(TrialDistribution):
         cls,
         *args: Any,
         likelihood: str | None = None,
-        weights: Model | None = None,
+        weights: AnyModel | None = None,
         p_lapse: Any = 0.0,
         lapse_window: Any = None,
         deadline: Any = AUTO,

@@ -17,7 +17,7 @@ from pymc_lan.data.guesses import is_possible, log_guess
 from pymc_lan.models.imported import PLAIN_OMISSION
 from pymc_lan.models.likelihood import Likelihood, mix_lapses
 from pymc_lan.models.simulator.view import SIMULATED
-from pymc_lan.models.spec import ModelSpec, shift
+from pymc_lan.models.spec import Model, shift
 from pymc_lan.networks.bounds import watch
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.ops.likelihood import PYTENSOR, log_likelihood, register_with_backend
@@ -36,7 +36,7 @@ class TrialRV(RandomVariable):
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     lan, choice : MLP, optional
         None for the closed form.
     go_nogo : bool
@@ -57,7 +57,7 @@ class TrialRV(RandomVariable):
 
     def __init__(
         self,
-        spec: ModelSpec,
+        spec: Model,
         lan: MLP | None,
         choice: MLP | None,
         *,

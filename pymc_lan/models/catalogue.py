@@ -12,7 +12,7 @@ from pymc_lan.errors import unknown
 from pymc_lan.models.diffusion.kinds import constant_boundary, constant_drift, straight_boundary
 from pymc_lan.models.race.catalogue import RACE_SPECS
 from pymc_lan.models.simulator.catalogue import SIMULATED_SPECS
-from pymc_lan.models.spec import POSITIVE, ModelSpec, Parameter, Structure, Variability
+from pymc_lan.models.spec import POSITIVE, Model, Parameter, Structure, Variability
 from pymc_lan.numerics.passage import CLOSED, Theta
 
 
@@ -116,7 +116,7 @@ _SHUT = -math.log(CLOSED)
 # A rate of collapse [1/s] so low that it is none.
 _SLOWEST = 1e-6
 
-DDM_SPEC = ModelSpec(
+DDM_SPEC = Model(
     name="ddm",
     parameters=(
         _v(-3.0, 3.0),
@@ -140,7 +140,7 @@ DDM_EXTENDED_SPEC = replace(
     description="Drift diffusion model with wider bounds: constant drift between two constant boundaries.",
 )
 
-ANGLE_SPEC = ModelSpec(
+ANGLE_SPEC = Model(
     name="angle",
     parameters=(
         _v(-3.0, 3.0),
@@ -182,7 +182,7 @@ DDM_SDV_SPEC = replace(
     variability=(Variability("v", "normal", "sv"),),
 )
 
-WEIBULL_SPEC = ModelSpec(
+WEIBULL_SPEC = Model(
     name="weibull",
     parameters=(
         _v(-2.5, 2.5),
@@ -241,7 +241,7 @@ FULL_DDM_SPEC = replace(
     ),
 )
 
-EXPONENTIAL_SPEC = ModelSpec(
+EXPONENTIAL_SPEC = Model(
     name="exponential_collapse",
     parameters=(
         _v(-3.0, 3.0),
@@ -271,7 +271,7 @@ HYPERBOLIC_SPEC = replace(
     closes=None,
 )
 
-ORNSTEIN_SPEC = ModelSpec(
+ORNSTEIN_SPEC = Model(
     name="ornstein",
     parameters=(
         _v(-2.0, 2.0),
@@ -286,7 +286,7 @@ ORNSTEIN_SPEC = ModelSpec(
     reference="Busemeyer & Townsend (1993), Psychological Review 100, 432-459.",
 )
 
-GAMMA_DRIFT_SPEC = ModelSpec(
+GAMMA_DRIFT_SPEC = Model(
     name="gamma_drift",
     parameters=(
         _v(-3.0, 3.0),
@@ -322,7 +322,7 @@ def _evidence(name: str, low: float, meaning: str) -> Parameter:
     return Parameter(name, (low, 5.5), "evidence/s", meaning)
 
 
-SHRINK_SPOT_SPEC = ModelSpec(
+SHRINK_SPOT_SPEC = Model(
     name="shrink_spot",
     parameters=(
         _v(-3.0, 3.0),
@@ -348,7 +348,7 @@ def _upto(name: str, low: float, high: float, unit: str, meaning: str) -> Parame
     return Parameter(name, (low, high), unit, meaning)
 
 
-CONFLICT_DS_SPEC = ModelSpec(
+CONFLICT_DS_SPEC = Model(
     name="conflict_ds",
     parameters=(
         _v(-3.0, 3.0),
@@ -371,7 +371,7 @@ CONFLICT_DS_SPEC = ModelSpec(
     reference="ssm-simulators (Fengler, Govindarajan, Chen & Frank 2021, eLife 10, e65074), model conflict_ds.",
 )
 
-DIFFUSIONS: dict[str, ModelSpec] = {
+DIFFUSIONS: dict[str, Model] = {
     spec.name: spec
     for spec in (
         DDM_SPEC,
@@ -392,11 +392,11 @@ DIFFUSIONS: dict[str, ModelSpec] = {
 }
 """Diffusions between two boundaries, by name."""
 
-MODELS: dict[str, ModelSpec] = DIFFUSIONS | {spec.name: spec for spec in (*RACE_SPECS, *SIMULATED_SPECS)}
+MODELS: dict[str, Model] = DIFFUSIONS | {spec.name: spec for spec in (*RACE_SPECS, *SIMULATED_SPECS)}
 """The models by name."""
 
 
-def get_model(name: str) -> ModelSpec:
+def get_model(name: str) -> Model:
     """Look up a model by its registered name.
 
     Parameters
@@ -406,7 +406,7 @@ def get_model(name: str) -> ModelSpec:
 
     Returns
     -------
-    ModelSpec
+    Model
 
     Raises
     ------

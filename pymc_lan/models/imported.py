@@ -22,17 +22,17 @@ from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.diffusion.closed_deadline import softplus
 from pymc_lan.models.diffusion.closed_view import ONSET_MAX
 from pymc_lan.models.diffusion.kinds import unknown_dynamics
-from pymc_lan.models.spec import POSITIVE, ModelSpec, Parameter
+from pymc_lan.models.spec import POSITIVE, Model, Parameter
 from pymc_lan.numerics.passage import Namespace, Theta
 
-# Values of `ModelSpec.view`, by what the network of trials without a response is: a CPN (or none), or an OPN.
+# Values of `Model.view`, by what the network of trials without a response is: a CPN (or none), or an OPN.
 PLAIN, PLAIN_OMISSION = "plain", "plain_omission"
 VIEWS = (PLAIN, PLAIN_OMISSION)
 
 Bounds = Mapping[str, tuple[float, float]]
 
 
-def is_plain(spec: ModelSpec) -> bool:
+def is_plain(spec: Model) -> bool:
     """Whether the networks of a model see trials as they are."""
     return spec.view in VIEWS
 
@@ -43,10 +43,10 @@ class PlainLAN:
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     """
 
-    spec: ModelSpec
+    spec: Model
 
     @property
     def n_inputs(self) -> int:
@@ -72,10 +72,10 @@ class PlainChoice:
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     """
 
-    spec: ModelSpec
+    spec: Model
 
     @property
     def n_inputs(self) -> int:
@@ -89,12 +89,12 @@ class PlainChoice:
         return -softplus(xp, logit), -softplus(xp, -logit)
 
 
-def plain_spec(model: str | ModelSpec, bounds: Bounds, choices: Sequence[int] | None, view: str) -> ModelSpec:
+def plain_spec(model: str | Model, bounds: Bounds, choices: Sequence[int] | None, view: str) -> Model:
     """The spec of a network that others trained.
 
     Parameters
     ----------
-    model : str or ModelSpec
+    model : str or Model
         The name of a model known here, or of any other.
     bounds : mapping of str to tuple of float
         Where the network was trained: of some parameters of a known model, of every one of another, in order.
@@ -125,7 +125,7 @@ def _pair(bounds: tuple[float, float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _spec_of_network(name: str, bounds: Bounds, choices: Sequence[int] | None, view: str) -> ModelSpec:
+def _spec_of_network(name: str, bounds: Bounds, choices: Sequence[int] | None, view: str) -> Model:
     if not bounds or choices is None or "t" not in bounds:
         raise ValueError(
             explain(
@@ -139,7 +139,7 @@ def _spec_of_network(name: str, bounds: Bounds, choices: Sequence[int] | None, v
         Parameter(key, _pair(pair), "", "", domain=domain.get(key, (-math.inf, math.inf)))
         for key, pair in bounds.items()
     )
-    return ModelSpec(
+    return Model(
         name=name,
         parameters=parameters,
         drift=unknown_dynamics,

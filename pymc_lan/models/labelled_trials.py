@@ -17,7 +17,7 @@ from pymc_lan.models.proposals import draw_decision_times, draw_horizons, draw_t
 from pymc_lan.models.race.labelled import labelled_points
 from pymc_lan.models.race.race import race_of
 from pymc_lan.models.race.reflected_labels import decided_race, draw_race_decisions, race_log_labels, solve_race
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.models.views import SPREAD, choice_transform_of, is_linear
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.samplers.wiener import ddm_draws
@@ -62,7 +62,7 @@ class Trials(NamedTuple):
 
 
 def training_trials(
-    spec: ModelSpec, rng: np.random.Generator, n: int, farm: Executor | None = None, edges: float = 0.0
+    spec: Model, rng: np.random.Generator, n: int, farm: Executor | None = None, edges: float = 0.0
 ) -> Trials:
     """Draw trials that cover onset, bulk and tail; a farm, where there is one, solves for what has to be solved.
 
@@ -79,7 +79,7 @@ def training_trials(
     return Trials(theta, d, response, _label(spec, theta, d, response))
 
 
-def model_trials(spec: ModelSpec, rng: np.random.Generator, n: int) -> Trials:
+def model_trials(spec: Model, rng: np.random.Generator, n: int) -> Trials:
     """Draw n trials of the model, each of a parameter set of its own where that has no price; undecided ones go."""
     if race_of(spec) is not None:
         return _race_trials(spec, rng, n)
@@ -96,7 +96,7 @@ def model_trials(spec: ModelSpec, rng: np.random.Generator, n: int) -> Trials:
     return Trials(theta, d, response, _label(spec, theta, d, response))
 
 
-def _race_trials(spec: ModelSpec, rng: np.random.Generator, n: int) -> Trials:
+def _race_trials(spec: Model, rng: np.random.Generator, n: int) -> Trials:
     theta = draw_theta(spec, rng, -(-n // TRIALS_PER_RACE))
     race = solve_race(spec, theta)
     d, response = (x.ravel() for x in draw_race_decisions(spec, rng, race, TRIALS_PER_RACE))
@@ -107,20 +107,20 @@ def _race_trials(spec: ModelSpec, rng: np.random.Generator, n: int) -> Trials:
     return Trials({name: x[which] for name, x in theta.items()}, d, response, label)
 
 
-def _per(spec: ModelSpec, usual: int) -> int:
+def _per(spec: Model, usual: int) -> int:
     """Trials or deadlines for each parameter set."""
     if spec.transform == SPREAD:
         return FEWER_MIXTURES * usual
     return usual if is_linear(spec) else FEWER * usual
 
 
-def _label(spec: ModelSpec, theta: Theta, d: Float, response: Float) -> Float:
+def _label(spec: Model, theta: Theta, d: Float, response: Float) -> Float:
     upper, lower = log_densities(spec, theta, d[:, None])
     return np.where(response > 0, upper[:, 0], lower[:, 0])
 
 
 def _solved_trials(
-    spec: ModelSpec,
+    spec: Model,
     rng: np.random.Generator,
     n: int,
     per: int,
@@ -155,10 +155,10 @@ def _solved_trials(
 
 
 # The solutions of the latest draw, by all that they follow from: they take longer than the training.
-_LATEST: dict[tuple[ModelSpec, str], Solution] = {}
+_LATEST: dict[tuple[Model, str], Solution] = {}
 
 
-def _solutions(spec: ModelSpec, rng: np.random.Generator, n: int, farm: Executor | None, edges: float) -> Solution:
+def _solutions(spec: Model, rng: np.random.Generator, n: int, farm: Executor | None, edges: float) -> Solution:
     from pymc_lan.models.diffusion.solved_labels import joined, solve
 
     theta = draw_theta(spec, rng, n, edges=edges)
@@ -173,7 +173,7 @@ def _solutions(spec: ModelSpec, rng: np.random.Generator, n: int, farm: Executor
     return _LATEST[key]
 
 
-def decided(spec: ModelSpec, theta: Theta) -> Float:
+def decided(spec: Model, theta: Theta) -> Float:
     """The probability of a decision by the time of `latest`, shape (n,).
 
     Below one where boundaries run away, or a leak holds the process between them.
@@ -199,7 +199,7 @@ class Deadlines(NamedTuple):
 
 
 def draw_deadlines(
-    spec: ModelSpec,
+    spec: Model,
     rng: np.random.Generator,
     n: int,
     farm: Executor | None = None,
@@ -227,7 +227,7 @@ def draw_deadlines(
 
 
 def _solved_deadlines(
-    spec: ModelSpec, rng: np.random.Generator, n: int, per: int, farm: Executor | None, edges: float
+    spec: Model, rng: np.random.Generator, n: int, per: int, farm: Executor | None, edges: float
 ) -> Deadlines:
     found = _solutions(spec, rng, -(-n // per), farm, edges)
     sets, points = found.times.shape
@@ -247,7 +247,7 @@ def _solved_deadlines(
     return Deadlines(theta, horizon.ravel(), log_go.ravel(), log_rest.ravel())
 
 
-def _in_all(spec: ModelSpec, found: Solution) -> tuple[Float, Float, Float]:
+def _in_all(spec: Model, found: Solution) -> tuple[Float, Float, Float]:
     """Probability of either boundary, and of none, ever; shape (n, 1)."""
     transform = choice_transform_of(spec)
     if transform.log_choice is not None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from pymc_lan.errors import explain
 from pymc_lan.models.race.race import Race, race_log_density, race_of, race_onset
-from pymc_lan.models.spec import ModelSpec, Parameter, shift
+from pymc_lan.models.spec import Model, Parameter, shift
 from pymc_lan.models.views import choice_view, lan_view, transform_of
 from pymc_lan.numerics import wiener as exact
 from pymc_lan.numerics.passage import Namespace, Theta
@@ -47,14 +47,14 @@ class Likelihood:
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     lan : callable, optional
         Maps the network inputs to the residual log density.
     choice : callable, optional
         Maps the inputs of the choice/deadline network to its output.
     """
 
-    spec: ModelSpec
+    spec: Model
     lan: Network | None = None
     choice: Network | None = None
 
@@ -170,13 +170,13 @@ def _scale(p: Parameter) -> float:
     return PENALTY_SCALE * (p.bounds[1] - p.bounds[0])
 
 
-def require_exact(spec: ModelSpec) -> None:
+def require_exact(spec: Model) -> None:
     """Refuse, with a ValueError, a model whose density has no closed form."""
     if not spec.exact:
         raise ValueError(explain("a model with a closed form", f"{spec.name!r}", "use likelihood='lan'"))
 
 
-def require_exact_go(spec: ModelSpec) -> LogGo:
+def require_exact_go(spec: Model) -> LogGo:
     """The closed form of a model's go probabilities; ValueError where it has none."""
     require_exact(spec)
     if spec.transform not in LOG_GO:

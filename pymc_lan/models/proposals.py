@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.models.likelihood import DOMAIN_MARGIN
-from pymc_lan.models.spec import ModelSpec, Parameter
+from pymc_lan.models.spec import Model, Parameter
 
 Float = NDArray[np.float64]
 
@@ -15,13 +15,13 @@ SHORTEST, LONGEST = 1e-3, 20.0
 
 
 def draw_theta(
-    spec: ModelSpec, rng: np.random.Generator, n: int, *, with_t: bool = False, edges: float = 0.0
+    spec: Model, rng: np.random.Generator, n: int, *, with_t: bool = False, edges: float = 0.0
 ) -> dict[str, Float]:
     """Draw parameters uniformly over the bounds.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     rng : numpy.random.Generator
     n : int
     with_t : bool

@@ -17,7 +17,7 @@ from pymc_lan.models.diffusion.kinds import constant_boundary, constant_drift
 from pymc_lan.models.race.race import RACES, check_order, draw_race
 from pymc_lan.models.simulator.responses import RESPONSES
 from pymc_lan.models.simulator.simulator import run_simulator
-from pymc_lan.models.spec import ModelSpec, bind, seen
+from pymc_lan.models.spec import Model, bind, seen
 from pymc_lan.models.views import PATH
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.samplers.wiener import ddm_draws
@@ -32,13 +32,13 @@ ATTEMPTS = 100
 
 
 def simulate(
-    model: str | ModelSpec, params: Mapping[str, ArrayLike], n: int | None = None, seed: int | None = None
+    model: str | Model, params: Mapping[str, ArrayLike], n: int | None = None, seed: int | None = None
 ) -> pd.DataFrame:
     """Simulate trials of a model.
 
     Parameters
     ----------
-    model : str or ModelSpec
+    model : str or Model
         For instance ``"ddm"``.
     params : mapping of str to array_like
         Every parameter by name, scalar or one per trial; those with a default may be left out.
@@ -90,7 +90,7 @@ def simulate(
     return table.drop(columns="rt") if spec.transform == RESPONSES else table
 
 
-def _check_domain(spec: ModelSpec, theta: Mapping[str, Float]) -> None:
+def _check_domain(spec: Model, theta: Mapping[str, Float]) -> None:
     for p in spec.parameters:
         x = theta[p.name]
         # A duration may be zero.
@@ -118,13 +118,13 @@ def _check_domain(spec: ModelSpec, theta: Mapping[str, Float]) -> None:
 
 
 def draw_trials(
-    spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float], *, go_nogo: bool, omissions: bool = False
+    spec: Model, rng: np.random.Generator, values: Mapping[str, Float], *, go_nogo: bool, omissions: bool = False
 ) -> Float:
     """Draw one trial for each set of parameters.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     rng : numpy.random.Generator
     values : mapping of str to ndarray, shape (n,)
         The model's parameters, ``p_lapse`` and ``lapse_window`` and, for go/no-go, ``lapse_go`` and ``deadline``; of
@@ -165,7 +165,7 @@ def _draw_guesses(rng: np.random.Generator, values: Mapping[str, Float], choices
     return np.column_stack([np.where(unseen, np.inf, time), np.where(unseen, NO_RESPONSE, choice)])
 
 
-def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float], *, never: bool) -> Float:
+def _draw_decisions(spec: Model, rng: np.random.Generator, values: Mapping[str, Float], *, never: bool) -> Float:
     """Trials that are decided or, where that may `never` be and is an outcome, ``[inf, 0]``."""
     for p in seen(spec):
         low, high = p.domain
@@ -203,7 +203,7 @@ def _draw_decisions(spec: ModelSpec, rng: np.random.Generator, values: Mapping[s
     return trials
 
 
-def _may_escape(spec: ModelSpec) -> bool:
+def _may_escape(spec: Model) -> bool:
     """Whether a decision that never comes means that boundaries ran away, not that a drift holds every trial."""
     if spec.transform != PATH:
         return True
@@ -212,7 +212,7 @@ def _may_escape(spec: ModelSpec) -> bool:
     return structure(spec).moving
 
 
-def _draw_once(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> Float:
+def _draw_once(spec: Model, rng: np.random.Generator, values: Mapping[str, Float]) -> Float:
     """Draw trials; rt is inf where a decision never comes."""
     if spec.simulator is not None:
         matrix = np.column_stack([np.asarray(values[name], np.float64) for name in spec.names])
@@ -232,7 +232,7 @@ def _draw_once(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, F
     return np.column_stack([values["t"] + time, response]).astype(np.float64)
 
 
-def vary(spec: ModelSpec, rng: np.random.Generator, values: Mapping[str, Float]) -> dict[str, Float]:
+def vary(spec: Model, rng: np.random.Generator, values: Mapping[str, Float]) -> dict[str, Float]:
     """Draw what varies across trials."""
     varied = dict(values)
     for each in spec.variability:

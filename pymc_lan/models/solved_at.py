@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.models.race.race import race_of
 from pymc_lan.models.race.reflected_labels import race_log_labels, solve_race
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.models.views import SPREAD, earliest
 
 Float = NDArray[np.float64]
@@ -21,7 +21,7 @@ BLOCK = 1000
 
 
 def solved_log_likelihood(
-    spec: ModelSpec,
+    spec: Model,
     theta: Mapping[str, Float],
     which: NDArray[np.intp],
     d: Float,
@@ -32,7 +32,7 @@ def solved_log_likelihood(
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     theta : mapping of str to ndarray, shape (n_sets,)
         Every parameter but t.
     which : ndarray of int, shape (n,)
@@ -75,7 +75,7 @@ def solved_log_likelihood(
 
 def _fill_block(
     result: Float,
-    spec: ModelSpec,
+    spec: Model,
     theta: Mapping[str, Float],
     trials: Sequence[NDArray[np.intp]],
     d: Float,

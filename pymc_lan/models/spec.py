@@ -176,7 +176,7 @@ class Simulator:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSpec:
+class Model:
     """A diffusion between two boundaries, with unit noise.
 
     The process starts at ``-b + 2 b z`` where ``b = boundary(0, theta)``, moves with
@@ -272,24 +272,24 @@ class ModelSpec:
         raise ValueError(unknown(f"parameter of model {self.name!r}", name, self.names))
 
 
-def shift(spec: ModelSpec, theta: Mapping[str, Any]) -> Any:
+def shift(spec: Model, theta: Mapping[str, Any]) -> Any:
     """By how much every response time of a model comes later than the decision [s]."""
     return 0.0 if spec.shift is None else theta[spec.shift]
 
 
-def seen(spec: ModelSpec) -> list[Parameter]:
+def seen(spec: Model) -> list[Parameter]:
     """The parameters that the decision depends on: all but the shift."""
     return [p for p in spec.parameters if p.name != spec.shift]
 
 
-def bind(spec: ModelSpec, positional: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+def bind(spec: Model, positional: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
     """Match arguments to a model's parameters, by position and by name, and fill in defaults.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     positional : sequence
-        In the order of `ModelSpec.names`.
+        In the order of `Model.names`.
     named : mapping of str to object
 
     Returns
@@ -333,3 +333,6 @@ def bind(spec: ModelSpec, positional: Sequence[Any], named: Mapping[str, Any]) -
             )
         )
     return bound
+
+
+ModelSpec = Model

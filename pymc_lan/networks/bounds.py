@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.errors import explain
 from pymc_lan.models.likelihood import LOG_GO
-from pymc_lan.models.spec import ModelSpec, Parameter
+from pymc_lan.models.spec import Model, Parameter
 
 # Models that are the same within wider bounds.
 WIDER: Mapping[str, str] = {"ddm": "ddm_extended"}
@@ -25,13 +25,13 @@ def limits(p: Parameter, *, trained: bool) -> tuple[float, float]:
 
 
 def outside(
-    spec: ModelSpec, values: Mapping[str, Any], *, trained: bool, margin: float = 0.0
+    spec: Model, values: Mapping[str, Any], *, trained: bool, margin: float = 0.0
 ) -> dict[str, NDArray[np.bool_]]:
     """Whether values leave their parameter's bounds, or come near them.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     values : mapping of str to ndarray
     trained : bool
         Whether a network is looked at.

@@ -8,7 +8,7 @@ from typing import Any
 
 from pymc_lan.data.reading import parse_json
 from pymc_lan.errors import MAX_NAME, MAX_TEXT, RegistryError, explain, is_name, is_text
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 
 CONFIG = "config.json"
 # What a version may be called: it becomes the name of a folder and a key of the table of a registry.
@@ -119,14 +119,14 @@ def _check_accuracy(measured: Any, require: Any) -> None:
         require(told, "numbers mean and p99 of the accuracy of lan", lan)
 
 
-def check_agreement(config: Mapping[str, Any], spec: ModelSpec, *, released: bool) -> None:
+def check_agreement(config: Mapping[str, Any], spec: Model, *, released: bool) -> None:
     """Refuse a config that says another thing of a model than its spec does, but for bounds: those are a version's own.
 
     Parameters
     ----------
     config : mapping
         Checked before.
-    spec : ModelSpec
+    spec : Model
     released : bool
         Whether it is this release's own, which knows units and defaults too.
 

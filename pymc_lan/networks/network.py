@@ -16,7 +16,7 @@ from pymc_lan.models.imported import VIEWS, is_plain, plain_spec
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.simulator.responses import RESPONSES
 from pymc_lan.models.simulator.view import SIMULATED, simulated_spec
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.models.views import n_inputs, n_outputs
 from pymc_lan.networks.config import CONFIG_FORMAT, REMEDY_ANEW, check_agreement, check_config
 from pymc_lan.networks.mlp import MLP
@@ -31,7 +31,7 @@ class Network:
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     lan : MLP
         Residual log density of (rt, response) or, of a model of responses alone, logits of the choices.
     choice : MLP, optional
@@ -46,7 +46,7 @@ class Network:
         The registry it was loaded from: ``"embedded"``, a folder, or a repository and its commit; empty without one.
     """
 
-    spec: ModelSpec
+    spec: Model
     lan: MLP
     choice: MLP | None = None
     version: str = "unpublished"
@@ -168,7 +168,7 @@ def networks_config(network: Network) -> dict[str, Any]:
     return config
 
 
-def _transform(spec: ModelSpec) -> str:
+def _transform(spec: Model) -> str:
     """What a config calls the way in which networks see a trial."""
     return spec.view if is_plain(spec) else spec.transform
 
@@ -202,7 +202,7 @@ def build_network(
     config: Mapping[str, Any],
     tensors: Mapping[str, NDArray[np.float32]],
     sha256: str,
-    spec: ModelSpec | None = None,
+    spec: Model | None = None,
 ) -> Network:
     """Rebuild a network from its config and weights, of a model known by name or of the given one.
 
@@ -252,7 +252,7 @@ def _bounds(config: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     return {p["name"]: (float(p["bounds"][0]), float(p["bounds"][1])) for p in config["parameters"]}
 
 
-def _check_ends(spec: ModelSpec, networks: Mapping[str, Any]) -> None:
+def _check_ends(spec: Model, networks: Mapping[str, Any]) -> None:
     """Refuse networks that do not take the model's inputs or do not give its outputs."""
     inputs, n_out = n_inputs(spec), n_outputs(spec)
     for key, entry in networks.items():

@@ -33,7 +33,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lan.errors import LengthError, explain
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.race.race import race_of
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.models.views import PATH
 from pymc_lan.networks.bounds import watch
 from pymc_lan.networks.kernel.build import LEADING, Kernel, compile_kernel, shipped_parts
@@ -53,7 +53,7 @@ class LANLogp(Op):
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     lan : MLP
     choice : MLP, optional
         Without it, no response has log likelihood -inf.
@@ -61,7 +61,7 @@ class LANLogp(Op):
 
     __props__ = ("spec", "lan", "choice")
 
-    def __init__(self, spec: ModelSpec, lan: MLP, choice: MLP | None):
+    def __init__(self, spec: Model, lan: MLP, choice: MLP | None):
         self.spec, self.lan, self.choice = spec, lan, choice
 
     def make_node(self, *inputs: Any) -> Apply:
@@ -152,7 +152,7 @@ def _sum_to(x: TensorVariable, gradient: TensorVariable) -> TensorVariable:
 
 
 def formula(
-    spec: ModelSpec,
+    spec: Model,
     lan: MLP | None,
     choice: MLP | None,
     inputs: Sequence[TensorVariable],
@@ -173,13 +173,13 @@ def network_graph(mlp: MLP, inputs: Sequence[TensorVariable]) -> TensorVariable:
 
 
 def log_likelihood(
-    spec: ModelSpec, lan: MLP | None, choice: MLP | None, inputs: Sequence[TensorVariable], *, go_nogo: bool
+    spec: Model, lan: MLP | None, choice: MLP | None, inputs: Sequence[TensorVariable], *, go_nogo: bool
 ) -> TensorVariable:
     """Build the log likelihood of trials.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     lan, choice : MLP, optional
         None for the closed form.
     inputs : sequence of TensorVariable
@@ -359,7 +359,7 @@ class ResponseRV(RandomVariable):
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     lan : MLP
     record : tuple of str
         What `pymc_lan.distributions.provenance.record` says of the network; no part of what makes two of these equal.
@@ -372,7 +372,7 @@ class ResponseRV(RandomVariable):
     n_guesses = 0
     __props__ = ("name", "signature", "dtype", "inplace", "spec", "lan")  # type: ignore[assignment]
 
-    def __init__(self, spec: ModelSpec, lan: MLP, *, record: tuple[str, ...] = (), **fixed: Any):
+    def __init__(self, spec: Model, lan: MLP, *, record: tuple[str, ...] = (), **fixed: Any):
         self.spec, self.lan, self.record, self.parameters = spec, lan, record, spec.names
         label = spec.name.upper()
         self._print_name = (label, rf"\operatorname{{{label}}}")

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from pymc_lan.data.observed import as_observed
 from pymc_lan.errors import explain
 from pymc_lan.models.simulate import vary
-from pymc_lan.models.spec import ModelSpec, bind
+from pymc_lan.models.spec import Model, bind
 from pymc_lan.models.views import earliest
 from pymc_lan.networks.network import Network
 from pymc_lan.plots.densities import Densities, check_two_choices, densities, find, parameter_arrays
@@ -39,7 +39,7 @@ ASPECT = 0.85
 
 
 def cartoon(
-    model: str | os.PathLike[str] | ModelSpec | Network,
+    model: str | os.PathLike[str] | Model | Network,
     params: Any,
     *,
     trials: Any = None,
@@ -63,7 +63,7 @@ def cartoon(
 
     Parameters
     ----------
-    model : str, path, ModelSpec or Network
+    model : str, path, Model or Network
         As `pymc_lan.load_network` takes it, or a model of your own. Densities are those of its network or, without
         one, in closed form or solved for.
     params : mapping of str to array_like, DataTree or InferenceData
@@ -132,7 +132,7 @@ def cartoon(
     return axes
 
 
-def _values(spec: ModelSpec, params: Any) -> Mapping[str, ArrayLike]:
+def _values(spec: Model, params: Any) -> Mapping[str, ArrayLike]:
     """The parameters by name, taken from the posterior where that is what was given."""
     if isinstance(params, Mapping) and not hasattr(params, "groups"):
         return params
@@ -158,7 +158,7 @@ def _values(spec: ModelSpec, params: Any) -> Mapping[str, ArrayLike]:
     return found
 
 
-def _shares(spec: ModelSpec, network: Network | None, theta: Theta) -> tuple[dict[int, float], float]:
+def _shares(spec: Model, network: Network | None, theta: Theta) -> tuple[dict[int, float], float]:
     """Share of each response, and the time by which SHOWN of all have come [s]."""
     start = theta["t"] + earliest(spec, theta)
     rt = start + np.geomspace(1e-4, LONGEST, N_TIMES)
@@ -237,7 +237,7 @@ def _name(ax: Any, code: int, text: str) -> None:
 
 def _draw_process(
     ax: Any,
-    spec: ModelSpec,
+    spec: Model,
     mean: Theta,
     draws: Theta | None,
     prob: float,
@@ -266,7 +266,7 @@ def _draw_process(
     ax.set_yticks([-bound[0], 0, bound[0]], ["$-a$", "0", "$a$"])
 
 
-def _draw_spread(ax: Any, spec: ModelSpec, mean: Theta, draws: Theta, prob: float, steps: int) -> None:
+def _draw_spread(ax: Any, spec: Model, mean: Theta, draws: Theta, prob: float, steps: int) -> None:
     """Draw how far boundaries, path without noise and starting point differ between posterior draws."""
     times = STEP * np.arange(steps + 1)
     columns = {name: x[None, :] for name, x in draws.items()}
@@ -284,7 +284,7 @@ def _draw_spread(ax: Any, spec: ModelSpec, mean: Theta, draws: Theta, prob: floa
     ax.vlines(mean["t"], low, high, color="black", lw=_wide(2.4))
 
 
-def _finish(axes: Any, spec: ModelSpec, mean: Theta, draws: Theta | None, prob: float, last: float) -> None:
+def _finish(axes: Any, spec: Model, mean: Theta, draws: Theta | None, prob: float, last: float) -> None:
     """Shade the non-decision time, in full where it is certain, and clear away what three axes do not need."""
     t, reach = mean["t"][0], -float(np.ravel(earliest(spec, mean))[0])
     begin, end = t - reach, t + reach

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.errors import RegistryError, explain
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.registry.load import load_network
@@ -20,11 +20,11 @@ Float = NDArray[np.float64]
 Densities = dict[int, Float]
 
 
-def find(model: str | os.PathLike[str] | ModelSpec | Network) -> tuple[ModelSpec, Network | None]:
+def find(model: str | os.PathLike[str] | Model | Network) -> tuple[Model, Network | None]:
     """A model and its network, of which a spec that is not in a registry has none."""
     if isinstance(model, Network):
         return model.spec, model
-    if not isinstance(model, ModelSpec):
+    if not isinstance(model, Model):
         network = load_network(model)
         return network.spec, network
     try:
@@ -35,7 +35,7 @@ def find(model: str | os.PathLike[str] | ModelSpec | Network) -> tuple[ModelSpec
     return model, network if network.spec == model else None
 
 
-def check_two_choices(spec: ModelSpec) -> None:
+def check_two_choices(spec: Model) -> None:
     """Refuse a model that is not a diffusion between two boundaries."""
     if set(spec.choices) != {-1, 1}:
         raise ValueError(
@@ -65,12 +65,12 @@ def network_densities(network: Network, theta: Mapping[str, Float], rt: Float) -
     }
 
 
-def true_densities(spec: ModelSpec, theta: Mapping[str, Float], rt: Float) -> Densities:
+def true_densities(spec: Model, theta: Mapping[str, Float], rt: Float) -> Densities:
     """The density of each response [1/s], in closed form or solved for.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     theta : mapping of str to ndarray, shape (n,)
     rt : ndarray, shape (k,)
         Seconds.
@@ -102,7 +102,7 @@ def true_densities(spec: ModelSpec, theta: Mapping[str, Float], rt: Float) -> De
     return result
 
 
-def densities(spec: ModelSpec, network: Network | None, theta: Mapping[str, Float], rt: Float) -> Densities:
+def densities(spec: Model, network: Network | None, theta: Mapping[str, Float], rt: Float) -> Densities:
     """The network's densities or, without one, the true ones; see `network_densities`."""
     return true_densities(spec, theta, rt) if network is None else network_densities(network, theta, rt)
 

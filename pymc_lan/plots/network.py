@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.errors import RegistryError, explain
 from pymc_lan.models.simulate import simulate
-from pymc_lan.models.spec import ModelSpec, bind
+from pymc_lan.models.spec import Model, bind
 from pymc_lan.networks.network import Network
 from pymc_lan.plots.cartoon import SHOWN
 from pymc_lan.plots.densities import check_two_choices, find, network_densities, true_densities
@@ -28,7 +28,7 @@ COUNTED = 0.01
 
 
 def network(
-    model: str | os.PathLike[str] | ModelSpec | Network,
+    model: str | os.PathLike[str] | Model | Network,
     params: Mapping[str, float],
     sweep: str,
     values: Sequence[float] | None = None,
@@ -47,7 +47,7 @@ def network(
 
     Parameters
     ----------
-    model : str, path, ModelSpec or Network
+    model : str, path, Model or Network
         As `pymc_lan.load_network` takes it.
     params : mapping of str to float
         The other parameters; those with a default may be left out.
@@ -111,7 +111,7 @@ def network(
     return axes
 
 
-def _check_bounds(spec: ModelSpec, sets: Sequence[Mapping[str, Any]]) -> None:
+def _check_bounds(spec: Model, sets: Sequence[Mapping[str, Any]]) -> None:
     for p in spec.parameters:
         outside = [float(theta[p.name]) for theta in sets if not p.bounds[0] <= theta[p.name] <= p.bounds[1]]
         if outside:
@@ -138,7 +138,7 @@ def mean_error(found: Mapping[int, Float], truth: Mapping[int, Float]) -> float:
 
 
 def _draw(
-    ax: Any, spec: ModelSpec, net: Network, theta: Mapping[str, Any], rt: Float, response: Any, last: float
+    ax: Any, spec: Model, net: Network, theta: Mapping[str, Any], rt: Float, response: Any, last: float
 ) -> dict[int, float]:
     """Draw one panel; return its greatest height by response."""
     times, edges = np.linspace(0, last, N_TIMES + 1)[1:], np.linspace(0, last, N_BINS + 1)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 
 Float = NDArray[np.float64]
 
@@ -24,12 +24,12 @@ class Trajectory(NamedTuple):
     response: int
 
 
-def simulate_paths(spec: ModelSpec, theta: Mapping[str, Float], noise: Float, step: float = STEP) -> list[Trajectory]:
+def simulate_paths(spec: Model, theta: Mapping[str, Float], noise: Float, step: float = STEP) -> list[Trajectory]:
     """Paths of trials up to the boundaries, by Euler and Maruyama's steps.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     theta : mapping of str to ndarray, shape (n,)
     noise : ndarray, shape (steps, n)
         Standard normal; zeros give the path without noise.
@@ -68,12 +68,12 @@ def simulate_paths(spec: ModelSpec, theta: Mapping[str, Float], noise: Float, st
     return found
 
 
-def boundary_until_closed(spec: ModelSpec, theta: Mapping[str, Float], steps: int, step: float = STEP) -> Float:
+def boundary_until_closed(spec: Model, theta: Mapping[str, Float], steps: int, step: float = STEP) -> Float:
     """Height of the upper boundary at each step from 0, up to where it meets the lower one.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     theta : mapping of str to ndarray, shape (1,)
     steps : int
     step : float

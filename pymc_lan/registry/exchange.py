@@ -19,7 +19,7 @@ from pymc_lan.data.reading import LARGEST_TEXT, read_file
 from pymc_lan.errors import RegistryError, explain, printable, unknown
 from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION, Bounds, plain_spec
 from pymc_lan.models.race.race import race_of
-from pymc_lan.models.spec import ModelSpec, shift
+from pymc_lan.models.spec import Model, shift
 from pymc_lan.models.views import n_inputs
 from pymc_lan.networks.accuracy.accuracy import accuracy
 from pymc_lan.networks.config import CONFIG, CONFIG_FORMAT, read_config
@@ -54,7 +54,7 @@ IMPOSSIBLE = -200.0
 
 def import_onnx(
     path: str | os.PathLike[str],
-    model: str | ModelSpec,
+    model: str | Model,
     *,
     cpn: str | os.PathLike[str] | None = None,
     opn: str | os.PathLike[str] | None = None,
@@ -69,7 +69,7 @@ def import_onnx(
     ----------
     path : path
         An ONNX file with a likelihood network (LAN): from the parameters, rt and the response to the log density.
-    model : str or ModelSpec
+    model : str or Model
         The model, for the order of its parameters. For one that is not known here, any name, with `bounds` and
         `choices`; it can be fitted, but not simulated.
     cpn : path, optional
@@ -146,7 +146,7 @@ def import_onnx(
     return load_folder(write_version(out, network, network.config, write_card), spec)
 
 
-def _read(spec: ModelSpec, name: str, path: Path) -> MLP:
+def _read(spec: Model, name: str, path: Path) -> MLP:
     mlp, log_sigmoid = read_onnx(path)
     takes = [*spec.names, *(("rt", "response") if name == "lan" else ())]
     takes += ["deadline"] if n_inputs(spec)[name] > len(takes) else []
@@ -322,13 +322,13 @@ def _export_orbax(network: Network, out: Path) -> None:
             folder.rename(out)
 
 
-def import_orbax(folder: str | os.PathLike[str], spec: ModelSpec | None = None) -> Network:
+def import_orbax(folder: str | os.PathLike[str], spec: Model | None = None) -> Network:
     """Read a network back that `export` wrote as an orbax checkpoint.
 
     Parameters
     ----------
     folder : path
-    spec : ModelSpec, optional
+    spec : Model, optional
         Its model, where that has no name here.
 
     Returns

@@ -24,7 +24,7 @@ from pymc_lan.data.files import alone, write_whole, writing
 from pymc_lan.data.reading import LARGEST_FILE, LARGEST_TEXT, read_file
 from pymc_lan.errors import RegistryError, explain, unknown
 from pymc_lan.models.catalogue import MODELS
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.networks.config import CONFIG, REMEDY_ANEW, read_config
 from pymc_lan.networks.network import Network, build_network, network_tensors
 from pymc_lan.registry.hub import find_repository, parse_repository
@@ -49,7 +49,7 @@ def load_network(
     source: str | os.PathLike[str] = "ddm",
     *,
     registries: Sequence[str | os.PathLike[str]] = (),
-    spec: ModelSpec | None = None,
+    spec: Model | None = None,
 ) -> Network:
     """Load and verify a model's networks.
 
@@ -63,7 +63,7 @@ def load_network(
         Folders with ``registry.toml``, or repositories of the hub. A name that the embedded registry lacks is looked up
         in these, then in those of the environment variable ``PYMC_LAN_REGISTRIES``, then in those of
         ``~/.config/pymc_lan/config.toml``.
-    spec : ModelSpec, optional
+    spec : Model, optional
         Of a model of your own, which this release does not know by name.
 
     Returns
@@ -139,12 +139,12 @@ def pull(source: str) -> Path:
 _SESSION: dict[str, Network] = {}
 
 
-def register(spec: ModelSpec, network: Network) -> None:
+def register(spec: Model, network: Network) -> None:
     """Make a model of your own a name like any other, for as long as the process runs.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     network : Network
         Its networks, from `pymc_lan.train`.
 
@@ -183,7 +183,7 @@ def register(spec: ModelSpec, network: Network) -> None:
 
 
 @lru_cache(maxsize=32)
-def _load_named(source: str, where: tuple[Registry, ...], spec: ModelSpec | None = None) -> Network:
+def _load_named(source: str, where: tuple[Registry, ...], spec: Model | None = None) -> Network:
     entry = resolve(source, where)
     network = _build(entry.folder, *read_entry(entry), spec)
     if network.name != entry.name:
@@ -284,7 +284,7 @@ def verify_network(source: str) -> list[Path]:
     return paths
 
 
-def load_folder(folder: Path, spec: ModelSpec | None = None) -> Network:
+def load_folder(folder: Path, spec: Model | None = None) -> Network:
     """Load a version from its folder, of a model known by name or of the given one."""
     if not folder.is_dir():
         raise RegistryError(
@@ -297,7 +297,7 @@ def load_folder(folder: Path, spec: ModelSpec | None = None) -> Network:
     return _build(folder, read_config(_read(folder / CONFIG), folder / CONFIG), _read(folder / WEIGHTS), spec)
 
 
-def _build(folder: Path, config: dict[str, Any], weights: bytes, spec: ModelSpec | None = None) -> Network:
+def _build(folder: Path, config: dict[str, Any], weights: bytes, spec: Model | None = None) -> Network:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

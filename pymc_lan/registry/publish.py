@@ -14,7 +14,7 @@ from pymc_lan.data.reading import LARGEST_TEXT, read_file
 from pymc_lan.errors import RegistryError, explain
 from pymc_lan.models.race.race import race_of
 from pymc_lan.models.simulator.responses import RESPONSES
-from pymc_lan.models.spec import ModelSpec, shift
+from pymc_lan.models.spec import Model, shift
 from pymc_lan.models.views import earliest
 from pymc_lan.networks.accuracy.accuracy import accuracy
 from pymc_lan.networks.config import CONFIG
@@ -79,7 +79,7 @@ def publish(
     folder: str | os.PathLike[str],
     repo: str,
     *,
-    spec: ModelSpec | None = None,
+    spec: Model | None = None,
     license: str | None = None,
     n_measured: int | None = None,
     dry_run: bool = False,
@@ -95,7 +95,7 @@ def publish(
         As `pymc_lan.train` writes it: ``weights.safetensors``, ``config.json`` and ``README.md``.
     repo : str
         ``"org/repo"``, which must exist, or ``"org/repo@branch"`` for another branch than main.
-    spec : ModelSpec, optional
+    spec : Model, optional
         Of a model of your own; one that is known by its simulator needs it, to be measured.
     license : str, optional
         For the card, as the hub abbreviates it: ``"apache-2.0"``, ``"cc-by-4.0"``.

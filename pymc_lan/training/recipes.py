@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pymc_lan.errors import unknown
 from pymc_lan.models.race.race import race_of
 from pymc_lan.models.simulator.responses import RESPONSES
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.models.views import PATH, choice_transform_of, is_positional
 
 
@@ -178,12 +178,12 @@ SIMULATION_RECIPES = {
 }
 
 
-def usual_simulation_recipe(spec: ModelSpec) -> SimulationRecipe:
+def usual_simulation_recipe(spec: Model) -> SimulationRecipe:
     """The recipe of a model with a simulator where none is given."""
     return RESPONSE_RECIPE if spec.transform == RESPONSES else SIMULATION_RECIPES.get(spec.name, SimulationRecipe())
 
 
-def usual_recipes(spec: ModelSpec) -> tuple[Recipe, Recipe]:
+def usual_recipes(spec: Model) -> tuple[Recipe, Recipe]:
     """The recipes of a model's likelihood and choice/deadline networks where none are given."""
     if race_of(spec) is not None:
         return RACE_RECIPES

@@ -14,7 +14,7 @@ from typing import Any
 from pymc_lan.errors import explain
 from pymc_lan.models.catalogue import get_model
 from pymc_lan.models.race.race import race_of
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.models.views import refuse_race
 from pymc_lan.networks.accuracy.accuracy import accuracy
 from pymc_lan.networks.network import Network, version_config
@@ -45,7 +45,7 @@ MEASURED, SIMULATED_MEASURED = 60_000, 5_000_000
 
 
 def train(
-    model: str | ModelSpec = "ddm",
+    model: str | Model = "ddm",
     out: str | os.PathLike[str] = "weights",
     *,
     version: str = "1.0",
@@ -64,7 +64,7 @@ def train(
 
     Parameters
     ----------
-    model : str or ModelSpec
+    model : str or Model
         A name, or a spec of your own: its drift and boundary are enough, or a simulator (`pymc_lan.simulator_spec`).
     out : path
         The registry's folder; the version becomes ``out/model/version``.
@@ -167,7 +167,7 @@ def train(
     )
 
 
-def _check_recipes(spec: ModelSpec, labelled: Recipe | None, simulated: SimulationRecipe | None) -> None:
+def _check_recipes(spec: Model, labelled: Recipe | None, simulated: SimulationRecipe | None) -> None:
     wrong = labelled if spec.simulator is not None else simulated
     if wrong is not None:
         kind = "simulation_recipe" if spec.simulator is not None else "lan_recipe and choice_recipe"
@@ -175,7 +175,7 @@ def _check_recipes(spec: ModelSpec, labelled: Recipe | None, simulated: Simulati
         raise ValueError(explain(f"{kind} only", found, f"give {kind}, or none"))
 
 
-def _run_name(spec: ModelSpec, task: str, recipe: Recipe, seed: int) -> str:
+def _run_name(spec: Model, task: str, recipe: Recipe, seed: int) -> str:
     """A folder name for each set of arguments, so that a run never goes on from the state of another.
 
     Races share one, because what they learn is the same.

@@ -18,7 +18,7 @@ from pymc_lan.errors import explain
 from pymc_lan.models.simulator.responses import RESPONSES
 from pymc_lan.models.simulator.simulator import check_shift, check_symmetry, run_simulator
 from pymc_lan.models.simulator.view import SIMULATED
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.networks.network import Network, version_config
 from pymc_lan.plots.style import pyplot
 from pymc_lan.registry.card import write_card
@@ -43,7 +43,7 @@ PACKAGES = ("pymc-lan", "numpy", "jax", "flax", "optax")
 
 
 def train_from_simulations(
-    spec: ModelSpec,
+    spec: Model,
     out: str | os.PathLike[str],
     *,
     version: str,
@@ -102,7 +102,7 @@ def train_from_simulations(
     return network
 
 
-def _offline(spec: ModelSpec, recipe: SimulationRecipe, simulations: Paths, seed: int) -> Offline:
+def _offline(spec: Model, recipe: SimulationRecipe, simulations: Paths, seed: int) -> Offline:
     if recipe.rounds > 1:
         found = f"rounds={recipe.rounds} in the recipe"
         raise ValueError(explain("one round with simulations from files", found, "leave the files or the rounds out"))
@@ -114,7 +114,7 @@ def _distinct(source: Online | Offline, sets: int) -> int:
     return min(sets, source.distinct) if isinstance(source, Offline) else sets
 
 
-def run_name(spec: ModelSpec, recipe: SimulationRecipe, seed: int, files: str = "") -> str:
+def run_name(spec: Model, recipe: SimulationRecipe, seed: int, files: str = "") -> str:
     """A folder name for each set of arguments, so that a run never goes on from the state of another.
 
     A simulator is known by the first trials that it draws: who corrects it starts anew.
@@ -127,20 +127,20 @@ def run_name(spec: ModelSpec, recipe: SimulationRecipe, seed: int, files: str = 
     return f"{spec.name}-simulated-{sha256(repr(described).encode()).hexdigest()[:12]}"
 
 
-def _outcome(spec: ModelSpec) -> str:
+def _outcome(spec: Model) -> str:
     codes = ", ".join(map(str, spec.choices))
     if spec.transform == RESPONSES:
         return f"response one of {codes}"
     return f"rt in seconds, response one of {codes}" + ("; rt = inf is no response" if spec.omissions else "")
 
 
-def spec_of_file(text: str) -> ModelSpec:
+def spec_of_file(text: str) -> Model:
     """The spec that a Python file holds, from ``"my_model.py:spec"``.
 
     Raises
     ------
     ValueError
-        If there is no such file, no such name in it, or something else than a `ModelSpec` under it.
+        If there is no such file, no such name in it, or something else than a `Model` under it.
     """
     path, _, name = text.rpartition(":")
     file = Path(path).resolve()
@@ -149,14 +149,14 @@ def spec_of_file(text: str) -> ModelSpec:
     # By its own name and from its own folder, so that worker processes find its functions too.
     sys.path.insert(0, str(file.parent))
     found = getattr(import_module(file.stem), name, None)
-    if not isinstance(found, ModelSpec):
+    if not isinstance(found, Model):
         raise ValueError(
             explain(f"a ModelSpec called {name!r} in {path}", f"{found!r}", "make one with pl.simulator_spec")
         )
     return found
 
 
-def refuse_begun(spec: ModelSpec, checkpoints: Path) -> None:
+def refuse_begun(spec: Model, checkpoints: Path) -> None:
     """Refuse to go on by accident from the state of a run that was stopped.
 
     Raises

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.errors import explain
 from pymc_lan.models.likelihood import LOG_GO
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.models.views import choice_transform_of, transform_of
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.wiener import passage_logpdf
@@ -30,12 +30,12 @@ CHUNK = 2000
 CERTAIN = 1 - 1e-6
 
 
-def log_densities(spec: ModelSpec, theta: Theta, d: Float) -> tuple[Float, Float]:
+def log_densities(spec: Model, theta: Theta, d: Float) -> tuple[Float, Float]:
     """Log densities of decision times at either boundary.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     theta : mapping of str to ndarray, shape (n,)
         Every parameter but t.
     d : ndarray, shape (n, k)
@@ -76,12 +76,12 @@ def log_densities(spec: ModelSpec, theta: Theta, d: Float) -> tuple[Float, Float
     return log_upper, log_lower
 
 
-def go_labels(spec: ModelSpec, theta: Theta, horizon: Float) -> tuple[Float, Float]:
+def go_labels(spec: Model, theta: Theta, horizon: Float) -> tuple[Float, Float]:
     """Log probability of the upper boundary within a time, and of the rest.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     theta : mapping of str to ndarray, shape (n,)
         Every parameter but t.
     horizon : ndarray, shape (n, k)
@@ -152,12 +152,12 @@ class Distribution:
         return self.last[row, 0] / (1 + np.exp(-even))
 
 
-def distributions(spec: ModelSpec, theta: Theta) -> tuple[Distribution, Distribution]:
+def distributions(spec: Model, theta: Theta) -> tuple[Distribution, Distribution]:
     """Distribution functions of the decision time at the upper and at the lower boundary.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     theta : mapping of str to ndarray, shape (n,)
         Every parameter but t.
     """
@@ -175,7 +175,7 @@ def distributions(spec: ModelSpec, theta: Theta) -> tuple[Distribution, Distribu
     return upper, lower
 
 
-def decided(spec: ModelSpec, theta: Theta) -> Float:
+def decided(spec: Model, theta: Theta) -> Float:
     """The probability that a trial is ever decided, shape (n,): below one where boundaries run away."""
     if spec.transform in LOG_GO:
         return np.ones_like(theta["a"])
@@ -194,12 +194,12 @@ def running_integral(y: Float) -> Float:
     return np.pad(np.cumsum(pieces.clip(0), axis=1), ((0, 0), (1, 0)))
 
 
-def draw_decisions(spec: ModelSpec, rng: np.random.Generator, theta: Theta) -> tuple[Float, Float]:
+def draw_decisions(spec: Model, rng: np.random.Generator, theta: Theta) -> tuple[Float, Float]:
     """Draw one decision time and response for each set of parameters, from the labels' own distribution.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     rng : numpy.random.Generator
     theta : mapping of str to ndarray, shape (n,)
 

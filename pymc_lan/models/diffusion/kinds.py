@@ -47,7 +47,7 @@ def unknown_dynamics(time: Any, *_: Any) -> Any:
         explain(
             "a model whose drift and boundary are known, to simulate it",
             "one of which only a network was imported, or that is known by its simulator",
-            "give a ModelSpec as model when importing, or do not draw from it",
+            "give a Model as model when importing, or do not draw from it",
         )
     )
 
@@ -62,7 +62,7 @@ class Kind(NamedTuple):
     parameters : tuple of str
         Those that it looks up by name.
     exact : tuple of bool
-        What `ModelSpec.exact` may be.
+        What `Model.exact` may be.
     varies : mapping of str to str
         Parameters that may vary across trials, and how they are distributed.
     always : str, optional
@@ -96,9 +96,9 @@ KINDS: Mapping[str, Kind] = {
     "reflected": _LEARNED_RACE,
     "reflected_no_bias": _LEARNED_RACE,
 }
-"""Kinds of likelihood by the name that `ModelSpec.transform` gives."""
+"""Kinds of likelihood by the name that `Model.transform` gives."""
 
-# Values of `ModelSpec.view`.
+# Values of `Model.view`.
 VIEWS = ("residual", "plain", "plain_omission")
 
 _OWN = "for a diffusion by functions of your own give transform='path', exact=False and variability=(), and train it"
@@ -112,7 +112,7 @@ def check_kind(spec: Any) -> None:
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
 
     Raises
     ------

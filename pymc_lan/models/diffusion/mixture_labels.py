@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.models.diffusion.closed_deadline import FOREVER
 from pymc_lan.models.diffusion.mixture_view import log_in_window, spread, unit_rule
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.numerics.wiener import passage_logpdf
 
 Float = NDArray[np.float64]
@@ -33,12 +33,12 @@ CHUNK = 256
 TRIALS = 2048
 
 
-def mixture(spec: ModelSpec, theta: Mapping[str, Float]) -> tuple[Float, Float, Float, Float, Float]:
+def mixture(spec: Model, theta: Mapping[str, Float]) -> tuple[Float, Float, Float, Float, Float]:
     """Densities at both boundaries.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
         With constant drift and boundaries, and variability across trials.
     theta : mapping of str to ndarray, shape (n,)
 
@@ -79,7 +79,7 @@ def _in_chunks(function: Callable[..., Any], times: Float, theta: Mapping[str, F
 
 
 @cache
-def _averages(spec: ModelSpec, rule: tuple[int, int]) -> Callable[..., Any]:
+def _averages(spec: Model, rule: tuple[int, int]) -> Callable[..., Any]:
     """The compiled mean over window and starting points, parameter set by parameter set."""
     window, start, weight = _nodes(spec, rule)
 
@@ -95,12 +95,12 @@ def _averages(spec: ModelSpec, rule: tuple[int, int]) -> Callable[..., Any]:
     return jax.jit(lambda times, theta: jnp.moveaxis(jax.lax.map(one, (times, dict(theta))), 1, 0))
 
 
-def mixture_logpdf(spec: ModelSpec, theta: Mapping[str, Float], d: Float, response: Float) -> Float:
+def mixture_logpdf(spec: Model, theta: Mapping[str, Float], d: Float, response: Float) -> Float:
     """Log densities of given trials, by the finer rule.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
         With constant drift and boundaries, and variability across trials.
     theta : mapping of str to ndarray, shape (n,)
     d : ndarray, shape (n,)
@@ -125,7 +125,7 @@ def mixture_logpdf(spec: ModelSpec, theta: Mapping[str, Float], d: Float, respon
 
 
 @cache
-def _trials(spec: ModelSpec) -> Callable[..., Any]:
+def _trials(spec: Model) -> Callable[..., Any]:
     """The compiled mean over window and starting points, node by node for all trials."""
     window, start, weight = _nodes(spec, FINER)
 
@@ -137,7 +137,7 @@ def _trials(spec: ModelSpec) -> Callable[..., Any]:
     return jax.jit(average)
 
 
-def _nodes(spec: ModelSpec, rule: tuple[int, int]) -> tuple[Any, Any, Any]:
+def _nodes(spec: Model, rule: tuple[int, int]) -> tuple[Any, Any, Any]:
     """Nodes over the window and over starting points, all pairs of them, and their weights."""
     windows, starts = (
         unit_rule(n if spread(spec, name, dict.fromkeys(spec.names, 1)) is not None else 1)

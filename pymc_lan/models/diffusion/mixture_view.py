@@ -25,7 +25,7 @@ from pymc_lan.models.diffusion.closed_view import (
     Passage,
     relative_distances,
 )
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.numerics.passage import Namespace, Theta, log_leading
 from pymc_lan.numerics.wiener import ddm_log_choice
 
@@ -43,7 +43,7 @@ def unit_rule(n: int) -> tuple[list[float], list[float]]:
     return ((1 + nodes) / 2).tolist(), (weights / 2).tolist()
 
 
-def spread(spec: ModelSpec, parameter: str, theta: Theta) -> Any:
+def spread(spec: Model, parameter: str, theta: Theta) -> Any:
     """How far a parameter varies across trials; None where it does not."""
     for each in spec.variability:
         if each.parameter == parameter:
@@ -53,7 +53,7 @@ def spread(spec: ModelSpec, parameter: str, theta: Theta) -> Any:
 
 def log_in_window(
     xp: Namespace,
-    spec: ModelSpec,
+    spec: Model,
     d: Any,
     response: Any,
     theta: Theta,
@@ -65,7 +65,7 @@ def log_in_window(
     Parameters
     ----------
     xp : Namespace
-    spec : ModelSpec
+    spec : Model
     d, response : array
     theta : mapping of str to array
     log_passage : callable
@@ -121,11 +121,11 @@ class SpreadTransform:
 
     Parameters
     ----------
-    spec : ModelSpec
-        `ModelSpec.variability` says which do.
+    spec : Model
+        `Model.variability` says which do.
     """
 
-    spec: ModelSpec
+    spec: Model
 
     @property
     def n_inputs(self) -> int:
@@ -179,10 +179,10 @@ class SpreadChoice:
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     """
 
-    spec: ModelSpec
+    spec: Model
     log_choice: None = None
 
     @property

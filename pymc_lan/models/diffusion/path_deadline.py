@@ -20,7 +20,7 @@ import numpy as np
 
 from pymc_lan.models.diffusion.closed_deadline import fraction_baseline, fraction_inputs, softplus
 from pymc_lan.models.diffusion.path_view import START, at_rest, displacements, half_width, outside, squash, structure
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.numerics.passage import Theta
 from pymc_lan.numerics.wiener import ddm_log_choice
 
@@ -72,10 +72,10 @@ class PathChoice:
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     """
 
-    spec: ModelSpec
+    spec: Model
 
     @property
     def n_inputs(self) -> int:

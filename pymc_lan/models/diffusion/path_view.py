@@ -25,7 +25,7 @@ from jax.extend import core
 
 from pymc_lan.errors import explain
 from pymc_lan.models.diffusion.closed_view import ONSET_FRACTION, ONSET_MAX, ONSET_MIN
-from pymc_lan.models.spec import ModelSpec, Structure
+from pymc_lan.models.spec import Model, Structure
 from pymc_lan.numerics.passage import CLOSED, LOG_SQRT_2PI, Theta
 from pymc_lan.numerics.potential import ACROSS, log_free, log_spared
 
@@ -55,7 +55,7 @@ _SETTLED = 0.5
 
 
 @cache
-def structure(spec: ModelSpec) -> Structure:
+def structure(spec: Model) -> Structure:
     """What a model's functions depend on: as its spec says, or read off from the traced functions.
 
     Raises
@@ -90,7 +90,7 @@ def _generality(kind: Structure) -> tuple[bool, ...]:
     return kind.positional, kind.varying, kind.moving, not kind.linear
 
 
-def _slope(spec: ModelSpec, t: Any, x: Any, theta: Theta) -> Any:
+def _slope(spec: Model, t: Any, x: Any, theta: Theta) -> Any:
     return jax.grad(lambda y: jnp.asarray(spec.drift(t, y, theta), y.dtype))(x)
 
 
@@ -145,12 +145,12 @@ class View(NamedTuple):
     log_pull: Any = 0.0
 
 
-def half_width(spec: ModelSpec, t: Any, theta: Theta) -> Any:
+def half_width(spec: Model, t: Any, theta: Theta) -> Any:
     """The boundary, kept open by a small share of where it starts: what has closed leaves no density anyway."""
     return jnp.maximum(spec.boundary(t, theta), CLOSED * spec.boundary(jnp.full_like(t, START), theta))
 
 
-def look(spec: ModelSpec, kind: Structure, d: Any, response: Any, theta: Theta) -> View:
+def look(spec: Model, kind: Structure, d: Any, response: Any, theta: Theta) -> View:
     """Follow a model's path up to d seconds of decision time."""
     zero = jnp.full_like(d, START)
     times = [share * d for share in NODES]
@@ -168,7 +168,7 @@ def look(spec: ModelSpec, kind: Structure, d: Any, response: Any, theta: Theta) 
     return _pulled(spec, view, times, response, theta) if kind.positional else view
 
 
-def _bent(spec: ModelSpec, view: View, response: Any, theta: Theta) -> View:
+def _bent(spec: Model, view: View, response: Any, theta: Theta) -> View:
     """Add to a view that the drift at position 0 changes.
 
     Early the path is free, and Girsanov's theorem leaves the mean of the drift m; late it is held by the boundaries,
@@ -194,12 +194,12 @@ def _early(view: View) -> Any:
     return 1 / (1 + x * jnp.sqrt(x))
 
 
-def at_rest(spec: ModelSpec, t: Any, theta: Theta) -> Any:
+def at_rest(spec: Model, t: Any, theta: Theta) -> Any:
     """The drift at position 0."""
     return spec.drift(t, jnp.zeros_like(t), theta) + jnp.zeros_like(t)
 
 
-def displacements(spec: ModelSpec, times: list[Any], theta: Theta) -> tuple[list[Any], list[Any]]:
+def displacements(spec: Model, times: list[Any], theta: Theta) -> tuple[list[Any], list[Any]]:
     """Integrals of the drift at position 0, and of its square, from 0 to each of several times, which increase."""
     edge = total = square = jnp.zeros_like(times[0])
     sums, squares = [], []
@@ -213,7 +213,7 @@ def displacements(spec: ModelSpec, times: list[Any], theta: Theta) -> tuple[list
     return sums, squares
 
 
-def _pulled(spec: ModelSpec, view: View, times: list[Any], response: Any, theta: Theta) -> View:
+def _pulled(spec: Model, view: View, times: list[Any], response: Any, theta: Theta) -> View:
     """Add to a view what the drift's dependence on position does to it.
 
     With r the drift less that at position 0, Girsanov's theorem adds ``int r dX`` to the logarithm of a path's weight,
@@ -287,10 +287,10 @@ class PathTransform:
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     """
 
-    spec: ModelSpec
+    spec: Model
 
     @property
     def n_inputs(self) -> int:

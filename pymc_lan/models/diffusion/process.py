@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.models.diffusion.path_view import structure
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.numerics.samplers.bridges import diffuse
 from pymc_lan.numerics.samplers.exits import draw_exits
 
@@ -24,12 +24,12 @@ DOUBLINGS = 12
 FEWER_DOUBLINGS = 9
 
 
-def draw_passages(spec: ModelSpec, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
+def draw_passages(spec: Model, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
     """Draw one decision time and response for each set of parameters.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
         Whose drift and boundary are functions.
     rng : numpy.random.Generator
     theta : mapping of str to ndarray, shape (n,)
@@ -83,7 +83,7 @@ def _as_floats(x: Any) -> Any:
 
 
 def _draw_rest(
-    spec: ModelSpec, rng: np.random.Generator, theta: Mapping[str, Float], position: Float
+    spec: Model, rng: np.random.Generator, theta: Mapping[str, Float], position: Float
 ) -> tuple[Float, Float]:
     """The same of trials that are where they are after `FIRST`, set of parameters by set."""
     time, response = np.full(position.size, np.inf), np.zeros(position.size)

@@ -16,7 +16,7 @@ from pymc_lan.errors import refuse
 from pymc_lan.models.diffusion.closed_labels import running_integral
 from pymc_lan.models.diffusion.mixture_labels import N_POINTS, mixture
 from pymc_lan.models.diffusion.path_view import structure
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.models.views import SPREAD, choice_transform_of, is_linear
 from pymc_lan.numerics.fokker_planck import fokker_planck
 from pymc_lan.numerics.passage import CLOSED, NUMPY
@@ -108,13 +108,13 @@ def joined(parts: Sequence[Solution]) -> Solution:
 
 
 def solve(
-    spec: ModelSpec, theta: Mapping[str, Float], tolerance: float | None = None, grids: Sequence[int] = ()
+    spec: Model, theta: Mapping[str, Float], tolerance: float | None = None, grids: Sequence[int] = ()
 ) -> Solution:
     """Solve a model's first-passage densities.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
         By quadrature where parameters vary across trials; else by Volterra's equations where the drift is
         ``m(t) - g x``, and by that of Fokker and Planck where it is not.
     theta : mapping of str to ndarray, shape (n,)
@@ -155,7 +155,7 @@ def solve(
 
 
 def _refuse_open(
-    spec: ModelSpec, closing: Callable[..., Any], theta: Mapping[str, Float], first: Float, last: Float
+    spec: Model, closing: Callable[..., Any], theta: Mapping[str, Float], first: Float, last: Float
 ) -> None:
     """Refuse a time of closing that belongs to another boundary: nothing would be solved beyond it."""
     with jax.enable_x64(True):
@@ -170,7 +170,7 @@ def _refuse_open(
     )
 
 
-def _solve_mixture(spec: ModelSpec, theta: Mapping[str, Float], tolerance: float) -> Solution:
+def _solve_mixture(spec: Model, theta: Mapping[str, Float], tolerance: float) -> Solution:
     times, weight, log_upper, log_lower, error = mixture(spec, theta)
     masses = (running_integral(np.exp(x) * weight) for x in (log_upper, log_lower))
     # The sums need all points, the networks do not.
@@ -198,7 +198,7 @@ def _on_first_grid(found: Densities, every: int) -> Float:
     return np.stack([x[:, every::every] for x in (found.times, *logs, *masses, weight * every)])
 
 
-def _solved(spec: ModelSpec, theta: Mapping[str, Float], start: Float, last: Float, steps: int) -> Densities:
+def _solved(spec: Model, theta: Mapping[str, Float], start: Float, last: Float, steps: int) -> Densities:
     if is_linear(spec):
         boundaries, clock = _brownian(spec)
         return volterra(boundaries, theta, start, last, steps, clock)
@@ -207,7 +207,7 @@ def _solved(spec: ModelSpec, theta: Mapping[str, Float], start: Float, last: Flo
 
 
 @cache
-def _brownian(spec: ModelSpec) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+def _brownian(spec: Model) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
     """Boundaries and clock of the Brownian motion that a process is in disguise: see `affine_to_brownian`."""
     leaky = structure(spec).positional
 
@@ -226,7 +226,7 @@ def _brownian(spec: ModelSpec) -> tuple[Callable[..., Any], Callable[..., Any] |
     return boundaries, clock if leaky else None
 
 
-def _displacement(spec: ModelSpec, t: Any, row: Mapping[str, Any], leak: Any) -> Any:
+def _displacement(spec: Model, t: Any, row: Mapping[str, Any], leak: Any) -> Any:
     """The integral of ``exp(g s) m(s)`` over s from 0 to t."""
     if not structure(spec).varying:
         return spec.drift(t, 0.0, row) * t * (1.0 if leak is None else expm1_ratio(leak * t))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pymc_lan.models.diffusion.kinds import no_boundaries
-from pymc_lan.models.spec import POSITIVE, ModelSpec, Parameter
+from pymc_lan.models.spec import POSITIVE, Model, Parameter
 
 
 def _A(high: float) -> Parameter:
@@ -29,8 +29,8 @@ def _t(default: float | None = None) -> Parameter:
     return Parameter("t", (0.0, 2.0), "s", "non-decision time", default=default, domain=POSITIVE, closed=True)
 
 
-def _lba(n: int) -> ModelSpec:
-    return ModelSpec(
+def _lba(n: int) -> Model:
+    return Model(
         name=f"lba{n}",
         parameters=(_A(1.0), _b(0.2, 1.0), *_drifts(n, 1.1, "mean drift"), _t(default=0.0)),
         drift=no_boundaries,
@@ -45,8 +45,8 @@ def _lba(n: int) -> ModelSpec:
     )
 
 
-def _racing_diffusion(n: int) -> ModelSpec:
-    return ModelSpec(
+def _racing_diffusion(n: int) -> Model:
+    return Model(
         name=f"rdm{n}",
         parameters=(_A(1.0), _b(0.5, 3.0), *_drifts(n, 2.5, "drift", domain=POSITIVE), _t()),
         drift=no_boundaries,
@@ -66,7 +66,7 @@ def _counter(name: str, low: float, unit: str, meaning: str) -> tuple[Parameter,
     )
 
 
-POISSON_RACE_SPEC = ModelSpec(
+POISSON_RACE_SPEC = Model(
     name="poisson_race",
     parameters=(
         *_counter("r", 1e-3, "1/s", "rate of events"),
@@ -86,8 +86,8 @@ POISSON_RACE_SPEC = ModelSpec(
 _WALL = "unit noise, constant drifts, evidence that cannot fall below 0. The first to reach the boundary decides"
 
 
-def _reflected(n: int) -> ModelSpec:
-    return ModelSpec(
+def _reflected(n: int) -> Model:
+    return Model(
         name=f"race_{n}",
         parameters=(
             *_drifts(n, 2.5, "drift"),
@@ -104,8 +104,8 @@ def _reflected(n: int) -> ModelSpec:
     )
 
 
-def _reflected_angle(n: int) -> ModelSpec:
-    return ModelSpec(
+def _reflected_angle(n: int) -> Model:
+    return Model(
         name=f"race_no_bias_angle_{n}",
         parameters=(
             *_drifts(n, 2.5, "drift"),

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from pymc_lan.errors import refuse
 from pymc_lan.models.diffusion.closed_view import ONSET_MAX, ONSET_MIN
 from pymc_lan.models.race.reflected_view import reflected_log_density, reflected_log_survivor, reflected_onset
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.numerics.passage import LOG_SQRT_2PI, Namespace, Theta
 from pymc_lan.numerics.samplers.reflected import draw_reflected
 from pymc_lan.numerics.wiener import log_add, mills
@@ -93,12 +93,12 @@ class Race:
     learned: bool = False
 
 
-def race_of(spec: ModelSpec) -> Race | None:
+def race_of(spec: Model) -> Race | None:
     """The accumulators of a model whose likelihood is that of a race; None for others, and for imported networks."""
     return RACES.get(spec.transform) if spec.view == "residual" else None
 
 
-def is_closed_race(spec: ModelSpec) -> bool:
+def is_closed_race(spec: Model) -> bool:
     """Whether a model is a race of accumulators in closed form, which has no networks."""
     race = race_of(spec)
     return race is not None and not race.learned
@@ -107,7 +107,7 @@ def is_closed_race(spec: ModelSpec) -> bool:
 def race_log_density(
     xp: Namespace,
     race: Race,
-    spec: ModelSpec,
+    spec: Model,
     d: Any,
     response: Any,
     theta: Theta,
@@ -119,7 +119,7 @@ def race_log_density(
     ----------
     xp : Namespace
     race : Race
-    spec : ModelSpec
+    spec : Model
         With one choice for each accumulator, in ascending order.
     d : array
         Decision time rt - t in seconds, positive.
@@ -160,7 +160,7 @@ def race_log_density(
     return total if race.log_some is None else total - race.log_some(xp, split(race, spec, theta))
 
 
-def race_onset(xp: Namespace, race: Race, spec: ModelSpec, response: Any, theta: Theta) -> tuple[Any, Any]:
+def race_onset(xp: Namespace, race: Race, spec: Model, response: Any, theta: Theta) -> tuple[Any, Any]:
     """``(d_min, slope)``: below `d_min` the log density goes on in a straight line of that positive slope."""
     thetas = split(race, spec, theta)
     winner = dict(thetas[-1])
@@ -171,7 +171,7 @@ def race_onset(xp: Namespace, race: Race, spec: ModelSpec, response: Any, theta:
     return d_min, xp.maximum(slope, 1 / d_min)
 
 
-def split(race: Race, spec: ModelSpec, theta: Mapping[str, Any]) -> list[dict[str, Any]]:
+def split(race: Race, spec: Model, theta: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The parameters of each accumulator, by their names without number."""
     numbers = range(race.first, race.first + len(spec.choices))
     numbered = {f"{name}{i}" for name in race.own for i in numbers}
@@ -179,12 +179,12 @@ def split(race: Race, spec: ModelSpec, theta: Mapping[str, Any]) -> list[dict[st
     return [shared | {name: theta[f"{name}{i}"] for name in race.own} for i in numbers]
 
 
-def check_order(spec: ModelSpec, theta: Mapping[str, Any]) -> None:
+def check_order(spec: Model, theta: Mapping[str, Any]) -> None:
     """Refuse, with a ValueError, numbers of which the first exceeds the second where it is not to.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
         Of any model.
     theta : mapping of str to array_like
         Its parameters; those that are left out are not looked at.
@@ -203,12 +203,12 @@ def check_order(spec: ModelSpec, theta: Mapping[str, Any]) -> None:
     )
 
 
-def draw_race(spec: ModelSpec, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
+def draw_race(spec: Model, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
     """Draw one decision time and response for each set of parameters.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     rng : numpy.random.Generator
     theta : mapping of str to ndarray, shape (n,)
 
@@ -464,4 +464,4 @@ RACES: dict[str, Race] = {
         reflected_log_density, reflected_log_survivor, reflected_onset, draw_reflected, own=("v",), learned=True
     ),
 }
-"""Kinds of accumulators, by what stands in a `ModelSpec` in place of a transform."""
+"""Kinds of accumulators, by what stands in a `Model` in place of a transform."""

@@ -24,7 +24,7 @@ from pymc_lan.models.diffusion.closed_deadline import softplus
 from pymc_lan.models.diffusion.closed_labels import running_integral
 from pymc_lan.models.race.race import race_of, split
 from pymc_lan.models.race.reflected_view import LAN, SURVIVOR, last_time, passage
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.numerics.passage import NUMPY
 
 Float = NDArray[np.float64]
@@ -177,12 +177,12 @@ def at_times(found: Solution, theta: Mapping[str, Float], row: int, times: Float
 Race = list[tuple[Mapping[str, Float], Solution]]
 
 
-def solve_race(spec: ModelSpec, theta: Mapping[str, Float]) -> Race:
+def solve_race(spec: Model, theta: Mapping[str, Float]) -> Race:
     """Solve for each accumulator of a race of this kind.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     theta : mapping of str to ndarray, shape (m,)
         Every parameter but t.
 
@@ -196,12 +196,12 @@ def solve_race(spec: ModelSpec, theta: Mapping[str, Float]) -> Race:
     return [(each, solve_accumulators(each)) for each in split(race, spec, theta)]
 
 
-def race_log_labels(spec: ModelSpec, race: Race, which: NDArray[np.intp], d: Float, response: Float) -> Float:
+def race_log_labels(spec: Model, race: Race, which: NDArray[np.intp], d: Float, response: Float) -> Float:
     """Labels of trials of races.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     race : list of tuple
         From `solve_race`, for m sets.
     which : ndarray of int, shape (n,)
@@ -223,12 +223,12 @@ def race_log_labels(spec: ModelSpec, race: Race, which: NDArray[np.intp], d: Flo
     return total
 
 
-def draw_race_decisions(spec: ModelSpec, rng: np.random.Generator, race: Race, n: int) -> tuple[Float, Float]:
+def draw_race_decisions(spec: Model, rng: np.random.Generator, race: Race, n: int) -> tuple[Float, Float]:
     """Draw n decision times and responses of each set, from the labels' own distributions.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     rng : numpy.random.Generator
     race : list of tuple
         From `solve_race`, for m sets.

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from pymc_lan.models.diffusion.kinds import unknown_dynamics
-from pymc_lan.models.spec import POSITIVE, ModelSpec, Parameter, Simulator
+from pymc_lan.models.spec import POSITIVE, Model, Parameter, Simulator
 
 
 def levy_trials(theta: Any, rng: Any) -> Any:
@@ -27,7 +27,7 @@ def lca_trials(theta: Any, rng: Any) -> Any:
 
 _T = Parameter("t", (0.0, 2.0), "s", "non-decision time", domain=POSITIVE)
 
-LEVY_SPEC = ModelSpec(
+LEVY_SPEC = Model(
     name="levy",
     parameters=(
         Parameter("v", (-3.0, 3.0), "evidence/s", "drift towards the upper boundary"),
@@ -59,8 +59,8 @@ def _start(i: int) -> Parameter:
     )
 
 
-def _lca(n: int) -> ModelSpec:
-    return ModelSpec(
+def _lca(n: int) -> Model:
+    return Model(
         name=f"lca_{n}",
         parameters=(
             *(Parameter(f"v{i}", (0.0, 2.5), "evidence/s", f"input of accumulator {i}") for i in range(n)),

@@ -13,7 +13,7 @@ from typing import Any
 
 from pymc_lan.errors import explain
 from pymc_lan.models.simulator.view import scaled
-from pymc_lan.models.spec import ModelSpec, seen
+from pymc_lan.models.spec import Model, seen
 from pymc_lan.numerics.passage import Namespace, Theta
 
 # The transform of a spec whose network gives the logits of its choices.
@@ -26,10 +26,10 @@ class ResponseTransform:
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     """
 
-    spec: ModelSpec
+    spec: Model
 
     @property
     def n_inputs(self) -> int:
@@ -53,13 +53,13 @@ class ResponseTransform:
         raise ValueError(without_times(self.spec))
 
 
-def without_times(spec: ModelSpec) -> str:
+def without_times(spec: Model) -> str:
     """Word the error for a model of responses alone where response times are needed."""
     expected = "a model of response times"
     return explain(expected, f"{spec.name!r}, a model of responses alone", "use ChoiceDist and network.probabilities")
 
 
-def refuse_responses(spec: ModelSpec) -> None:
+def refuse_responses(spec: Model) -> None:
     """Refuse, with a ValueError, a model of responses alone."""
     if spec.transform == RESPONSES:
         raise ValueError(without_times(spec))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.models.proposals import draw_theta
 from pymc_lan.models.simulator.simulator import run_simulator
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 
 Float = NDArray[np.float64]
 
@@ -20,12 +20,12 @@ BLOCK, SLOW_BLOCK = 200_000, 2_000
 FOCUSED, NEARBY = 0.5, 0.05
 
 
-def draw_sets(spec: ModelSpec, rng: np.random.Generator, m: int, focus: Float | None = None) -> Float:
+def draw_sets(spec: Model, rng: np.random.Generator, m: int, focus: Float | None = None) -> Float:
     """Draw parameter sets uniformly over the bounds and, where a focus is given, half of them about its points.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     rng : numpy.random.Generator
     m : int
     focus : ndarray, shape (k, p), optional
@@ -43,18 +43,18 @@ def draw_sets(spec: ModelSpec, rng: np.random.Generator, m: int, focus: Float | 
     return np.where((inside & (rng.random(m) < FOCUSED))[:, None], near, theta)
 
 
-def _slow_block(spec: ModelSpec, theta: Float, seed: Sequence[int]) -> tuple[Float, Float]:
+def _slow_block(spec: Model, theta: Float, seed: Sequence[int]) -> tuple[Float, Float]:
     return run_simulator(spec, theta, np.random.default_rng(seed))
 
 
 def draw_trials_of_sets(
-    spec: ModelSpec, theta: Float, n: int, seed: Sequence[int], pool: Executor | None = None
+    spec: Model, theta: Float, n: int, seed: Sequence[int], pool: Executor | None = None
 ) -> tuple[Float, Float]:
     """Draw n trials of each parameter set, in blocks whose seeds do not depend on how many processes there are.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     theta : ndarray, shape (m, p)
     n : int
     seed : sequence of int

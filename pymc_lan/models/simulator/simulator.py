@@ -15,7 +15,7 @@ from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.diffusion.kinds import unknown_dynamics
 from pymc_lan.models.simulator.responses import RESPONSES
 from pymc_lan.models.simulator.view import SIMULATED, is_symmetric
-from pymc_lan.models.spec import POSITIVE, ModelSpec, Parameter, Simulator
+from pymc_lan.models.spec import POSITIVE, Model, Parameter, Simulator
 
 Float = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ def simulator_spec(
     library: str = "numpy",
     description: str = "",
     reference: str = "unpublished",
-) -> ModelSpec:
+) -> Model:
     """Describe a model by a function that draws trials: what `pymc_lan.train` makes a likelihood of.
 
     Parameters
@@ -87,7 +87,7 @@ def simulator_spec(
 
     Returns
     -------
-    ModelSpec
+    Model
 
     Raises
     ------
@@ -144,7 +144,7 @@ def simulator_spec(
         found = ", ".join(f"{k}={x!r}" for k, x in given.items()) + f" and omissions={omissions}"
         expected = "two choices or more, and neither shift, mirror, exchange nor omissions, without times"
         raise ValueError(explain(expected, found, REMEDY))
-    return ModelSpec(
+    return Model(
         name=name,
         parameters=every,
         drift=unknown_dynamics,
@@ -203,12 +203,12 @@ def _parameters(given: Ranges, meaning: str) -> list[Parameter]:
     return result
 
 
-def run_simulator(spec: ModelSpec, theta: Float, rng: np.random.Generator) -> tuple[Float, Float]:
+def run_simulator(spec: Model, theta: Float, rng: np.random.Generator) -> tuple[Float, Float]:
     """Draw one trial for each row of parameters, and check what comes back.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
         With a simulator.
     theta : ndarray, shape (n, p)
     rng : numpy.random.Generator
@@ -254,7 +254,7 @@ def _compiled(function: Callable[..., Any], vectorised: bool) -> Callable[..., A
     return jax.jit(lambda theta, key: jax.vmap(function)(theta, jax.random.split(key, theta.shape[0])))
 
 
-def check_responses(spec: ModelSpec, theta: Float, found: Any) -> Float:
+def check_responses(spec: Model, theta: Float, found: Any) -> Float:
     """The same of responses alone."""
     try:
         response = np.array(found, np.float64)
@@ -276,7 +276,7 @@ def check_responses(spec: ModelSpec, theta: Float, found: Any) -> Float:
 
 
 def _refuse_other_codes(
-    spec: ModelSpec, response: Float, responded: NDArray[np.bool_], shown: Mapping[str, Float], theta: Float
+    spec: Model, response: Float, responded: NDArray[np.bool_], shown: Mapping[str, Float], theta: Float
 ) -> None:
     refuse(
         responded & ~np.isin(response, spec.choices),
@@ -287,7 +287,7 @@ def _refuse_other_codes(
     )
 
 
-def check_trials(spec: ModelSpec, theta: Float, found: Any) -> tuple[Float, Float]:
+def check_trials(spec: Model, theta: Float, found: Any) -> tuple[Float, Float]:
     """Check what a simulator returned, or a file of simulations holds; see `run_simulator`."""
     n = len(theta)
     try:
@@ -328,7 +328,7 @@ def check_trials(spec: ModelSpec, theta: Float, found: Any) -> tuple[Float, Floa
     return rt, np.where(responded, response, 0.0)
 
 
-def check_shift(spec: ModelSpec, seed: int = 0, n: int = 200) -> None:
+def check_shift(spec: Model, seed: int = 0, n: int = 200) -> None:
     """Check that `shift` does nothing but move response times: the same random numbers at two values of it.
 
     Raises
@@ -358,7 +358,7 @@ def check_shift(spec: ModelSpec, seed: int = 0, n: int = 200) -> None:
     )
 
 
-def check_symmetry(spec: ModelSpec, seed: int = 0, sets: int = 20) -> None:
+def check_symmetry(spec: Model, seed: int = 0, sets: int = 20) -> None:
     """Check that what `mirror` or `exchange` says of parameters does nothing but make the choices change places.
 
     Decision times, ordered by choice first, are compared for some parameter sets by Kolmogorov's and Smirnov's test,
@@ -399,7 +399,7 @@ def check_symmetry(spec: ModelSpec, seed: int = 0, sets: int = 20) -> None:
     )
 
 
-def _moved_on(spec: ModelSpec, theta: Float) -> Float:
+def _moved_on(spec: Model, theta: Float) -> Float:
     """Parameters with which every choice should be what the one before it was."""
     if spec.mirror:
         low, high = np.array([p.bounds for p in spec.parameters]).T

@@ -17,7 +17,7 @@ from typing import Any
 from pymc_lan.errors import explain
 from pymc_lan.models.diffusion.closed_deadline import softplus
 from pymc_lan.models.diffusion.kinds import unknown_dynamics
-from pymc_lan.models.spec import ModelSpec, Parameter, Reference, seen
+from pymc_lan.models.spec import Model, Parameter, Reference, seen
 from pymc_lan.numerics.passage import LOG_SQRT_2PI, Namespace, Theta
 
 # A parameter whose bounds are positive and this many times apart is seen on a logarithmic scale.
@@ -34,7 +34,7 @@ SIMULATED = "simulated"
 PER_CHOICE = 3
 
 
-def scaled(xp: Namespace, spec: ModelSpec, theta: Theta) -> list[Any]:
+def scaled(xp: Namespace, spec: Model, theta: Theta) -> list[Any]:
     """The parameters as networks see them, from -1 to 1 over the bounds, without a shift."""
     return [_scaled(xp, p, theta[p.name], linear=p.name in spec.mirror) for p in seen(spec)]
 
@@ -46,12 +46,12 @@ def _scaled(xp: Namespace, p: Parameter, x: Any, *, linear: bool) -> Any:
     return (x - (low + high) / 2) * (2 / (high - low))
 
 
-def is_symmetric(spec: ModelSpec) -> bool:
+def is_symmetric(spec: Model) -> bool:
     """Whether what holds of one choice holds, with parameters that change places or sign, of the others."""
     return bool(spec.mirror or spec.exchange)
 
 
-def views(xp: Namespace, spec: ModelSpec, theta: Theta) -> list[list[Any]]:
+def views(xp: Namespace, spec: Model, theta: Theta) -> list[list[Any]]:
     """The scaled parameters as each choice of a symmetric model sees them, its own first; else the only view."""
     found = {p.name: x for p, x in zip(seen(spec), scaled(xp, spec, theta), strict=True)}
     if spec.mirror:
@@ -77,11 +77,11 @@ class SimulatedTransform:
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
         With its `baseline`.
     """
 
-    spec: ModelSpec
+    spec: Model
 
     @property
     def n_inputs(self) -> int:
@@ -141,10 +141,10 @@ class SimulatedChoice:
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     """
 
-    spec: ModelSpec
+    spec: Model
 
     @property
     def n_inputs(self) -> int:
@@ -157,7 +157,7 @@ class SimulatedChoice:
         return -softplus(xp, logit), -softplus(xp, -logit)
 
 
-def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSpec:
+def simulated_spec(spec: Model | None, config: Mapping[str, Any]) -> Model:
     """The spec that a network was trained for: the given one, or one without a simulator, with what the config says.
 
     Raises
@@ -177,7 +177,7 @@ def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSp
     fixed["mirror"] = tuple(lan.get("mirror", ()))
     fixed["exchange"] = tuple(map(tuple, lan.get("exchange", ())))
     if spec is None:
-        spec = ModelSpec(
+        spec = Model(
             config["model"],
             parameters,
             unknown_dynamics,
@@ -205,7 +205,7 @@ def simulated_spec(spec: ModelSpec | None, config: Mapping[str, Any]) -> ModelSp
     return spec
 
 
-def _check_stored(spec: ModelSpec) -> None:
+def _check_stored(spec: Model) -> None:
     """Refuse a baseline or a symmetry that does not go together with the parameters and choices."""
     n, seen_names = len(spec.choices), [p.name for p in seen(spec)]
     named = [name for group in (spec.mirror, *spec.exchange) for name in group]

@@ -11,7 +11,7 @@ from pymc_lan.errors import explain
 from pymc_lan.models.simulator.responses import RESPONSES
 from pymc_lan.models.simulator.run import draw_sets, draw_trials_of_sets
 from pymc_lan.models.simulator.view import SHORTEST
-from pymc_lan.models.spec import ModelSpec, shift
+from pymc_lan.models.spec import Model, shift
 from pymc_lan.networks.accuracy import classifier
 from pymc_lan.networks.config import rounded
 from pymc_lan.networks.network import Network
@@ -146,7 +146,7 @@ def _probabilities(network: Network, theta: dict[str, float]) -> _Probabilities:
 
 
 def _compare(
-    spec: ModelSpec, theta: dict[str, float], density: _Probabilities, rt: Float, response: Float
+    spec: Model, theta: dict[str, float], density: _Probabilities, rt: Float, response: Float
 ) -> tuple[float, float, float]:
     """Divergence, distance of the mass from 1, and error of the probability of no response, of one set."""
     n = len(rt)
@@ -171,7 +171,7 @@ def _compare(
     return kl - (some.sum() - 1) / (2 * n), abs(total - 1), error
 
 
-def _log_decision(spec: ModelSpec, theta: dict[str, float], rt: Float) -> Float:
+def _log_decision(spec: Model, theta: dict[str, float], rt: Float) -> Float:
     """Log decision times; NaN of trials without a response."""
     d = np.where(np.isfinite(rt), rt - shift(spec, theta), np.nan)
     return np.log(np.maximum(d, SHORTEST))
@@ -184,7 +184,7 @@ def _tell_apart(shown: list[list[Float]], seed: int) -> dict[str, float] | None:
     return {name: rounded(x) for name, x in classifier.classifier_test(simulated, drawn, seed=seed).items()}
 
 
-def _draw(spec: ModelSpec, density: _Probabilities, rng: np.random.Generator, n: int) -> tuple[Float, Float]:
+def _draw(spec: Model, density: _Probabilities, rng: np.random.Generator, n: int) -> tuple[Float, Float]:
     """Log decision times and responses of the network, NaN where there is none: its probabilities inverted."""
     masses = np.array([*(below[-1] for below in density.below), density.none])
     which = rng.choice(len(masses), n, p=masses / masses.sum())

@@ -23,7 +23,7 @@ from llvmlite import ir
 
 from pymc_lan.errors import explain
 from pymc_lan.models.catalogue import MODELS
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.networks.kernel.llvm import F32, F64, I64, PTR, Code, compile_module, constant
 from pymc_lan.networks.mlp import MLP
 
@@ -81,7 +81,7 @@ class Kernel:
         return value, partials
 
 
-def shipped_parts(spec: ModelSpec) -> str | None:
+def shipped_parts(spec: Model) -> str | None:
     """The closed-form parts that ship for a model; None for a model that is not this release's own."""
     if MODELS.get(spec.name) != spec:
         return None
@@ -94,12 +94,12 @@ def shipped_name(model: str) -> str:
     return f"{model}.ll.xz"
 
 
-def compile_kernel(spec: ModelSpec, parts: str, lan: MLP, choice: MLP | None) -> Kernel:
+def compile_kernel(spec: Model, parts: str, lan: MLP, choice: MLP | None) -> Kernel:
     """Compile the log likelihood of a model with its networks.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     parts : str
         Its closed-form parts, from `pymc_lan.networks.kernel.formulas.generate`.
     lan : MLP
@@ -232,7 +232,7 @@ class _Memory(NamedTuple):
     end: int
 
 
-def _lay_out(part: str, spec: ModelSpec, mlp: MLP) -> _Memory:
+def _lay_out(part: str, spec: Model, mlp: MLP) -> _Memory:
     n_inputs, n_smooth = mlp.sizes[0], len(smooth_rows(part, spec))
     # The output of the network is a row after those of x, where the closed-form part expects it.
     doubles = (1, len(LEADING) + len(spec.names) + 1, n_inputs * (1 + n_smooth), 2 + n_smooth)
@@ -241,18 +241,18 @@ def _lay_out(part: str, spec: ModelSpec, mlp: MLP) -> _Memory:
     return _Memory(*(TILE * rows).tolist())
 
 
-def part_rows(part: str, spec: ModelSpec) -> list[int]:
+def part_rows(part: str, spec: Model) -> list[int]:
     """The rows of a tile that a closed-form part takes: a parameter is its position, whatever its name."""
     first = len(LEADING)
     return [*map(LEADING.index, PARTS[part]), *range(first, first + len(spec.names))]
 
 
-def smooth_rows(part: str, spec: ModelSpec) -> list[int]:
+def smooth_rows(part: str, spec: Model) -> list[int]:
     """Those that its result is differentiated by."""
     return [row for row in part_rows(part, spec) if row not in CODES]
 
 
-def _build_tile(module: ir.Module, part: str, spec: ModelSpec, mlp: MLP) -> None:
+def _build_tile(module: ir.Module, part: str, spec: Model, mlp: MLP) -> None:
     """Build ``(n, count, x, value, partials, memory)``: the trials whose numbers `memory` begins with."""
     rows, smooth, n_inputs = range(len(LEADING) + len(spec.names)), smooth_rows(part, spec), mlp.sizes[0]
     code = Code(module, f"{part}_tile", [I64, I64, *[PTR] * 4])
@@ -334,7 +334,7 @@ def _build_nothing(module: ir.Module, part: str) -> None:
     code.ir.ret_void()
 
 
-def _build(name: str, spec: ModelSpec, networks: Mapping[str, MLP | None]) -> tuple[ir.Module, int]:
+def _build(name: str, spec: Model, networks: Mapping[str, MLP | None]) -> tuple[ir.Module, int]:
     """Build the whole module; return it with the length of scratch memory."""
     module = ir.Module(name)
     code = Code(module, name, [I64, *[PTR] * 4], internal=False)

@@ -17,7 +17,7 @@ import numpy as np
 from jax.extend import core
 
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.networks.flax import JAX
 from pymc_lan.networks.kernel.build import LANES, LEADING, PARTS, TILE, part_rows, smooth_rows
 
@@ -193,7 +193,7 @@ def _print_lanes(name: str) -> list[str]:
     return [*lines, f"  ret {F} {before}", "}"]
 
 
-def _density(spec: ModelSpec, network: Function) -> Function:
+def _density(spec: Model, network: Function) -> Function:
     def density(rt: Any, response: Any, *theta: Any) -> Any:
         named = dict(zip(spec.names, theta, strict=True))
         return Likelihood(spec, network, network).log_density(JAX, rt, response, named)
@@ -201,7 +201,7 @@ def _density(spec: ModelSpec, network: Function) -> Function:
     return density
 
 
-def _nogo(spec: ModelSpec, network: Function) -> Function:
+def _nogo(spec: Model, network: Function) -> Function:
     def nogo(deadline: Any, *theta: Any) -> Any:
         named = dict(zip(spec.names, theta, strict=True))
         return Likelihood(spec, network, network).log_go(JAX, deadline, named)[1]
@@ -209,10 +209,10 @@ def _nogo(spec: ModelSpec, network: Function) -> Function:
     return nogo
 
 
-BUILDERS: dict[str, Callable[[ModelSpec, Function], Function]] = {"density": _density, "nogo": _nogo}
+BUILDERS: dict[str, Callable[[Model, Function], Function]] = {"density": _density, "nogo": _nogo}
 
 
-def generate(spec: ModelSpec) -> str:
+def generate(spec: Model) -> str:
     """Print a model's closed-form parts, in numbers only: a name may come from a file that somebody else wrote.
 
     For each there are two functions of `LANES` trials, columns of a tile with one row for every argument and one for
@@ -222,7 +222,7 @@ def generate(spec: ModelSpec) -> str:
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
 
     Returns
     -------
@@ -252,7 +252,7 @@ def generate(spec: ModelSpec) -> str:
     return "\n".join([*lines, *functions, ""])
 
 
-def network_inputs(spec: ModelSpec, part: str) -> Function:
+def network_inputs(spec: Model, part: str) -> Function:
     """The function from the arguments of a closed-form part to the inputs of its network."""
 
     def inputs(*args: Any) -> tuple[Any, ...]:
@@ -268,7 +268,7 @@ def network_inputs(spec: ModelSpec, part: str) -> Function:
     return inputs
 
 
-def value_of_output(spec: ModelSpec, part: str) -> Function:
+def value_of_output(spec: Model, part: str) -> Function:
     """The function from the same arguments and the network's output, which comes last, to the log likelihood."""
 
     def value(*args: Any) -> Any:

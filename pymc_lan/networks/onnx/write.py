@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from pymc_lan.errors import explain
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.networks.kernel.build import PARTS
 from pymc_lan.networks.kernel.formulas import SAME, network_inputs, value_of_output, walk
 from pymc_lan.networks.mlp import MLP
@@ -136,12 +136,12 @@ class Graph:
         return [name for name in self.nodes if name in alive]
 
 
-def write_graph(spec: ModelSpec, mlp: MLP, part: str, about: Mapping[str, str]) -> Any:
+def write_graph(spec: Model, mlp: MLP, part: str, about: Mapping[str, str]) -> Any:
     """The log likelihood of one trial as an ONNX model.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     mlp : MLP
         The network of that part.
     part : {"density", "nogo"}

@@ -19,7 +19,7 @@ import optax
 from numpy.typing import NDArray
 
 from pymc_lan.models.labelled_trials import draw_deadlines, training_trials
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.models.views import choice_transform_of, transform_of
 from pymc_lan.numerics.passage import NUMPY
 
@@ -55,7 +55,7 @@ class Task:
     loss: Callable[[jax.Array, Batch], jax.Array]
 
 
-def lan_task(spec: ModelSpec, farm: Executor | None = None, edges: float = 0.0) -> Task:
+def lan_task(spec: Model, farm: Executor | None = None, edges: float = 0.0) -> Task:
     """The residual log density of a model's decision times and responses.
 
     The weight ``clip(exp((y + 4) / 6), LEAST, MOST)`` of a trial with log density y puts the bulk before the far tails.
@@ -83,7 +83,7 @@ def lan_task(spec: ModelSpec, farm: Executor | None = None, edges: float = 0.0) 
     return Task("lan", transform.n_inputs, draw, loss)
 
 
-def choice_task(spec: ModelSpec, farm: Executor | None = None, edges: float = 0.0) -> Task:
+def choice_task(spec: Model, farm: Executor | None = None, edges: float = 0.0) -> Task:
     """The probability of a go response before a deadline, and of none, each in relative terms.
 
     The loss is on the two log probabilities, not on the logit, and fades where a probability is below 1e-4, where no

@@ -18,7 +18,7 @@ import optax
 from numpy.typing import NDArray
 
 from pymc_lan.models.simulator.view import PER_CHOICE, SimulatedTransform, is_symmetric, scaled, views
-from pymc_lan.models.spec import ModelSpec, Reference, seen
+from pymc_lan.models.spec import Model, Reference, seen
 from pymc_lan.networks.flax import JAX
 from pymc_lan.training.simulated.histograms import Histograms
 from pymc_lan.training.simulated.kde import Labelled
@@ -41,7 +41,7 @@ CHANCE = 1 - 1 / (3 * GROUP)
 Weights = dict[str, jax.Array]
 
 
-def baseline_weights(spec: ModelSpec, n_inputs: int, seed: int, first: Histograms | Labelled) -> Weights:
+def baseline_weights(spec: Model, n_inputs: int, seed: int, first: Histograms | Labelled) -> Weights:
     """Weights to start from: small ones, and for each choice a shape like that of all trials together."""
     rng = np.random.default_rng([seed, 3])
     moments = first.moments.astype(np.float64).mean(axis=0)
@@ -60,7 +60,7 @@ def as_reference(weights: dict[str, Any]) -> Reference:
     return Reference.from_lists({name: np.asarray(x).tolist() for name, x in weights.items()})
 
 
-def _outputs(spec: ModelSpec) -> int:
+def _outputs(spec: Model) -> int:
     return PER_CHOICE * (1 if is_symmetric(spec) else len(spec.choices))
 
 
@@ -101,12 +101,12 @@ def log_means(log_f: jax.Array) -> jax.Array:
     return log_f + jnp.log((10 + sum(jnp.exp(x) for x in rises)) / 12)
 
 
-def fit_baseline(spec: ModelSpec, first: Histograms | Labelled, seed: int) -> Weights:
+def fit_baseline(spec: Model, first: Histograms | Labelled, seed: int) -> Weights:
     """Fit the baseline to the trials of one chunk.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     first : Histograms or Labelled
     seed : int
 
@@ -136,7 +136,7 @@ def fit_baseline(spec: ModelSpec, first: Histograms | Labelled, seed: int) -> We
 
 
 def log_density(
-    spec: ModelSpec,
+    spec: Model,
     network: Callable[[jax.Array], jax.Array],
     theta: jax.Array | Float32,
     log_d: jax.Array | Float32,
@@ -149,7 +149,7 @@ def log_density(
 
 
 def density_loss(
-    spec: ModelSpec, network: Callable[[jax.Array], jax.Array], batch: Histograms
+    spec: Model, network: Callable[[jax.Array], jax.Array], batch: Histograms
 ) -> tuple[jax.Array, jax.Array]:
     """Loss of each parameter set, shape (m,), and the log density of log decision times at its nodes, (m, c, k)."""
     codes = jnp.asarray(spec.choices, jnp.float32)[:, None]
@@ -157,16 +157,14 @@ def density_loss(
     return poisson_loss(batch, log_f), log_f
 
 
-def omission_loss(
-    spec: ModelSpec, network: Callable[[jax.Array], jax.Array], batch: Histograms | Labelled
-) -> jax.Array:
+def omission_loss(spec: Model, network: Callable[[jax.Array], jax.Array], batch: Histograms | Labelled) -> jax.Array:
     """Loss of each parameter set's probability of no response, shape (m,): the binomial's."""
     theta = {name: batch.theta[:, i] for i, name in enumerate(spec.names)}
     logit = network(jnp.stack(scaled(JAX, spec, theta), axis=-1))
     return jax.nn.softplus(logit) - batch.omitted * logit
 
 
-def label_loss(spec: ModelSpec, network: Callable[[jax.Array], jax.Array], batch: Labelled) -> jax.Array:
+def label_loss(spec: Model, network: Callable[[jax.Array], jax.Array], batch: Labelled) -> jax.Array:
     """Mean Huber loss of each parameter set against its labels, shape (m,).
 
     Where a label is but a bound, a lower density is as good.
@@ -195,7 +193,7 @@ def divergence(batch: Histograms, log_f: jax.Array) -> jax.Array:
     return jnp.asarray(excess.sum(axis=(1, 2)) / 2)
 
 
-def empty_baseline(spec: ModelSpec) -> Weights:
+def empty_baseline(spec: Model) -> Weights:
     """Weights of the baseline's shape, to restore saved ones into."""
     return {
         "inner": jnp.zeros((BASELINE_UNITS, len(seen(spec)) + 1)),

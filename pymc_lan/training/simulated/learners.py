@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pymc_lan.errors import explain
 from pymc_lan.models.simulator.responses import RESPONSES, ResponseTransform
 from pymc_lan.models.simulator.view import SIMULATED, SimulatedChoice, SimulatedTransform
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.training.recipes import KDE, LIKELIHOOD, SimulationRecipe
 from pymc_lan.training.simulated.density import (
     as_reference,
@@ -48,8 +48,8 @@ class Estimator(NamedTuple):
         ``(spec, networks, sets)`` to the loss of each set, and what `Learner.errors` needs.
     """
 
-    reduce: Callable[[ModelSpec, Float, Float, Float, np.random.Generator], Sets]
-    loss: Callable[[ModelSpec, dict[str, Any], Sets], tuple[jax.Array, jax.Array]]
+    reduce: Callable[[Model, Float, Float, Float, np.random.Generator], Sets]
+    loss: Callable[[Model, dict[str, Any], Sets], tuple[jax.Array, jax.Array]]
 
 
 class Learner(NamedTuple):
@@ -71,33 +71,33 @@ class Learner(NamedTuple):
     """
 
     estimators: dict[str, Estimator]
-    sizes: Callable[[ModelSpec, SimulationRecipe], Sizes]
+    sizes: Callable[[Model, SimulationRecipe], Sizes]
     errors: Callable[[Sets, jax.Array], jax.Array]
-    empty: Callable[[ModelSpec], dict[str, Any]]
-    begin: Callable[[ModelSpec, Callable[[], Sets], int], dict[str, Any]]
-    complete: Callable[[ModelSpec, dict[str, Any]], ModelSpec]
+    empty: Callable[[Model], dict[str, Any]]
+    begin: Callable[[Model, Callable[[], Sets], int], dict[str, Any]]
+    complete: Callable[[Model, dict[str, Any]], Model]
 
 
-def _density_sizes(spec: ModelSpec, recipe: SimulationRecipe) -> Sizes:
+def _density_sizes(spec: Model, recipe: SimulationRecipe) -> Sizes:
     sizes = {"lan": (SimulatedTransform(spec).n_inputs, *recipe.hidden, 1)}
     return sizes | ({"choice": (SimulatedChoice(spec).n_inputs, *CHOICE_HIDDEN, 1)} if spec.omissions else {})
 
 
-def _omissions(spec: ModelSpec, networks: dict[str, Any], batch: Sets) -> jax.Array | float:
+def _omissions(spec: Model, networks: dict[str, Any], batch: Sets) -> jax.Array | float:
     return omission_loss(spec, networks["choice"], batch) if spec.omissions else 0.0
 
 
-def _density_loss(spec: ModelSpec, networks: dict[str, Any], batch: Sets) -> tuple[jax.Array, jax.Array]:
+def _density_loss(spec: Model, networks: dict[str, Any], batch: Sets) -> tuple[jax.Array, jax.Array]:
     loss, log_f = density_loss(spec, networks["lan"], batch)
     return loss + _omissions(spec, networks, batch), log_f
 
 
-def _label_loss(spec: ModelSpec, networks: dict[str, Any], batch: Sets) -> tuple[jax.Array, jax.Array]:
+def _label_loss(spec: Model, networks: dict[str, Any], batch: Sets) -> tuple[jax.Array, jax.Array]:
     loss = label_loss(spec, networks["lan"], batch)
     return loss + _omissions(spec, networks, batch), loss
 
 
-def _response_sizes(spec: ModelSpec, recipe: SimulationRecipe) -> Sizes:
+def _response_sizes(spec: Model, recipe: SimulationRecipe) -> Sizes:
     view = ResponseTransform(spec)
     return {"lan": (view.n_inputs, *recipe.hidden, view.n_outputs)}
 
@@ -127,7 +127,7 @@ LEARNERS = {
 """Learners by the transform of a model's spec."""
 
 
-def estimator_of(spec: ModelSpec, name: str = LIKELIHOOD) -> Estimator:
+def estimator_of(spec: Model, name: str = LIKELIHOOD) -> Estimator:
     """An estimator of a model.
 
     Raises

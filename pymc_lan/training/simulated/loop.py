@@ -21,7 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
 from pymc_lan.errors import explain
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.networks.flax import FlaxMLP, from_flax
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.orbax import Checkpoints
@@ -65,7 +65,7 @@ class Fitted(NamedTuple):
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
         With its baseline.
     lan : MLP
         Of the density or, for responses alone, of the logits of the choices.
@@ -78,7 +78,7 @@ class Fitted(NamedTuple):
     held_out : Sets
     """
 
-    spec: ModelSpec
+    spec: Model
     lan: MLP
     choice: MLP | None
     history: NDArray[np.float32]
@@ -94,7 +94,7 @@ class _Run(NamedTuple):
 
 
 def fit_from_simulations(
-    spec: ModelSpec,
+    spec: Model,
     recipe: SimulationRecipe,
     source: Source,
     *,
@@ -111,7 +111,7 @@ def fit_from_simulations(
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
         With a simulator.
     recipe : SimulationRecipe
     source : Source
@@ -157,7 +157,7 @@ def fit_from_simulations(
     )
 
 
-def _modules(spec: ModelSpec, recipe: SimulationRecipe, seed: int) -> dict[str, FlaxMLP]:
+def _modules(spec: Model, recipe: SimulationRecipe, seed: int) -> dict[str, FlaxMLP]:
     sizes = LEARNERS[spec.transform].sizes(spec, recipe)
     modules = {name: FlaxMLP(each, recipe.activation, rngs=nnx.Rngs(seed)) for name, each in sizes.items()}
     for module in modules.values():
@@ -172,7 +172,7 @@ def _optimizer(recipe: SimulationRecipe) -> optax.GradientTransformation:
 
 
 def _begin(
-    spec: ModelSpec, recipe: SimulationRecipe, source: Source, seed: int, saved: Checkpoints | None
+    spec: Model, recipe: SimulationRecipe, source: Source, seed: int, saved: Checkpoints | None
 ) -> tuple[dict[str, Any], int]:
     """The state to go on from, and how many chunks are done."""
     params = {name: nnx.state(module) for name, module in _modules(spec, recipe, seed).items()}
@@ -201,7 +201,7 @@ def _over_devices(devices: Sequence[Any], n: int) -> Callable[[Sets], Sets]:
     return lambda batch: jax.lax.with_sharding_constraint(batch, sharding)
 
 
-def _compile(spec: ModelSpec, recipe: SimulationRecipe, seed: int, devices: Sequence[Any]) -> _Run:
+def _compile(spec: Model, recipe: SimulationRecipe, seed: int, devices: Sequence[Any]) -> _Run:
     graphs = {name: nnx.graphdef(module) for name, module in _modules(spec, recipe, seed).items()}
     optimizer, key = _optimizer(recipe), jax.random.key(seed)
     rate = optax.cosine_decay_schedule(recipe.learning_rate, recipe.chunks * recipe.chunk_steps)

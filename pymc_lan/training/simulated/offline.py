@@ -26,7 +26,7 @@ from pymc_lan.data.files import FULL, array_header, write_whole, writing
 from pymc_lan.errors import explain, refuse
 from pymc_lan.models.simulator.responses import RESPONSES
 from pymc_lan.models.simulator.simulator import check_responses, check_trials
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.training.recipes import LIKELIHOOD
 from pymc_lan.training.simulated.online import Online
 from pymc_lan.training.simulated.parquet import unpack_parquet
@@ -44,7 +44,7 @@ HELD_OUT = 0.1
 
 
 def simulate_to(
-    spec: ModelSpec,
+    spec: Model,
     folder: str | os.PathLike[str],
     *,
     sets: int,
@@ -56,7 +56,7 @@ def simulate_to(
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
         With a simulator.
     folder : path
         Made when missing.
@@ -150,7 +150,7 @@ class Offline:
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     files : path or sequence of path
         A folder, or files.
     sets : int
@@ -170,7 +170,7 @@ class Offline:
         On entering, for a Parquet file without the package pyarrow.
     """
 
-    spec: ModelSpec
+    spec: Model
     files: Paths
     sets: int
     held: int

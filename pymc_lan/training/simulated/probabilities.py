@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.models.simulator.responses import ResponseTransform
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.spec import Model
 from pymc_lan.networks.flax import JAX
 
 Float = NDArray[np.float64]
@@ -37,12 +37,12 @@ class Counts(NamedTuple):
     n: NDArray[np.float32]
 
 
-def count_responses(spec: ModelSpec, theta: Float, response: Float) -> Counts:
+def count_responses(spec: Model, theta: Float, response: Float) -> Counts:
     """Count the responses of each parameter set.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
     theta : ndarray, shape (m, p)
     response : ndarray, shape (m, n)
 
@@ -55,7 +55,7 @@ def count_responses(spec: ModelSpec, theta: Float, response: Float) -> Counts:
     return Counts(*(np.asarray(x, np.float32) for x in arrays))
 
 
-def response_loss(spec: ModelSpec, networks: dict[str, Any], batch: Counts) -> tuple[jax.Array, jax.Array]:
+def response_loss(spec: Model, networks: dict[str, Any], batch: Counts) -> tuple[jax.Array, jax.Array]:
     """Loss of each parameter set, shape (m,), and the log probabilities of its choices, (m, c)."""
 
     def network(inputs: tuple[Any, ...]) -> list[jax.Array]:
