@@ -15,6 +15,7 @@ MODEL ?= ddm
 VENV := .venv$(if $(PYTHON_VERSION),-$(PYTHON_VERSION))
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.docs
 
 # Tests compile and run many small functions. A pool of BLAS threads for each 32 x 32 product costs more than it
 # brings, and pools of several processes (pytest-xdist, PyMC's chains) fight for the same cores: a product of
@@ -22,7 +23,7 @@ STAMP := $(VENV)/.installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 VECLIB_MAXIMUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format types layers bench train build clean
+.PHONY: help setup demo test test-slow lint format types layers docs bench train build clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +63,15 @@ types: $(STAMP)  ## check types
 layers: $(STAMP)  ## check layers, sizes and what an import costs
 	$(ONE_THREAD) $(BIN)/python -m pytest tests/test_layers.py
 
+docs: $(DOCS_STAMP)  ## build the site
+	rm -rf docs/generated
+	$(ONE_THREAD) $(BIN)/python -m sphinx -W --keep-going -q docs build/docs
+	@echo "The site: file://$(CURDIR)/build/docs/index.html"
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --group docs
+	touch $@
+
 bench: $(STAMP)  ## run every benchmark, one after another
 	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
@@ -72,5 +82,5 @@ build: $(STAMP)  ## build the wheel and the source archive into dist/
 	$(BIN)/uv build
 
 clean:  ## remove environments, caches and builds
-	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache build dist docs/generated
 	find pymc_lan tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,7 +26,7 @@ from pymc_lan.training.recipes import usual_recipes, usual_simulation_recipe
 DATA = Path(__file__).parent / "data"
 Report = Mapping[str, Any]
 
-# Upper limits that the shipped DDM has to keep: likelihoods.md, section 7, column "must".
+# Upper limits that the shipped DDM has to keep.
 MUST = {
     "lan.mean": 0.002,
     "lan.p99": 0.01,

@@ -1,6 +1,6 @@
 """Log likelihoods of decision data, written once against an array namespace.
 
-Values, bounds and gradients are finite everywhere a sampler can go (`likelihoods.md` calls it "outside the range"):
+Values, bounds and gradients are finite everywhere a sampler can go ("outside the range"):
 
 * rt <= t: below a small decision time the log density goes on in a straight line, also where t is above its bound, so
   its gradient points to a smaller t;
