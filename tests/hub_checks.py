@@ -17,8 +17,9 @@ import pymc_lan as pl
 from pymc_lan.errors import RegistryError
 from pymc_lan.registry import load as registry
 from pymc_lan.registry.card import write_card
-from pymc_lan.registry.hub import find_repository
+from pymc_lan.registry.hub import HubRegistry
 from pymc_lan.registry.load import verify_network, write_version
+from pymc_lan.registry.names import RepositoryName
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHIPPED = REPOSITORY / "weights_registry"
@@ -43,7 +44,7 @@ def cache() -> Path:
 
 
 def recorded() -> list[str]:
-    return [entry.name for entry in find_repository("lab/nets").entries()]
+    return [entry.name for entry in HubRegistry(RepositoryName.parse("lab/nets")).entries()]
 
 
 def on(method: str, path: str, answer: Callable[[Request], Any], times: int = 10**6) -> Fault:

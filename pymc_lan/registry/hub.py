@@ -24,14 +24,12 @@ from pymc_lan.data.files import write_whole
 from pymc_lan.data.reading import LARGEST_FILE, LARGEST_TEXT, parse_json, read_file, read_if_there
 from pymc_lan.errors import RegistryError, explain, is_name
 from pymc_lan.networks.config import PLAIN_NAME
+from pymc_lan.registry.names import ModelName, RepositoryName
 from pymc_lan.registry.table import REGISTRY, WEIGHTS, Entry, Table, check_files, digest, parse_table
 
 # Seconds that a hub may take for its first answer; HF_HUB_ETAG_TIMEOUT changes it. The client alone would take 23.
 PATIENCE = 4.0
 
-# A revision of git has no colon, so "org/repo@revision:model@1.0" can be read in one way only; nor does it begin with
-# a dot, so it can be the name of a folder.
-_REPOSITORY = re.compile(r"(?P<repo>[0-9A-Za-z][\w.-]*/[0-9A-Za-z][\w.-]*)(@(?P<revision>\w[^:@]*))?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REMEDY_PULL = "ask whoever publishes the registry, or take another revision"
 
@@ -43,18 +41,19 @@ class HubRegistry:
 
     Parameters
     ----------
-    repo : str
-        ``"org/repo"``.
-    revision : str
-        A branch, a tag or a commit.
+    name : RepositoryName
     """
 
-    repo: str
-    revision: str = "main"
+    name: RepositoryName
 
     def __str__(self) -> str:
         """As it is named in lists and errors."""
-        return self.repo if self.revision == "main" else f"{self.repo}@{self.revision}"
+        return str(self.name)
+
+    @property
+    def repo(self) -> str:
+        """``"org/repo"``."""
+        return self.name.repo
 
     def entries(self) -> list[Entry]:
         """Every version that was pulled; makes no request.
@@ -64,8 +63,8 @@ class HubRegistry:
         RegistryError
             If a record cannot be read.
         """
-        names = sorted(path.stem for path in self._records.glob("*@*.json"))
-        return [entry for model, _, version in (n.partition("@") for n in names) if (entry := self._at(model, version))]
+        names = [ModelName.parse(stem) for stem in sorted(path.stem for path in self._records.glob("*@*.json"))]
+        return [entry for name in names if (entry := self._at(name.model, name.version))]
 
     def known(self) -> list[tuple[str, str]]:
         """Models and versions of the repository, asked anew.
@@ -75,7 +74,7 @@ class HubRegistry:
         RegistryError
             As `pull`.
         """
-        table = self._table(self._resolve(self.revision))
+        table = self._table(self._resolve(self.name.revision))
         return [(model, version) for model, content in table.items() for version in content["versions"]]
 
     def find(self, model: str, version: str | None, *, fetch: bool = True) -> Entry | None:
@@ -120,7 +119,7 @@ class HubRegistry:
             If the hub cannot be reached or refuses, the table or a file is not what it should be, a version is not what
             was recorded of it, or the cache cannot be written.
         """
-        commit = self._resolve(self.revision)
+        commit = self._resolve(self.name.revision)
         table = self._table(commit)
         wanted = [
             self._entry(name, number, commit, found["files"], default=number == content["default"])
@@ -147,9 +146,9 @@ class HubRegistry:
         """
         from huggingface_hub import HfApi
 
-        with explained(self.repo, f"revision {self.revision!r}"):
-            seconds = _patience()
-            found = _within(seconds, lambda: HfApi().model_info(self.repo, revision=self.revision, timeout=seconds))
+        seconds, revision = _patience(), self.name.revision
+        with explained(self.repo, f"revision {revision!r}"):
+            found = _within(seconds, lambda: HfApi().model_info(self.repo, revision=revision, timeout=seconds))
         if REGISTRY not in {each.rfilename for each in found.siblings or ()}:
             return str(found.sha), {}
         return str(found.sha), self._table(str(found.sha))
@@ -178,17 +177,17 @@ class HubRegistry:
 
     @property
     def _records(self) -> Path:
-        return self.cache / "pymc_lan" / quote(self.revision, safe="")
+        return self.cache / "pymc_lan" / quote(self.name.revision, safe="")
 
     def _at(self, model: str, version: str | None) -> Entry | None:
-        record = self._read(f"{model}@{version}") if version is not None else None
+        record = self._read(ModelName(model, version)) if version is not None else None
         if record is None or version is None:
             return None
         commit, files = record["commit"], record["files"]
         return self._entry(model, version, commit, files, default=version == self._default(model))
 
     def _default(self, model: str) -> str | None:
-        record = self._read(model)
+        record = self._read(ModelName(model))
         return record["version"] if record is not None else None
 
     def _entry(self, model: str, version: str, commit: str, files: Mapping[str, str], *, default: bool) -> Entry:
@@ -210,19 +209,18 @@ class HubRegistry:
                 )
             )
 
-    def _read(self, key: str) -> dict[str, Any] | None:
-        path, remedy = self._records / f"{key}.json", "remove it, and pull anew"
+    def _read(self, name: ModelName) -> dict[str, Any] | None:
+        path, remedy = self._records / f"{name}.json", "remove it, and pull anew"
         content = read_if_there(path, remedy)
         if content is None:
             return None
         record = parse_json(content, f"the record {path}", remedy)
         try:
-            if "@" in key:
-                model, version = key.split("@")
-                check_files(model, version, record["files"], path, remedy)
-                whole = bool(_COMMIT.fullmatch(record["commit"]))
-            else:
+            if name.version is None:
                 whole = bool(PLAIN_NAME.fullmatch(record["version"]))
+            else:
+                check_files(name.model, name.version, record["files"], path, remedy)
+                whole = bool(_COMMIT.fullmatch(record["commit"]))
         except (KeyError, TypeError, AttributeError):
             whole = False
         if not whole:
@@ -288,26 +286,6 @@ class HubRegistry:
                 raise RegistryError(explain(expected, f"{size:,}", _REMEDY_PULL))
             kept = hf_hub_download(self.repo, path, revision=commit, force_download=fresh)
         return read_file(Path(kept), _REMEDY_PULL, largest)
-
-
-def parse_repository(text: str) -> HubRegistry | None:
-    """The repository ``"org/repo"`` or ``"org/repo@revision"``; None for any other text."""
-    match = _REPOSITORY.fullmatch(text)
-    return HubRegistry(match["repo"], match["revision"] or "main") if match else None
-
-
-def find_repository(text: str) -> HubRegistry:
-    """The same, for text that must name one.
-
-    Raises
-    ------
-    RegistryError
-        If it does not.
-    """
-    found = parse_repository(text)
-    if found is None:
-        raise RegistryError(explain("a repository as 'org/repo' or 'org/repo@revision'", f"{text!r}", "name it so"))
-    return found
 
 
 @contextmanager

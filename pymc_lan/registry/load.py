@@ -27,7 +27,8 @@ from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.spec import Model
 from pymc_lan.networks.config import CONFIG, REMEDY_ANEW, read_config
 from pymc_lan.networks.network import Network, build_network, network_tensors
-from pymc_lan.registry.hub import find_repository, parse_repository
+from pymc_lan.registry.hub import HubRegistry
+from pymc_lan.registry.names import ModelName, RepositoryName, parse_source
 from pymc_lan.registry.search import FolderRegistry, Registry, configured
 from pymc_lan.registry.table import CARD, REGISTRY, WEIGHTS, Entry, add_version, check_names, digest, read_registry
 
@@ -87,14 +88,10 @@ def load_network(
     >>> pl.load_network("ddm").spec.names
     ('v', 'a', 'z', 't')
     """
-    if not isinstance(source, str) or _is_path(source):
-        return load_folder(Path(source), spec)
-    return _SESSION[source] if source in _SESSION else _load_named(source, search_path(registries), spec)
-
-
-def _is_path(text: str) -> bool:
-    place, colon, _ = text.partition(":")
-    return (os.sep in text or "/" in text) and not (colon and parse_repository(place))
+    named = parse_source(source)
+    if isinstance(named, Path):
+        return load_folder(named, spec)
+    return _SESSION[named] if named in _SESSION else _load_named(named, search_path(registries), spec)
 
 
 def pull(source: str) -> Path:
@@ -124,19 +121,19 @@ def pull(source: str) -> Path:
     Traceback (most recent call last):
     pymc_lan.errors.RegistryError: Expected a repository as 'org/repo' or 'org/repo@revision'. Found 'ddm'. ...
     """
-    place, colon, name = source.partition(":")
-    model, at, version = name.partition("@")
-    registry = find_repository(place)
-    entries = registry.pull(model if colon else None, version if at else None)
+    whole = RepositoryName.match(source)
+    name = ModelName.parse(source)
+    registry = HubRegistry(whole or name.repository or RepositoryName.parse(source))
+    entries = registry.pull() if whole else registry.pull(name.model, name.version)
     # A bare name may mean another version now.
     _load_named.cache_clear()
     if not entries:
-        raise _unknown(model, version, [registry])
-    return entries[0].folder if colon else entries[0].folder.parents[1]
+        raise _unknown(name, [registry])
+    return entries[0].folder.parents[1] if whole else entries[0].folder
 
 
 # Networks that `register` has named, for as long as the process runs.
-_SESSION: dict[str, Network] = {}
+_SESSION: dict[ModelName, Network] = {}
 
 
 def register(spec: Model, network: Network) -> None:
@@ -172,19 +169,19 @@ def register(spec: Model, network: Network) -> None:
     >>> pl.load_network("my_ddm").name
     'my_ddm@1.0'
     """
-    if spec.name in MODELS and spec.name not in _SESSION:
+    if spec.name in MODELS and ModelName(spec.name) not in _SESSION:
         raise ValueError(explain("a name of your own", f"{spec.name!r}, a model of this release", "choose another"))
     if replace(network.spec, baseline=None) != replace(spec, baseline=None):
         raise ValueError(
             explain(f"networks of {spec.name!r}", f"those of {network.spec.name!r}", "train the model's own")
         )
     MODELS[spec.name] = network.spec
-    _SESSION[spec.name] = network
+    _SESSION[ModelName(spec.name)] = network
 
 
 @lru_cache(maxsize=32)
-def _load_named(source: str, where: tuple[Registry, ...], spec: Model | None = None) -> Network:
-    entry = resolve(source, where)
+def _load_named(name: ModelName, where: tuple[Registry, ...], spec: Model | None = None) -> Network:
+    entry = resolve(name, where)
     network = _build(entry.folder, *read_entry(entry), spec)
     if network.name != entry.name:
         raise RegistryError(explain(f"{entry.name} in {entry.folder}", f"{network.name}", REMEDY_ANEW))
@@ -205,30 +202,28 @@ def read_entry(entry: Entry) -> tuple[dict[str, Any], bytes]:
     return read_config(contents[CONFIG], entry.folder / CONFIG), contents[WEIGHTS]
 
 
-def resolve(source: str, where: Sequence[Registry]) -> Entry:
-    """Find ``"model"``, ``"model@version"`` or one of them behind ``"org/repo:"`` in the first registry that has it.
+def resolve(name: ModelName, where: Sequence[Registry]) -> Entry:
+    """Find a version in its repository or, where it names none, in the first registry that has it.
 
     Raises
     ------
     RegistryError
         If none has it, or if another registry has other files under the same version.
     """
-    place, colon, name = source.rpartition(":")
-    where = [find_repository(place)] if colon else where
-    model, at, version = name.partition("@")
+    where = [HubRegistry(name.repository)] if name.repository else where
     for registry in where:
-        if entry := registry.find(model, version if at else None):
+        if entry := registry.find(name.model, name.version):
             _refuse_disagreement(entry, registry, where)
             return entry
-    raise _unknown(model, version, where)
+    raise _unknown(name, where)
 
 
-def _unknown(model: str, version: str, where: Sequence[Registry]) -> RegistryError:
+def _unknown(name: ModelName, where: Sequence[Registry]) -> RegistryError:
     known = [each for registry in where for each in registry.known()]
-    versions = [number for name, number in known if name == model]
+    versions = [version for model, version in known if model == name.model]
     if versions:
-        return RegistryError(unknown(f"version of model {model!r}", version, versions))
-    return RegistryError(unknown("model", model, dict.fromkeys(name for name, _ in known)))
+        return RegistryError(unknown(f"version of model {name.model!r}", name.version or "", versions))
+    return RegistryError(unknown("model", name.model, dict.fromkeys(model for model, _ in known)))
 
 
 def _refuse_disagreement(entry: Entry, registry: Registry, where: Sequence[Registry]) -> None:
@@ -276,7 +271,7 @@ def verify_network(source: str) -> list[Path]:
     """
     # Before the checks, so that a version found corrupted is not loaded from memory either.
     _load_named.cache_clear()
-    entry = resolve(source, search_path())
+    entry = resolve(ModelName.parse(source), search_path())
     paths = [entry.folder / name for name in entry.files]
     for path in paths:
         _check_digest(path, _read(path), entry.files[path.name])

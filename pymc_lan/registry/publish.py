@@ -21,8 +21,9 @@ from pymc_lan.networks.config import CONFIG
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.registry.card import write_card
-from pymc_lan.registry.hub import HubRegistry, explained, find_repository
+from pymc_lan.registry.hub import HubRegistry, explained
 from pymc_lan.registry.load import load_folder
+from pymc_lan.registry.names import RepositoryName
 from pymc_lan.registry.table import CARD, REGISTRY, WEIGHTS, add_version, digest
 
 # What a config says: what rebuilds the networks, and what a card needs beside it.
@@ -123,7 +124,7 @@ def publish(
     Traceback (most recent call last):
     pymc_lan.errors.RegistryError: Expected a folder with weights.safetensors and config.json. ...
     """
-    registry = find_repository(repo)
+    registry = HubRegistry(RepositoryName.parse(repo))
     network = load_folder(Path(folder), spec)
     check_version(network, n_measured)
     model, version = network.spec.name, network.version
@@ -147,7 +148,7 @@ def publish(
 def _commit(new: Publication, message: str) -> Publication:
     from huggingface_hub import CommitOperationAdd, HfApi
 
-    repo, branch = new.registry.repo, new.registry.revision
+    repo, branch = new.registry.repo, new.registry.name.revision
     operations = [CommitOperationAdd(path, content) for path, content in new.files.items()]
     with explained(repo, f"a commit of {message} to {branch}"):
         done = HfApi().create_commit(

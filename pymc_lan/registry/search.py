@@ -15,7 +15,8 @@ from typing import final
 
 from pymc_lan.data.reading import parse_toml, read_if_there
 from pymc_lan.errors import RegistryError, explain
-from pymc_lan.registry.hub import HubRegistry, parse_repository
+from pymc_lan.registry.hub import HubRegistry
+from pymc_lan.registry.names import RepositoryName
 from pymc_lan.registry.table import Entry, read_registry
 
 VARIABLE = "PYMC_LAN_REGISTRIES"
@@ -86,8 +87,10 @@ def as_registry(source: str | os.PathLike[str], named_by: str) -> Registry:
     if not isinstance(source, str):
         return FolderRegistry(Path(source))
     folder = Path(source).expanduser()
-    found = FolderRegistry(folder) if folder.is_absolute() else parse_repository(source)
-    if found is None:
+    if folder.is_absolute():
+        return FolderRegistry(folder)
+    repository = RepositoryName.match(source)
+    if repository is None:
         raise RegistryError(
             explain(
                 f"registries in {named_by} as 'org/repo', 'org/repo@revision' or a folder's whole path",
@@ -95,7 +98,7 @@ def as_registry(source: str | os.PathLike[str], named_by: str) -> Registry:
                 "name it so",
             )
         )
-    return found
+    return HubRegistry(repository)
 
 
 def configured(registries: Sequence[str | os.PathLike[str]] = ()) -> list[Registry]:

@@ -16,6 +16,7 @@ from typing import Any
 from pymc_lan.data.reading import LARGEST_TEXT, parse_toml, read_file
 from pymc_lan.errors import MAX_NAME, RegistryError, check_name, explain, is_name
 from pymc_lan.networks.config import CONFIG, PLAIN_NAME
+from pymc_lan.registry.names import ModelName
 
 WEIGHTS, CARD = "weights.safetensors", "README.md"
 REGISTRY = "registry.toml"
@@ -53,7 +54,7 @@ class Entry:
     @property
     def name(self) -> str:
         """``"model@version"``."""
-        return f"{self.model}@{self.version}"
+        return str(ModelName(self.model, self.version))
 
 
 def parse_table(content: bytes, where: object, remedy: str) -> Table:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pymc_lan.diagnostics import accuracy_from_simulations
 from pymc_lan.errors import explain
 from pymc_lan.models.simulator.responses import RESPONSES
 from pymc_lan.models.simulator.simulator import check_shift, check_symmetry, run_simulator
 from pymc_lan.models.simulator.view import SIMULATED
 from pymc_lan.models.spec import Model
+from pymc_lan.networks.accuracy.simulated import accuracy_from_simulations
 from pymc_lan.networks.network import Network, version_config
 from pymc_lan.plots.style import pyplot
 from pymc_lan.registry.card import write_card
