@@ -10,7 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pymc_lan.numerics.passage import Namespace
+# The module whose functions a formula uses: numpy, jax.numpy or pytensor.tensor.
+Namespace = Any
 
 
 def share_unseen(xp: Namespace, press: Any, deadline: Any, window: Any) -> Any:
