@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import pymc_lan as pl
 from pymc_lan.errors import RegistryError
 from pymc_lan.registry.names import ModelName, RepositoryName, parse_source
+from pymc_lan.registry.sources import AnyModel, find_model, find_network
 
 NAMES = {
     "ddm": ModelName("ddm"),
@@ -53,9 +55,33 @@ def test_repositories(text: str, name: RepositoryName | None) -> None:
 
 @pytest.mark.parametrize("text", ["nets:ddm", ":ddm", "lab:nets:ddm", "C:ddm"])
 @pytest.mark.parametrize("read", [ModelName.parse, pl.load_network, pl.pull])
-def test_what_stands_before_the_colon_is_a_repository(read: object, text: str) -> None:
+def test_what_stands_before_the_colon_is_a_repository(read: Callable[[str], object], text: str) -> None:
     place = text.rpartition(":")[0]
     sentences = f"Expected a repository as 'org/repo' or 'org/repo@revision'. Found '{place}'. Remedy: name it so."
     with pytest.raises(RegistryError) as error:
-        read(text)  # type: ignore[operator]
+        read(text)
     assert str(error.value) == sentences
+
+
+FOLDER = Path(__file__).resolve().parents[1] / "weights_registry" / "angle" / "1.0"
+FORMS = {
+    "a name": lambda: "angle",
+    "a version": lambda: "angle@1.0",
+    "a folder": lambda: FOLDER,
+    "a folder's path": lambda: str(FOLDER),
+    "a model": lambda: pl.get_model("angle"),
+    "a network": lambda: pl.load_network("angle"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_model_in_any_form(form: Callable[[], AnyModel]) -> None:
+    network = pl.load_network(FOLDER)
+    assert find_network(form()) == network
+    assert find_model(form()).names == ("v", "a", "z", "t", "theta")
+
+
+def test_a_closed_form_is_a_model_without_a_network() -> None:
+    assert find_model("lba2") is find_model(pl.get_model("lba2")) is pl.get_model("lba2")
+    with pytest.raises(RegistryError, match="Unknown model 'lba2'"):
+        find_network("lba2")

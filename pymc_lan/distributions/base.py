@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import pytensor.tensor as pt
@@ -29,16 +29,13 @@ from pymc_lan.distributions.values import (
     known_value,
 )
 from pymc_lan.errors import check_length, explain, refuse, unknown
-from pymc_lan.models.catalogue import MODELS, get_model
 from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION
 from pymc_lan.models.race.race import check_order, is_closed_race, race_of
 from pymc_lan.models.simulator.responses import refuse_responses
 from pymc_lan.models.simulator.view import SIMULATED
 from pymc_lan.models.spec import Model, bind
 from pymc_lan.networks.network import Network
-from pymc_lan.registry.load import load_network
-
-AnyModel = str | Model | Network | os.PathLike[str]
+from pymc_lan.registry.sources import AnyModel, find_model, find_network
 
 LIKELIHOODS = ("lan", "exact")
 
@@ -56,7 +53,7 @@ class TrialDistribution(Continuous):
         """Add the trials to the current PyMC model."""
         if observed is not None:
             source, positional = split_model(cls, args)
-            spec = model_spec(source)
+            spec = find_model(source)
             refuse_responses(spec)
             table = None if isinstance(observed, Variable) else observed
             theta = in_order(table, dict(zip(spec.names, positional, strict=False)))
@@ -268,17 +265,6 @@ def split_model(cls: Any, args: Sequence[Any]) -> tuple[AnyModel, tuple[Any, ...
     return args[0], tuple(args[1:])
 
 
-def model_spec(source: AnyModel) -> Model:
-    """The spec of a model given in any of the ways that distributions take."""
-    if isinstance(source, Model):
-        return source
-    if isinstance(source, Network):
-        return source.spec
-    if isinstance(source, str) and source in MODELS:
-        return get_model(source)
-    return load_network(source).spec
-
-
 def resolve_model(source: AnyModel, weights: AnyModel | None, likelihood: str | None) -> tuple[Model, Network | None]:
     """Find spec and network; the network is None for the closed form.
 
@@ -293,7 +279,7 @@ def resolve_model(source: AnyModel, weights: AnyModel | None, likelihood: str | 
     """
     if likelihood not in (None, *LIKELIHOODS):
         raise ValueError(unknown("likelihood", str(likelihood), LIKELIHOODS))
-    spec = model_spec(source)
+    spec = find_model(source)
     if is_closed_race(spec):
         if likelihood == "lan" or weights is not None:
             found = "likelihood='lan'" if weights is None else "weights"
@@ -310,13 +296,9 @@ def resolve_model(source: AnyModel, weights: AnyModel | None, likelihood: str | 
                 )
             )
         return spec, None
-    if weights is None:
-        weights = spec.name if isinstance(source, Model) else source
     # Only who gives the spec has the simulator, which draws of a model that is known by it need.
     own = spec if spec.simulator is not None else None
-    network = (
-        weights if isinstance(weights, Network) else load_network(cast("str | os.PathLike[str]", weights), spec=own)
-    )
+    network = find_network(source if weights is None else weights, own)
     if network.spec.name != spec.name:
         raise ValueError(
             explain(

@@ -17,7 +17,6 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lan.data.columns import column, subjects, table_columns
 from pymc_lan.data.observed import nameless
 from pymc_lan.distributions.base import (
-    AnyModel,
     apply_rv,
     extract_theta,
     in_order,
@@ -34,6 +33,7 @@ from pymc_lan.models.simulator.responses import RESPONSES
 from pymc_lan.models.spec import Model
 from pymc_lan.networks.network import Network
 from pymc_lan.ops.likelihood import PYTENSOR, ResponseRV
+from pymc_lan.registry.sources import AnyModel
 
 
 @_logprob.register(ResponseRV)

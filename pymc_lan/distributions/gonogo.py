@@ -14,16 +14,15 @@ from pymc_lan.data.columns import AUTO, from_table
 from pymc_lan.data.messages import say
 from pymc_lan.data.observed import trial_type_is_go
 from pymc_lan.distributions.base import (
-    AnyModel,
     TrialDistribution,
     extract_theta,
     lapse_window,
-    model_spec,
     split_model,
 )
 from pymc_lan.distributions.values import as_numbers, check_deadline, check_fraction, known_value
 from pymc_lan.errors import check_length, explain
 from pymc_lan.ops.likelihood import known_codes
+from pymc_lan.registry.sources import AnyModel, find_model
 
 
 class GoNoGo(TrialDistribution):
@@ -117,7 +116,7 @@ class GoNoGo(TrialDistribution):
     ) -> TensorVariable:
         """Build the distribution outside a model; see the class."""
         source, positional = split_model(cls, args)
-        theta = extract_theta(model_spec(source), positional, kwargs)
+        theta = extract_theta(find_model(source), positional, kwargs)
         trial_type, deadline = (
             x if isinstance(x, Variable) else from_table(x, None, name)
             for name, x in (("trial_type", trial_type), ("deadline", deadline))

@@ -10,14 +10,13 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.data.columns import AUTO, from_table
 from pymc_lan.distributions.base import (
-    AnyModel,
     TrialDistribution,
     extract_theta,
     lapse_window,
-    model_spec,
     split_model,
 )
 from pymc_lan.distributions.values import check_deadline, check_fraction
+from pymc_lan.registry.sources import AnyModel, find_model
 
 
 class LANDist(TrialDistribution):
@@ -91,7 +90,7 @@ class LANDist(TrialDistribution):
     ) -> TensorVariable:
         """Build the distribution outside a model; see the class."""
         source, positional = split_model(cls, args)
-        spec = model_spec(source)
+        spec = find_model(source)
         theta = extract_theta(spec, positional, kwargs)
         deadline = deadline if isinstance(deadline, Variable) else from_table(deadline, None, "deadline")
         if spec.omissions and deadline is None:

@@ -396,6 +396,17 @@ MODELS: dict[str, Model] = DIFFUSIONS | {spec.name: spec for spec in (*RACE_SPEC
 """The models by name."""
 
 
+def as_model(model: str | Model) -> Model:
+    """A model that is given by its name or itself.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    """
+    return get_model(model) if isinstance(model, str) else model
+
+
 def get_model(name: str) -> Model:
     """Look up a model by its registered name.
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from pymc_lan.data.guesses import share_unseen
 from pymc_lan.data.observed import NO_RESPONSE, as_dataframe
 from pymc_lan.errors import explain, refuse
-from pymc_lan.models.catalogue import get_model
+from pymc_lan.models.catalogue import as_model
 from pymc_lan.models.diffusion.closed_labels import draw_decisions
 from pymc_lan.models.diffusion.kinds import constant_boundary, constant_drift
 from pymc_lan.models.race.race import RACES, check_order, draw_race
@@ -70,7 +70,7 @@ def simulate(
     >>> pl.simulate("ddm", dict(v=1.0, a=1.0, z=0.5, t=0.3), n=3, seed=1).columns.tolist()
     ['trial', 'rt', 'response']
     """
-    spec = get_model(model) if isinstance(model, str) else model
+    spec = as_model(model)
     if n is not None and (n != int(n) or n < 1):
         raise ValueError(explain("n to be a whole number of trials, 1 or more", f"{n!r}", "give n, or leave it out"))
     theta = {name: np.asarray(value, np.float64) for name, value in bind(spec, (), params).items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ from pymc_lan.plots.paths import STEP, boundary_until_closed, simulate_paths
 from pymc_lan.plots.statistics import interval
 from pymc_lan.plots.style import BAND, OF_RESPONSE, given_axes, pyplot
 from pymc_lan.plots.trials import thin
+from pymc_lan.registry.sources import AnyModel
 
 Float = NDArray[np.float64]
 Theta = Mapping[str, Float]
@@ -39,7 +39,7 @@ ASPECT = 0.85
 
 
 def cartoon(
-    model: str | os.PathLike[str] | Model | Network,
+    model: AnyModel,
     params: Any,
     *,
     trials: Any = None,

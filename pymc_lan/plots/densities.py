@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,21 +13,19 @@ from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.spec import Model
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.passage import NUMPY
-from pymc_lan.registry.load import load_network
+from pymc_lan.registry.sources import AnyModel, find_network
 
 Float = NDArray[np.float64]
 Densities = dict[int, Float]
 
 
-def find(model: str | os.PathLike[str] | Model | Network) -> tuple[Model, Network | None]:
+def find(model: AnyModel) -> tuple[Model, Network | None]:
     """A model and its network, of which a spec that is not in a registry has none."""
-    if isinstance(model, Network):
-        return model.spec, model
     if not isinstance(model, Model):
-        network = load_network(model)
+        network = find_network(model)
         return network.spec, network
     try:
-        network = load_network(model.name)
+        network = find_network(model)
     except RegistryError:
         return model, None
     # Another model may have the name.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from pymc_lan.plots.densities import check_two_choices, find, network_densities,
 from pymc_lan.plots.predictive import CHOICES
 from pymc_lan.plots.statistics import defective_density
 from pymc_lan.plots.style import DATA_FILL, DATA_LINE, OF_RESPONSE, panel_axes, tidy
+from pymc_lan.registry.sources import AnyModel
 
 Float = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ COUNTED = 0.01
 
 
 def network(
-    model: str | os.PathLike[str] | Model | Network,
+    model: AnyModel,
     params: Mapping[str, float],
     sweep: str,
     values: Sequence[float] | None = None,

@@ -35,7 +35,8 @@ from pymc_lan.networks.network import (
 from pymc_lan.networks.onnx.read import read_onnx, require_onnx
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.registry.card import write_card
-from pymc_lan.registry.load import load_folder, load_network, refuse_existing, write_version
+from pymc_lan.registry.load import load_folder, refuse_existing, write_version
+from pymc_lan.registry.sources import AnyModel, find_network
 from pymc_lan.registry.table import check_names, digest
 
 FORMATS = ("onnx", "orbax")
@@ -197,7 +198,7 @@ def _caution(path: Path, measured: dict[str, Any] | None) -> str:
 
 
 def export(
-    network: Network | str | os.PathLike[str],
+    network: AnyModel,
     out: str | os.PathLike[str],
     format: str = "onnx",
     *,
@@ -243,7 +244,7 @@ def export(
         raise ValueError(unknown("format", format, FORMATS))
     if part not in PARTS:
         raise ValueError(unknown("part", part, PARTS))
-    network = network if isinstance(network, Network) else load_network(network)
+    network = find_network(network)
     if format == "orbax":
         _export_orbax(network, Path(out))
     else:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pymc_lan.errors import explain
-from pymc_lan.models.catalogue import get_model
+from pymc_lan.models.catalogue import as_model
 from pymc_lan.models.race.race import race_of
 from pymc_lan.models.spec import Model
 from pymc_lan.models.views import refuse_race
@@ -119,7 +119,7 @@ def train(
     from pymc_lan.training.labelled.fit import fit
     from pymc_lan.training.labelled.tasks import choice_task, lan_task
 
-    spec = get_model(model) if isinstance(model, str) else model
+    spec = as_model(model)
     refuse_race(spec)
     _check_recipes(spec, lan_recipe or choice_recipe, simulation_recipe)
     if (simulations is not None or report) and spec.simulator is None:
