@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import inspect
 import re
+from collections.abc import Iterator
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from pydoc import locate
 from typing import Any
 
 import numpy as np
@@ -62,6 +65,25 @@ def test_public_names_are_documented(name: str) -> None:
     # The plainest of them, an exception and a record, explain themselves.
     if name not in {"Parameter", "RegistryError"}:
         assert ">>> " in text
+
+
+def docstrings() -> Iterator[tuple[str, str]]:
+    """Yield place and docstring of every module, class and function of the package."""
+    for path in sorted(Path(pl.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (text := ast.get_docstring(node)):
+                yield f"{path.name}: {getattr(node, 'name', 'the module')}", text
+
+
+def test_no_docstring_only_points_at_its_neighbour() -> None:
+    assert [place for place, text in docstrings() if text.startswith(("The same", "As `"))] == []
+
+
+def test_names_that_docstrings_refer_to_are_there() -> None:
+    name = re.compile(r"(?<!`)`((?:pl|pymc_lan)\.[\w.]+)`")
+    found = {re.sub("^pl", "pymc_lan", each) for _, text in docstrings() for each in name.findall(text)}
+    assert "pymc_lan.load_network" in found
+    assert [each for each in sorted(found) if locate(each) is None] == []
 
 
 def test_the_readme_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

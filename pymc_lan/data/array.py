@@ -12,16 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 class Observed(np.ndarray):
     """Rows ``[rt, response]`` that remember the other columns of their table; made by `pymc_lan.as_observed`.
 
-    An array of shape (n_trials, 2) that cannot be written to, or rows could leave their columns; a plain one is
-    ``numpy.array(observed)``. Rows that are chosen by indexing, copies and pickles keep their columns; whatever else
-    is computed from it only remembers which columns there were.
+    A read-only array of shape (n_trials, 2), because rows that change would no longer match their columns;
+    ``numpy.array(observed)`` is a plain copy. Rows that are chosen by indexing, copies and pickles keep their columns;
+    whatever else is computed from it only remembers which columns there were.
 
     Attributes
     ----------
     columns : dict of str to ndarray, shape (n_trials,)
         The table's other columns, by name.
     lost : tuple of str
-        Names of columns that a computation has parted from the rows.
+        Names of columns that a computation has separated from the rows.
     labels : pandas.Index or None
         The labels of the rows, of a pandas table.
     lenient : bool

@@ -151,12 +151,12 @@ def floats(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]
 
 
 def from_table(value: Any, data: Any, argument: str) -> Any:
-    """Return what an argument stands for that may be the column of a table: the one rule for all such arguments.
+    """Return the values of an argument that may name a column of the table: the one rule for all such arguments.
 
     Parameters
     ----------
     value : None, str or array_like
-        ``"auto"``: the column called `argument` where `data` has one, which is said, and None where it has none.
+        ``"auto"``: the column called `argument` where `data` has one, with a message, and None where it has none.
         Another name: that column. None is None; anything else is values, which are put in the order of the trials.
     data : object
         The observed data; None where there are none.
@@ -170,7 +170,7 @@ def from_table(value: Any, data: Any, argument: str) -> Any:
     Raises
     ------
     ValueError
-        For a column that there is not, one that a computation has parted from its rows, or labels that do not match.
+        If there is no such column, a computation has separated it from its rows, or labels do not match.
 
     Examples
     --------

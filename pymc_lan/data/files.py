@@ -85,9 +85,9 @@ def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
 
 
 def array_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
-    """The beginning of an ``.npy`` file, behind which comes what the array has in memory.
+    """The header of an ``.npy`` file; the bytes of the array follow it.
 
-    To write into a mapped file on a full disk ends the process without a word.
+    Files are written so because a write to a memory map kills the process without a message when the disk is full.
     """
     header = io.BytesIO()
     described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}

@@ -54,7 +54,7 @@ def read_file(path: Path, remedy: str, largest: int = LARGEST_FILE) -> bytes:
 
 
 def read_if_there(path: Path, remedy: str) -> bytes | None:
-    """The same of text, or None where there is no such file."""
+    """The content of a file of text, which is small, or None where there is no such file."""
     try:
         return read_file(path, remedy, LARGEST_TEXT)
     except RegistryError as error:
@@ -75,13 +75,13 @@ def parse_json(content: bytes, where: object, remedy: str) -> Any:
     Raises
     ------
     RegistryError
-        If it is none, or nested deeper than `DEEPEST`.
+        If it is not JSON, or is nested deeper than `DEEPEST`.
     """
     return _parse(json.loads, content, "JSON in", where, remedy)
 
 
 def parse_toml(content: bytes, where: object, remedy: str) -> dict[str, Any]:
-    """Read TOML; see `parse_json`."""
+    """Read TOML, nested no deeper than `DEEPEST`; a RegistryError names the place of the file and the remedy."""
     # Each dot of a dotted key may open a table, and the parser goes through all of them for each.
     if max(line.count(b".") for line in content.split(b"\n")) > MOST_DOTS:
         raise _too_deep("a readable", where, remedy)

@@ -89,9 +89,10 @@ class Check:
         One row for every check: ``variable``, ``check``, ``value``, ``limit`` and ``ok``; R-hat, effective draws (whose
         limit is the least) and divergences come first.
     means : pandas.DataFrame
-        One row for every parameter, and for what is computed from them unless by trial: mean and sd of the posterior as
-        sampled, mean and sd corrected to the exact likelihood, the shift of the mean in units of the corrected sd, and
-        two standard errors of this shift, from the draws and trials that were looked at. NaN where nothing is known.
+        One row for every parameter, and for what is computed from them (unless for each trial): mean and sd of the
+        posterior as sampled, mean and sd corrected to the exact likelihood, the shift of the mean in units of the
+        corrected sd, and two standard errors of this shift, from the draws and trials that were looked at. NaN where
+        nothing is known.
     weights : xarray.DataArray
         Smoothed importance weights from the network's posterior to the exact one, which sum to 1; dimension ``sample``
         with coordinates ``chain`` and ``draw`` of the draws that were looked at.

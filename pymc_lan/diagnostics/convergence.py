@@ -94,7 +94,7 @@ class Convergence:
 
 
 def _first(values: dict[str, float], sign: int) -> tuple[str, float]:
-    """The least of some values, times the sign; one that is not known comes before all."""
+    """The name with the smallest value times `sign`; a value that is not known counts as smaller than all others."""
     if not values:
         return "", np.nan
     return min(values.items(), key=lambda item: -np.inf if np.isnan(item[1]) else sign * item[1])

@@ -44,7 +44,7 @@ class Job:
     Parameters
     ----------
     study : str
-        What one call of `sbc` is told from another by.
+        Tells one call of `sbc` from another.
     builder : bytes
         The function that builds the model, pickled with cloudpickle.
     index : ndarray of int, shape (k,)
@@ -71,7 +71,7 @@ class Job:
     seed: int
 
     def only(self, row: int) -> Job:
-        """The same of one simulation."""
+        """The job of fitting one of these simulations."""
         rows = slice(row, row + 1)
 
         def some(arrays: Arrays) -> Arrays:
@@ -136,7 +136,7 @@ def judge(posterior: Arrays, truth: Arrays, reference: Arrays, scale: Arrays, rn
     Returns
     -------
     dict of str to ndarray
-        As `fit_chunk`, of one simulation and without ``diverging``.
+        ``pit/NAME``, ``mean/NAME`` and ``sd/NAME`` of every parameter, and those of `FIT_STATS` but ``diverging``.
     """
     from arviz_stats.base import array_stats
 
@@ -163,7 +163,7 @@ DATA = "{}__simulated"
 
 @lru_cache(maxsize=1)
 def _compiled(study: str, builder: bytes, names: tuple[str, ...]) -> Any:
-    """Once for each study: what a builder refers to may have changed since an earlier one."""
+    """Compile a study's model, once for each study, because what its builder refers to may change between studies."""
     import cloudpickle
     import nutpie
     import pytensor

@@ -1,8 +1,9 @@
 """Where a hierarchical model starts: near the parameters that each subject's trials say.
 
 The parameters of a distribution are expressions of the model's free variables, whatever the user made of them: centred
-or not, on a link, with regressors. The free variables are moved until the expressions come near the estimates. What
-differs from trial to trial no estimate of a group of trials can tell: from there, such models climb their own density.
+or not, on a link, with regressors. The free variables are moved until the expressions come near the estimates. The
+estimates of a group of trials cannot tell what differs between these trials: such models climb their own density from
+there.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def initvals(model: Any = None, df: Any = None, *, by: str | None = None) -> dic
     ------
     ValueError
         If the model has no such variable or several, or it is no diffusion between boundaries; `df` has another number
-        of rows, no column `by`, or trials of nobody; or the log density is not finite there.
+        of rows, no column `by`, or trials without a subject; or the log density is not finite there.
 
     Notes
     -----
@@ -180,7 +181,7 @@ def _evaluate(model: Any, outputs: Sequence[Any], point: Point) -> list[Float]:
 
 
 def _moved(point: Point) -> Point:
-    """Somewhere else, where no two free variables are equal by chance."""
+    """Another point, at which no two free variables are equal by chance."""
     rng = np.random.default_rng(0)
     return {name: x + rng.uniform(-1, 1, x.shape) for name, x in point.items()}
 
@@ -197,7 +198,7 @@ def _cells(known: Sequence[NDArray[Any]], parameters: Sequence[Float]) -> Codes:
 
 
 def _differ(cell: Codes, subject: Codes, deadline: Float, parameters: Mapping[str, Float]) -> bool:
-    """Whether a parameter takes more values than the estimates have of it: v one a cell, others one a subject."""
+    """Whether a parameter takes more values than were estimated: of v one for each cell, of others for each subject."""
     finest = _codes([subject, deadline, *parameters.values()])
     others = _codes([subject, *(x for name, x in parameters.items() if name != "v")])
     return bool(finest.max() > cell.max() or others.max() > subject.max())

@@ -2,7 +2,7 @@
 
 The drift v of a diffusion that starts in the middle stands in its density as exp(+-v a - v^2 d / 2) only (Girsanov). So
 the trials of one drift count by four numbers: upper less lower responses, the sum of their decision times d, their log
-density without drift, and how many saw no response. A grid costs next to nothing then, and what a deadline hides is
+density without drift, and how many saw no response. So a grid costs next to nothing, and what a deadline hides is
 accounted for. EZ-diffusion (Wagenmakers, van der Maas & Grasman 2007, Psychonomic Bulletin & Review 14, 3-22) costs the
 same, but takes mean and variance of the responses before a deadline for those of all, which makes a far too small.
 """

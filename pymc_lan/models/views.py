@@ -29,7 +29,7 @@ def lan_view(spec: Model) -> Any:
 
 
 def choice_view(spec: Model) -> Any:
-    """The same of a choice/deadline network."""
+    """What a choice/deadline network sees, and what it is added to."""
     return PlainChoice(spec) if is_plain(spec) else choice_transform_of(spec)
 
 
@@ -54,7 +54,7 @@ def transform_of(spec: Model) -> Any:
 
 @cache
 def choice_transform_of(spec: Model) -> Any:
-    """The same of its choice/deadline network: a `ChoiceTransform` or its like."""
+    """What the choice/deadline network of a model sees, and what it is added to: a `ChoiceTransform` or its like."""
     refuse_race(spec)
     if race_of(spec) is not None:
         return SURVIVOR

@@ -26,9 +26,9 @@ class WorkerDiedError(RuntimeError):
 
 @final
 class Processes(Executor):
-    """Processes of this machine, of which any may die: what it was doing is done anew by another.
+    """Processes of this machine; when one dies, another repeats its task.
 
-    Of a pool of several processes that breaks, nobody knows which task it broke of; so each process is a pool.
+    When a pool of several processes breaks, nobody knows which task broke it, so each process is a pool of its own.
 
     Parameters
     ----------
@@ -74,9 +74,9 @@ def _one_process() -> ProcessPoolExecutor:
 
 
 def open_executor(stack: ExitStack, processes: int | None = 1, scheduler: str | None = None) -> Executor | None:
-    """Open what tasks are given to, until the stack closes; those that have not begun by then are not done.
+    """Open an executor until the stack closes; tasks that have not begun by then are cancelled.
 
-    A task whose process or worker dies is done anew by another.
+    When a process or worker dies, another repeats its task.
 
     Parameters
     ----------

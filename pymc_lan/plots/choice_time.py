@@ -72,7 +72,7 @@ def quantile_probability(
     Raises
     ------
     ValueError
-        As `predictive`.
+        For data that `pymc_lan.as_observed` refuses, a missing group, variable or column, or lengths that do not match.
 
     References
     ----------
@@ -146,7 +146,8 @@ def conditional_accuracy(
     Raises
     ------
     ValueError
-        As `predictive`; for a correct response other than +1 and -1, or no bins.
+        For data that `pymc_lan.as_observed` refuses, a missing group, variable or column, or lengths that do not match;
+        for a correct response other than +1 and -1, or no bins.
 
     Examples
     --------
@@ -203,15 +204,15 @@ def delta(
     condition : str
         The column with the two conditions.
     compare : tuple of two levels, optional
-        The difference is the first minus the second, for instance ``("incongruent", "congruent")``; may be left out
-        where the column has two levels, the first of which is then taken from the second.
+        The difference is the first minus the second, for instance ``("incongruent", "congruent")``. Where the column
+        has two levels it may be left out; the difference is then the second minus the first.
     col : str, optional
         A column each level of which gets a panel.
     subject : str, optional
         A column: functions are computed for each of its levels, then averaged.
     correct : int, str or None
-        Only correct responses count: the response that is, or the column of `data` that has it for each trial. None:
-        all.
+        Only correct responses count: the correct response, or the column of `data` that holds it for each trial. None:
+        all responses count.
     quantiles : sequence of float
         Probabilities of the quantiles.
     fewest : int
@@ -226,7 +227,8 @@ def delta(
     Raises
     ------
     ValueError
-        As `predictive`; for other than two conditions.
+        For data that `pymc_lan.as_observed` refuses, a missing group, variable or column, or lengths that do not match;
+        for more or fewer than two conditions.
 
     References
     ----------

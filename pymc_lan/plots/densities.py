@@ -20,7 +20,7 @@ Densities = dict[int, Float]
 
 
 def find(model: AnyModel) -> tuple[Model, Network | None]:
-    """A model and its network, of which a spec that is not in a registry has none."""
+    """A model and its network; None for the network of a model that is in no registry."""
     if not isinstance(model, Model):
         network = find_network(model)
         return network.spec, network

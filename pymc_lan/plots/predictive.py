@@ -159,7 +159,7 @@ def predictive_gonogo(
     Raises
     ------
     ValueError
-        As `predictive`.
+        For data that `pymc_lan.as_observed` refuses, a missing group, variable or column, or lengths that do not match.
 
     Examples
     --------

@@ -46,8 +46,7 @@ def recovery(
     Raises
     ------
     ValueError
-        For a column that there is not, other lengths, values that are not finite, or intervals of which the ends are
-        swapped.
+        If a column is missing, lengths differ, a value is not finite, or the ends of an interval are swapped.
 
     Examples
     --------

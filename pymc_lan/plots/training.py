@@ -164,7 +164,7 @@ def _mean_map(x: NDArray[np.int64], y: NDArray[np.int64], errors: Float) -> Floa
 
 
 def _colours(choices: Sequence[int]) -> list[str]:
-    """As in all plots: of two choices, the one of the higher code has the upper boundary's colour."""
+    """A colour for each choice; of two, the one of the higher code has the colour of the upper boundary."""
     if len(choices) == 2:
         return [UPPER if code == max(choices) else LOWER for code in choices]
     return [COLOURS[k % len(COLOURS)] for k in range(len(choices))]

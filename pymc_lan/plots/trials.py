@@ -78,7 +78,8 @@ def read_trials(
     Raises
     ------
     ValueError
-        As `pymc_lan.as_observed`; without predictions, or with those of another number of trials.
+        For data that `pymc_lan.as_observed` refuses; if there are no predictions, or they are of another number of
+        trials.
     """
     observed = as_observed(data, go_nogo=go_nogo, rt=rt, response=response)
     drawn = None if idata is None else predictions(idata, var_name, len(observed), n_draws)
@@ -142,7 +143,7 @@ def levels(table: Any, name: str) -> list[Level]:
     Raises
     ------
     ValueError
-        For a column that there is not, an empty cell, or more than 40 levels.
+        If there is no such column, a cell is empty, or there are more than 40 levels.
     """
     values = column(table, name)
     missing = np.array([is_missing(value) for value in values.tolist()], bool)

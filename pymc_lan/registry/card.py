@@ -27,7 +27,7 @@ def markdown(text: Any) -> str:
 
 
 def _code(text: Any) -> str:
-    """The same in a span of code, which knows no escapes."""
+    """Text of a config as a span of code, in which nothing can be escaped."""
     return f"`{str(text).replace('`', chr(39))}`"
 
 
@@ -159,7 +159,7 @@ def accuracy_lines(measured: Mapping[str, Any]) -> list[str]:
 
 
 def _simulated_lines(measured: Mapping[str, Any]) -> list[str]:
-    """The same of a network that was measured against simulations."""
+    """Accuracy of a network that was measured against simulations, as lines of Markdown."""
     kl, alone = measured["simulations"], "log_odds" in measured
     bins = "the choices" if alone else "bins of choice and time"
     lines = [

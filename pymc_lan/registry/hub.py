@@ -47,7 +47,7 @@ class HubRegistry:
     name: RepositoryName
 
     def __str__(self) -> str:
-        """As it is named in lists and errors."""
+        """The name in lists and errors: ``"org/repo"``, with the revision unless it is main."""
         return str(self.name)
 
     @property
@@ -67,12 +67,12 @@ class HubRegistry:
         return [entry for name in names if (entry := self._at(name.model, name.version))]
 
     def known(self) -> list[tuple[str, str]]:
-        """Models and versions of the repository, asked anew.
+        """Models and versions that the repository holds now, from a fresh request.
 
         Raises
         ------
         RegistryError
-            As `pull`.
+            If the hub cannot be reached or refuses, or the table cannot be read.
         """
         table = self._table(self._resolve(self.name.revision))
         return [(model, version) for model, content in table.items() for version in content["versions"]]
@@ -88,7 +88,7 @@ class HubRegistry:
         Raises
         ------
         RegistryError
-            As `pull`.
+            If the hub cannot be reached or refuses, or what it has is not what was recorded.
         """
         if not is_name(model) or not (version is None or PLAIN_NAME.fullmatch(version)):
             return None
@@ -311,7 +311,7 @@ def explained(repo: str, what: str = "") -> Iterator[None]:
 
 
 def _sentences(error: BaseException | None, repo: str, what: str, endpoint: str) -> tuple[str, str, str]:
-    """Expected, found and remedy."""
+    """What was expected, what was found, and what to do about it."""
     import httpx2
     from huggingface_hub import errors
 

@@ -112,7 +112,8 @@ def pull(source: str) -> Path:
     Raises
     ------
     RegistryError
-        As `load_network`; also where the repository now holds other files under a version than were recorded.
+        For an unknown model or version, a file that is missing or corrupted, or a hub that cannot be reached; also
+        where the repository now holds other files under a version than were recorded.
 
     Examples
     --------
@@ -267,7 +268,7 @@ def verify_network(source: str) -> list[Path]:
     Raises
     ------
     RegistryError
-        As `load_network`.
+        For an unknown version, or a file that is missing or is not the one that the registry lists.
     """
     # Before the checks, so that a version found corrupted is not loaded from memory either.
     _load_named.cache_clear()

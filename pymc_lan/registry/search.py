@@ -38,7 +38,7 @@ class FolderRegistry:
     origin: str = ""
 
     def __str__(self) -> str:
-        """As it is named in lists and errors."""
+        """The name in lists and errors: `origin`, or the path."""
         return self.origin or str(self.root)
 
     def entries(self) -> list[Entry]:
@@ -81,8 +81,8 @@ def as_registry(source: str | os.PathLike[str], named_by: str) -> Registry:
     Raises
     ------
     RegistryError
-        If it is neither a folder's whole path nor a repository's name. A relative path must be a `pathlib.Path`: what
-        happens to lie in the working directory stands in for nothing.
+        If it is neither a folder's whole path nor a repository's name. A relative path must be a `pathlib.Path`, so
+        that no folder that happens to lie in the working directory is taken for a repository.
     """
     if not isinstance(source, str):
         return FolderRegistry(Path(source))

@@ -30,8 +30,9 @@ class Recipe:
     pool : int
         Labelled trials to draw batches from.
     edges : float
-        Parameters are drawn from bounds that are wider by this share of them on either side, and then moved inside: so
-        some lie on the bounds, where fewer neighbours teach a network, and where experiments have their coherences.
+        Parameters are drawn from bounds that are wider by this share on either side, and then moved inside. So some lie
+        exactly on the bounds, where a network learns from fewer neighbours, and where experiments put parameters such
+        as coherence.
     """
 
     hidden: tuple[int, ...] = (16, 16)
@@ -65,8 +66,8 @@ class SimulationRecipe:
     batch : int
         Parameter sets of an optimiser step.
     learning_rate : float
-        Peak rate of SOAP; it falls to zero by half a cosine, what is left of which takes `cool_down` chunks when the
-        patience is at an end.
+        Peak rate of SOAP; it falls to zero along half a cosine. When the patience is at an end, `cool_down` chunks go
+        through the rest of that fall.
     clip : float
         Largest norm of the gradient.
     rounds : int
@@ -77,7 +78,7 @@ class SimulationRecipe:
         Trials of each of them.
     patience : int
         Chunks without a better held-out loss after which the training cools down and ends. While the rate is high the
-        loss stands still with the noise of the steps, not for want of anything to learn.
+        loss stands still because the steps are noisy, not because nothing is left to learn.
     estimator : {"likelihood", "kde"}
         Maximum likelihood on the trials, or least error against kernel estimates of the log density; see
         `pymc_lan.training.simulated.density` and `pymc_lan.training.simulated.kde`. Held-out sets are looked at in the

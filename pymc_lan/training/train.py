@@ -87,7 +87,7 @@ def train(
         Trials on which the accuracy is measured: by default 60,000 with labels, five million simulated ones.
     scheduler : str, optional
         The address of a Dask scheduler, ``"tcp://host:8786"``, whose workers solve for labels or run the simulator;
-        they need this package. What a worker that dies had to do is done by another. Needs the extra ``dask``.
+        they need this package. When a worker dies, another repeats its task. Needs the extra ``dask``.
     progress : bool
         Whether to draw progress bars.
 
@@ -185,7 +185,7 @@ def _run_name(spec: Model, task: str, recipe: Recipe, seed: int) -> str:
 
 
 def _config(network: Network, training: dict[str, Any], n_measured: int) -> dict[str, Any]:
-    """All that ``config.json`` says but the hash of the weights."""
+    """All that ``config.json`` says, except for the hash of the weights."""
     outcome = "rt in seconds, response +1 upper and -1 lower boundary; go/no-go: rt = inf is no press"
     if race_of(network.spec) is not None:
         outcome = f"rt in seconds, response {network.spec.choices}: the accumulator that finishes first"

@@ -110,14 +110,14 @@ def _offline(spec: Model, recipe: SimulationRecipe, simulations: Paths, seed: in
 
 
 def _distinct(source: Online | Offline, sets: int) -> int:
-    """Parameter sets among those that were trained on that are not the same."""
+    """How many different parameter sets were trained on."""
     return min(sets, source.distinct) if isinstance(source, Offline) else sets
 
 
 def run_name(spec: Model, recipe: SimulationRecipe, seed: int, files: str = "") -> str:
     """A folder name for each set of arguments, so that a run never goes on from the state of another.
 
-    A simulator is known by the first trials that it draws: who corrects it starts anew.
+    A simulator is recognised by the first trials that it draws, so one that was corrected starts a new run.
     """
     rng = np.random.default_rng(0)
     theta = np.column_stack([rng.uniform(*p.bounds, N_KNOWN) for p in spec.parameters])

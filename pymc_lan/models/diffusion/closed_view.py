@@ -109,7 +109,7 @@ def _log_drift(d: Any, towards: Any, distance: Any) -> Any:
 
 
 def _variable_drift(xp: Namespace, d: Any, response: Any, theta: Theta) -> Passage:
-    """The same with a drift that is normal across trials, with mean v and standard deviation sv.
+    """Constant boundaries and a drift that is normal across trials, with mean v and standard deviation sv.
 
     The mean of ``exp(V x - V^2 d / 2)`` over a normal V (Ratcliff 1978, Psychological Review 85, 59-108).
     """

@@ -160,7 +160,7 @@ class SpreadTransform:
         return (xp.log1p(10 * u), 2 * w - 1, u / (1 + 0.1 * u), eps / (eps + u), _squash(xp, drift), *extra)
 
     def onset(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> tuple[Any, Any]:
-        """As `Transform.onset`."""
+        """``(d_min, slope)``: below `d_min` the log density goes on in a straight line of that slope."""
         w, _ = relative_distances(xp, response, theta["z"])
         st, sz = (spread(self.spec, name, theta) for name in ("t", "z"))
         squared = (2 * theta["a"] * (w if sz is None else xp.maximum(w - sz, 0.0))) ** 2
@@ -243,7 +243,7 @@ class SpreadChoice:
         return (*fraction_inputs(xp, late / width**2, other), *signed, *extra)
 
     def log_go(self, xp: Namespace, network: Callable[..., Any], horizon: Any, theta: Theta) -> tuple[Any, Any]:
-        """As `ChoiceTransform.log_go`."""
+        """Log probability of reaching the upper boundary within `horizon` seconds (may be inf), and of the rest."""
         latest, st = self.latest(xp, theta), spread(self.spec, "t", theta)
         possible = horizon > (0.0 if st is None else -st)
         # Far enough inside for a finite logit and gradient.

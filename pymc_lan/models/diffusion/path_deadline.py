@@ -194,7 +194,7 @@ class PathChoice:
         )
 
     def log_go(self, xp: Any, network: Callable[..., Any], horizon: Any, theta: Theta) -> tuple[Any, Any]:
-        """As `ChoiceTransform.log_go`."""
+        """Log probability of reaching the upper boundary within `horizon` seconds (may be inf), and of the rest."""
         latest = self.latest(xp, theta)
         inner = xp.maximum(xp.minimum(horizon, latest), INSTANT)
         logit = self.baseline(xp, inner, theta) + network(self.inputs(xp, inner, theta))

@@ -340,7 +340,7 @@ class PathTransform:
         )
 
     def onset(self, xp: Any, d: Any, response: Any, theta: Theta) -> tuple[Any, Any]:
-        """As `Transform.onset`."""
+        """``(d_min, slope)``: below `d_min` the log density goes on in a straight line of that slope."""
         return outside(self._onset, xp, d, response, theta)
 
     def _onset(self, d: Any, response: Any, theta: Theta) -> tuple[Any, Any]:

@@ -85,7 +85,7 @@ def _as_floats(x: Any) -> Any:
 def _draw_rest(
     spec: Model, rng: np.random.Generator, theta: Mapping[str, Float], position: Float
 ) -> tuple[Float, Float]:
-    """The same of trials that are where they are after `FIRST`, set of parameters by set."""
+    """Draw when and where trials end that are at `position` after `FIRST` seconds, one parameter set after another."""
     time, response = np.full(position.size, np.inf), np.zeros(position.size)
     names = [name for name in theta if name != spec.shift]
     sets, which = np.unique(np.column_stack([theta[name] for name in names]), axis=0, return_inverse=True)

@@ -255,7 +255,7 @@ def _compiled(function: Callable[..., Any], vectorised: bool) -> Callable[..., A
 
 
 def check_responses(spec: Model, theta: Float, found: Any) -> Float:
-    """The same of responses alone."""
+    """Return the responses of a simulator without times as numbers, or say what is wrong with them."""
     try:
         response = np.array(found, np.float64)
     except (TypeError, ValueError) as error:

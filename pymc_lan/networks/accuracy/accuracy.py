@@ -166,7 +166,7 @@ def _relative(found: Any, truth: Any) -> dict[str, float]:
 
 
 def _solved_gradient(network: Network, rng: np.random.Generator, n: int = 512) -> dict[str, dict[str, float]]:
-    """The same where densities are solved for: central differences over a hundredth of each parameter's range."""
+    """Relative error of each derivative against solved densities: differences over a hundredth of the range."""
     spec = network.spec
     trials = model_trials(spec, rng, n)
     sets, which = np.unique(np.column_stack(list(trials.theta.values())), axis=0, return_inverse=True)

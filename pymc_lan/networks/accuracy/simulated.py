@@ -96,7 +96,7 @@ def accuracy_from_simulations(
 
 
 def _accuracy_of_responses(network: Network, n_sets: int, n_trials: int, seed: int) -> dict[str, Any]:
-    """The same of a model of responses alone, whose mass is one."""
+    """Errors of the choice probabilities of a model of responses alone, whose total is always one."""
     spec, rng = network.spec, np.random.default_rng([seed, 4])
     theta = draw_sets(spec, rng, n_sets)
     _, response = draw_trials_of_sets(spec, theta, n_trials, [seed, 5])

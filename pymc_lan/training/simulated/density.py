@@ -56,7 +56,7 @@ def baseline_weights(spec: Model, n_inputs: int, seed: int, first: Histograms | 
 
 
 def as_reference(weights: dict[str, Any]) -> Reference:
-    """The baseline as data of a spec."""
+    """The weights of a baseline as the frozen data that a model holds."""
     return Reference.from_lists({name: np.asarray(x).tolist() for name, x in weights.items()})
 
 
@@ -167,7 +167,7 @@ def omission_loss(spec: Model, network: Callable[[jax.Array], jax.Array], batch:
 def label_loss(spec: Model, network: Callable[[jax.Array], jax.Array], batch: Labelled) -> jax.Array:
     """Mean Huber loss of each parameter set against its labels, shape (m,).
 
-    Where a label is but a bound, a lower density is as good.
+    Where a label is only an upper bound, a lower density is as good.
     """
     codes = jnp.asarray(spec.choices, jnp.float32)[batch.choice]
     error = log_density(spec, network, batch.theta, batch.log_d, codes) - batch.label

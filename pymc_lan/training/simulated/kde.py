@@ -49,7 +49,7 @@ class Labelled(NamedTuple):
     label : ndarray, shape (m, k)
         Log density of the log decision time and the choice.
     at_most : ndarray of bool, shape (m, k)
-        Whether the label is only a bound, and a lower density as good: far from all trials, and everywhere for a
+        Whether the label is only an upper bound, so that a lower density is as good: far from all trials, and for a
         choice that no trial made.
     moments, omitted, n : ndarray
         As of `pymc_lan.training.simulated.histograms.Histograms`.
@@ -127,7 +127,7 @@ def label_trials(spec: Model, theta: Float, rt: Float, response: Float, rng: np.
 
 
 def _label_set(x: Float, which: Int, choices: int, rng: np.random.Generator) -> tuple[Float, Int, Float, Bool]:
-    """Points of one parameter set, the choices there, labels, and whether these are but bounds."""
+    """Points of one parameter set, the choices there, labels, and whether these are only upper bounds."""
     responded = which >= 0
     decided, made = x[responded], which[responded]
     if not len(decided):

@@ -135,9 +135,9 @@ def fit_from_simulations(
     Raises
     ------
     FloatingPointError
-        If the loss is hopeless or no number.
+        If the loss is hopeless or not a number.
     ValueError
-        If the recipe's estimator is none for this kind of model.
+        If this kind of model has no estimator of the recipe's name.
     """
     estimator_of(spec, recipe.estimator)
     # PyTensor's JAX mode turns float64 on for the whole process, and other random numbers with it.

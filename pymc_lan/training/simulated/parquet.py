@@ -39,7 +39,8 @@ def unpack_parquet(path: Path, names: Sequence[str], folder: Path) -> dict[str, 
     ImportError
         Without the package pyarrow.
     ValueError
-        If the file is none, a column holds anything but numbers or lists of as many numbers each, or a list is missing.
+        If it is not a Parquet file, a column holds anything but numbers or lists of equally many numbers, or a list is
+        missing.
     """
     try:
         from pyarrow.parquet import ParquetFile
