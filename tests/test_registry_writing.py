@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -187,7 +188,7 @@ def fail_on(where: Any, name: str, number: int) -> Callable[[pytest.MonkeyPatch]
 
 
 STAGES = {
-    "no folder": fail_on(registry.tempfile, "mkdtemp", 1),
+    "no folder": fail_on(tempfile, "mkdtemp", 1),
     "within the weights": fail_on(os, "fsync", 1),
     "after the weights": fail_on(os, "fsync", 2),
     "within the card": fail_on(os, "fsync", 3),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -82,6 +83,40 @@ def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Write a folder, so that nobody ever sees a part of it: it appears when the block ends, or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is to be; the folder around it exists.
+
+    Yields
+    ------
+    Path
+        The folder to write into.
+
+    Examples
+    --------
+    >>> place = Path(tempfile.mkdtemp()) / "notes"
+    >>> with whole_folder(place) as folder:
+    ...     write_whole(folder / "one.txt", b"one")
+    ...     print(place.exists())
+    False
+    >>> [file.name for file in place.iterdir()]
+    ['one.txt']
+    """
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    try:
+        yield folder
+        folder.chmod(0o755)
+        folder.rename(path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def array_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:

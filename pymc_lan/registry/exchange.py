@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pymc_lan.data.files import write_whole, writing
+from pymc_lan.data.files import whole_folder, write_whole, writing
 from pymc_lan.data.reading import LARGEST_TEXT, read_file
 from pymc_lan.errors import RegistryError, explain, printable, unknown
 from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION, Bounds, plain_spec
@@ -315,12 +314,9 @@ def _export_orbax(network: Network, out: Path) -> None:
     }
     with writing(out, RegistryError):
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as partial:
-            folder = Path(partial) / "checkpoint"
-            folder.mkdir()
+        with whole_folder(out) as folder:
             write_arrays(folder / ARRAYS, network_tensors(network))
-            (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-            folder.rename(out)
+            write_whole(folder / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
 
 
 def import_orbax(folder: str | os.PathLike[str], spec: Model | None = None) -> Network:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from errno import EACCES, ENOTDIR
@@ -20,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pymc_lan.data.files import alone, write_whole, writing
+from pymc_lan.data.files import alone, whole_folder, write_whole, writing
 from pymc_lan.data.reading import LARGEST_FILE, LARGEST_TEXT, read_file
 from pymc_lan.errors import RegistryError, explain, unknown
 from pymc_lan.models.catalogue import MODELS
@@ -366,21 +365,19 @@ def write_version(
     }
     with writing(f"{network.name} in {root}", RegistryError):
         target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{version}-"))
-        try:
-            for name, content in contents.items():
-                write_whole(folder / name, content)
-            folder.chmod(0o755)
-            with alone(root, RegistryError):
-                # Another process may have written it since the first look.
-                refuse_existing(root, model, version)
-                folder = folder.rename(target)
+        with alone(root, RegistryError):
+            # Another process may have written it since the first look.
+            refuse_existing(root, model, version)
+            with whole_folder(target) as folder:
+                for name, content in contents.items():
+                    write_whole(folder / name, content)
+            try:
                 models = read_registry(root) if (root / REGISTRY).exists() else {}
                 table = add_version(models, model, version, {name: digest(x) for name, x in contents.items()})
                 write_whole(root / REGISTRY, table.encode())
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+            except BaseException:
+                shutil.rmtree(target, ignore_errors=True)
+                raise
     # The bare name means another version now.
     _load_named.cache_clear()
     return target
