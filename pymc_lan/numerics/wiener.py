@@ -4,7 +4,7 @@ Conventions: drift ``v`` towards the upper boundary, boundaries at -a and +a (``
 unit noise, start at -a + 2 a z with 0 < z < 1, response +1 at the upper and -1 at the lower boundary. Times
 are decision times in seconds: the non-decision time is taken off by the caller.
 
-Every function takes an array namespace ``xp`` first (see `pymc_lan.models.diffusion.closed_view.Namespace`) and is
+Every function takes an array namespace ``xp`` first (see `pymc_lan.numerics.passage.Namespace`) and is
 elementwise over arrays that broadcast. A branch that is not selected is evaluated at a harmless argument, so that
 automatic differentiation returns no NaN.
 
