@@ -12,6 +12,7 @@ from pymc_lan.errors import explain
 from pymc_lan.models.likelihood import LOG_GO
 from pymc_lan.models.spec import Model
 from pymc_lan.models.views import choice_transform_of, transform_of
+from pymc_lan.numerics.even import even_points
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.wiener import passage_logpdf
 
@@ -164,9 +165,7 @@ def distributions(spec: Model, theta: Theta) -> tuple[Distribution, Distribution
     last = choice_transform_of(spec).latest(NUMPY, theta)[:, None]
     nearest = 2 * theta["a"] * np.minimum(theta["z"], 1 - theta["z"])
     earliest = np.minimum(FLOOR * nearest[:, None] ** 2, last / 100)
-    first, end = np.log(earliest / (last - earliest)), np.log((1 - CEILING) / CEILING)
-    step = (end - first) / (N_POINTS - 1)
-    share = 1 / (1 + np.exp(-(first + step * np.arange(N_POINTS))))
+    first, step, share = even_points(earliest, last, N_POINTS, CEILING)
     to_even = last * share * (1 - share)
     upper, lower = (
         Distribution(last, first, step, step * running_integral(density), density)

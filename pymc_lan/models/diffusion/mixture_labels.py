@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pymc_lan.models.diffusion.closed_deadline import FOREVER
 from pymc_lan.models.diffusion.mixture_view import log_in_window, spread, unit_rule
 from pymc_lan.models.spec import Model
+from pymc_lan.numerics.even import even_points
 from pymc_lan.numerics.wiener import passage_logpdf
 
 Float = NDArray[np.float64]
@@ -53,9 +54,7 @@ def mixture(spec: Model, theta: Mapping[str, Float]) -> tuple[Float, Float, Floa
     last = FOREVER * 4 * theta["a"] ** 2 + (0.0 if st is None else 2 * st)
     nearest = 2 * theta["a"] * (np.minimum(theta["z"], 1 - theta["z"]) - (0.0 if sz is None else sz))
     earliest = np.minimum(FLOOR * nearest**2, last / 100)
-    first, end = np.log(earliest / (last - earliest)), np.log((1 - CEILING) / CEILING)
-    step = ((end - first) / (N_POINTS - 1))[:, None]
-    share = 1 / (1 + np.exp(-(first[:, None] + step * np.arange(N_POINTS))))
+    _, step, share = even_points(earliest[:, None], last[:, None], N_POINTS, CEILING)
     times = last[:, None] * share - (0.0 if st is None else st[:, None])
     weight = last[:, None] * share * (1 - share) * step
     with jax.enable_x64(True):

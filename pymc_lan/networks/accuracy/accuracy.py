@@ -24,6 +24,7 @@ from pymc_lan.models.views import choice_transform_of, earliest
 from pymc_lan.networks.accuracy.simulated import accuracy_from_simulations
 from pymc_lan.networks.config import rounded
 from pymc_lan.networks.network import Network
+from pymc_lan.numerics.even import share_at
 from pymc_lan.numerics.passage import NUMPY
 
 Float = NDArray[np.float64]
@@ -135,7 +136,7 @@ def masses(network: Network, columns: dict[str, Float]) -> Float:
     edges = np.linspace(np.log(1e-8 / last), np.log(1e7), 21, axis=-1)
     half = np.diff(edges, axis=-1) / 2
     even = (edges[..., :-1] + half)[..., None] + half[..., None] * nodes
-    share = (1 / (1 + np.exp(-even))).reshape(n, -1)
+    share = share_at(even).reshape(n, -1)
     first = earliest(network.spec, theta)
     d, mass = last * share + first, np.zeros(n)
     for response in network.spec.choices:
