@@ -141,7 +141,8 @@ def tarp(dt: Any, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns ``level``, ``coverage``, ``low`` and ``high``, as in `coverage`.
+        Columns ``level``, ``coverage`` and, between which a right posterior's coverage lies in 95 of 100 studies of
+        this size, ``low`` and ``high`` (binomial).
 
     Raises
     ------

@@ -56,7 +56,7 @@ def sample_blackjax(
     kernel : str or BlackJAX algorithm
         ``"nuts"``, ``"hmc"``, ``"mala"``, ..., the name of an algorithm in BlackJAX, or the algorithm itself.
     initvals : mapping of str to array, optional
-        As `pm.sample` takes it.
+        Where chains start: values of free variables by name, in place of the model's own.
     seed : int, optional
     target_accept : float
         The acceptance rate that the step size is adapted to.

@@ -64,8 +64,8 @@ def cartoon(
     Parameters
     ----------
     model : str, path, Model or Network
-        As `pymc_lan.load_network` takes it, or a model of your own. Densities are those of its network or, without
-        one, in closed form or solved for.
+        A name such as ``"ddm"`` or ``"ddm@1.0"``, a version's folder, a model of your own, or a network. Densities are
+        those of its network or, without one, in closed form or solved for.
     params : mapping of str to array_like, DataTree or InferenceData
         Each parameter of the model by name: a number, or posterior draws of any shape, as many of one as of the others;
         those with a default may be left out. Or what `pymc.sample` returns, if its variables have these names and no

@@ -49,8 +49,10 @@ def quantile_probability(
 
     Parameters
     ----------
-    idata, data, var_name, rt, response, choices, prob, n_draws
-        As in `predictive`.
+    idata : DataTree, InferenceData, DataArray, ndarray or None
+        With a group ``posterior_predictive``, or the draws, shape (..., n_trials, 2); None plots data alone.
+    data : DataFrame
+        The trials that the model was fitted to, one per row, in that order.
     condition : str, optional
         The column of `data` whose levels differ in probability, such as difficulty.
     col : str, optional
@@ -62,6 +64,16 @@ def quantile_probability(
         Probabilities of the quantiles.
     fewest : int
         Quantiles of fewer responses than this are left out.
+    var_name : str
+        Of the observed variable.
+    rt, response : str
+        Columns of `data`: seconds; +1 and -1.
+    choices : mapping of int to str
+        What to call the choices, for instance ``{1: "correct", -1: "error"}``.
+    prob : float
+        Of the crosses: the share of predicted data sets that they hold.
+    n_draws : int
+        Predicted data sets to use, evenly spaced over all.
     ax : Axes or array of Axes, optional
         As many as there are panels.
 
@@ -124,8 +136,10 @@ def conditional_accuracy(
 
     Parameters
     ----------
-    idata, data, var_name, rt, response, prob, n_draws
-        As in `predictive`.
+    idata : DataTree, InferenceData, DataArray, ndarray or None
+        With a group ``posterior_predictive``, or the draws, shape (..., n_trials, 2); None plots data alone.
+    data : DataFrame
+        The trials that the model was fitted to, one per row, in that order.
     condition : str, optional
         A column each level of which gets a line.
     col : str, optional
@@ -136,6 +150,14 @@ def conditional_accuracy(
         The correct response, or the column of `data` that has it for each trial.
     n_bins : int
         Bins of equally many responses.
+    var_name : str
+        Of the observed variable.
+    rt, response : str
+        Columns of `data`: seconds; +1 and -1.
+    prob : float
+        Of the band: the share of predicted data sets that they hold.
+    n_draws : int
+        Predicted data sets to use, evenly spaced over all.
     ax : Axes or array of Axes, optional
         As many as there are panels.
 
@@ -199,8 +221,10 @@ def delta(
 
     Parameters
     ----------
-    idata, data, var_name, rt, response, prob, n_draws
-        As in `predictive`.
+    idata : DataTree, InferenceData, DataArray, ndarray or None
+        With a group ``posterior_predictive``, or the draws, shape (..., n_trials, 2); None plots data alone.
+    data : DataFrame
+        The trials that the model was fitted to, one per row, in that order.
     condition : str
         The column with the two conditions.
     compare : tuple of two levels, optional
@@ -217,6 +241,14 @@ def delta(
         Probabilities of the quantiles.
     fewest : int
         Quantiles of fewer responses in a condition than this are left out.
+    var_name : str
+        Of the observed variable.
+    rt, response : str
+        Columns of `data`: seconds; +1 and -1.
+    prob : float
+        Of the band: the share of predicted data sets that they hold.
+    n_draws : int
+        Predicted data sets to use, evenly spaced over all.
     ax : Axes or array of Axes, optional
         As many as there are panels.
 

@@ -48,7 +48,7 @@ def network(
     Parameters
     ----------
     model : str, path, Model or Network
-        As `pymc_lan.load_network` takes it.
+        A name such as ``"ddm"`` or ``"ddm@1.0"``, a version's folder, a model, or its network.
     params : mapping of str to float
         The other parameters; those with a default may be left out.
     sweep : str

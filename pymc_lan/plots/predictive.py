@@ -132,11 +132,14 @@ def predictive_gonogo(
     Parameters
     ----------
     idata : DataTree, InferenceData, DataArray, ndarray or None
-        As in `predictive`; ``rt = inf`` where nothing was pressed.
+        With a group ``posterior_predictive``, or the draws, shape (..., n_trials, 2), ``rt = inf`` where nothing was
+        pressed; None plots data alone.
     data : DataFrame
-        As in `predictive`; rt is empty where nothing was pressed, and there may be no column of responses.
+        The trials that the model was fitted to, one per row, in that order; rt is empty where nothing was pressed, and
+        there may be no column of responses.
     condition, col : str, optional
-        As in `predictive`; for instance ``condition="trial_type"``.
+        Columns of `data`, each level of which gets a panel, for instance ``condition="trial_type"``: of one of them in
+        rows of four, of both `condition` by row and `col` by column.
     var_name : str
         Of the observed variable.
     rt, response : str
@@ -150,7 +153,7 @@ def predictive_gonogo(
     n_draws : int
         Predicted data sets to use, evenly spaced over all.
     ax : Axes or array of Axes, optional
-        As in `predictive`. The bar is drawn inside, into axes of its own: the last of ``child_axes``.
+        As many as there are panels. The bar is drawn inside, into axes of its own: the last of ``child_axes``.
 
     Returns
     -------

@@ -109,7 +109,7 @@ def delta_function(rt: Float, slower: Bool, faster: Bool, probabilities: Sequenc
         The trials of either condition; the difference is `slower` minus `faster`.
     probabilities : sequence of float, k of them
     fewest : int
-        As in `response_quantiles`.
+        With fewer responses in a condition its quantiles say little, and are NaN.
 
     Returns
     -------

@@ -208,7 +208,7 @@ def export(
     Parameters
     ----------
     network : Network, str or path
-        As `pymc_lan.load_network` takes it, or a network.
+        The network, its name, such as ``"ddm"`` or ``"ddm@1.0"``, or a version's folder.
     out : path
         The file or, of orbax, the folder. A file is replaced, a folder that exists is not.
     format : {"onnx", "orbax"}

@@ -93,7 +93,7 @@ def publish(
     Parameters
     ----------
     folder : path
-        As `pymc_lan.train` writes it: ``weights.safetensors``, ``config.json`` and ``README.md``.
+        What `pymc_lan.train` wrote: ``weights.safetensors``, ``config.json`` and ``README.md``.
     repo : str
         ``"org/repo"``, which must exist, or ``"org/repo@branch"`` for another branch than main.
     spec : Model, optional
