@@ -94,7 +94,7 @@ def model_names() -> list[str]:
 def class_names(name: str) -> tuple[str, str]:
     """The two-choice and the go/no-go distribution of a model."""
     named = [getattr(distributions, each) for each in distributions.__all__]
-    found = {each.go_nogo: each.__name__ for each in named if each.model == name}
+    found = {issubclass(each, pl.GoNoGo): each.__name__ for each in named if each.model == name}
     if len(found) < 2:
         raise LookupError(f"{name} has weights but not both forms in pymc_lan/distributions/named.py; add them")
     return found[False], found[True]

@@ -57,7 +57,7 @@ class Form:
 
     @property
     def go_nogo(self) -> bool:
-        return bool(self.cls.go_nogo)
+        return issubclass(self.cls, pl.GoNoGo)
 
     @property
     def omissions(self) -> bool:
@@ -116,7 +116,7 @@ def forms() -> dict[str, Form]:
         if getattr(cls, "model", None) is None:
             continue
         spec = pl.get_model(cls.model)
-        closed = spec.exact and (not cls.go_nogo or spec.transform in LOG_GO)
+        closed = spec.exact and (not issubclass(cls, pl.GoNoGo) or spec.transform in LOG_GO)
         for likelihood in ("exact", "lan"):
             if (likelihood == "exact" and closed) or (likelihood == "lan" and not is_closed_race(spec)):
                 found[f"{name}-{likelihood}"] = Form(cls, likelihood)

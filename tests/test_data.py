@@ -399,7 +399,7 @@ def test_examples_in_docstrings(module):
 
 def test_importing_loads_no_dataframe_library_and_no_pymc():
     # An empty package stands in for pymc_lan/__init__.py, whose own imports are not the matter here.
-    package = Path(data_module.__file__).parent
+    package = Path(data_module.__file__).parents[1]
     code = f"""
 import sys, types
 sys.modules["pymc_lan"] = types.ModuleType("pymc_lan")

@@ -226,7 +226,7 @@ def test_the_compiled_likelihood_is_that_of_numpy(given_up: Network) -> None:
     logp = model.compile_logp(vars=model.observed_RVs, sum=False)({"rate_interval__": np.array(0.0)})[0]
     rt = np.where(df["rt"].isna(), np.inf, df["rt"])
     theta = {"rate": np.full(40, 11.0), "limit": limit}
-    expected = given_up.likelihood.log_trial(np, rt, df["response"].to_numpy(), np.inf, theta, go_nogo=True)
+    expected = given_up.likelihood.log_trial(np, rt, df["response"].to_numpy(), np.inf, theta)
     np.testing.assert_allclose(logp, expected, rtol=1e-5, atol=1e-5)
 
 

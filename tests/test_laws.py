@@ -36,7 +36,7 @@ class Case:
 
     @property
     def go_nogo(self) -> bool:
-        return bool(self.cls.go_nogo)
+        return issubclass(self.cls, pl.GoNoGo)
 
     @property
     def n(self) -> int:
@@ -317,9 +317,8 @@ def test_compiled_code_agrees_with_the_formula(name):
     compiled = log_density(case, "lan", values)
     network = pl.load_network(case.spec.name)
     theta = {key: np.broadcast_to(case.each(key, 0.5), compiled.shape) for key in case.spec.names}
-    deadline = np.broadcast_to(case.each("deadline", INF), compiled.shape)
-    trials = (*np.moveaxis(values, -1, 0), deadline, theta)
-    expected = network.likelihood.log_trial(NUMPY, *trials, go_nogo=case.go_nogo)
+    deadline = np.broadcast_to(case.each("deadline", INF), compiled.shape) if case.go_nogo else None
+    expected = network.likelihood.log_trial(NUMPY, *np.moveaxis(values, -1, 0), deadline, theta)
     np.testing.assert_allclose(compiled, expected, rtol=2e-5, atol=2e-5)
 
 

@@ -14,6 +14,7 @@ import pytest
 from tables import one_of_a_kind
 
 import pymc_lan as pl
+from pymc_lan.data.observation import PressOrNot
 from pymc_lan.models.catalogue import DIFFUSIONS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -127,7 +128,7 @@ def test_the_code_of_a_page_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     with pm.Model() as model:
         (priors,) = (line.strip() for line in block[1].splitlines() if line.startswith("    theta = "))
         exec(f"{priors}\n{go_nogo[1]}", names)
-    assert model["obs"].owner.op.go_nogo
+    assert model["obs"].owner.op.observation == PressOrNot()
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -106,8 +106,8 @@ def reference(activation: str, trials: dict[str, np.ndarray], *, go_nogo: bool) 
     weights = 1 + np.arange(n) % 3
 
     def value(theta: dict[str, np.ndarray]) -> np.ndarray:
-        data = (trials[name] for name in ("rt", "response", "deadline"))
-        return np.asarray(likelihood.log_trial(NUMPY, *data, theta, go_nogo=go_nogo)) * np.ones(n)
+        deadline = trials["deadline"] if go_nogo else None
+        return np.asarray(likelihood.log_trial(NUMPY, trials["rt"], trials["response"], deadline, theta)) * np.ones(n)
 
     def slope(name: str, h: float = 1e-6) -> np.ndarray:
         up, down = (value({**theta, name: theta[name] + step}) for step in (h, -h))
@@ -251,8 +251,9 @@ def test_hessian_is_the_derivative_of_the_gradient(go_nogo, mode):
     point = np.concatenate([trials[name] for name in DDM.names])
     theta = pt.vector("theta", dtype="float64", shape=(4,))
     lan, choice = networks("shipped")
-    data = [pt.constant(trials[name]) for name in ("rt", "response", "deadline")]
-    value = log_likelihood(DDM, lan, choice, [*data, *(theta[i] for i in range(4))], go_nogo=go_nogo).sum()
+    data = [pt.constant(trials[name]) for name in ("rt", "response")]
+    deadline = pt.constant(trials["deadline"]) if go_nogo else None
+    value = log_likelihood(DDM, lan, choice, [*data, deadline, *(theta[i] for i in range(4))]).sum()
     gradient = pt.grad(value, theta)
     hessian = pt.stack([pt.grad(gradient[i], theta) for i in range(4)])
     slope = pytensor.function([theta], gradient, mode="FAST_COMPILE")

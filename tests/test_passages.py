@@ -17,6 +17,7 @@ from scipy.special import hyp1f1
 from scipy.stats import chisquare, kstest
 
 import pymc_lan as pl
+from pymc_lan.data.observation import PressOrNot
 from pymc_lan.models.diffusion import process as passages
 from pymc_lan.models.diffusion.process import draw_passages
 from pymc_lan.models.simulate import draw_trials
@@ -141,7 +142,7 @@ def test_a_drift_that_holds_for_ever_is_said(monkeypatch: pytest.MonkeyPatch) ->
         pl.simulate(spec, theta, n=3, seed=1)
     values = {name: np.full(3, x) for name, x in theta.items()} | {"p_lapse": np.zeros(3), "deadline": np.full(3, 9.0)}
     # Not to press is an outcome.
-    found = draw_trials(spec, np.random.default_rng(1), values, go_nogo=True)
+    found = draw_trials(spec, np.random.default_rng(1), values, PressOrNot())
     np.testing.assert_array_equal(found, [[np.inf, 0.0]] * 3)
 
 

@@ -147,8 +147,8 @@ def test_pytensor_and_jax_say_what_numpy_says() -> None:
     rt, response, theta = race_of_trials("race_no_bias_angle_4", 40)
     network = pl.load_network("race_no_bias_angle_4")
     xs = {name: pt.dvector(name) for name in theta}
-    given = [pt.constant(rt), pt.constant(response), pt.constant(np.inf), *xs.values()]
-    value = log_likelihood(network.spec, network.lan, network.choice, given, go_nogo=False)
+    given = [pt.constant(rt), pt.constant(response), None, *xs.values()]
+    value = log_likelihood(network.spec, network.lan, network.choice, given)
     slopes = pytensor.grad(value.sum(), list(xs.values()))
     found = pytensor.function(list(xs.values()), [value, *slopes], mode=AS_WRITTEN)(*theta.values())
     # NumPy's networks compute in float32.
@@ -168,8 +168,8 @@ def test_backends_agree(model: str) -> None:
     rt, response, theta = race_of_trials(model, 40)
     xs = {name: pt.dvector(name) for name in theta}
     network = pl.load_network(model)
-    given = [pt.constant(rt), pt.constant(response), pt.constant(np.inf), *xs.values()]
-    value = log_likelihood(network.spec, network.lan, network.choice, given, go_nogo=False)
+    given = [pt.constant(rt), pt.constant(response), None, *xs.values()]
+    value = log_likelihood(network.spec, network.lan, network.choice, given)
     outputs = [value, *pytensor.grad(value.sum(), list(xs.values()))]
     expected = pytensor.function(list(xs.values()), outputs, mode=AS_WRITTEN)(*theta.values())
     values = {xs[name]: x for name, x in theta.items()}

@@ -1,17 +1,29 @@
 """Guesses (lapses): what is seen of a trial whose response has nothing to do with the stimulus.
 
 A guess is a press with probability `press` (of a task in which every trial has a response: 1), at a time uniform on 0
-to `window`, and any of the choices is as likely. A press after the deadline is not seen.
+to `window`, and any of the responses is as likely. A press after the deadline is not seen.
+
+The density and the draws stand side by side, because one has to be the law of the other. Both are used through
+`pymc_lan.data.observation.Observation`, which knows what the task says of `press`, `deadline` and the responses.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.errors import explain
+
+Float = NDArray[np.float64]
 # The module whose functions a formula uses: numpy, jax.numpy or pytensor.tensor.
 Namespace = Any
+
+# The response code of a row without a response (rt = inf).
+NO_RESPONSE = 0.0
 
 
 def share_unseen(xp: Namespace, press: Any, deadline: Any, window: Any) -> Any:
@@ -25,14 +37,13 @@ def share_unseen(xp: Namespace, press: Any, deadline: Any, window: Any) -> Any:
 
     Examples
     --------
-    >>> from pymc_lan.numerics.passage import NUMPY
-    >>> float(share_unseen(NUMPY, 0.5, 1.0, 4.0))
+    >>> float(share_unseen(np, 0.5, 1.0, 4.0))
     0.875
     """
     return 1.0 - press * xp.minimum(1.0, deadline / window)
 
 
-def log_guess(xp: Namespace, rt: Any, n_choices: int, extras: Mapping[str, Any]) -> Any:
+def log_guess(xp: Namespace, rt: Any, n_responses: int, press: Any, deadline: Any, window: Any) -> Any:
     """Log density of trials that are guesses, jointly over rt and response; of no response the log probability.
 
     Parameters
@@ -40,15 +51,40 @@ def log_guess(xp: Namespace, rt: Any, n_choices: int, extras: Mapping[str, Any])
     xp : Namespace
     rt : array
         Seconds; inf is no response.
-    n_choices : int
-        How many responses a guess may be: one where only presses are seen.
-    extras : mapping of str to array
-        ``lapse_window`` and, where the task has them, ``lapse_go`` and ``deadline``.
+    n_responses : int
+        How many responses a guess may be.
+    press, deadline, window : array
+        As in `share_unseen`.
     """
-    window, press = extras["lapse_window"], extras.get("lapse_go", 1.0)
     within = (rt > 0) & (rt <= window)
-    seen = xp.where(within, xp.log(press / (n_choices * window)), -math.inf)
-    return xp.where(rt < math.inf, seen, xp.log(share_unseen(xp, press, extras.get("deadline", math.inf), window)))
+    seen = xp.where(within, xp.log(press / (n_responses * window)), -math.inf)
+    return xp.where(rt < math.inf, seen, xp.log(share_unseen(xp, press, deadline, window)))
+
+
+def draw_guesses(
+    rng: np.random.Generator, responses: Sequence[float], press: Any, deadline: Any, window: Float
+) -> Float:
+    """Draw one guess for each window, as rows ``[rt, response]``; ``[inf, 0]`` where none is seen.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    responses : sequence of float
+        Codes, each as likely.
+    press, deadline, window : array
+        As in `share_unseen`.
+
+    Raises
+    ------
+    ValueError
+        If no guess can fall into a window.
+    """
+    if not np.all((window > 0) & (window < np.inf)):
+        expected, remedy = "lapse_window above 0 s and finite", "check what the model computes it from"
+        raise ValueError(explain(expected, f"{window.min():g} to {window.max():g}", remedy))
+    unseen = rng.random(window.size) < share_unseen(np, press, deadline, window)
+    time, response = rng.uniform(0, np.minimum(window, deadline)), rng.choice(responses, window.size)
+    return np.column_stack([np.where(unseen, np.inf, time), np.where(unseen, NO_RESPONSE, response)])
 
 
 def is_possible(extras: Mapping[str, Any]) -> Any:

@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pymc_lan.data.answers import Columns
 from pymc_lan.data.array import Observed
 from pymc_lan.data.columns import as_array, as_table, floats, from_table, row_labels, subjects, table_columns
+from pymc_lan.data.guesses import NO_RESPONSE
+from pymc_lan.data.observation import UNSEEN, EveryResponse, Observation, PressOrNot, ResponseOrOmission
 from pymc_lan.data.plausible import (
     Doubt,
     as_missing,
@@ -35,9 +38,6 @@ from pymc_lan.errors import check_length, describe_codes, explain, is_missing, n
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# The response code of a row without a response (rt = inf).
-NO_RESPONSE = 0.0
 
 # True and 1.0 hash and compare like 1, so they need no entry of their own.
 TRIAL_TYPE_IS_GO = {"go": True, "no-go": False, "nogo": False, "no_go": False, 1: True, 0: False, -1: False}
@@ -100,16 +100,47 @@ def as_observed(
     >>> as_observed(df, go_nogo=True).tolist()
     [[0.43, 1.0], [inf, 0.0]]
     """
-    raw_rt, raw_response = _raw_columns(data, rt, response, go_nogo)
-    times = _numeric_rt(raw_rt, rt)
-    columns, whose = _other_columns(data, rt, response), subjects(data)
+    observation: Observation = EveryResponse(tuple(choices))
+    if go_nogo:
+        observation = PressOrNot()
+    elif omissions:
+        observation = ResponseOrOmission(tuple(choices))
+    return read_observed(data, observation, rt=rt, response=response, deadline=deadline, strict=strict)
+
+
+def read_observed(
+    data: Any,
+    observation: Observation,
+    *,
+    rt: str = "rt",
+    response: str = "response",
+    deadline: ArrayLike | str | None = None,
+    strict: bool = True,
+) -> Observed:
+    """Check observed trials and return them as the value matrix, for any kind of observation.
+
+    Parameters
+    ----------
+    data, rt, response, deadline, strict
+        As of `as_observed`.
+    observation : Observation
+        What is seen of a trial.
+
+    Raises
+    ------
+    ValueError
+        As `as_observed`.
+    """
+    columns = _raw_columns(data, rt, response, observation)
+    times = columns.times
+    others, whose = _other_columns(data, rt, response), subjects(data)
     settled = getattr(data, "lenient", False)
     if not settled:
         settle(chain(doubtful_units(times, rt, whose), doubtful_scale(times, rt)), strict=strict)
     check_seconds(times, rt)
-    _check_positive(times, raw_response, rt, response, silent=go_nogo or omissions)
+    _check_positive(columns, silent=observation.silent)
     if (limits := from_table(deadline, data, "deadline")) is not None:
-        limits = columns["deadline"] = check_deadlines(limits, len(times))
+        limits = others["deadline"] = check_deadlines(limits, len(times))
     if not settled:
         doubts = chain(
             doubtful_times(times, rt, whose),
@@ -118,17 +149,11 @@ def as_observed(
             () if whose is None else nameless(*whose),
         )
         settle(doubts, strict=strict)
-    if go_nogo:
-        answered = _pressed(times, raw_response, rt, response)
-        codes = np.ones(times.shape)
-    else:
-        assert raw_response is not None  # _raw_columns leaves it out for go/no-go only
-        answered = _answered(times, raw_response, rt, response, omissions=omissions)
-        codes = _chosen(times, raw_response, answered, choices, rt, response)
+    answered, codes = observation.read(columns)
     if limits is not None:
-        _check_late(times, limits, rt, silent=go_nogo or omissions)
-    matrix = np.where(answered[:, None], np.column_stack([times, codes]), (np.inf, NO_RESPONSE))
-    return Observed.of(matrix, columns, row_labels(data), lenient=settled or not strict)
+        _check_late(times, limits, rt, silent=observation.silent)
+    matrix = np.where(answered[:, None], np.column_stack([times, codes]), UNSEEN)
+    return Observed.of(matrix, others, row_labels(data), lenient=settled or not strict)
 
 
 def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
@@ -242,8 +267,8 @@ def trial_type_is_go(values: ArrayLike) -> NDArray[np.bool_]:
     return np.array([TRIAL_TYPE_IS_GO[key] for key in keys], dtype=bool).reshape(array.shape)
 
 
-def _raw_columns(data: Any, rt: str, response: str, go_nogo: bool) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Return the columns as they were given; the response is None where it follows from rt."""
+def _raw_columns(data: Any, rt: str, response: str, observation: Observation) -> Columns:
+    """Return the two columns, of which the response may be left out where it follows from rt."""
     names = table_columns(data)
     trials: Any = _matrix(data) if names is None else as_table(data, "data")
     if len(trials) == 0:
@@ -251,9 +276,9 @@ def _raw_columns(data: Any, rt: str, response: str, go_nogo: bool) -> tuple[NDAr
             explain("at least one trial", "data without rows", "check the file and the filters applied to it")
         )
     if names is None:
-        return trials[:, 0], trials[:, 1]
+        return Columns(_numeric_rt(trials[:, 0], rt), trials[:, 1], rt, response)
     # A name chosen by the user was meant: only the default one may be absent.
-    derived = go_nogo and response == "response" and response not in names
+    derived = observation.told_by_rt and response == "response" and response not in names
     wanted = [rt] if derived else [rt, response]
     if missing := [name for name in wanted if name not in names]:
         guesses = [f"{guess!r} for {name!r}" for name in missing if (guess := nearest(name, names))]
@@ -266,7 +291,8 @@ def _raw_columns(data: Any, rt: str, response: str, go_nogo: bool) -> tuple[NDAr
                 "rename the columns, or name them with as_observed(data, rt=..., response=...)",
             )
         )
-    return as_array(trials[rt]), None if derived else as_array(trials[response])
+    given = None if derived else as_array(trials[response])
+    return Columns(_numeric_rt(as_array(trials[rt]), rt), given, rt, response)
 
 
 def _matrix(data: Any) -> NDArray[Any]:
@@ -308,12 +334,10 @@ def _numeric_rt(raw: NDArray[Any], name: str) -> NDArray[np.float64]:
     return times
 
 
-def _check_positive(
-    times: NDArray[np.float64], raw: NDArray[Any] | None, rt: str, response: str, *, silent: bool
-) -> None:
+def _check_positive(columns: Columns, *, silent: bool) -> None:
     """Refuse times of 0 and less; `silent` says whether a trial may have no response."""
+    times, raw, rt, response = columns
     bad = times <= 0
-    columns = {rt: times} if raw is None else {rt: times, response: raw}
     expected, found = f"{rt!r} above 0 s on every response", f"zero or negative {rt!r}"
     if raw is not None and signed_by_response(times, floats(raw)[0]):
         found = f"{rt!r} whose sign says once more what {response!r} says,"
@@ -330,7 +354,7 @@ def _check_positive(
             f"correct these times, which count from stimulus onset; where the sign says what was answered, put that "
             f"into {response!r} and take df[{rt!r}].abs()"
         )
-    refuse(bad, columns, expected=expected, found=found, remedy=remedy)
+    refuse(bad, columns.show(), expected=expected, found=found, remedy=remedy)
 
 
 def nameless(name: str, labels: NDArray[Any]) -> Iterator[Doubt]:
@@ -346,111 +370,6 @@ def nameless(name: str, labels: NDArray[Any]) -> Iterator[Doubt]:
             "missing ones, which pandas.factorize turns into -1: the last subject of v[subject],",
             f"fill in who it was, or make them a subject of their own, df[{name!r}].fillna('unknown')",
         )
-
-
-def _answered(
-    times: NDArray[np.float64], raw: NDArray[Any], rt: str, response: str, *, omissions: bool
-) -> NDArray[np.bool_]:
-    """Return which trials of several choices have a response."""
-    columns = {rt: times, response: raw}
-    if not omissions:
-        refuse(
-            ~np.isfinite(times),
-            columns,
-            expected=f"a finite {rt!r} on every trial, because in this model every trial ends with a response",
-            found=f"missing or infinite {rt!r}",
-            remedy="use a distribution that knows trials without a response: go/no-go (as_observed(..., go_nogo=True)) "
-            "if withholding is one of the answers, or one with a deadline whose network has an OPN; slow trials are "
-            f"missing more often than fast ones, so that estimates without them are biased. Where {rt!r} was lost, "
-            "fill it in from the raw data",
-        )
-        return np.ones(times.shape, bool)
-    answered = np.isfinite(times)
-    codes = floats(raw)[0]
-    refuse(
-        ~answered & ~(np.isnan(codes) | (codes == NO_RESPONSE)),
-        columns,
-        expected=f"no response, or 0, on every trial without an {rt!r}",
-        found="a response without an rt",
-        remedy="clear the response of these trials where there was none, or fill in the rt from the raw data",
-    )
-    return answered
-
-
-def _chosen(
-    times: NDArray[np.float64],
-    raw: NDArray[Any],
-    answered: NDArray[np.bool_],
-    choices: Sequence[float],
-    rt: str,
-    response: str,
-) -> NDArray[np.float64]:
-    """Return the response codes, or say what is wrong with those of trials that have a response."""
-    columns = {rt: times, response: raw}
-    listed = ", ".join(f"{choice:g}" for choice in choices)
-    codes, not_a_number = floats(raw)
-    refuse(
-        answered & np.isnan(codes) & ~not_a_number,
-        columns,
-        expected=f"one of the response codes {listed} in {response!r} on every trial",
-        found="an rt without a response",
-        remedy=f"fill in what was answered, or make {rt!r} missing where nothing was and the distribution knows such "
-        "trials",
-    )
-    bad = answered & ~np.isin(codes, np.asarray(choices, dtype=float))
-    remedy = (
-        f"recode them with df[{response!r}].map({{code: choice, ...}}); where there are more kinds of response than "
-        "choices, use a model with as many"
-    )
-    if tuple(choices) == (-1, 1) and np.isin(codes[answered], (0, 1)).all():
-        remedy = f"recode 0 to -1, for instance df[{response!r}].replace(0, -1)"
-        if raw.dtype.kind == "b":
-            remedy = f"recode False to -1, for instance df[{response!r}].map({{True: 1, False: -1}})"
-    elif choices[0] == 0 and np.isin(codes[answered] - 1, np.asarray(choices, dtype=float)).all():
-        remedy = f"count responses from 0, for instance df[{response!r}] - 1"
-    refuse(
-        bad,
-        columns,
-        expected=f"the response codes {listed} in {response!r}",
-        found=f"unknown response codes {describe_codes(raw[bad])}",
-        remedy=remedy,
-    )
-    return codes
-
-
-def _pressed(times: NDArray[np.float64], raw: NDArray[Any] | None, rt: str, response: str) -> NDArray[np.bool_]:
-    """Return which go/no-go trials have a press, having compared rt with the response row by row."""
-    has_rt: NDArray[np.bool_] = ~(np.isnan(times) | (times == np.inf))
-    if raw is None:
-        return has_rt
-    codes, not_a_number = floats(raw)
-    columns = {rt: times, response: raw}
-    bad = not_a_number | ~(np.isnan(codes) | np.isin(codes, (-1, 0, 1)))
-    refuse(
-        bad,
-        columns,
-        expected=f"1 (pressed) and 0 or -1 (not pressed) in {response!r}",
-        found=f"unknown response codes {describe_codes(raw[bad])}",
-        remedy=f"recode the column, or leave it out (df.drop(columns={response!r})) if a missing {rt!r} means not "
-        "pressed",
-    )
-    pressed: NDArray[np.bool_] = codes == 1
-    refuse(
-        pressed & ~has_rt,
-        columns,
-        expected=f"an {rt!r} on every trial whose {response!r} is 1 (pressed)",
-        found="a response without an rt",
-        remedy="set the response to 0 where nothing was pressed, or fill in the rt from the raw data",
-    )
-    refuse(
-        has_rt & ~pressed,
-        columns,
-        expected=f"no {rt!r} (NaN, None or inf) where {response!r} is 0, -1 (not pressed) or missing",
-        found="an rt without a response",
-        remedy=f"set {rt!r} to NaN where nothing was pressed, for instance df[{rt!r}].where(df[{response!r}] == 1), or "
-        "the response to 1 where something was",
-    )
-    return pressed
 
 
 def check_deadlines(deadline: Any, n_trials: int | None) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.data.guesses import log_guess
+from pymc_lan.data.observation import Silence
 from pymc_lan.errors import explain, unknown
 from pymc_lan.models.likelihood import Likelihood, mix_lapses
 from pymc_lan.models.simulator.responses import RESPONSES
@@ -29,6 +29,8 @@ Parameters = dict[str, Float]
 
 # Values of draws times trials that are in memory at once, a few arrays of them.
 CHUNK = 500_000
+# Of which trials without a response a solution of a model's equations tells the probability: it has P(upper by T).
+KNOWN_TO_SOLUTIONS = frozenset({Silence.NO_PRESS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,16 +174,9 @@ def log_likelihood(trials: Trials, likelihood: Likelihood, parameters: Parameter
     ndarray, shape (k, n_trials)
     """
     op, theta = trials.op, {name: parameters[name] for name in trials.op.spec.names}
-    deadline = parameters.get("deadline", np.inf)
-    unseen = op.go_nogo or op.omissions
-    log_p = likelihood.log_trial(NUMPY, trials.rt, _response(trials), deadline, theta, go_nogo=unseen)
+    log_p = op.observation.log_trial(NUMPY, likelihood, trials.rt, trials.response, parameters, theta)
     penalty = likelihood.clamp(NUMPY, theta)[1] if op.lapses else 0.0
     return _with_lapses(trials, parameters, np.broadcast_to(log_p, next(iter(theta.values())).shape), penalty)
-
-
-def _response(trials: Trials) -> Float:
-    """Responses by the codes of the model: a press is the upper boundary, and no press is never looked at."""
-    return np.ones_like(trials.response) if trials.op.go_nogo else trials.response
 
 
 def _with_lapses(trials: Trials, parameters: Parameters, log_p: Float, penalty: Any = 0.0) -> Float:
@@ -197,7 +192,8 @@ def _with_lapses(trials: Trials, parameters: Parameters, log_p: Float, penalty: 
 def _log_guess(trials: Trials, parameters: Parameters) -> Float:
     """Log density of trials that are guesses, of shape (k, n_trials)."""
     with np.errstate(divide="ignore"):
-        return log_guess(NUMPY, trials.rt, trials.op.n_guesses, parameters)
+        guess: Float = trials.op.observation.log_guess(NUMPY, trials.rt, parameters)
+        return guess
 
 
 def guess_probability(trials: Trials, parameters: Parameters, log_mixture: Float) -> Float:
@@ -234,14 +230,14 @@ def exact_log_likelihood(trials: Trials, parameters: Parameters) -> Float:
     shape = parameters["t"].shape
     table = np.column_stack([parameters[name].ravel() for name in names])
     sets, which = np.unique(table, axis=0, return_inverse=True)
-    horizon = (parameters["deadline"] - parameters["t"]).ravel() if trials.op.go_nogo else None
+    deadline = trials.op.observation.deadline(parameters, KNOWN_TO_SOLUTIONS)
     log_p = solved_log_likelihood(
         spec,
         dict(zip(names, sets.T, strict=True)),
         which.ravel(),
         (trials.rt - parameters["t"]).ravel(),
-        np.broadcast_to(_response(trials), shape).ravel(),
-        horizon,
+        np.broadcast_to(trials.op.observation.code(trials.response), shape).ravel(),
+        None if deadline is None else (deadline - parameters["t"]).ravel(),
     ).reshape(shape)
     return _with_lapses(trials, parameters, log_p)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,7 +18,8 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.data.columns import AUTO, by_label, column_names, from_table
 from pymc_lan.data.messages import say
-from pymc_lan.data.observed import as_observed
+from pymc_lan.data.observation import Observation
+from pymc_lan.data.observed import read_observed
 from pymc_lan.distributions.provenance import COORDINATE, DATA, record
 from pymc_lan.distributions.trial_rv import TrialRV
 from pymc_lan.distributions.values import (
@@ -29,10 +31,8 @@ from pymc_lan.distributions.values import (
     known_value,
 )
 from pymc_lan.errors import check_length, explain, refuse, unknown
-from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION
 from pymc_lan.models.race.race import check_order, is_closed_race, race_of
 from pymc_lan.models.simulator.responses import refuse_responses
-from pymc_lan.models.simulator.view import SIMULATED
 from pymc_lan.models.spec import Model, bind
 from pymc_lan.networks.network import Network
 from pymc_lan.registry.sources import AnyModel, find_model, find_network
@@ -45,7 +45,6 @@ class TrialDistribution(Continuous):
 
     # The model of a named distribution; those that take any model have None and take it as first argument.
     model: ClassVar[str | None] = None
-    go_nogo: ClassVar[bool] = False
     # The arguments that may be a column of the observed table, and are by default the one of their name.
     from_columns: ClassVar[tuple[str, ...]] = ("deadline",)
 
@@ -93,9 +92,22 @@ class TrialDistribution(Continuous):
     def _takes_deadline(cls, source: AnyModel, kwargs: Mapping[str, Any]) -> bool:
         """Whether the model knows how likely it is that nothing happens before a deadline."""
         spec, network = resolve_model(source, kwargs.get("weights"), kwargs.get("likelihood"))
-        if cls.go_nogo:
-            return spec.view != PLAIN
-        return network is not None and network.choice is not None and spec.view == PLAIN_OMISSION
+        return cls._knows_deadline(spec, network)
+
+    @classmethod
+    @abstractmethod
+    def _knows_deadline(cls, spec: Model, network: Network | None) -> bool:
+        """Whether such a model with such a network does."""
+
+    @classmethod
+    @abstractmethod
+    def _observation(cls, spec: Model, deadline: Any) -> Observation:
+        """What is seen of the trials; `deadline` is None where there is none."""
+
+    @classmethod
+    @abstractmethod
+    def _check_network(cls, spec: Model, network: Network | None, deadline: Any) -> None:
+        """Refuse, with a ValueError, networks that do not know all that may be seen."""
 
     @classmethod
     def _observe(cls, observed: Any, kwargs: dict[str, Any], spec: Model) -> tuple[Any, dict[str, Any]]:
@@ -104,13 +116,8 @@ class TrialDistribution(Continuous):
         data = known_value(observed) if isinstance(observed, Variable) else observed
         n_trials, times = None, None
         if data is not None:
-            checked = as_observed(
-                data,
-                choices=spec.choices,
-                go_nogo=cls.go_nogo,
-                omissions=not cls.go_nogo and (deadline is not None or spec.omissions),
-                deadline=None if deadline is None else known_value(deadline),
-            )
+            limits = None if deadline is None else known_value(deadline)
+            checked = read_observed(data, cls._observation(spec, deadline), deadline=limits)
             n_trials, times = len(checked), checked[:, 0]
         if isinstance(observed, Variable):
             if data is not None:
@@ -136,11 +143,9 @@ class TrialDistribution(Continuous):
         """Build the random variable from bound parameters and checked extras; `drifts` are what v is made of."""
         spec, network = resolve_model(source, weights, likelihood)
         refuse_responses(spec)
-        omissions = "deadline" in extras and not cls.go_nogo
-        if cls.go_nogo and network is not None:
-            _check_go_nogo(network, extras["deadline"])
-        elif omissions:
-            _check_omissions(spec, network, extras["deadline"])
+        deadline = extras.get("deadline")
+        observation = cls._observation(spec, deadline)
+        cls._check_network(spec, network, deadline)
         for name, value in (drifts or {}).items():
             check_parameter(spec.parameter("v"), value, trained=network is not None, name=name)
         for p in spec.parameters:
@@ -156,9 +161,8 @@ class TrialDistribution(Continuous):
         op = TrialRV(
             spec,
             network.lan if network is not None else None,
-            network.choice if network is not None and (cls.go_nogo or omissions or race_of(spec) is not None) else None,
-            go_nogo=cls.go_nogo,
-            omissions=omissions,
+            network.choice if network is not None and (observation.silent or race_of(spec) is not None) else None,
+            observation=observation,
             lapses=not is_zero(extras["p_lapse"]),
             record=record(network),
         )
@@ -191,47 +195,6 @@ def write_record(rv: TensorVariable) -> None:
     lines, name = rv.owner.op.record, DATA.format(rv.name)
     modelcontext(None).add_coord(COORDINATE.format(rv.name), lines)
     Data(name, np.arange(len(lines)), dims=COORDINATE.format(rv.name))
-
-
-def _check_go_nogo(network: Network, deadline: Any) -> None:
-    """Refuse networks that do not say how likely it is that nothing is pressed by the deadline."""
-    spec = network.spec
-    expected = f"a choice/deadline network that knows how likely no press is, for the go/no-go form of {spec.name!r}"
-    if spec.transform == SIMULATED:
-        found = "a model known by its simulator"
-        remedy = "return rt = inf where nothing is pressed, give choices=[1] and omissions=True, and use LANDist"
-        raise ValueError(explain(expected, found, remedy))
-    if len(spec.choices) != 2:
-        raise ValueError(explain("a model of two choices", f"{spec.choices} in {spec.name!r}", "use LANDist"))
-    if network.choice is None:
-        remedy = "train one, import one with its CPN (cpn=...), or use the two-choice distribution"
-        raise ValueError(explain(expected, "none in its weights", remedy))
-    if spec.view == PLAIN_OMISSION:
-        found = "an OPN, which knows trials without any decision but not those decided at the lower boundary"
-        raise ValueError(explain(expected, found, "import the CPN (cpn=...) instead"))
-    ends = constant_value(deadline)
-    if spec.view == PLAIN and (ends is None or np.any(np.isfinite(ends))):
-        found = f"a CPN, which knows no deadline, and deadline={deadline}"
-        raise ValueError(explain(expected, found, "leave the deadline out, or use a network trained with pl.train"))
-
-
-def _check_omissions(spec: Model, network: Network | None, deadline: Any) -> None:
-    """Refuse a deadline where nothing says how likely it is that it passes without a decision."""
-    if spec.omissions:
-        ends = constant_value(deadline)
-        if ends is None or np.any(np.isfinite(ends)):
-            expected = f"no deadline=..., because the simulator of {spec.name!r} says which trials have no response"
-            raise ValueError(explain(expected, f"{deadline}", "leave it out, or make it a parameter such as 'limit'"))
-        return
-    if network is None or network.choice is None or spec.view != PLAIN_OMISSION:
-        expected = f"a network that knows how likely an omission is, for {spec.name!r} with a deadline"
-        found = "a network without an OPN" if network is not None else "likelihood='exact'"
-        remedy = "import one with opn=..., or name the deadline to a go/no-go form; leaving such trials out is biased"
-        raise ValueError(explain(expected, found, remedy))
-    ends = known_numbers(deadline)
-    if ends is not None and not np.all(np.isfinite(ends)):
-        remedy = "give every trial its own; without any deadline there are no omissions, and no deadline=... is needed"
-        raise ValueError(explain("finite deadlines, because the OPN knows no others", f"{ends}", remedy))
 
 
 def apply_rv(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, override
 
 import numpy as np
 import pytensor.tensor as pt
@@ -12,15 +12,21 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.data.columns import AUTO, from_table
 from pymc_lan.data.messages import say
+from pymc_lan.data.observation import Observation, PressOrNot
 from pymc_lan.data.observed import trial_type_is_go
 from pymc_lan.distributions.base import (
     TrialDistribution,
+    constant_value,
     extract_theta,
     lapse_window,
     split_model,
 )
 from pymc_lan.distributions.values import as_numbers, check_deadline, check_fraction, known_value
 from pymc_lan.errors import check_length, explain
+from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION
+from pymc_lan.models.simulator.view import SIMULATED
+from pymc_lan.models.spec import Model
+from pymc_lan.networks.network import Network
 from pymc_lan.ops.likelihood import known_codes
 from pymc_lan.registry.sources import AnyModel, find_model
 
@@ -85,11 +91,10 @@ class GoNoGo(TrialDistribution):
     (20, 2)
     """
 
-    go_nogo = True
-
     from_columns = ("trial_type", "deadline")
 
     @classmethod
+    @override
     def _say_none(cls, argument: str, source: AnyModel, kwargs: Mapping[str, Any]) -> None:
         if argument == "trial_type":
             say(
@@ -97,6 +102,22 @@ class GoNoGo(TrialDistribution):
                 "which are no-go trials; trial_type=None says that none are."
             )
         super()._say_none(argument, source, kwargs)
+
+    @classmethod
+    @override
+    def _observation(cls, spec: Model, deadline: Any) -> Observation:
+        return PressOrNot()
+
+    @classmethod
+    @override
+    def _knows_deadline(cls, spec: Model, network: Network | None) -> bool:
+        return spec.view != PLAIN
+
+    @classmethod
+    @override
+    def _check_network(cls, spec: Model, network: Network | None, deadline: Any) -> None:
+        if network is not None:
+            _check_go_nogo(network, deadline)
 
     @classmethod
     def dist(
@@ -139,6 +160,28 @@ class GoNoGo(TrialDistribution):
 
 
 _window = lapse_window
+
+
+def _check_go_nogo(network: Network, deadline: Any) -> None:
+    """Refuse networks that do not say how likely it is that nothing is pressed by the deadline."""
+    spec = network.spec
+    expected = f"a choice/deadline network that knows how likely no press is, for the go/no-go form of {spec.name!r}"
+    if spec.transform == SIMULATED:
+        found = "a model known by its simulator"
+        remedy = "return rt = inf where nothing is pressed, give choices=[1] and omissions=True, and use LANDist"
+        raise ValueError(explain(expected, found, remedy))
+    if len(spec.choices) != 2:
+        raise ValueError(explain("a model of two choices", f"{spec.choices} in {spec.name!r}", "use LANDist"))
+    if network.choice is None:
+        remedy = "train one, import one with its CPN (cpn=...), or use the two-choice distribution"
+        raise ValueError(explain(expected, "none in its weights", remedy))
+    if spec.view == PLAIN_OMISSION:
+        found = "an OPN, which knows trials without any decision but not those decided at the lower boundary"
+        raise ValueError(explain(expected, found, "import the CPN (cpn=...) instead"))
+    ends = constant_value(deadline)
+    if spec.view == PLAIN and (ends is None or np.any(np.isfinite(ends))):
+        found = f"a CPN, which knows no deadline, and deadline={deadline}"
+        raise ValueError(explain(expected, found, "leave the deadline out, or use a network trained with pl.train"))
 
 
 def _drift(v: Any, v_nogo: Any, trial_type: Any, n_trials: int | None) -> Any:

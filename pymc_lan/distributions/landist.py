@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, override
 
 import numpy as np
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.data.columns import AUTO, from_table
+from pymc_lan.data.observation import EveryResponse, Observation, ResponseOrOmission
 from pymc_lan.distributions.base import (
     TrialDistribution,
+    constant_value,
     extract_theta,
     lapse_window,
     split_model,
 )
-from pymc_lan.distributions.values import check_deadline, check_fraction
+from pymc_lan.distributions.values import check_deadline, check_fraction, known_numbers
+from pymc_lan.errors import explain
+from pymc_lan.models.imported import PLAIN_OMISSION
+from pymc_lan.models.spec import Model
+from pymc_lan.networks.network import Network
 from pymc_lan.registry.sources import AnyModel, find_model
 
 
@@ -76,6 +82,23 @@ class LANDist(TrialDistribution):
     """
 
     @classmethod
+    @override
+    def _observation(cls, spec: Model, deadline: Any) -> Observation:
+        kind = EveryResponse if deadline is None and not spec.omissions else ResponseOrOmission
+        return kind(spec.choices)
+
+    @classmethod
+    @override
+    def _knows_deadline(cls, spec: Model, network: Network | None) -> bool:
+        return network is not None and network.choice is not None and spec.view == PLAIN_OMISSION
+
+    @classmethod
+    @override
+    def _check_network(cls, spec: Model, network: Network | None, deadline: Any) -> None:
+        if deadline is not None:
+            _check_omissions(spec, network, deadline)
+
+    @classmethod
     def dist(
         cls,
         *args: Any,
@@ -106,6 +129,25 @@ class LANDist(TrialDistribution):
 
 
 _window = lapse_window
+
+
+def _check_omissions(spec: Model, network: Network | None, deadline: Any) -> None:
+    """Refuse a deadline where nothing says how likely it is that it passes without a decision."""
+    if spec.omissions:
+        ends = constant_value(deadline)
+        if ends is None or np.any(np.isfinite(ends)):
+            expected = f"no deadline=..., because the simulator of {spec.name!r} says which trials have no response"
+            raise ValueError(explain(expected, f"{deadline}", "leave it out, or make it a parameter such as 'limit'"))
+        return
+    if network is None or network.choice is None or spec.view != PLAIN_OMISSION:
+        expected = f"a network that knows how likely an omission is, for {spec.name!r} with a deadline"
+        found = "a network without an OPN" if network is not None else "likelihood='exact'"
+        remedy = "import one with opn=..., or name the deadline to a go/no-go form; leaving such trials out is biased"
+        raise ValueError(explain(expected, found, remedy))
+    ends = known_numbers(deadline)
+    if ends is not None and not np.all(np.isfinite(ends)):
+        remedy = "give every trial its own; without any deadline there are no omissions, and no deadline=... is needed"
+        raise ValueError(explain("finite deadlines, because the OPN knows no others", f"{ends}", remedy))
 
 
 class DDM(LANDist):

@@ -13,36 +13,29 @@ from pytensor.graph.basic import Apply
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.data.guesses import is_possible, log_guess
+from pymc_lan.data.guesses import is_possible
+from pymc_lan.data.observation import Observation
 from pymc_lan.models.imported import PLAIN_OMISSION
 from pymc_lan.models.likelihood import Likelihood, mix_lapses
 from pymc_lan.models.simulator.view import SIMULATED
 from pymc_lan.models.spec import Model, shift
 from pymc_lan.networks.bounds import watch
 from pymc_lan.networks.mlp import MLP
-from pymc_lan.ops.likelihood import PYTENSOR, log_likelihood, register_with_backend
-
-# Parameters behind the model's own, in this order.
-TWO_CHOICE = ("p_lapse", "lapse_window")
-OMISSIONS = (*TWO_CHOICE, "deadline")
-GO_NOGO = (*TWO_CHOICE, "lapse_go", "deadline")
+from pymc_lan.ops.likelihood import PYTENSOR, LikelihoodGraph, register_with_backend
 
 
 class TrialRV(RandomVariable):
     """Trials ``[rt, response]`` of a model; ``rt = inf`` is no response.
 
-    Inputs: the model's parameters in order, then ``p_lapse`` and ``lapse_window`` and, for go/no-go, ``lapse_go`` and
-    ``deadline``, or ``deadline`` for omissions; all scalar per trial.
+    Inputs: the model's parameters in order, then the extras of the observation; all scalar per trial.
 
     Parameters
     ----------
     spec : Model
     lan, choice : MLP, optional
         None for the closed form.
-    go_nogo : bool
-        Whether only upper responses before the deadline are seen.
-    omissions : bool
-        Whether trials without a decision before the deadline are seen as such.
+    observation : Observation
+        What is seen of a trial.
     lapses : bool
         Whether any trial may be a guess; without, the mixture is left out of the graph.
     record : tuple of str
@@ -52,7 +45,7 @@ class TrialRV(RandomVariable):
     name = "trial"
     dtype = "float64"
     __props__ = (  # type: ignore[assignment]
-        "name", "signature", "dtype", "inplace", "spec", "lan", "choice", "go_nogo", "omissions", "lapses",
+        "name", "signature", "dtype", "inplace", "spec", "lan", "choice", "observation", "lapses",
     )  # fmt: skip
 
     def __init__(
@@ -61,19 +54,16 @@ class TrialRV(RandomVariable):
         lan: MLP | None,
         choice: MLP | None,
         *,
-        go_nogo: bool,
-        omissions: bool,
+        observation: Observation,
         lapses: bool,
         record: tuple[str, ...] = (),
         inplace: bool = False,
         **fixed: Any,
     ):
         self.spec, self.lan, self.choice = spec, lan, choice
-        self.go_nogo, self.omissions, self.lapses, self.record = go_nogo, omissions, lapses, record
-        # How many responses a guess may be.
-        self.n_guesses = 1 if go_nogo else len(spec.choices)
-        self.parameters = (*spec.names, *(GO_NOGO if go_nogo else OMISSIONS if omissions else TWO_CHOICE))
-        label = f"GoNoGo{spec.name.upper()}" if go_nogo else spec.name.upper()
+        self.observation, self.lapses, self.record = observation, lapses, record
+        self.parameters = (*spec.names, *observation.extras)
+        label = f"{observation.prefix}{spec.name.upper()}"
         self._print_name = (label, rf"\operatorname{{{label}}}")
         super().__init__(signature=f"{','.join(['()'] * len(self.parameters))}->(2)", inplace=inplace)
 
@@ -93,7 +83,7 @@ class TrialRV(RandomVariable):
         *params, size = args
         shape = np.broadcast_shapes(*(np.shape(p) for p in params)) if size is None else tuple(size)
         values = {name: np.broadcast_to(p, shape).ravel() for name, p in zip(self.parameters, params, strict=True)}
-        return draw_trials(self.spec, rng, values, go_nogo=self.go_nogo, omissions=self.omissions).reshape(*shape, 2)
+        return draw_trials(self.spec, rng, values, self.observation).reshape(*shape, 2)
 
 
 @_logprob.register(TrialRV)
@@ -102,25 +92,16 @@ def trial_logprob(op: TrialRV, values: Any, rng: Any, size: Any, *params: Any, *
     value = pt.cast(values[0], "float64")
     rt, response = value[..., 0], value[..., 1]
     named = dict(zip(op.parameters, params, strict=True))
-    theta = [named[name] for name in op.spec.names]
-    responded = rt < np.inf
-    if op.go_nogo:
-        deadline = named["deadline"]
-        press = pt.constant(1.0, dtype="float64")
-        log_p = log_likelihood(op.spec, op.lan, op.choice, [rt, press, deadline, *theta], go_nogo=True)
-        possible = ~responded | (rt <= deadline)
-    else:
-        deadline = named["deadline"] if op.omissions else pt.constant(np.inf, dtype="float64")
-        log_p = log_likelihood(op.spec, op.lan, op.choice, [rt, response, deadline, *theta], go_nogo=op.omissions)
-        possible = responded & pt.any([pt.eq(response, code) for code in op.spec.choices], axis=0)
-        if op.omissions:
-            possible = ~responded | (possible & (rt <= deadline))
-        if op.spec.view == PLAIN_OMISSION:
-            possible = possible & (deadline < np.inf)
+    theta = {name: named[name] for name in op.spec.names}
+    seen, deadline = op.observation, op.observation.deadline(named)
+    log_p = seen.log_trial(PYTENSOR, LikelihoodGraph(op.spec, op.lan, op.choice), rt, response, named, theta)
+    possible = seen.possible(rt, response, named)
+    if op.spec.view == PLAIN_OMISSION and deadline is not None:
+        possible = possible & (deadline < np.inf)
     if op.lapses:
         # A guess has no bounds: outside them the penalty has to be taken of the mixture, or guesses would drown it.
-        _, penalty = Likelihood(op.spec, op.lan).clamp(PYTENSOR, {name: named[name] for name in op.spec.names})
-        guess = log_guess(PYTENSOR, rt, op.n_guesses, named)
+        _, penalty = Likelihood(op.spec, op.lan).clamp(PYTENSOR, theta)
+        guess = seen.log_guess(PYTENSOR, rt, named)
         log_p = mix_lapses(PYTENSOR, log_p, named["p_lapse"], guess) - penalty
         possible = possible & is_possible(named)
     return pt.where(possible, log_p, -np.inf)
@@ -137,8 +118,9 @@ def trial_support_point(op: TrialRV, rv: Any, rng: Any, size: Any, *params: Any)
     # Of a simulator nobody knows what its parameters mean.
     bounded = "a" in named and op.spec.transform != SIMULATED
     rt = shift(op.spec, named) + (named["a"] ** 2 * z * (1 - z) if bounded else 0.5)
-    if "deadline" in named:
-        rt = pt.minimum(rt, named["deadline"])
+    deadline = op.observation.deadline(named)
+    if deadline is not None:
+        rt = pt.minimum(rt, deadline)
     row = pt.stack([rt, pt.full_like(rt, op.spec.choices[-1])], axis=-1)
     return pt.broadcast_to(row, (*size, 2)) if size.type.ndim == 1 else row
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.data.columns import column, table_columns
+from pymc_lan.data.observation import Silence
 from pymc_lan.distributions.trial_rv import TrialRV
 from pymc_lan.errors import check_length, explain, is_missing, refuse, unknown
 from pymc_lan.inference.posterior import Point, not_finite, resolve_model
@@ -95,10 +96,11 @@ def initvals(model: Any = None, df: Any = None, *, by: str | None = None) -> dic
     begin = {name: np.asarray(x, np.float64) for name, x in model.initial_point(random_seed=0).items()}
     named = dict(zip(op.parameters, rv.owner.inputs[2:], strict=True))
     expressions = _by_trial(model, named, [name for name in SCALES if name in named], len(rt))
-    # Without a response, go/no-go trials did not reach the upper boundary by the deadline; others say nothing.
-    deadline = np.full(len(rt), -np.inf)
-    if op.go_nogo:
-        [deadline] = _evaluate(model, list(_by_trial(model, named, ["deadline"], len(rt)).values()), begin)
+    # Without a press, trials did not reach the upper boundary by the deadline; other trials without a response say
+    # nothing.
+    deadline, ends = np.full(len(rt), -np.inf), op.observation.deadline(named, frozenset({Silence.NO_PRESS}))
+    if ends is not None:
+        [deadline] = _evaluate(model, list(_by_trial(model, {"deadline": ends}, ["deadline"], len(rt)).values()), begin)
     anywhere = _evaluate(model, list(expressions.values()), _moved(begin))
     cell = _cells([subject, deadline], anywhere)
     latest = _latest(rt, subject, lapses=op.lapses)

@@ -157,12 +157,15 @@ class Likelihood:
             log_go, log_rest = choice_view(self.spec).log_go(xp, self.choice, horizon, theta)
         return log_go - penalty, log_rest - penalty
 
-    def log_trial(self, xp: Namespace, rt: Any, response: Any, deadline: Any, theta: Theta, *, go_nogo: bool) -> Any:
-        """Log density where there is a response and, for go/no-go, log probability of none where rt is inf."""
+    def log_trial(self, xp: Namespace, rt: Any, response: Any, deadline: Any, theta: Theta) -> Any:
+        """Log density where there is a response and, where rt is inf, log probability of none by the deadline.
+
+        Without a deadline (None) every trial ends with a response.
+        """
         responded = rt < math.inf
         # Whatever stands in for a missing rt is never used; one second keeps both branches and their gradients finite.
         log_density = self.log_density(xp, xp.where(responded, rt, 1.0), response, theta)
-        log_none = self.log_go(xp, deadline, theta)[1] if go_nogo else -math.inf
+        log_none = -math.inf if deadline is None else self.log_go(xp, deadline, theta)[1]
         return xp.where(responded, log_density, log_none)
 
 

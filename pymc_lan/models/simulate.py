@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pymc_lan.data.guesses import share_unseen
-from pymc_lan.data.observed import NO_RESPONSE, as_dataframe
+from pymc_lan.data.guesses import NO_RESPONSE
+from pymc_lan.data.observation import Observation
+from pymc_lan.data.observed import as_dataframe
 from pymc_lan.errors import explain, refuse
 from pymc_lan.models.catalogue import as_model
 from pymc_lan.models.diffusion.closed_labels import draw_decisions
@@ -19,7 +20,6 @@ from pymc_lan.models.simulator.responses import RESPONSES
 from pymc_lan.models.simulator.simulator import run_simulator
 from pymc_lan.models.spec import Model, bind, seen
 from pymc_lan.models.views import PATH
-from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.samplers.wiener import ddm_draws
 
 if TYPE_CHECKING:
@@ -117,9 +117,7 @@ def _check_domain(spec: Model, theta: Mapping[str, Float]) -> None:
             )
 
 
-def draw_trials(
-    spec: Model, rng: np.random.Generator, values: Mapping[str, Float], *, go_nogo: bool, omissions: bool = False
-) -> Float:
+def draw_trials(spec: Model, rng: np.random.Generator, values: Mapping[str, Float], observation: Observation) -> Float:
     """Draw one trial for each set of parameters.
 
     Parameters
@@ -127,42 +125,20 @@ def draw_trials(
     spec : Model
     rng : numpy.random.Generator
     values : mapping of str to ndarray, shape (n,)
-        The model's parameters, ``p_lapse`` and ``lapse_window`` and, for go/no-go, ``lapse_go`` and ``deadline``; of
-        omissions ``deadline``.
-    go_nogo : bool
-        Whether lower and late responses are unseen.
-    omissions : bool
-        Whether late responses are.
+        The model's parameters, and the observation's extras.
+    observation : Observation
+        What is seen of a trial.
 
     Returns
     -------
     ndarray, shape (n, 2)
         Rows ``[rt, response]``; ``[inf, 0]`` without a response.
     """
-    trials = _draw_decisions(spec, rng, values, never=go_nogo or omissions)
+    trials = _draw_decisions(spec, rng, values, never=observation.silent)
     guess = rng.random(trials.shape[0]) < values["p_lapse"]
     if guess.any():
-        trials[guess] = _draw_guesses(
-            rng, {name: x[guess] for name, x in values.items()}, (1,) if go_nogo else spec.choices
-        )
-    if go_nogo:
-        unseen = (trials[:, 1] != 1) | (trials[:, 0] > values["deadline"])
-        trials[unseen] = np.inf, NO_RESPONSE
-    if omissions:
-        trials[trials[:, 0] > values["deadline"]] = np.inf, NO_RESPONSE
-    return trials
-
-
-def _draw_guesses(rng: np.random.Generator, values: Mapping[str, Float], choices: Sequence[int]) -> Float:
-    """Draw a guess for each set of parameters: see `pymc_lan.data.guesses`."""
-    window = values["lapse_window"]
-    if not np.all((window > 0) & (window < np.inf)):
-        expected, remedy = "lapse_window above 0 s and finite", "check what the model computes it from"
-        raise ValueError(explain(expected, f"{window.min():g} to {window.max():g}", remedy))
-    deadline = values.get("deadline", np.full_like(window, np.inf))
-    unseen = rng.random(window.size) < share_unseen(NUMPY, values.get("lapse_go", 1.0), deadline, window)
-    time, choice = rng.uniform(0, np.minimum(window, deadline)), rng.choice(choices, window.size)
-    return np.column_stack([np.where(unseen, np.inf, time), np.where(unseen, NO_RESPONSE, choice)])
+        trials[guess] = observation.draw_guesses(rng, {name: x[guess] for name, x in values.items()})
+    return observation.hide(trials, values)
 
 
 def _draw_decisions(spec: Model, rng: np.random.Generator, values: Mapping[str, Float], *, never: bool) -> Float:

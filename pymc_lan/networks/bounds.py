@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.data.observation import Silence
 from pymc_lan.errors import explain
 from pymc_lan.models.likelihood import LOG_GO
 from pymc_lan.models.spec import Model, Parameter
 
+# Of which trials without a response closed forms tell the probability, where they tell any.
+KNOWN_EXACTLY = frozenset({Silence.NO_PRESS})
 # Models that are the same within wider bounds.
 WIDER: Mapping[str, str] = {"ddm": "ddm_extended"}
 
@@ -54,7 +57,7 @@ def outside(
 def has_closed_form(op: Any) -> bool:
     """Whether the exact likelihood of what a distribution observes is known in closed form."""
     spec = op.spec
-    return spec.exact and not op.omissions and (not op.go_nogo or spec.transform in LOG_GO)
+    return spec.exact and op.observation.is_known(KNOWN_EXACTLY if spec.transform in LOG_GO else frozenset())
 
 
 def say_outside(op: Any, shares: Mapping[str, float], n: int) -> str:

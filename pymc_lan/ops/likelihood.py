@@ -13,6 +13,7 @@ Only the JAX mode touches JAX, because a JAX call in a forked worker never retur
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from hashlib import sha256
 from typing import Any, cast
@@ -30,6 +31,7 @@ from pytensor.raise_op import CheckAndRaise
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lan.data.observation import EveryResponse
 from pymc_lan.errors import LengthError, explain
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.race.race import race_of
@@ -38,6 +40,7 @@ from pymc_lan.models.views import PATH
 from pymc_lan.networks.bounds import watch
 from pymc_lan.networks.kernel.build import LEADING, Kernel, compile_kernel, shipped_parts
 from pymc_lan.networks.mlp import MLP
+from pymc_lan.numerics.passage import Namespace, Theta
 
 PYTENSOR = pt
 
@@ -127,8 +130,9 @@ class LANLogp(Op):
         copies: list[Any] = [x.type() for x in inputs]
         # Per argument and trial, before the sum that broadcasting implies.
         wide = pt.broadcast_arrays(*copies)
-        go_nogo = self.choice is not None
-        value = formula(self.spec, self.lan, self.choice, wide, go_nogo=go_nogo)
+        rt, response, deadline, *parameters = wide
+        given = [rt, response, None if self.choice is None else deadline, *parameters]
+        value = formula(self.spec, self.lan, self.choice, given)
         rows: Any = pt.grad(value.sum(), [wide[i] for i in smooth], disconnected_inputs="ignore")
         weighted = (pt.stack(rows) * of_partials).sum()
         known = [of_partials, copies[RESPONSE]]
@@ -138,8 +142,8 @@ class LANLogp(Op):
         return list(clone_replace(second, dict(zip(copies, inputs, strict=True))))
 
 
-# Position of the response among the inputs: a code, which nothing is differentiated by.
-RESPONSE = 1
+# Positions among the inputs: of the response, a code, which nothing is differentiated by, and of the deadline.
+RESPONSE, DEADLINE = 1, 2
 
 
 def _counting(node: Apply) -> int:
@@ -155,16 +159,14 @@ def formula(
     spec: Model,
     lan: MLP | None,
     choice: MLP | None,
-    inputs: Sequence[TensorVariable],
-    *,
-    go_nogo: bool,
+    inputs: Sequence[TensorVariable | None],
 ) -> TensorVariable:
-    """The log likelihood as a plain PyTensor graph: for closed forms and Hessians."""
+    """The log likelihood as a plain PyTensor graph, for closed forms and Hessians; inputs as of `log_likelihood`."""
     rt, response, deadline, *parameters = inputs
     theta = dict(zip(spec.names, parameters, strict=True))
     networks = (None if mlp is None else partial(network_graph, mlp) for mlp in (lan, choice))
     likelihood = Likelihood(spec, *networks)
-    return likelihood.log_trial(PYTENSOR, rt, response, deadline, theta, go_nogo=go_nogo)
+    return cast("TensorVariable", likelihood.log_trial(PYTENSOR, rt, response, deadline, theta))
 
 
 def network_graph(mlp: MLP, inputs: Sequence[TensorVariable]) -> TensorVariable:
@@ -173,7 +175,7 @@ def network_graph(mlp: MLP, inputs: Sequence[TensorVariable]) -> TensorVariable:
 
 
 def log_likelihood(
-    spec: Model, lan: MLP | None, choice: MLP | None, inputs: Sequence[TensorVariable], *, go_nogo: bool
+    spec: Model, lan: MLP | None, choice: MLP | None, inputs: Sequence[TensorVariable | None]
 ) -> TensorVariable:
     """Build the log likelihood of trials.
 
@@ -183,9 +185,8 @@ def log_likelihood(
     lan, choice : MLP, optional
         None for the closed form.
     inputs : sequence of TensorVariable
-        rt, response, deadline and the model's parameters in order; they broadcast.
-    go_nogo : bool
-        Whether rt = inf has a probability; its log is -inf otherwise.
+        rt, response, deadline and the model's parameters in order; they broadcast. Without a deadline (None) rt = inf
+        has no probability.
 
     Returns
     -------
@@ -194,13 +195,36 @@ def log_likelihood(
     """
     # Races are graphs of elementwise functions and two small networks, which every backend knows as they are.
     if lan is None or race_of(spec) is not None:
-        return formula(spec, lan, choice, inputs, go_nogo=go_nogo)
-    op: Any = LANLogp(spec, lan, choice if go_nogo else None)
-    if all(x.type.ndim <= 1 for x in inputs):
-        value = op(*(x if x.type.ndim else pt.expand_dims(x, 0) for x in inputs))[0]
-        return value if any(x.type.ndim for x in inputs) else value[0]
-    wide = pt.broadcast_arrays(*inputs)
+        return formula(spec, lan, choice, inputs)
+    op: Any = LANLogp(spec, lan, None if inputs[DEADLINE] is None else choice)
+    given = [pt.constant(np.inf, dtype="float64") if x is None else x for x in inputs]
+    if all(x.type.ndim <= 1 for x in given):
+        value = op(*(x if x.type.ndim else pt.expand_dims(x, 0) for x in given))[0]
+        return value if any(x.type.ndim for x in given) else value[0]
+    wide = pt.broadcast_arrays(*given)
     return op(*(x.reshape((-1,)) for x in wide))[0].reshape(wide[0].shape)
+
+
+@dataclass(frozen=True, slots=True)
+class LikelihoodGraph:
+    """The `pymc_lan.data.observation.TrialLikelihood` of a model in PyTensor.
+
+    Parameters
+    ----------
+    spec : Model
+    lan, choice : MLP, optional
+        None for the closed form.
+    """
+
+    spec: Model
+    lan: MLP | None
+    choice: MLP | None
+
+    def log_trial(self, xp: Namespace, rt: Any, response: Any, deadline: Any, theta: Theta) -> TensorVariable:
+        """As `log_likelihood`, whose namespace is always PyTensor's."""
+        given = (rt, response, deadline, *(theta[name] for name in self.spec.names))
+        inputs = [None if x is None else pt.as_tensor_variable(x) for x in given]
+        return log_likelihood(self.spec, self.lan, self.choice, inputs)
 
 
 class _RegisterDispatch(GraphRewriter):
@@ -316,17 +340,16 @@ def _register_jax() -> None:
         from pymc_lan.networks.flax import JAX, as_network
 
         likelihood = Likelihood(op.spec, *(mlp and as_network(mlp) for mlp in (op.lan, op.choice)))
-        go_nogo = op.choice is not None
         rt: Any = node.inputs[0]
         # Data that are part of the graph say which of the two networks a trial needs, so neither has to run in vain.
-        split = go_nogo and isinstance(rt, Constant) and rt.data.size > 1
+        split = op.choice is not None and isinstance(rt, Constant) and rt.data.size > 1
         order = np.argsort(~np.isfinite(rt.data), kind="stable") if split else None
         n_seen = int(np.isfinite(rt.data).sum()) if split else 0
 
         def value(rt: Any, response: Any, deadline: Any, *parameters: Any) -> Any:
             theta = dict(zip(op.spec.names, parameters, strict=True))
             if order is None:
-                return likelihood.log_trial(JAX, rt, response, deadline, theta, go_nogo=go_nogo)
+                return likelihood.log_trial(JAX, rt, response, None if op.choice is None else deadline, theta)
 
             def of(x: Any, rows: Any) -> Any:
                 return x if x.size == 1 else x[rows]
@@ -368,8 +391,8 @@ class ResponseRV(RandomVariable):
     name = "response"
     dtype = "int64"
     choice = None
-    go_nogo = omissions = lapses = False
-    n_guesses = 0
+    lapses = False
+    observation = EveryResponse(())
     __props__ = ("name", "signature", "dtype", "inplace", "spec", "lan")  # type: ignore[assignment]
 
     def __init__(self, spec: Model, lan: MLP, *, record: tuple[str, ...] = (), **fixed: Any):

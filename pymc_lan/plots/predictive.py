@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pymc_lan.data.observation import PressOrNot
 from pymc_lan.errors import explain
 from pymc_lan.plots.statistics import defective_density, interval, over_draws
 from pymc_lan.plots.style import BAND, DATA_FILL, DATA_LINE, OF_RESPONSE, UPPER, panel_axes, result, tidy
@@ -175,7 +176,9 @@ def predictive_gonogo(
     >>> go.get_title(), no_go.get_title()
     ('go', 'no-go')
     """
-    trials = read_trials(idata, data, var_name=var_name, n_draws=n_draws, go_nogo=True, rt=rt, response=response)
+    trials = read_trials(
+        idata, data, var_name=var_name, n_draws=n_draws, observation=PressOrNot(), rt=rt, response=response
+    )
     panels = _panels(trials, condition, col)
     axes = panel_axes(ax, panels.shape)
     edges = _edges(trials, last, n_bins)

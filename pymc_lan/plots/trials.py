@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.data.columns import column
-from pymc_lan.data.observed import as_observed
+from pymc_lan.data.observation import EveryResponse, Observation
+from pymc_lan.data.observed import read_observed
 from pymc_lan.errors import describe_rows, explain, is_missing, unknown
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
+# What most plots show: an rt and one of two responses on every trial.
+TWO_CHOICES = EveryResponse((-1, 1))
 # More panels, or conditions, than this cannot be read on a page.
 MOST_LEVELS = 40
 
@@ -56,7 +59,7 @@ def read_trials(
     *,
     var_name: str,
     n_draws: int,
-    go_nogo: bool = False,
+    observation: Observation = TWO_CHOICES,
     rt: str = "rt",
     response: str = "response",
 ) -> Trials:
@@ -71,7 +74,8 @@ def read_trials(
         Of the observed variable.
     n_draws : int
         Draws to use, evenly spaced.
-    go_nogo : bool
+    observation : Observation
+        What is seen of a trial.
     rt, response : str
         Names of columns.
 
@@ -81,7 +85,7 @@ def read_trials(
         For data that `pymc_lan.as_observed` refuses; if there are no predictions, or they are of another number of
         trials.
     """
-    observed = as_observed(data, go_nogo=go_nogo, rt=rt, response=response)
+    observed = read_observed(data, observation, rt=rt, response=response)
     drawn = None if idata is None else predictions(idata, var_name, len(observed), n_draws)
     return Trials(data, observed[:, 0], observed[:, 1], drawn)
 

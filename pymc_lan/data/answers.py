@@ -1,0 +1,143 @@
+"""What the columns of a table say of responses: which trials have one, and its code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.data.columns import floats
+from pymc_lan.data.guesses import NO_RESPONSE, Float
+from pymc_lan.errors import describe_codes, refuse
+
+Mask = NDArray[np.bool_]
+
+
+class Columns(NamedTuple):
+    """The two columns of a table.
+
+    Parameters
+    ----------
+    times : ndarray of float64, shape (n,)
+        Seconds, above 0; NaN or inf where there is none.
+    raw : ndarray, shape (n,), or None
+        The responses as they were given; None where the table has none, because they follow from the times.
+    rt, response : str
+        What the columns are called.
+    """
+
+    times: Float
+    raw: NDArray[Any] | None
+    rt: str
+    response: str
+
+    @property
+    def given(self) -> NDArray[Any]:
+        """The responses, of a table that has to have them."""
+        assert self.raw is not None, "only an observation that is told by rt alone may lack them"
+        return self.raw
+
+    def show(self) -> dict[str, NDArray[Any]]:
+        """The columns by name, as messages show them."""
+        return {self.rt: self.times} if self.raw is None else {self.rt: self.times, self.response: self.raw}
+
+
+def responded(columns: Columns) -> Mask:
+    """Return that every trial has a response, or refuse those that have no rt."""
+    rt, silent = columns.rt, ~np.isfinite(columns.times)
+    refuse(
+        silent,
+        columns.show(),
+        expected=f"a finite {rt!r} on every trial, because in this model every trial ends with a response",
+        found=f"missing or infinite {rt!r}",
+        remedy="use a distribution that knows trials without a response: go/no-go (as_observed(..., go_nogo=True)) "
+        "if withholding is one of the answers, or one with a deadline whose network has an OPN; slow trials are "
+        f"missing more often than fast ones, so that estimates without them are biased. Where {rt!r} was lost, "
+        "fill it in from the raw data",
+    )
+    return ~silent
+
+
+def responded_if_timed(columns: Columns) -> Mask:
+    """Return which trials of several choices have a response: those with an rt, or refuse a response without one."""
+    answered = np.isfinite(columns.times)
+    codes = floats(columns.given)[0]
+    refuse(
+        ~answered & ~(np.isnan(codes) | (codes == NO_RESPONSE)),
+        columns.show(),
+        expected=f"no response, or 0, on every trial without an {columns.rt!r}",
+        found="a response without an rt",
+        remedy="clear the response of these trials where there was none, or fill in the rt from the raw data",
+    )
+    return answered
+
+
+def chosen(columns: Columns, answered: Mask, choices: Sequence[float]) -> Float:
+    """Return the response codes, or say what is wrong with those of trials that have a response."""
+    raw, rt, response = columns.given, columns.rt, columns.response
+    listed = ", ".join(f"{choice:g}" for choice in choices)
+    codes, not_a_number = floats(raw)
+    refuse(
+        answered & np.isnan(codes) & ~not_a_number,
+        columns.show(),
+        expected=f"one of the response codes {listed} in {response!r} on every trial",
+        found="an rt without a response",
+        remedy=f"fill in what was answered, or make {rt!r} missing where nothing was and the distribution knows such "
+        "trials",
+    )
+    bad = answered & ~np.isin(codes, np.asarray(choices, dtype=float))
+    remedy = (
+        f"recode them with df[{response!r}].map({{code: choice, ...}}); where there are more kinds of response than "
+        "choices, use a model with as many"
+    )
+    if tuple(choices) == (-1, 1) and np.isin(codes[answered], (0, 1)).all():
+        remedy = f"recode 0 to -1, for instance df[{response!r}].replace(0, -1)"
+        if raw.dtype.kind == "b":
+            remedy = f"recode False to -1, for instance df[{response!r}].map({{True: 1, False: -1}})"
+    elif choices[0] == 0 and np.isin(codes[answered] - 1, np.asarray(choices, dtype=float)).all():
+        remedy = f"count responses from 0, for instance df[{response!r}] - 1"
+    refuse(
+        bad,
+        columns.show(),
+        expected=f"the response codes {listed} in {response!r}",
+        found=f"unknown response codes {describe_codes(raw[bad])}",
+        remedy=remedy,
+    )
+    return codes
+
+
+def pressed(columns: Columns) -> Mask:
+    """Return which go/no-go trials have a press, having compared rt with the response row by row."""
+    times, raw, rt, response = columns
+    has_rt: Mask = ~(np.isnan(times) | (times == np.inf))
+    if raw is None:
+        return has_rt
+    codes, not_a_number = floats(raw)
+    bad = not_a_number | ~(np.isnan(codes) | np.isin(codes, (-1, 0, 1)))
+    refuse(
+        bad,
+        columns.show(),
+        expected=f"1 (pressed) and 0 or -1 (not pressed) in {response!r}",
+        found=f"unknown response codes {describe_codes(raw[bad])}",
+        remedy=f"recode the column, or leave it out (df.drop(columns={response!r})) if a missing {rt!r} means not "
+        "pressed",
+    )
+    said: Mask = codes == 1
+    refuse(
+        said & ~has_rt,
+        columns.show(),
+        expected=f"an {rt!r} on every trial whose {response!r} is 1 (pressed)",
+        found="a response without an rt",
+        remedy="set the response to 0 where nothing was pressed, or fill in the rt from the raw data",
+    )
+    refuse(
+        has_rt & ~said,
+        columns.show(),
+        expected=f"no {rt!r} (NaN, None or inf) where {response!r} is 0, -1 (not pressed) or missing",
+        found="an rt without a response",
+        remedy=f"set {rt!r} to NaN where nothing was pressed, for instance df[{rt!r}].where(df[{response!r}] == 1), or "
+        "the response to 1 where something was",
+    )
+    return said
