@@ -1,0 +1,147 @@
+"""What is expected of every kind of model and every operation: see `test_kinds`."""
+
+from __future__ import annotations
+
+LIKELIHOODS = """
+              density numpy   no_press  omission  probabilities responses exact   labels
+ddm           yes     yes     yes       no_opn    timed         times     yes     yes
+ddm_sdv       yes     yes     yes       no_opn    timed         times     yes     yes
+angle         yes     yes     yes       no_opn    timed         times     yes     yes
+weibull       yes     yes     yes       no_opn    timed         times     open    yes
+ornstein      yes     yes     yes       no_opn    timed         times     open    yes
+full_ddm      yes     yes     yes       no_opn    timed         times     open    yes
+lba2          yes     unknown no_drift  no_none   unknown       times     yes     -
+rdm3          yes     unknown no_drift  no_none   unknown       times     yes     -
+poisson_race  yes     unknown no_drift  no_none   unknown       times     yes     -
+race_3        yes     yes     no_drift  no_opn    timed         times     open    yes
+levy          yes     yes     simulator no_opn    timed         times     open    -
+lca_3         yes     yes     no_drift  no_opn    timed         times     open    -
+responses     untimed untimed no_drift  untimed   yes           yes       open    -
+own           unknown unknown unknown   unknown   unknown       unknown   open    yes
+omissions     yes     yes     no_drift  yes       timed         times     open    -
+imported      yes     yes     no_cpn    no_opn    timed         times     open    yes
+with_cpn      yes     yes     yes       no_opn    timed         times     open    yes
+with_opn      yes!    yes     opn       yes       timed         times     open    yes
+stranger      yes     yes     no_cpn    no_opn    timed         times     open    process
+"""
+
+FITS = """
+              draw    predict start   initvals  train   measure check
+ddm           yes     yes     yes     yes       yes     yes     yes
+ddm_sdv       yes     yes     yes     yes       yes     yes     yes
+angle         yes     yes     yes     yes       yes     yes     yes
+weibull       yes     yes     yes     yes       yes     yes     yes
+ornstein      yes     yes     yes     yes       yes     yes     yes
+full_ddm      yes     yes     yes     yes       yes     yes     yes
+lba2          yes     yes     yes     unplain   closed  unknown yes
+rdm3          yes     yes     yes     unplain   closed  unknown yes
+poisson_race  yes     yes     yes     unplain   closed  unknown yes
+race_3        yes     yes     yes     unplain   yes     yes     yes
+levy          yes     yes     yes     unplain   yes     yes     unsaid
+lca_3         yes     yes     yes     unplain   yes     yes     unsaid
+responses     yes     yes     yes     unseen    yes     yes     unsaid
+own           yes     unknown unknown unknown   yes     unknown unknown
+omissions     yes     yes     yes     unplain   yes     yes     unsaid
+imported      yes     yes     yes     yes       refused! yes    yes
+with_cpn      yes     yes     yes     yes       refused! yes    yes
+with_opn      yes     yes     yes!    yes!      refused! yes    yes
+stranger      process process yes     yes       process process unsaid
+"""
+
+FILES = """
+              cartoon picture config  onnx     page    listing
+ddm           yes     yes     yes     yes      yes     yes
+ddm_sdv       yes     yes     yes     yes      yes     yes
+angle         yes     yes     yes     yes      yes     yes
+weibull       yes     yes     yes     yes      yes     yes
+ornstein      yes     yes     yes     yes      yes     yes
+full_ddm      yes     yes     yes     yes      yes     yes
+lba2          two     two     unknown unknown  unknown yes
+rdm3          two     two     unknown unknown  unknown yes
+poisson_race  race    bare    unknown unknown  unknown yes
+race_3        two     two     yes     composed forms   yes
+levy          yes     yes     yes     yes      forms   yes
+lca_3         two     two     yes     yes      forms   yes
+responses     two     two     yes     untimed  unknown absent
+own           yes     bare    unknown unknown  unknown absent
+omissions     two     two     yes     yes      unknown absent
+imported      yes     yes     yes     yes      -       -
+with_cpn      yes     yes     yes     yes      -       -
+with_opn      yes     yes     yes     yes      -       -
+stranger      process process yes     yes      unknown absent
+"""
+
+# What a word of the tables stands for, with the model's name, its parameters and its choices.
+SENTENCES = {
+    "absent": "{name!r} is not listed",
+    "bare": "Expected a network of {name!r}. Found none. Remedy: pass the network itself, or name it with pl.register.",
+    "closed": (
+        "Expected a model with a network, or one to train. Found {name!r}, a closed form. Remedy: use "
+        "likelihood='exact'."
+    ),
+    "composed": (
+        "Expected a model whose likelihood is one network. Found {name}@1.0, a race composed of the networks of one"
+        " accumulator. Remedy: use format='orbax'."
+    ),
+    "forms": "{name} has weights but not both forms in pymc_lan/distributions/named.py; add them",
+    "no_cpn": (
+        "Expected a choice/deadline network that knows how likely no press is, for the go/no-go form of {name!r}. "
+        "Found none in its weights. Remedy: train one, import one with its CPN (cpn=...), or use the two-choice "
+        "distribution."
+    ),
+    "no_drift": (
+        "Expected a model with a drift v, for go/no-go trials. Found {names} in its place. Remedy: use LANDist."
+    ),
+    "no_none": (
+        "Expected a network that knows how likely an omission is, for {name!r} with a deadline. Found "
+        "likelihood='exact'. Remedy: import one with opn=..., or name the deadline to a go/no-go form; leaving such"
+        " trials out is biased."
+    ),
+    "no_opn": (
+        "Expected a network that knows how likely an omission is, for {name!r} with a deadline. Found a network "
+        "without an OPN. Remedy: import one with opn=..., or name the deadline to a go/no-go form; leaving such "
+        "trials out is biased."
+    ),
+    "open": (
+        "Expected a model with a closed form, for likelihood='exact'. Found {name!r}. Remedy: use likelihood='lan'."
+    ),
+    "opn": (
+        "Expected a choice/deadline network that knows how likely no press is, for the go/no-go form of {name!r}. "
+        "Found an OPN, which knows trials without any decision but not those decided at the lower boundary. Remedy:"
+        " import the CPN (cpn=...) instead."
+    ),
+    "process": (
+        "Expected a model whose drift and boundary are known, to simulate it. Found one of which only a network was "
+        "imported, or that is known by its simulator."
+    ),
+    "race": "Expected a diffusion between two boundaries. Found a race of accumulators.",
+    "refused": "Expected ",
+    "simulator": (
+        "Expected a choice/deadline network that knows how likely no press is, for the go/no-go form of {name!r}. "
+        "Found a model known by its simulator. Remedy: return rt = inf where nothing is pressed, give choices=[1] "
+        "and omissions=True, and use LANDist."
+    ),
+    "timed": "Expected a model of responses alone. Found {name!r}, a model of response times. Remedy: use logpdf.",
+    "times": (
+        "Expected a model of responses alone, from pl.simulator_spec(..., times=False). Found {name!r}, a model of "
+        "response times. Remedy: use LANDist."
+    ),
+    "two": "Expected a model of two choices, +1 and -1. Found {name!r} with choices {choices}. Remedy: choose another.",
+    "unknown": "Unknown model {name!r}. ",
+    "unplain": (
+        "Expected a diffusion with drift v, boundary a and non-decision time t. Found {name!r} with {names}. "
+        "Remedy: give initvals by hand."
+    ),
+    "unsaid": (
+        "Cannot say what the network did to the posterior: {name!r} is known by a simulator or a network alone, so "
+        "there is no exact likelihood. Look at pl.diagnostics.accuracy_from_simulations, and at pl.diagnostics.sbc."
+    ),
+    "unseen": (
+        "Expected a model with one observed distribution of pymc_lan. Found none. Remedy: give initvals by hand, or"
+        " pass the model that has the data."
+    ),
+    "untimed": (
+        "Expected a model of response times. Found {name!r}, a model of responses alone. Remedy: use ChoiceDist and"
+        " network.probabilities."
+    ),
+}
