@@ -21,7 +21,7 @@ own           unknown unknown unknown   unknown   unknown       unknown   open  
 omissions     yes     yes     no_drift  yes       timed         times     open    -
 imported      yes     yes     no_cpn    no_opn    timed         times     open    yes
 with_cpn      yes     yes     yes       no_opn    timed         times     open    yes
-with_opn      yes!    yes     opn       yes       timed         times     open    yes
+with_opn      yes     yes     opn       yes       timed         times     open    yes
 stranger      yes     yes     no_cpn    no_opn    timed         times     open    process
 """
 
@@ -44,7 +44,7 @@ own           yes     unknown unknown unknown   yes     unknown unknown
 omissions     yes     yes     yes     unplain   yes     yes     unsaid
 imported      yes     yes     yes     yes       refused! yes    yes
 with_cpn      yes     yes     yes     yes       refused! yes    yes
-with_opn      yes     yes     yes!    yes!      refused! yes    yes
+with_opn      yes     yes     yes     yes       refused! yes    yes
 stranger      process process yes     yes       process process unsaid
 """
 
