@@ -22,8 +22,7 @@ from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.spec import Model, Parameter
 from pymc_lan.models.views import n_inputs
 from pymc_lan.networks.flax import as_network
-from pymc_lan.networks.kernel.build import Kernel, compile_kernel
-from pymc_lan.networks.kernel.formulas import generate
+from pymc_lan.networks.kernel.kernel import Kernel, compile_kernel
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.ops.likelihood import LANLogp, compiled_kernel
 
@@ -178,7 +177,7 @@ def test_boundaries_of_which_nobody_says_when_they_close(boundary: Callable[...,
         Parameter("t", (0.0, 2.0), "s", "", domain=(0.0, math.inf)),
     )
     spec = Model("mine", parameters, lambda t, x, p: p["v"], boundary, "", "")
-    mine = compile_kernel(spec, generate(spec), silent(spec), None)
+    mine = compile_kernel(spec, silent(spec), None)
     rng, n = np.random.default_rng(4), 300
     theta = {p.name: rng.uniform(*p.bounds, n)[:, None] for p in parameters}
     d = np.concatenate([np.linspace(-0.3, 2.5, 57), np.linspace(3.0, 60.0, 100)])

@@ -17,8 +17,9 @@ from llvmlite import ir
 
 from pymc_lan.errors import RegistryError
 from pymc_lan.networks.flax import FlaxMLP, from_flax, to_flax
-from pymc_lan.networks.kernel.build import TILE, build_network
-from pymc_lan.networks.kernel.llvm import compile_module
+from pymc_lan.networks.kernel.layout import TILE
+from pymc_lan.networks.kernel.llvm import compile_module, load_objects
+from pymc_lan.networks.kernel.network import build_network
 from pymc_lan.networks.mlp import ACTIVATIONS, MLP
 
 # Float32 has 24 bits; a sum of a few dozen terms of order one loses a handful of them.
@@ -87,12 +88,13 @@ def with_flax(mlp: MLP, x: np.ndarray) -> Evaluation:
 def with_kernel(mlp: MLP, x: np.ndarray) -> Evaluation:
     module = ir.Module()
     build_network(module, "network", mlp)
-    address, _engine = compile_module("network", str(module).replace("define internal", "define"))
+    module.globals["network"].linkage = ""
+    engine = load_objects(compile_module(module))
     n_inputs, n = x.shape
     tile, out = np.zeros((n_inputs, TILE), np.float32), np.empty((1 + n_inputs, TILE), np.float32)
     tile[:, :n] = x
     memory = np.empty((3 * sum(mlp.sizes[1:-1]), TILE), np.float32)
-    function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(address)
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(engine.get_function_address("network"))
     function(*(array.ctypes.data for array in (tile, out, memory)))
     return out[0, :n], out[1:, :n]
 

@@ -20,7 +20,7 @@ from tables import one_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.networks.kernel.build import TILE
+from pymc_lan.networks.kernel.layout import TILE
 from pymc_lan.networks.mlp import ACTIVATIONS, MLP
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.ops import likelihood as ops

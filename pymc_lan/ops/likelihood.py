@@ -3,7 +3,7 @@
 `LANLogp` returns the log density of every trial and its derivatives in one pass, so a gradient is never a second
 forward pass, and a model's graph stays small whatever the formulas are. It dispatches by backend:
 
-* numba (PyTensor's default), C and Python to the kernel of `pymc_lan.networks.kernel.build`: float32 network, no
+* numba (PyTensor's default), C and Python to the kernel of `pymc_lan.networks.kernel`: float32 network, no
   threads, no JAX;
 * JAX to the formulas themselves around the Flax module of `pymc_lan.networks.flax`.
 
@@ -38,7 +38,8 @@ from pymc_lan.models.race.race import race_of
 from pymc_lan.models.spec import Model
 from pymc_lan.models.views import PATH
 from pymc_lan.networks.bounds import watch
-from pymc_lan.networks.kernel.build import LEADING, Kernel, compile_kernel, shipped_parts
+from pymc_lan.networks.kernel.kernel import Kernel, compile_kernel
+from pymc_lan.networks.kernel.layout import LEADING
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.numerics.passage import Namespace, Theta
 
@@ -259,13 +260,7 @@ def register_with_backend(backend: str, name: str, register: Callable[[], None])
 @cache
 def compiled_kernel(op: LANLogp) -> Kernel:
     """An Op's kernel. None is ever dropped: what other code calls must stay where it is."""
-    parts = shipped_parts(op.spec)
-    if parts is None:
-        # A model of the user's own: JAX traces its functions, which starts no thread that a fork could lose.
-        from pymc_lan.networks.kernel.formulas import generate
-
-        parts = generate(op.spec)
-    return compile_kernel(op.spec, parts, op.lan, op.choice)
+    return compile_kernel(op.spec, op.lan, op.choice)
 
 
 def _register_numba() -> None:
@@ -279,28 +274,32 @@ def _register_numba() -> None:
         from numba import literal_unroll, njit, types
 
         kernel = compiled_kernel(op)
-        n_scratch, doubles = kernel.scratch, types.CPointer(types.float64)
+        n_scratch, numbers = kernel.scratch, types.CPointer(types.float64)
+        places = types.CPointer(types.int64)
         # By symbol and not by address, so that what PyTensor caches on disk is right in the next process.
-        function: Any = types.ExternalFunction(kernel.name, types.void(types.int64, *[doubles] * 4))
+        function: Any = types.ExternalFunction(
+            kernel.name, types.void(types.int64, types.int64, places, places, numbers, numbers, numbers)
+        )
         counting, n_inputs, names = _counting(node), len(node.inputs), ",".join(op.names)
         shared = tuple(x.type.shape[0] == 1 for x in node.inputs)
 
         @njit
         def lan_logp(*inputs: Any) -> Any:
             n = inputs[counting].size
-            x, value, partials = np.empty((n_inputs, n)), np.empty(n), np.empty((n_inputs - 1, n))
+            rows, strides = np.empty(n_inputs, np.int64), np.zeros((n_inputs, 2), np.int64)
             row, wrong, length = 0, -1, 0
             for given in literal_unroll(inputs):
                 if given.size == (1 if shared[row] else n):
-                    for j in range(n):
-                        x[row, j] = given[0 if shared[row] else j]
+                    rows[row] = given.ctypes.data
+                    if not shared[row]:
+                        strides[row, 1] = given.strides[0] // 8
                 else:
                     wrong, length = row, given.size
                 row += 1  # noqa: SIM113 - literal_unroll takes no enumerate
             if wrong >= 0:
                 raise LengthError(names, wrong, length, n)
-            scratch = np.empty(n_scratch)
-            function(n, x.ctypes, value.ctypes, partials.ctypes, scratch.ctypes)
+            value, partials, scratch = np.empty(n), np.empty((n_inputs - 1, n)), np.empty(n_scratch)
+            function(1, n, rows.ctypes, strides.ctypes, value.ctypes, partials.ctypes, scratch.ctypes)
             return value, partials
 
         # It is part of a file's name, so it must not grow with the names of parameters.

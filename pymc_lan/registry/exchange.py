@@ -22,7 +22,7 @@ from pymc_lan.models.spec import Model, shift
 from pymc_lan.models.views import n_inputs
 from pymc_lan.networks.accuracy.accuracy import accuracy
 from pymc_lan.networks.config import CONFIG, CONFIG_FORMAT, read_config
-from pymc_lan.networks.kernel.build import PARTS
+from pymc_lan.networks.kernel.layout import PARTS
 from pymc_lan.networks.mlp import MLP, tensor_shapes
 from pymc_lan.networks.network import (
     Network,

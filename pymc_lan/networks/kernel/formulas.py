@@ -1,52 +1,48 @@
-"""From the formulas to straight-line LLVM code with derivatives.
+"""From the formulas of a model to straight-line code with derivatives.
 
 PyTensor's own differentiation and compilation of the go/no-go likelihood takes half a minute on an empty cache. So JAX
-traces and differentiates the formulas once, when they change, and this module prints the result as LLVM code, which
-ships in `pymc_lan.networks.kernel.generated` and which `pymc_lan.networks.kernel.build` compiles. Sampling then needs
-no JAX.
+traces and differentiates the formulas, once on a machine and in a process of its own, and what it found is built as
+code (`pymc_lan.networks.kernel.tracing` has it done). Sampling then needs no JAX.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
+from llvmlite import ir
 
+from pymc_lan.errors import explain
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.spec import Model
-from pymc_lan.networks.flax import JAX
-from pymc_lan.networks.kernel.build import LANES, LEADING, PARTS, TILE, part_rows, smooth_rows
+from pymc_lan.networks.kernel.layout import LANES, LEADING, PARTS, TILE, part_rows, smooth_rows
+from pymc_lan.networks.kernel.llvm import F64, I64, PTR, Code
 
-F, B = f"<{LANES} x double>", f"<{LANES} x i1>"
+DOUBLES, BOOLEANS = ir.VectorType(F64, LANES), ir.VectorType(ir.IntType(1), LANES)
 
-# jaxpr primitive to what LLVM calls it. Functions of the C library take one number, so they are called lane by lane.
-INFIX = {"add": "fadd", "add_any": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
-COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
-LOGICAL = {"and": "and", "or": "or"}
-INTRINSIC = {
-    "exp": "exp", "log": "log", "sqrt": "sqrt", "sin": "sin", "cos": "cos", "abs": "fabs", "max": "maximum",
-    "min": "minimum", "pow": "pow",
-}  # fmt: skip
-LIBRARY = {"log1p", "expm1", "tan", "tanh", "erf", "erfc"}
 SAME = {"convert_element_type", "stop_gradient", "copy", "copy_p", "reshape", "broadcast_in_dim"}
 INLINE = {"pjit": "jaxpr", "jit": "jaxpr", "custom_jvp_call": "call_jaxpr", "closed_call": "call_jaxpr"}
 
 Function = Callable[..., Any]
+# What builds an operation, from its operands.
+Emit = Callable[..., Any]
+# Its name and the places of its operands; of a constant its bits, and of an argument its row.
+Operation = tuple[Any, ...]
 
 
-def walk(
-    closed: Any, args: Sequence[str], constant: Callable[[Any], str], record: Callable[[str, list[str], Any], str]
-) -> list[str]:
+def walk[T](
+    closed: Any, args: Sequence[T], constant: Callable[[Any], T], record: Callable[[str, list[T], Any], T]
+) -> list[T]:
     """Go through the equations of a closed jaxpr, inner ones in their place.
 
     Parameters
     ----------
     closed : ClosedJaxpr
-    args : sequence of str
+    args : sequence
         What its arguments are called.
     constant : callable
         From a number to what it is called.
@@ -55,14 +51,14 @@ def walk(
 
     Returns
     -------
-    list of str
+    list
         What its outputs are called.
     """
     jaxpr = closed.jaxpr
-    names: dict[Any, str] = dict(zip(jaxpr.invars, args, strict=True))
+    names: dict[Any, T] = dict(zip(jaxpr.invars, args, strict=True))
     names |= {v: constant(c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True)}
 
-    def name(atom: Any) -> str:
+    def name(atom: Any) -> T:
         return constant(atom.val) if isinstance(atom, core.Literal) else names[atom]
 
     for equation in jaxpr.eqns:
@@ -76,127 +72,155 @@ def walk(
     return [name(atom) for atom in jaxpr.outvars]
 
 
-class Printer:
-    """Print jaxprs over scalars as LLVM code over vectors of trials, each common subexpression once."""
+class Graph:
+    """The operations of jaxprs over numbers, each common one once; then as code over vectors of trials."""
 
     def __init__(self) -> None:
-        self.statements: dict[str, str] = {}
-        self._names: dict[str, str] = {}
+        self._operations: list[Operation] = []
+        self._places: dict[Operation, int] = {}
 
-    def read(self, closed: Any, args: Sequence[str]) -> list[str]:
-        """Record a jaxpr's equations; return what its outputs are called."""
-        return walk(closed, args, _literal, self._record)
+    def constant(self, value: Any) -> int:
+        """The place of a constant."""
+        number = np.asarray(value)
+        if number.dtype == bool:
+            return self._place(("truth", bool(number)))
+        # By its bits, because 0 and -0 are equal and NaN is not.
+        return self._place(("number", int(np.float64(number).view(np.uint64))))
 
-    def _record(self, primitive: str, inputs: list[str], equation: Any) -> str:
+    def argument(self, row: int) -> int:
+        """The place of a row of the tile."""
+        return self._place(("row", row))
+
+    def read(self, closed: Any, args: Sequence[int]) -> list[int]:
+        """Record a jaxpr's equations; return the places of its outputs."""
+        return walk(closed, args, self.constant, self._record)
+
+    def _record(self, primitive: str, inputs: list[int], equation: Any) -> int:
+        zero, one = self.constant(0.0), self.constant(1.0)
         if primitive in SAME:
             if equation.invars[0].aval.dtype != equation.outvars[0].aval.dtype == np.float64:
-                return self._name(f"uitofp {B} {inputs[0]} to {F}")
+                return self._place(("as_number", *inputs))
             return inputs[0]
-        if primitive == "mul" and ZERO in inputs:
-            return ZERO
-        if primitive == "mul" and ONE in inputs:
-            return inputs[1 - inputs.index(ONE)]
-        if primitive in ("add", "add_any") and ZERO in inputs:
-            return inputs[1 - inputs.index(ZERO)]
+        if primitive == "mul" and zero in inputs:
+            return zero
+        if primitive == "mul" and one in inputs:
+            return inputs[1 - inputs.index(one)]
+        if primitive in ("add", "add_any") and zero in inputs:
+            return inputs[1 - inputs.index(zero)]
         if primitive == "select_n" and inputs[1] == inputs[2]:
             return inputs[1]
         if primitive == "integer_pow":
             return self._power(inputs[0], equation.params["y"])
         if primitive == "square":
             return self._power(inputs[0], 2)
-        return self._name(_instruction(primitive, inputs))
+        if primitive == "one_minus_square":
+            return self._place(("sub", one, self._power(inputs[0], 2)))
+        if primitive == "logistic":
+            above = self._place(("add", one, self._place(("exp", self._place(("neg", *inputs))))))
+            return self._place(("div", one, above))
+        if primitive not in EMIT:
+            remedy = "write it with other functions of jax.numpy"
+            raise NotImplementedError(explain("formulas that kernels know", f"{primitive!r} in one", remedy))
+        return self._place((primitive, *inputs))
 
-    def _power(self, base: str, exponent: int) -> str:
-        product = base if exponent else ONE
+    def _power(self, base: int, exponent: int) -> int:
+        one = self.constant(1.0)
+        product = base if exponent else one
         for _ in range(abs(exponent) - 1):
-            product = self._name(f"fmul contract {F} {product}, {base}")
-        return product if exponent >= 0 else self._name(f"fdiv {F} {ONE}, {product}")
+            product = self._place(("mul", product, base))
+        return product if exponent >= 0 else self._place(("div", one, product))
 
-    def _name(self, instruction: str) -> str:
-        if instruction not in self._names:
-            self._names[instruction] = f"%t{len(self._names)}"
-            self.statements[self._names[instruction]] = instruction
-        return self._names[instruction]
+    def _place(self, operation: Operation) -> int:
+        if operation not in self._places:
+            self._places[operation] = len(self._operations)
+            self._operations.append(operation)
+        return self._places[operation]
 
-    def body(self, outputs: Sequence[str]) -> list[str]:
-        """The statements that the outputs need."""
-        alive: set[str] = set()
-        waiting = list(outputs)
+    def emit(self, code: Code, tile: Any, outputs: Sequence[int]) -> list[Any]:
+        """Build what the outputs need; return them."""
+        alive, waiting = set[int](), [*outputs]
         while waiting:
-            name = waiting.pop()
-            if name in self.statements and name not in alive:
-                alive.add(name)
-                waiting += re.findall(r"%t\d+", self.statements[name])
-        return [f"{name} = {text}" for name, text in self.statements.items() if name in alive]
+            place = waiting.pop()
+            if place not in alive:
+                alive.add(place)
+                name, *inputs = self._operations[place]
+                waiting += inputs if name in EMIT else ()
+        values: dict[int, Any] = {}
+        for place in sorted(alive):
+            match self._operations[place]:
+                case "truth", bit:
+                    values[place] = ir.Constant(BOOLEANS, [bit] * LANES)
+                case "number", bits:
+                    values[place] = ir.Constant(DOUBLES, [float(np.uint64(bits).view(np.float64))] * LANES)
+                case "row", row:
+                    values[place] = code.load(DOUBLES, code.at(tile, row * TILE))
+                case name, *inputs:
+                    values[place] = EMIT[name](code, *(values[x] for x in inputs))
+        return [values[place] for place in outputs]
 
 
-def _instruction(primitive: str, inputs: list[str]) -> str:
-    if primitive in INFIX:
-        return f"{INFIX[primitive]} contract {F} {inputs[0]}, {inputs[1]}"
-    if primitive in COMPARE:
-        return f"fcmp {COMPARE[primitive]} {F} {inputs[0]}, {inputs[1]}"
-    if primitive in LOGICAL:
-        return f"{LOGICAL[primitive]} {B} {inputs[0]}, {inputs[1]}"
-    if primitive in INTRINSIC:
-        return f"call {F} @llvm.{INTRINSIC[primitive]}.v{LANES}f64({', '.join(f'{F} {x}' for x in inputs)})"
-    if primitive in LIBRARY:
-        return f"call {F} @lanes.{primitive}({F} {inputs[0]})"
-    if primitive == "neg":
-        return f"fneg {F} {inputs[0]}"
-    if primitive == "not":
-        return f"xor {B} {inputs[0]}, splat (i1 true)"
-    if primitive == "select_n":
-        condition, if_false, if_true = inputs
-        return f"select {B} {condition}, {F} {if_true}, {F} {if_false}"
-    raise NotImplementedError(
-        f"Expected a primitive that codegen can print. Found {primitive!r}. Remedy: add it to this file."
-    )
+def _arithmetic(method: str) -> Emit:
+    return lambda code, x, y: getattr(code.ir, method)(x, y, flags=("contract",))
 
 
-def _literal(value: Any) -> str:
-    number = np.asarray(value)
-    if number.dtype == bool:
-        return f"splat (i1 {str(bool(number)).lower()})"
-    # Hexadecimal, because LLVM takes no decimal that is not exact.
-    return f"splat (double 0x{np.float64(number).view(np.uint64):016X})"
+def _compare(operator: str) -> Emit:
+    # Like Python: a NaN is unequal to everything, and no other comparison with it is true.
+    if operator == "!=":
+        return lambda code, x, y: code.ir.fcmp_unordered(operator, x, y)
+    return lambda code, x, y: code.ir.fcmp_ordered(operator, x, y)
 
 
-ZERO, ONE = _literal(0.0), _literal(1.0)
+def _intrinsic(name: str) -> Emit:
+    return lambda code, *xs: code.call(f"llvm.{name}.v{LANES}f64", *xs, result=DOUBLES)
 
 
-def _print_function(name: str, rows: Sequence[int], doc: str, function: Function) -> list[str]:
-    """Print a function of some rows of a tile, which fills rows of another."""
+def _library(name: str) -> Emit:
+    """A function of the C library takes one number, so it is called lane by lane."""
+
+    def emit(code: Code, x: Any) -> Any:
+        result = ir.Constant(DOUBLES, ir.Undefined)
+        for k in range(LANES):
+            one = code.call(name, code.ir.extract_element(x, I64(k)), result=F64)
+            result = code.ir.insert_element(result, one, I64(k))
+        return result
+
+    return emit
+
+
+# jaxpr primitive to what builds it.
+EMIT: dict[str, Emit] = {
+    **{name: _arithmetic(f"f{name}") for name in ("add", "sub", "mul", "div")},
+    "add_any": _arithmetic("fadd"),
+    **{name: _compare(x) for name, x in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}.items()},
+    **{name: _intrinsic(name) for name in ("exp", "log", "sqrt", "sin", "cos", "pow")},
+    **{name: _intrinsic(x) for name, x in {"abs": "fabs", "max": "maximum", "min": "minimum"}.items()},
+    **{name: _library(name) for name in ("log1p", "expm1", "tan", "tanh", "erf", "erfc", "cbrt")},
+    **{name: _library(name) for name in ("sinh", "cosh", "asin", "acos", "atan", "asinh", "acosh", "atanh")},
+    "and": lambda code, x, y: code.ir.and_(x, y),
+    "or": lambda code, x, y: code.ir.or_(x, y),
+    "not": lambda code, x: code.ir.not_(x),
+    "neg": lambda code, x: code.ir.fneg(x),
+    "select_n": lambda code, condition, if_false, if_true: code.ir.select(condition, if_true, if_false),
+    "as_number": lambda code, x: code.ir.uitofp(x, DOUBLES),
+}
+
+
+def _build_function(module: ir.Module, name: str, rows: Sequence[int], function: Function) -> None:
+    """Build a function of some rows of a tile, which fills rows of another."""
     with jax.enable_x64(True):
         closed = jax.make_jaxpr(function)(*[0.5] * len(rows))
-    printer = Printer()
-    outputs = printer.read(closed, [f"%r{row}" for row in rows])
-    lines = [f"; {doc}", f"define void @{name}(ptr noalias %x, ptr noalias %out) {{"]
-    for row in rows:
-        lines.append(f"  %x{row} = getelementptr double, ptr %x, i64 {row * TILE}")
-        lines.append(f"  %r{row} = load {F}, ptr %x{row}, align 8")
-    lines += [f"  {line}" for line in printer.body(outputs)]
-    for k, output in enumerate(outputs):
-        lines.append(f"  %out{k} = getelementptr double, ptr %out, i64 {k * TILE}")
-        lines.append(f"  store {F} {output}, ptr %out{k}, align 8")
-    return [*lines, "  ret void", "}"]
-
-
-def _print_lanes(name: str) -> list[str]:
-    """Print a function that calls the C library's for each lane."""
-    lines = [f"declare double @{name}(double)", f"define internal {F} @lanes.{name}({F} %x) {{"]
-    before = "poison"
-    for k in range(LANES):
-        lines.append(f"  %x.{k} = extractelement {F} %x, i64 {k}")
-        lines.append(f"  %y.{k} = call double @{name}(double %x.{k})")
-        lines.append(f"  %v.{k} = insertelement {F} {before}, double %y.{k}, i64 {k}")
-        before = f"%v.{k}"
-    return [*lines, f"  ret {F} {before}", "}"]
+    graph, code = Graph(), Code(module, name, [PTR, PTR], internal=False)
+    tile, out = code.arguments
+    outputs = graph.read(closed, [graph.argument(row) for row in rows])
+    for k, output in enumerate(graph.emit(code, tile, outputs)):
+        code.store(output, code.at(out, k * TILE))
+    code.ir.ret_void()
 
 
 def _density(spec: Model, network: Function) -> Function:
     def density(rt: Any, response: Any, *theta: Any) -> Any:
         named = dict(zip(spec.names, theta, strict=True))
-        return Likelihood(spec, network, network).log_density(JAX, rt, response, named)
+        return Likelihood(spec, network, network).log_density(jnp, rt, response, named)
 
     return density
 
@@ -204,7 +228,7 @@ def _density(spec: Model, network: Function) -> Function:
 def _nogo(spec: Model, network: Function) -> Function:
     def nogo(deadline: Any, *theta: Any) -> Any:
         named = dict(zip(spec.names, theta, strict=True))
-        return Likelihood(spec, network, network).log_go(JAX, deadline, named)[1]
+        return Likelihood(spec, network, network).log_go(jnp, deadline, named)[1]
 
     return nogo
 
@@ -212,8 +236,8 @@ def _nogo(spec: Model, network: Function) -> Function:
 BUILDERS: dict[str, Callable[[Model, Function], Function]] = {"density": _density, "nogo": _nogo}
 
 
-def generate(spec: Model) -> str:
-    """Print a model's closed-form parts, in numbers only: a name may come from a file that somebody else wrote.
+def build_formulas(spec: Model) -> ir.Module:
+    """Build a model's closed-form parts, in numbers only: a name may come from a file that somebody else wrote.
 
     For each there are two functions of `LANES` trials, columns of a tile with one row for every argument and one for
     the network's output: ``PART_inputs`` fills rows with the network's inputs, then their derivatives by every
@@ -226,30 +250,17 @@ def generate(spec: Model) -> str:
 
     Returns
     -------
-    str
-        LLVM code.
+    ir.Module
     """
-    output = len(LEADING) + len(spec.names)
-    functions: list[str] = []
+    module, n = ir.Module("formulas"), len(spec.names)
     for part in PARTS:
-        rows = part_rows(part, spec)
-        smooth = [rows.index(row) for row in smooth_rows(part, spec)]
+        rows = part_rows(part, n)
+        smooth = [rows.index(row) for row in smooth_rows(part, n)]
         inputs = _inputs_with_derivatives(network_inputs(spec, part), smooth)
         value = _value_with_derivatives(value_of_output(spec, part), smooth)
-        functions += ["", *_print_function(f"{part}_inputs", rows, "Network inputs and their derivatives.", inputs)]
-        rows = [*rows, output]
-        functions += ["", *_print_function(f"{part}_value", rows, "Log likelihood and its derivatives.", value)]
-    called = "\n".join(functions)
-    lines = [
-        "; Closed-form parts of a model: written by ``python scripts/formulas.py``, not by hand.",
-        "",
-    ]
-    for name in sorted({*re.findall(r"@llvm\.(\w+)", called)}):
-        taken = ", ".join([F] * (2 if name in ("maximum", "minimum", "pow") else 1))
-        lines.append(f"declare {F} @llvm.{name}.v{LANES}f64({taken})")
-    for name in sorted({*re.findall(r"@lanes\.(\w+)", called)}):
-        lines += ["", *_print_lanes(name)]
-    return "\n".join([*lines, *functions, ""])
+        _build_function(module, f"{part}_inputs", rows, inputs)
+        _build_function(module, f"{part}_value", [*rows, len(LEADING) + n], value)
+    return module
 
 
 def network_inputs(spec: Model, part: str) -> Function:
@@ -281,7 +292,7 @@ def _inputs_with_derivatives(inputs: Function, smooth: list[int]) -> Function:
     def both(*args: Any) -> tuple[Any, ...]:
         # Python runs once; what it did is differentiated again and again.
         again = core.jaxpr_as_fun(jax.make_jaxpr(inputs)(*args))
-        # Forwards: there are fewer arguments than inputs, and what the inputs share is printed once.
+        # Forwards: there are fewer arguments than inputs, and what the inputs share is built once.
         columns = [jax.jvp(lambda x, i=i: again(*args[:i], x, *args[i + 1 :]), (args[i],), (1.0,))[1] for i in smooth]
         return (*again(*args), *(column[k] for k in range(len(columns[0])) for column in columns))
 

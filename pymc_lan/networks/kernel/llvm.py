@@ -10,15 +10,18 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
-F32, F64, I64, PTR = ir.FloatType(), ir.DoubleType(), ir.IntType(64), ir.PointerType()
+F32, F64, PTR = ir.FloatType(), ir.DoubleType(), ir.PointerType()
+I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
 class Code:
     """A function under construction, in terms of loops and vectors."""
 
-    def __init__(self, module: ir.Module, name: str, kinds: Sequence[Any], *, internal: bool = True):
+    def __init__(
+        self, module: ir.Module, name: str, kinds: Sequence[Any], *, internal: bool = True, result: Any = None
+    ):
         self.module = module
-        self.function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+        self.function = ir.Function(module, ir.FunctionType(result or ir.VoidType(), kinds), name)
         self.function.linkage = "internal" if internal else ""
         self.arguments = self.function.args
         for argument in self.arguments:
@@ -45,10 +48,15 @@ class Code:
         self.ir.store(value, address)
         return address
 
+    def array(self, kind: Any, length: int) -> Any:
+        """The address of memory that is there until the function returns."""
+        with self.ir.goto_entry_block():
+            return self.ir.alloca(kind, I64(length))
+
     def splat(self, value: Any, kind: Any) -> Any:
         """A vector of one number."""
         one = self.ir.insert_element(ir.Constant(kind, ir.Undefined), value, I64(0))
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), None)
+        lanes = ir.Constant(ir.VectorType(I32, kind.count), None)
         return self.ir.shuffle_vector(one, ir.Constant(kind, ir.Undefined), lanes)
 
     def multiply_add(self, x: Any, y: Any, z: Any) -> Any:
@@ -56,12 +64,25 @@ class Code:
         return self.ir.fadd(self.ir.fmul(x, y, ("contract",)), z, ("contract",))
 
     def call(self, name: str, *arguments: Any, result: Any = None) -> Any:
-        """Call a function of the module, or one that it will be linked with."""
+        """Call a function of the module, or of the C library."""
         function = self.module.globals.get(name)
         if function is None:
             kinds = [x.type for x in arguments]
             function = ir.Function(self.module, ir.FunctionType(result or ir.VoidType(), kinds), name)
         return self.ir.call(function, arguments)
+
+    def call_elsewhere(self, name: str, *arguments: Any) -> None:
+        """Call a function of another object, however far away it is loaded.
+
+        Its address is read from a variable: a direct call reaches two gigabytes only, and nobody checks.
+        """
+        kind = ir.FunctionType(ir.VoidType(), [x.type for x in arguments])
+        slot = self.module.globals.get(f"address.{name}")
+        if slot is None:
+            # Visible from outside, or else the compiler would see that it never changes and call directly.
+            slot = ir.GlobalVariable(self.module, kind.as_pointer(), f"address.{name}")
+            slot.initializer = ir.Function(self.module, kind, name)
+        self.ir.call(self.ir.load(slot, typ=kind.as_pointer()), arguments)
 
     @contextmanager
     def loop(self, count: Any, step: int = 1) -> Iterator[Any]:
@@ -84,7 +105,7 @@ def _int(value: Any) -> Any:
 
 
 def _size(kind: Any) -> int:
-    return 4 if getattr(kind, "element", kind) == F32 else 8
+    return 4 if getattr(kind, "element", kind) in (F32, I32) else 8
 
 
 def constant(module: ir.Module, array: Any) -> ir.GlobalVariable:
@@ -97,36 +118,49 @@ def constant(module: ir.Module, array: Any) -> ir.GlobalVariable:
     return variable
 
 
-def compile_module(name: str, *sources: str) -> tuple[int, Any]:
-    """Link modules and compile them for this machine.
+def target_machine() -> llvm.TargetMachine:
+    """The machine that code is compiled for: the one that it runs on."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, jit=True
+    )
+
+
+def this_machine() -> str:
+    """What object code depends on beside what it was compiled from: the processor and what it can do."""
+    return " ".join((llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()))
+
+
+def compile_module(module: ir.Module) -> bytes:
+    """Compile a module for this machine; return its object code."""
+    machine, parsed = target_machine(), llvm.parse_assembly(str(module))
+    parsed.verify()
+    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    passes.getModulePassManager().run(parsed, passes)
+    return bytes(machine.emit_object(parsed))
+
+
+def load_objects(*objects: bytes) -> Any:
+    """Make object code ready to run.
 
     Parameters
     ----------
-    name : str
-        The function to call; whatever is compiled later knows it by this name too.
-    sources : str
-        LLVM code.
+    objects : bytes
+        From `compile_module`; they may call each other.
 
     Returns
     -------
-    address : int
-        Of the function.
-    engine : object
-        What owns the machine code: it must live as long as anything calls it.
+    llvmlite.binding.ExecutionEngine
+        Knows the address of every function, and owns the code: it must live as long as anything calls it.
     """
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    module, *others = map(llvm.parse_assembly, sources)
-    for other in others:
-        module.link_in(other)
-    module.verify()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, jit=True
-    )
-    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
-    passes.getModulePassManager().run(module, passes)
-    engine = llvm.create_mcjit_compiler(module, machine)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
+    for content in objects:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(content))
     engine.finalize_object()
-    address = engine.get_function_address(name)
+    return engine
+
+
+def make_known(name: str, address: int) -> None:
+    """Let whatever is compiled later call a function by its name."""
     llvm.add_symbol(name, address)
-    return address, engine

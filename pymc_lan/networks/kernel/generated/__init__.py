@@ -1,1 +1,0 @@
-"""Closed-form parts with derivatives, a file of LLVM code per model, written by ``scripts/formulas.py``."""

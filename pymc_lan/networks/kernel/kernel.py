@@ -1,0 +1,104 @@
+"""A compiled log likelihood: what it is, and how it comes about or from the cache.
+
+A kernel is two pieces of object code. The closed-form parts depend on the model alone and take seconds to trace and to
+compile; what joins them with networks, whose weights are constants of it, takes a fraction of one. Both are kept on
+disk (`pymc_lan.networks.kernel.cache`), so a second process does neither.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from pymc_lan.errors import explain
+from pymc_lan.models.spec import Model
+from pymc_lan.networks.kernel.cache import kept
+from pymc_lan.networks.kernel.fingerprint import fingerprint, versions
+from pymc_lan.networks.kernel.layout import LEADING
+from pymc_lan.networks.kernel.llvm import compile_module, load_objects, make_known, this_machine
+from pymc_lan.networks.kernel.tracing import object_code
+from pymc_lan.networks.kernel.trials import build_trials, scratch_length
+from pymc_lan.networks.kernel.xla import handler_name
+from pymc_lan.networks.mlp import MLP
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A compiled log likelihood.
+
+    Parameters
+    ----------
+    name : str
+        A symbol that LLVM knows it by, the same in every process.
+    address : int
+        Of a C function ``(int64 sets, int64 n, double **rows, int64 *strides, double *value, double *partials, double
+        *scratch)``. The rows are rt, response, deadline and the parameters; each has two strides, in numbers: from one
+        set of trials to the next, and from one trial to the next, which are 0 for what is shared. It fills `value`
+        (sets, n) and `partials` (sets, 2 + number of parameters, n), rows rt, deadline and the parameters.
+    handler : int
+        Address of the same as XLA calls it.
+    scratch : int
+        Length of the last argument, which the kernel writes over.
+    rows : int
+        How many rows there are.
+    engine : object
+        Owns the code.
+    """
+
+    name: str
+    address: int
+    handler: int
+    scratch: int
+    rows: int
+    engine: Any
+
+    def __call__(self, x: Any) -> tuple[Any, Any]:
+        """Value and derivatives of the trials in the columns of `x`."""
+        x = np.ascontiguousarray(x, np.float64)
+        if x.ndim != 2 or len(x) != self.rows:
+            found, remedy = f"shape {x.shape}", "give rt, response, deadline and every parameter a row"
+            raise ValueError(explain(f"a matrix of {self.rows} rows", found, remedy))
+        n = x.shape[1]
+        value, partials = np.empty(n), np.empty((self.rows - 1, n))
+        rows = x.ctypes.data + x.strides[0] * np.arange(self.rows)
+        strides = np.tile(np.array([0, 1]), self.rows)
+        arrays = (rows, strides, value, partials, np.empty(self.scratch))
+        function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 2, *[ctypes.c_void_p] * 5)(self.address)
+        function(1, n, *(array.ctypes.data for array in arrays))
+        return value, partials
+
+
+def compile_kernel(model: Model, lan: MLP, choice: MLP | None) -> Kernel:
+    """Make the log likelihood of a model with its networks ready to be called.
+
+    Parameters
+    ----------
+    model : Model
+    lan : MLP
+        Its weights become constants of the code, as do those of `choice`.
+    choice : MLP, optional
+        Without it, the log likelihood of a trial without response is -inf.
+
+    Returns
+    -------
+    Kernel
+    """
+    networks, n = {"density": lan, "nogo": choice}, len(model.names)
+    of_model = fingerprint(model)
+    if of_model is None:
+        formulas = object_code(model)
+        of_model = sha256(formulas).hexdigest()
+    else:
+        formulas = kept(f"formulas {of_model} {this_machine()}", partial(object_code, model))
+    weights = " ".join(mlp.digest if mlp is not None else "none" for mlp in networks.values())
+    name = f"lan_{sha256(f'{of_model} {versions()} {weights}'.encode()).hexdigest()}"
+    trials = kept(f"trials {name} {this_machine()}", lambda: compile_module(build_trials(name, n, networks)))
+    engine = load_objects(formulas, trials)
+    address, handler = (engine.get_function_address(symbol) for symbol in (name, handler_name(name)))
+    make_known(name, address)
+    return Kernel(name, address, handler, scratch_length(n, networks), len(LEADING) + n, engine)
