@@ -5,6 +5,7 @@ Names load on first use, so that importing the package costs little and has no s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
     from pymc_lan.data.observed import as_dataframe as as_dataframe
     from pymc_lan.data.observed import as_observed as as_observed
     from pymc_lan.diagnostics.check import check as check
-    from pymc_lan.distributions import *  # noqa: F403
+    from pymc_lan.distributions.choice import ChoiceDist as ChoiceDist
+    from pymc_lan.distributions.gonogo import GoNoGo as GoNoGo
+    from pymc_lan.distributions.landist import LANDist as LANDist
+    from pymc_lan.distributions.named import *  # noqa: F403
     from pymc_lan.distributions.provenance import cite as cite
     from pymc_lan.errors import RegistryError as RegistryError
     from pymc_lan.inference import MapFit as MapFit
@@ -37,36 +41,11 @@ if TYPE_CHECKING:
     from pymc_lan.training.simulated.offline import simulate_to as simulate_to
     from pymc_lan.training.train import train as train
 
-# Each in a two-choice and, with "GoNoGo" before its name, in a go/no-go form.
-_DISTRIBUTIONS = (
-    "Angle",
-    "ConflictDS",
-    "DDM",
-    "DDMExtended",
-    "DDMSdv",
-    "DDMSt",
-    "ExponentialCollapse",
-    "FullDDM",
-    "GammaDrift",
-    "GammaDriftAngle",
-    "HyperbolicCollapse",
-    "Ornstein",
-    "ShrinkSpot",
-    "Weibull",
-)
-
-# Without a go/no-go form.
-_CHOICES = (
-    *("LBA2", "LBA3", "LBA4", "LCA3", "Levy", "PoissonRace", "RDM3"),
-    *("Race3", "Race4", "RaceNoBiasAngle3", "RaceNoBiasAngle4"),
-)
-
+# Where each name is. Named distributions are not among them: they are the classes of `distributions.named`.
 _SOURCES = {
-    **{form + name: "distributions" for name in _DISTRIBUTIONS for form in ("", "GoNoGo")},
-    **dict.fromkeys(_CHOICES, "distributions"),
-    "ChoiceDist": "distributions",
-    "GoNoGo": "distributions",
-    "LANDist": "distributions",
+    "ChoiceDist": "distributions.choice",
+    "GoNoGo": "distributions.gonogo",
+    "LANDist": "distributions.landist",
     "MapFit": "inference",
     "ModelSpec": "models.spec",
     "Parameter": "models.spec",
@@ -94,7 +73,13 @@ _SOURCES = {
 }
 _MODULES = ("diagnostics", "plots")
 
-__all__ = ["__version__", *_SOURCES, *_MODULES]
+
+def _distributions() -> Mapping[str, Any]:
+    """Named distributions by their names: the classes of `pymc_lan.distributions.named`, which loads PyMC."""
+    import_module("pymc_lan.distributions.named")
+    from pymc_lan.distributions.naming import DISTRIBUTIONS
+
+    return DISTRIBUTIONS
 
 
 def __getattr__(name: str) -> Any:
@@ -106,8 +91,12 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("pymc-lan")
+    if name == "__all__":
+        return ["__version__", *_SOURCES, *_distributions(), *_MODULES]
+    if name[:1].isupper() and name in _distributions():
+        return _distributions()[name]
     raise AttributeError(f"module 'pymc_lan' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(__getattr__("__all__"))

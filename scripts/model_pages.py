@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pymc_lan as pl
-from pymc_lan import distributions
 from pymc_lan.models import catalogue as models
 from pymc_lan.models.catalogue import DIFFUSIONS
 from pymc_lan.models.diffusion import kinds as dynamics
@@ -92,12 +91,12 @@ def model_names() -> list[str]:
 
 
 def class_names(name: str) -> tuple[str, str]:
-    """The two-choice and the go/no-go distribution of a model."""
-    named = [getattr(distributions, each) for each in distributions.__all__]
-    found = {issubclass(each, pl.GoNoGo): each.__name__ for each in named if each.model == name}
-    if len(found) < 2:
-        raise LookupError(f"{name} has weights but not both forms in pymc_lan/distributions/named.py; add them")
-    return found[False], found[True]
+    """The two-choice and the go/no-go distribution of a model: `GoNoGo`, which takes any, where none is named."""
+    named = [each for each in pl._distributions().values() if each.model == name]
+    found = {issubclass(each, pl.GoNoGo): each.__name__ for each in named}
+    if False not in found:
+        raise LookupError(f"{name} has weights but no class in pymc_lan/distributions/named.py; add one")
+    return found[False], found.get(True, "GoNoGo")
 
 
 def picture_values(spec: ModelSpec) -> dict[str, float]:
@@ -139,6 +138,7 @@ def usage_lines(name: str, values: Values) -> list[str]:
     """A fit, and the same for go/no-go trials."""
     two_choice, go_nogo = class_names(name)
     given = ", ".join(f"{key}={value:g}" for key, value in values.items())
+    model = f'"{name}", ' if go_nogo == "GoNoGo" else ""
     return [
         "```python",
         "import pymc as pm, pymc_lan as pl",
@@ -152,7 +152,7 @@ def usage_lines(name: str, values: Values) -> list[str]:
         "```",
         "",
         "Priors of your own take the place of the uniform ones. For go/no-go trials, `rt` empty where nothing was",
-        f'pressed: `pl.{go_nogo}("obs", **theta, deadline=1.5, observed=df)`.',
+        f'pressed: `pl.{go_nogo}("obs", {model}**theta, deadline=1.5, observed=df)`.',
     ]
 
 

@@ -13,7 +13,6 @@ from onnx_files import layers
 from toy_simulators import GIVEN_UP
 
 import pymc_lan as pl
-from pymc_lan import distributions
 from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION, plain_spec
 from pymc_lan.models.likelihood import LOG_GO
 from pymc_lan.models.race.race import is_closed_race, race_of
@@ -111,10 +110,7 @@ def given_network(kind: str) -> Network:
 def forms() -> dict[str, Form]:
     """All of them, by a name for the reader."""
     found = {}
-    for name in distributions.__all__:
-        cls: Any = getattr(distributions, name)
-        if getattr(cls, "model", None) is None:
-            continue
+    for name, cls in pl._distributions().items():
         spec = pl.get_model(cls.model)
         closed = spec.exact and (not issubclass(cls, pl.GoNoGo) or spec.transform in LOG_GO)
         for likelihood in ("exact", "lan"):

@@ -1,4 +1,4 @@
-"""Go/no-go distributions: a press or nothing, within a response window."""
+"""The go/no-go distribution of any model by name: a press or nothing, within a response window."""
 
 from __future__ import annotations
 
@@ -219,32 +219,3 @@ def _is_go(trial_type: Any) -> tuple[Any, Any]:
         return trial_type, None
     no_go = pt.and_(pt.eq(trial_type, 0), pt.all(pt.neq(trial_type, -1))) | pt.eq(trial_type, -1)
     return pt.gt(trial_type, 0), pt.eq(trial_type, 1) | no_go
-
-
-class GoNoGoDDM(GoNoGo):
-    r"""The drift diffusion model of go/no-go trials: ``GoNoGoDDM(name, v, a, z, t, ...)``.
-
-    Parameters
-    ----------
-    name : str
-        Left out in ``GoNoGoDDM.dist``.
-    v : tensor_like
-        Drift towards a press on go trials, evidence per second, -3 to 3.
-    a : tensor_like
-        Half the boundary separation, 0.3 to 2.5.
-    z : tensor_like
-        Relative start, 0 to 1; above 0.5 is a bias to press; 0.5 where it is left out.
-    t : tensor_like
-        Non-decision time in seconds, 0 to 2.
-    v_nogo, trial_type, deadline, p_lapse, lapse_go, lapse_window, likelihood, weights, observed, dims
-        As in `GoNoGo`.
-
-    Examples
-    --------
-    >>> import pymc as pm, pymc_lan as pl
-    >>> trials = pl.GoNoGoDDM.dist(1.0, 1.5, t=0.3, trial_type=["go", "no-go"], deadline=1.5)
-    >>> pm.draw(trials, random_seed=1).shape
-    (2, 2)
-    """
-
-    model = "ddm"

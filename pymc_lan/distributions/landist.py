@@ -1,4 +1,4 @@
-"""Distributions of responses and their times: any model by name, and the drift diffusion model."""
+"""The distribution of responses and their times, of any model by name."""
 
 from __future__ import annotations
 
@@ -148,36 +148,3 @@ def _check_omissions(spec: Model, network: Network | None, deadline: Any) -> Non
     if ends is not None and not np.all(np.isfinite(ends)):
         remedy = "give every trial its own; without any deadline there are no omissions, and no deadline=... is needed"
         raise ValueError(explain("finite deadlines, because the OPN knows no others", f"{ends}", remedy))
-
-
-class DDM(LANDist):
-    r"""Response times and choices of the drift diffusion model.
-
-    Evidence starts at ``-a + 2 a z``, drifts with rate ``v`` and unit noise, and a response follows at ``+a`` (+1) or
-    ``-a`` (-1), ``t`` seconds of non-decision time added. Stan's ``wiener`` has ``alpha = 2 a, tau = t, beta = z,
-    delta = v``; HDDM's ``a`` is ``2 a`` here; PyDDM's ``B`` is ``a``.
-
-    Parameters
-    ----------
-    name : str
-        Left out in ``DDM.dist``.
-    v : tensor_like
-        Drift, evidence per second, -3 to 3.
-    a : tensor_like
-        Half the boundary separation, 0.3 to 2.5.
-    z : tensor_like
-        Relative start, 0 to 1; 0.5 where it is left out.
-    t : tensor_like
-        Non-decision time in seconds, 0 to 2.
-    likelihood, weights, p_lapse, lapse_window, observed, dims
-        As in `LANDist`.
-
-    Examples
-    --------
-    >>> import pymc as pm, pymc_lan as pl
-    >>> draws = pm.draw(pl.DDM.dist(1.0, 1.2, 0.5, 0.3, shape=(10, 2)), random_seed=1)
-    >>> draws.shape
-    (10, 2)
-    """
-
-    model = "ddm"

@@ -1,100 +1,259 @@
-"""Named distributions: one class per model, diffusions in a two-choice and a go/no-go form."""
+"""Named distributions: one class per model, diffusions in a two-choice and a go/no-go form.
+
+A further one is one class here, of three lines. Its docstring comes from its model, and it is a public name at once.
+"""
 
 from __future__ import annotations
 
-import re
-from types import new_class
-
 from pymc_lan.distributions.gonogo import GoNoGo
 from pymc_lan.distributions.landist import LANDist
-from pymc_lan.models.catalogue import get_model
-from pymc_lan.models.race.race import is_closed_race, race_of
-
-_DOC = """{summary}.
-
-``{name}(name, {parameters}, ...)``: {description} {reference}
-
-Parameters
-----------
-{table}
-**kwargs
-    As `{base}` has them.
-
-Examples
---------
->>> import pymc as pm, pymc_lan as pl
->>> pm.draw(pl.{name}.dist({values}, shape=(10, 2)), random_seed=1).shape
-(10, 2)
-"""
+from pymc_lan.distributions.naming import named
 
 
-_CODES = "Responses are coded {}; formulas and how other packages' parameters translate are in docs/accumulators.md."
-_CLOSED = "The likelihood is a closed form, so there is no network, and no bound but that of the model itself."
+@named
+class DDM(LANDist):
+    r"""Response times and choices of the drift diffusion model.
+
+    Evidence starts at ``-a + 2 a z``, drifts with rate ``v`` and unit noise, and a response follows at ``+a`` (+1) or
+    ``-a`` (-1), ``t`` seconds of non-decision time added. Stan's ``wiener`` has ``alpha = 2 a, tau = t, beta = z,
+    delta = v``; HDDM's ``a`` is ``2 a`` here; PyDDM's ``B`` is ``a``.
+
+    Parameters
+    ----------
+    name : str
+        Left out in ``DDM.dist``.
+    v : tensor_like
+        Drift, evidence per second, -3 to 3.
+    a : tensor_like
+        Half the boundary separation, 0.3 to 2.5.
+    z : tensor_like
+        Relative start, 0 to 1; 0.5 where it is left out.
+    t : tensor_like
+        Non-decision time in seconds, 0 to 2.
+    likelihood, weights, p_lapse, lapse_window, observed, dims
+        As in `LANDist`.
+
+    Examples
+    --------
+    >>> import pymc as pm, pymc_lan as pl
+    >>> draws = pm.draw(pl.DDM.dist(1.0, 1.2, 0.5, 0.3, shape=(10, 2)), random_seed=1)
+    >>> draws.shape
+    (10, 2)
+    """
+
+    model = "ddm"
 
 
-def _named[Form: (LANDist, GoNoGo)](name: str, base: type[Form], model: str) -> type[Form]:
-    """A distribution that knows its model, with a docstring from the model's spec."""
-    spec = get_model(model)
-    closed = is_closed_race(spec)
-    about = [spec.description]
-    if race_of(spec) is not None:
-        about.append(_CODES.format(spec.choices))
-    if closed:
-        about.append(_CLOSED)
-    extent = "usually" if closed else "trained"
-    table = "\n".join(
-        f"{p.keyword} : tensor_like{'' if p.default is None else f', default {p.default:g}'}\n"
-        f"    {p.meaning[0].upper()}{p.meaning[1:]} [{p.unit}]; {extent} from {p.bounds[0]:g} to {p.bounds[1]:g}."
-        for p in spec.parameters
-    )
-    doc = _DOC.format(
-        name=name,
-        base=base.__name__,
-        summary=re.split("[:.]", spec.description)[0],
-        description=" ".join(about),
-        reference=spec.reference,
-        parameters=", ".join(p.keyword for p in spec.parameters),
-        table=table,
-        values=", ".join(f"{(p.bounds[0] + p.bounds[1]) / 2:g}" for p in spec.parameters),
-    )
-    body = {"model": model, "__doc__": doc, "__module__": __name__}
-    return new_class(name, (base,), exec_body=lambda namespace: namespace.update(body))
+@named
+class GoNoGoDDM(GoNoGo):
+    r"""The drift diffusion model of go/no-go trials: ``GoNoGoDDM(name, v, a, z, t, ...)``.
+
+    Parameters
+    ----------
+    name : str
+        Left out in ``GoNoGoDDM.dist``.
+    v : tensor_like
+        Drift towards a press on go trials, evidence per second, -3 to 3.
+    a : tensor_like
+        Half the boundary separation, 0.3 to 2.5.
+    z : tensor_like
+        Relative start, 0 to 1; above 0.5 is a bias to press; 0.5 where it is left out.
+    t : tensor_like
+        Non-decision time in seconds, 0 to 2.
+    v_nogo, trial_type, deadline, p_lapse, lapse_go, lapse_window, likelihood, weights, observed, dims
+        As in `GoNoGo`.
+
+    Examples
+    --------
+    >>> import pymc as pm, pymc_lan as pl
+    >>> trials = pl.GoNoGoDDM.dist(1.0, 1.5, t=0.3, trial_type=["go", "no-go"], deadline=1.5)
+    >>> pm.draw(trials, random_seed=1).shape
+    (2, 2)
+    """
+
+    model = "ddm"
 
 
-Angle = _named("Angle", LANDist, "angle")
-GoNoGoAngle = _named("GoNoGoAngle", GoNoGo, "angle")
-ConflictDS = _named("ConflictDS", LANDist, "conflict_ds")
-GoNoGoConflictDS = _named("GoNoGoConflictDS", GoNoGo, "conflict_ds")
-DDMExtended = _named("DDMExtended", LANDist, "ddm_extended")
-GoNoGoDDMExtended = _named("GoNoGoDDMExtended", GoNoGo, "ddm_extended")
-DDMSdv = _named("DDMSdv", LANDist, "ddm_sdv")
-GoNoGoDDMSdv = _named("GoNoGoDDMSdv", GoNoGo, "ddm_sdv")
-DDMSt = _named("DDMSt", LANDist, "ddm_st")
-GoNoGoDDMSt = _named("GoNoGoDDMSt", GoNoGo, "ddm_st")
-ExponentialCollapse = _named("ExponentialCollapse", LANDist, "exponential_collapse")
-GoNoGoExponentialCollapse = _named("GoNoGoExponentialCollapse", GoNoGo, "exponential_collapse")
-FullDDM = _named("FullDDM", LANDist, "full_ddm")
-GoNoGoFullDDM = _named("GoNoGoFullDDM", GoNoGo, "full_ddm")
-GammaDrift = _named("GammaDrift", LANDist, "gamma_drift")
-GoNoGoGammaDrift = _named("GoNoGoGammaDrift", GoNoGo, "gamma_drift")
-GammaDriftAngle = _named("GammaDriftAngle", LANDist, "gamma_drift_angle")
-GoNoGoGammaDriftAngle = _named("GoNoGoGammaDriftAngle", GoNoGo, "gamma_drift_angle")
-HyperbolicCollapse = _named("HyperbolicCollapse", LANDist, "hyperbolic_collapse")
-GoNoGoHyperbolicCollapse = _named("GoNoGoHyperbolicCollapse", GoNoGo, "hyperbolic_collapse")
-LBA2 = _named("LBA2", LANDist, "lba2")
-LBA3 = _named("LBA3", LANDist, "lba3")
-LBA4 = _named("LBA4", LANDist, "lba4")
-LCA3 = _named("LCA3", LANDist, "lca_3")
-Levy = _named("Levy", LANDist, "levy")
-Ornstein = _named("Ornstein", LANDist, "ornstein")
-GoNoGoOrnstein = _named("GoNoGoOrnstein", GoNoGo, "ornstein")
-PoissonRace = _named("PoissonRace", LANDist, "poisson_race")
-Race3 = _named("Race3", LANDist, "race_3")
-Race4 = _named("Race4", LANDist, "race_4")
-RaceNoBiasAngle3 = _named("RaceNoBiasAngle3", LANDist, "race_no_bias_angle_3")
-RaceNoBiasAngle4 = _named("RaceNoBiasAngle4", LANDist, "race_no_bias_angle_4")
-RDM3 = _named("RDM3", LANDist, "rdm3")
-ShrinkSpot = _named("ShrinkSpot", LANDist, "shrink_spot")
-GoNoGoShrinkSpot = _named("GoNoGoShrinkSpot", GoNoGo, "shrink_spot")
-Weibull = _named("Weibull", LANDist, "weibull")
-GoNoGoWeibull = _named("GoNoGoWeibull", GoNoGo, "weibull")
+@named
+class Angle(LANDist):
+    model = "angle"
+
+
+@named
+class GoNoGoAngle(GoNoGo):
+    model = "angle"
+
+
+@named
+class ConflictDS(LANDist):
+    model = "conflict_ds"
+
+
+@named
+class GoNoGoConflictDS(GoNoGo):
+    model = "conflict_ds"
+
+
+@named
+class DDMExtended(LANDist):
+    model = "ddm_extended"
+
+
+@named
+class GoNoGoDDMExtended(GoNoGo):
+    model = "ddm_extended"
+
+
+@named
+class DDMSdv(LANDist):
+    model = "ddm_sdv"
+
+
+@named
+class GoNoGoDDMSdv(GoNoGo):
+    model = "ddm_sdv"
+
+
+@named
+class DDMSt(LANDist):
+    model = "ddm_st"
+
+
+@named
+class GoNoGoDDMSt(GoNoGo):
+    model = "ddm_st"
+
+
+@named
+class ExponentialCollapse(LANDist):
+    model = "exponential_collapse"
+
+
+@named
+class GoNoGoExponentialCollapse(GoNoGo):
+    model = "exponential_collapse"
+
+
+@named
+class FullDDM(LANDist):
+    model = "full_ddm"
+
+
+@named
+class GoNoGoFullDDM(GoNoGo):
+    model = "full_ddm"
+
+
+@named
+class GammaDrift(LANDist):
+    model = "gamma_drift"
+
+
+@named
+class GoNoGoGammaDrift(GoNoGo):
+    model = "gamma_drift"
+
+
+@named
+class GammaDriftAngle(LANDist):
+    model = "gamma_drift_angle"
+
+
+@named
+class GoNoGoGammaDriftAngle(GoNoGo):
+    model = "gamma_drift_angle"
+
+
+@named
+class HyperbolicCollapse(LANDist):
+    model = "hyperbolic_collapse"
+
+
+@named
+class GoNoGoHyperbolicCollapse(GoNoGo):
+    model = "hyperbolic_collapse"
+
+
+@named
+class LBA2(LANDist):
+    model = "lba2"
+
+
+@named
+class LBA3(LANDist):
+    model = "lba3"
+
+
+@named
+class LBA4(LANDist):
+    model = "lba4"
+
+
+@named
+class LCA3(LANDist):
+    model = "lca_3"
+
+
+@named
+class Levy(LANDist):
+    model = "levy"
+
+
+@named
+class Ornstein(LANDist):
+    model = "ornstein"
+
+
+@named
+class GoNoGoOrnstein(GoNoGo):
+    model = "ornstein"
+
+
+@named
+class PoissonRace(LANDist):
+    model = "poisson_race"
+
+
+@named
+class Race3(LANDist):
+    model = "race_3"
+
+
+@named
+class Race4(LANDist):
+    model = "race_4"
+
+
+@named
+class RaceNoBiasAngle3(LANDist):
+    model = "race_no_bias_angle_3"
+
+
+@named
+class RaceNoBiasAngle4(LANDist):
+    model = "race_no_bias_angle_4"
+
+
+@named
+class RDM3(LANDist):
+    model = "rdm3"
+
+
+@named
+class ShrinkSpot(LANDist):
+    model = "shrink_spot"
+
+
+@named
+class GoNoGoShrinkSpot(GoNoGo):
+    model = "shrink_spot"
+
+
+@named
+class Weibull(LANDist):
+    model = "weibull"
+
+
+@named
+class GoNoGoWeibull(GoNoGo):
+    model = "weibull"
