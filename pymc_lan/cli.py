@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pymc_lan.errors import RegistryError
+from pymc_lan.errors import RegistryError, explain
+from pymc_lan.models.spec import Model
 from pymc_lan.numerics.parallel import WorkerDiedError
 
 app = typer.Typer(help="Neural likelihoods for decision data.", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -103,7 +105,6 @@ def publish(
 ) -> None:
     """Check a version, and add it to a repository of the hub in one commit with a tag."""
     from pymc_lan.registry.publish import publish as publish_version
-    from pymc_lan.training.train_simulated import spec_of_file
 
     spec = None if simulator is None else spec_of_file(simulator)
     typer.echo(publish_version(folder, repo, spec=spec, license=license_, n_measured=n, dry_run=dry_run))
@@ -130,7 +131,6 @@ def evaluate(
     from pymc_lan.networks.accuracy.accuracy import accuracy
     from pymc_lan.registry.card import accuracy_lines
     from pymc_lan.registry.load import load_network
-    from pymc_lan.training.train_simulated import spec_of_file
 
     network = load_network(name, spec=None if simulator is None else spec_of_file(simulator))
     typer.echo("\n".join(accuracy_lines(accuracy(network, n=n, n_mass=n_mass, seed=seed))))
@@ -166,11 +166,13 @@ def train(
     from pymc_lan.models.catalogue import get_model
     from pymc_lan.registry.card import accuracy_lines
     from pymc_lan.training.recipes import usual_simulation_recipe
+    from pymc_lan.training.simulated.teacher import SimulationTeacher, refuse_begun
+    from pymc_lan.training.train import teacher_of
     from pymc_lan.training.train import train as train_model
-    from pymc_lan.training.train_simulated import refuse_begun, spec_of_file
 
     spec = spec_of_file(model) if ".py:" in model else get_model(model)
-    if spec.simulator is None:
+    simulated = teacher_of(spec) is SimulationTeacher
+    if not simulated:
         if resume or chunks or simulations:
             raise typer.BadParameter(f"--resume, --chunks and --simulations are for a simulator, which {model} has not")
         network = train_model(spec, out, version=version, seed=seed, checkpoints=checkpoints, scheduler=scheduler)
@@ -200,7 +202,7 @@ def train(
             raise typer.Exit(130) from None
     typer.echo(f"{out / network.spec.name / version}\n")
     typer.echo("\n".join(accuracy_lines(network.config["accuracy"])))
-    if spec.simulator is not None and report:
+    if simulated and report:
         from pymc_lan.training.simulated.report import report_path
 
         typer.echo(f"\nReport: {report_path(out, network)}")
@@ -240,6 +242,28 @@ def import_onnx(
     typer.echo(f"{out / network.spec.name / network.version}")
     for each in caught:
         typer.echo(f"{each.message}")
+
+
+def spec_of_file(text: str) -> Model:
+    """The model that a Python file holds, from ``"my_model.py:spec"``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, no such name in it, or something else than a model under it.
+    """
+    path, _, name = text.rpartition(":")
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise ValueError(explain("a Python file and a name in it, 'my_model.py:spec'", f"{text!r}", "check the path"))
+    # By its own name and from its own folder, so that worker processes find its functions too.
+    sys.path.insert(0, str(file.parent))
+    found = getattr(import_module(file.stem), name, None)
+    if not isinstance(found, Model):
+        raise ValueError(
+            explain(f"a ModelSpec called {name!r} in {path}", f"{found!r}", "make one with pl.simulator_spec")
+        )
+    return found
 
 
 def main() -> None:

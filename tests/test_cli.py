@@ -21,6 +21,7 @@ from pymc_lan.registry import load as registry
 from pymc_lan.registry.card import write_card
 from pymc_lan.registry.load import CARD, CONFIG, WEIGHTS
 from pymc_lan.training import train as build
+from pymc_lan.training.labelled import teacher
 from pymc_lan.training.recipes import Recipe
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -134,7 +135,7 @@ TINY = Recipe(hidden=(4,), steps=10, batch=16, pool=100)
 
 def test_train_passes_its_options_on(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figures = pl.load_network("ddm").config["accuracy"]
-    monkeypatch.setattr(build, "accuracy", lambda _, n, seed: dict(figures) | {"seed": seed})
+    monkeypatch.setattr(teacher, "accuracy", lambda _, n, seed: dict(figures) | {"seed": seed})
     monkeypatch.setattr(build, "train", partial(build.train, lan_recipe=TINY, choice_recipe=TINY, progress=False))
     options = [
         "--out",

@@ -20,7 +20,7 @@ import pytensor
 import pytest
 
 import pymc_lan as pl
-from pymc_lan.training import train as build
+from pymc_lan.training.labelled import teacher
 
 MODULES = ["pymc_lan", *(module.name for module in walk_packages(pl.__path__, "pymc_lan."))]
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -37,7 +37,7 @@ def examples(module: str) -> list[doctest.DocTest]:
 def test_examples_run(module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     # The example of `pl.train` is to show a call; measuring 100,000 trials would only take time.
     figures = pl.load_network("ddm").config["accuracy"]
-    monkeypatch.setattr(build, "accuracy", lambda _, n, seed: dict(figures) | {"seed": seed})
+    monkeypatch.setattr(teacher, "accuracy", lambda _, n, seed: dict(figures) | {"seed": seed})
     runner = doctest.DocTestRunner(optionflags=FLAGS)
     # Compiling each for numba would take half of the time.
     with pytensor.config.change_flags(mode="FAST_COMPILE"):

@@ -26,12 +26,12 @@ from pymc_lan.networks.accuracy.classifier import classifier_test
 from pymc_lan.networks.network import Network
 from pymc_lan.registry.card import accuracy_lines
 from pymc_lan.registry.load import load_folder
-from pymc_lan.training import train_simulated as build_simulated
 from pymc_lan.training.recipes import Recipe, SimulationRecipe
 from pymc_lan.training.simulated.density import divergence, log_means, poisson_loss
 from pymc_lan.training.simulated.histograms import Histograms, reduce_trials
 from pymc_lan.training.simulated.loop import _end, _places, fit_from_simulations
 from pymc_lan.training.simulated.online import Online
+from pymc_lan.training.simulated.teacher import run_name
 
 SMALL = SimulationRecipe(
     hidden=(16, 16), chunks=6, sets=512, trials=256, passes=6, batch=16, held_out=128, held_out_trials=512
@@ -50,7 +50,7 @@ def quicker(theta: Any, rng: np.random.Generator) -> Any:
 
 def test_a_corrected_simulator_does_not_go_on_with_the_run_of_the_old_one() -> None:
     corrected = replace(COIN, simulator=replace(COIN.simulator, function=quicker))
-    names = [build_simulated.run_name(spec, SMALL, 0) for spec in (COIN, COIN, corrected)]
+    names = [run_name(spec, SMALL, 0) for spec in (COIN, COIN, corrected)]
     assert names[0] == names[1] != names[2]
 
 
@@ -319,7 +319,7 @@ def test_a_hopeless_loss_stops_the_run(tmp_path: Path) -> None:
 def test_the_command_measures_against_the_simulator(
     coin: Network, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build_simulated.sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "path", [*sys.path])
     file = str(Path(__file__).parent / "toy_simulators.py")
     arguments = ["evaluate", str(folder / "coin" / "1.0"), "--n", "500", "--n-mass", "3"]
     done = CliRunner().invoke(app, [*arguments, "--simulator", f"{file}:COIN"])
@@ -341,7 +341,7 @@ def test_the_command_trains_a_spec_of_a_file(tmp_path: Path, monkeypatch: pytest
         return coin
 
     monkeypatch.setattr("pymc_lan.training.train.train", train)
-    monkeypatch.setattr(build_simulated.sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "path", [*sys.path])
     file = str(Path(__file__).parent / "toy_simulators.py")
     arguments = ["train", f"{file}:COIN", "--out", str(tmp_path), "--chunks", "5"]
     stopped = CliRunner().invoke(app, arguments)

@@ -286,7 +286,7 @@ def test_the_command_reports_where_it_can(
         return network
 
     monkeypatch.setattr("pymc_lan.training.train.train", train)
-    monkeypatch.setattr("pymc_lan.training.train_simulated.sys.path", [*sys.path])
+    monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(cli, "find_spec", lambda name: object() if there else None)
     file = Path(__file__).parent / "toy_simulators.py"
     command = ["train", f"{file}:GIVEN_UP", "--out", str(tmp_path)]

@@ -33,7 +33,7 @@ import pymc_lan as pl
 from pymc_lan.training.recipes import SimulationRecipe
 from pymc_lan.training.simulated.loop import fit_from_simulations
 from pymc_lan.training.simulated.offline import Offline
-from pymc_lan.training.train_simulated import run_name
+from pymc_lan.training.simulated.teacher import run_name
 
 SETS, TRIALS = 1500, 16
 

@@ -32,7 +32,7 @@ from pymc_lan.networks.network import Network
 from pymc_lan.networks.orbax import Checkpoints
 from pymc_lan.registry.card import write_card
 from pymc_lan.registry.load import CARD, CONFIG, REGISTRY, WEIGHTS, verify_network
-from pymc_lan.training import train as build
+from pymc_lan.training.labelled import teacher
 from pymc_lan.training.labelled.fit import fit
 from pymc_lan.training.labelled.tasks import Task, choice_task, lan_task
 from pymc_lan.training.recipes import Recipe
@@ -376,7 +376,7 @@ def test_checkpoints_restore_what_they_saved(tmp_path: Path) -> None:
 def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Network]:
     """Return `pl.train` with recipes of a second; what is measured there has its own tests, so figures stand in."""
     figures = pl.load_network("ddm").config["accuracy"]
-    monkeypatch.setattr(build, "accuracy", lambda _, n, seed: dict(figures) | {"seed": seed})
+    monkeypatch.setattr(teacher, "accuracy", lambda _, n, seed: dict(figures) | {"seed": seed})
     monkeypatch.setattr(fit_module, "CHUNK", 10)
     return partial(pl.train, lan_recipe=TINY, choice_recipe=TINY, progress=False)
 
@@ -461,8 +461,8 @@ def test_runs_are_named_by_their_arguments() -> None:
         (DDM, "lan", replace(TINY, learning_rate=0.1), 0),
         (replace(DDM, name="other"), "lan", TINY, 0),
     ]
-    assert len({build._run_name(*run) for run in runs}) == len(runs)
-    assert build._run_name(*runs[0]) == build._run_name(DDM, "lan", replace(TINY), 0)
+    assert len({teacher.run_name(*run) for run in runs}) == len(runs)
+    assert teacher.run_name(*runs[0]) == teacher.run_name(DDM, "lan", replace(TINY), 0)
 
 
 def test_train_resumes_from_its_checkpoints(
@@ -470,7 +470,7 @@ def test_train_resumes_from_its_checkpoints(
 ) -> None:
     plain = train("ddm", tmp_path / "plain")
     with monkeypatch.context() as patch:
-        patch.setattr(build, "accuracy", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(teacher, "accuracy", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             train("ddm", tmp_path / "out", checkpoints=tmp_path / "checkpoints")
     assert not (tmp_path / "out" / "ddm").exists()

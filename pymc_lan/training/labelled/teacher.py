@@ -1,0 +1,122 @@
+"""The teacher of models whose true densities can be computed: each network learns from labelled trials."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Self, final
+
+from pymc_lan.errors import explain
+from pymc_lan.models.race.race import race_of
+from pymc_lan.models.spec import Model
+from pymc_lan.networks.accuracy.accuracy import accuracy
+from pymc_lan.networks.network import Network
+from pymc_lan.numerics.parallel import open_executor
+from pymc_lan.training.recipes import Recipe, usual_recipes
+from pymc_lan.training.teacher import Learned, Teacher, Wishes, refuse_recipe, refuse_scheduler
+
+# Where a transform's labels come from.
+LABELS = {
+    "constant_drift": "closed form (Navarro & Fuss 2009; Gondan, Blurton & Kesselmeier 2014)",
+    "straight_boundary": "closed form (the same in the clock of the moving boundaries); go probabilities by quadrature",
+    "variable_drift": "closed form (the same under the mean of the drift's factor); go probabilities by quadrature",
+    "spread": "quadrature over non-decision times and starting points of the closed form (Navarro & Fuss 2009)",
+    "path": "Volterra equations of the two moving boundaries (Buonocore, Nobile & Ricciardi 1987; Smith 2000) or, for "
+    "a drift that is not linear in the position, the Fokker-Planck equation (to 0.02 nats)",
+    **dict.fromkeys(
+        ("reflected", "reflected_no_bias"),
+        "Volterra equation of one reflected accumulator (Buonocore, Nobile & Ricciardi 1987). The network lan is that "
+        "of its density, choice that of its survivor; they are the same in every race",
+    ),
+}
+
+# Trials on which accuracy is measured.
+MEASURED = 60_000
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LabelTeacher(Teacher):
+    """Teaches the likelihood and the choice/deadline network one after the other.
+
+    Parameters
+    ----------
+    spec : Model
+    lan_recipe, choice_recipe : Recipe
+    scheduler : str, optional
+        The address of a Dask scheduler, whose workers solve for labels.
+    seed : int
+    """
+
+    spec: Model
+    lan_recipe: Recipe
+    choice_recipe: Recipe
+    scheduler: str | None
+    seed: int
+
+    @classmethod
+    def of(cls, spec: Model, wishes: Wishes, seed: int) -> Self:
+        """The teacher of a model with labels, by the usual recipes where none are given.
+
+        Raises
+        ------
+        ValueError
+            For a recipe, files or a report of a training on simulations, or a scheduler for labels of closed form.
+        """
+        refuse_recipe(wishes.simulation_recipe, spec, "lan_recipe and choice_recipe")
+        if wishes.simulations is not None or wishes.report:
+            found = f"simulations or a report for {spec.name!r}"
+            remedy = "leave simulations and report out"
+            raise ValueError(explain("a model with a simulator, to train from files or to report on", found, remedy))
+        if spec.exact or race_of(spec) is not None:
+            refuse_scheduler(wishes.scheduler, f"labels that take seconds of {spec.name!r}")
+        lan_recipe, choice_recipe = usual_recipes(spec)
+        return cls(spec, wishes.lan_recipe or lan_recipe, wishes.choice_recipe or choice_recipe, wishes.scheduler, seed)
+
+    @property
+    def labels(self) -> str:
+        """Where the true densities come from."""
+        return LABELS[self.spec.transform]
+
+    @property
+    def outcome(self) -> str:
+        """What a trial is: times and boundaries or, of a race, accumulators."""
+        if race_of(self.spec) is not None:
+            return f"rt in seconds, response {self.spec.choices}: the accumulator that finishes first"
+        return "rt in seconds, response +1 upper and -1 lower boundary; go/no-go: rt = inf is no press"
+
+    def learn(self, checkpoints: Path | None, *, progress: bool) -> Learned:
+        """Draw labelled trials for each network, and train it on them."""
+        from pymc_lan.training.labelled.fit import fit
+        from pymc_lan.training.labelled.tasks import choice_task, lan_task
+
+        mlps = []
+        with ExitStack() as stack:
+            farm = open_executor(stack, scheduler=self.scheduler)
+            for make_task, recipe in ((lan_task, self.lan_recipe), (choice_task, self.choice_recipe)):
+                task = make_task(self.spec, farm, recipe.edges)
+                name = run_name(self.spec, task.name, recipe, self.seed)
+                folder = None if checkpoints is None else checkpoints / name
+                mlps.append(fit(task, recipe, seed=self.seed, checkpoints=folder, progress=progress))
+        lan, choice = mlps
+        training = {"lan": asdict(self.lan_recipe), "choice": asdict(self.choice_recipe)}
+        return Learned(self.spec, lan, choice, training)
+
+    def measure(self, network: Network, n: int | None) -> dict[str, Any]:
+        """Errors against labels, on 60,000 trials where `n` is not given."""
+        # Another seed than the training's, or the network would be measured on parameters it was fitted to.
+        return accuracy(network, n=n or MEASURED, seed=self.seed + 1)
+
+    def report(self, out: Path, network: Network, learned: Learned) -> None:
+        """Nothing: the errors against labels are all there is to tell, and the card has them."""
+
+
+def run_name(spec: Model, task: str, recipe: Recipe, seed: int) -> str:
+    """A folder name for each set of arguments, so that a run never goes on from the state of another.
+
+    Races share one, because what they learn is the same.
+    """
+    learned = spec.name if race_of(spec) is None else "accumulator"
+    return f"{learned}-{task}-{sha256(repr((recipe, seed)).encode()).hexdigest()[:12]}"
