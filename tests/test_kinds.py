@@ -28,7 +28,7 @@ from toy_simulators import TINY
 import pymc_lan as pl
 from pymc_lan.models.labelled_trials import model_trials
 from pymc_lan.networks.network import Network
-from pymc_lan.training import train as training
+from pymc_lan.training.labelled import teacher
 from pymc_lan.training.recipes import Recipe
 
 NONE = [[np.inf, 0.0]]
@@ -348,14 +348,14 @@ def test_every_kind_meets_every_operation() -> None:
 @pytest.fixture
 def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Measure after training on few parameter sets, find the scripts, and close figures."""
-    usual = training.accuracy
+    usual = teacher.accuracy
 
     def quick(network: Network, n: int, seed: int) -> dict[str, Any]:
         # What ten steps have taught may overflow.
         with np.errstate(over="ignore"):
             return usual(network, n=n, n_mass=3, seed=seed)
 
-    monkeypatch.setattr(training, "accuracy", quick)
+    monkeypatch.setattr(teacher, "accuracy", quick)
     monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "scripts")
     yield
     plt.close("all")
