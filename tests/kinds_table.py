@@ -60,7 +60,7 @@ lba2          two     two     unknown unknown  unknown yes
 rdm3          two     two     unknown unknown  unknown yes
 poisson_race  race    bare    unknown unknown  unknown yes
 race_3        two     two     yes     composed forms   yes
-levy          yes     yes     yes     yes      forms   yes
+levy          process process yes     yes      forms   yes
 lca_3         two     two     yes     yes      forms   yes
 responses     two     two     yes     untimed  unknown absent
 own           yes     bare    unknown unknown  unknown absent

@@ -77,8 +77,9 @@ def shares(k: Kind, log_density: Callable[[Float, Float], Float], last: float = 
 
 
 def assert_shares_of_trials(k: Kind, log_density: Callable[[Float, Float], Float]) -> None:
-    """Assert that a density gives each choice the share that it has of simulated trials."""
+    """Assert that a density integrates to one, and gives each choice the share that it has of simulated trials."""
     p, n = shares(k, log_density), 4000
+    assert p.sum() == pytest.approx(1, abs=0.02)
     drawn = pl.simulate(k.model, k.theta, n=n, seed=1)["response"].to_numpy()
     found = np.mean(drawn == np.array(k.model.choices)[:, None], axis=1)
     assert np.all(np.abs(found - p) < 4 * np.sqrt(p * (1 - p) / n) + 0.01)
