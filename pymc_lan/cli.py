@@ -32,7 +32,8 @@ def list_(
     from pymc_lan.registry.listing import list_models
 
     figures = ("mean abs error", "p99", "mass, corners")
-    table = Table("model", "version", "parameters", *figures, "sha256", *["registry"] * everywhere)
+    origin = ["registry"] if everywhere else []
+    table = Table("model", "version", "parameters", *figures, "sha256", *origin)
     for row in list_models(everywhere=everywhere).itertuples():
         version = f"{row.version} (default)" if row.default and row.version else row.version or row.registry
         table.add_row(
@@ -43,7 +44,7 @@ def list_(
             f"{row.p99_abs_error:g}",
             f"{row.mass_corners:g}",
             row.sha256[:12],
-            *[row.registry] * everywhere,
+            *([row.registry] if everywhere else []),
         )
     # What looks like markup in the name of a folder is none.
     Console(markup=False, emoji=False).print(table)

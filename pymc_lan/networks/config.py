@@ -151,7 +151,12 @@ def check_agreement(config: Mapping[str, Any], spec: Model, *, released: bool) -
 
 def _in_words(parameters: list[tuple[Any, ...]]) -> str:
     def each(name: str, unit: str = "", default: float | None = None) -> str:
-        return " ".join([name, *[f"[{unit}]"] * bool(unit), *[f"(by default {default})"] * (default is not None)])
+        words = [name]
+        if unit:
+            words.append(f"[{unit}]")
+        if default is not None:
+            words.append(f"(by default {default})")
+        return " ".join(words)
 
     return "parameters " + ", ".join(each(*p) for p in parameters)
 

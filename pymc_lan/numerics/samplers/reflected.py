@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.numerics.passage import CLOSED
+from pymc_lan.numerics.samplers.inverse_gaussian import inverse_gaussian
 
 Float = NDArray[np.float64]
 
@@ -77,7 +78,5 @@ def _crossing(rng: np.random.Generator, before: Float, after: Float, length: Flo
     """
     after = np.maximum(np.abs(after), 1e-9)
     q = rng.chisquare(1, before.size) * length / (2 * before * after)
-    ratio = 1 + q + np.sqrt(q * (2 + q))
-    # The smaller root from the larger one, because it would cancel.
-    odds = before / after * np.where(rng.random(before.size) * (1 + ratio) < ratio, 1 / ratio, ratio)
+    odds = inverse_gaussian(rng, before / after, q)
     return length * odds / (1 + odds)
