@@ -129,3 +129,12 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             exec(block, names)
     assert names["same"] == pl.load_network("ddm")
     assert (tmp_path / "angle.onnx").is_file()
+
+
+def test_a_network_that_gives_no_probability_is_no_cpn(tmp_path: Path) -> None:
+    lan = make_file(tmp_path / "lan.onnx", layers(6, 8, 1))
+    cpn = make_file(tmp_path / "cpn.onnx", layers(4, 8, 1))
+    with pytest.raises(pl.RegistryError) as error:
+        pl.import_onnx(lan, "ddm", cpn=cpn)
+    expected = f"Expected a CPN or OPN that ends in a log-sigmoid in {cpn}."
+    assert str(error.value) == f"{expected} Found one that ends in the last layer. Remedy: export it anew."

@@ -154,11 +154,12 @@ def _read(spec: Model, name: str, path: Path) -> MLP:
         expected = f"a network of the {len(takes)} inputs {', '.join(takes)} in {path}"
         remedy = "check model, and which file is the LAN, the CPN and the OPN"
         raise RegistryError(explain(expected, f"{mlp.sizes[0]} inputs", remedy))
-    if log_sigmoid != (name == "choice"):
-        ends = ("the last layer", "a log-sigmoid")
-        kind, remedy = ("a LAN", "give the LAN first") if name == "lan" else ("a CPN or OPN", "export it anew")
-        expected = f"{kind} that ends in {ends[name == 'choice']} in {path}"
-        raise RegistryError(explain(expected, f"one that ends in {ends[log_sigmoid]}", remedy))
+    if name == "lan" and log_sigmoid:
+        expected, found = f"a LAN that ends in the last layer in {path}", "one that ends in a log-sigmoid"
+        raise RegistryError(explain(expected, found, "give the LAN first"))
+    if name == "choice" and not log_sigmoid:
+        expected, found = f"a CPN or OPN that ends in a log-sigmoid in {path}", "one that ends in the last layer"
+        raise RegistryError(explain(expected, found, "export it anew"))
     return mlp
 
 
@@ -207,8 +208,9 @@ def export(
 
     Parameters
     ----------
-    network : Network, str or path
-        The network, its name, such as ``"ddm"`` or ``"ddm@1.0"``, or a version's folder.
+    network : Network, Model, str or path
+        The network, its name, such as ``"ddm"`` or ``"ddm@1.0"``, a version's folder, or a model that has a network
+        under its name.
     out : path
         The file or, of orbax, the folder. A file is replaced, a folder that exists is not.
     format : {"onnx", "orbax"}
