@@ -20,10 +20,10 @@ from tables import one_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.networks.kernel import kernel as kernels
 from pymc_lan.networks.kernel.layout import TILE
 from pymc_lan.networks.mlp import ACTIVATIONS, MLP
 from pymc_lan.numerics.passage import NUMPY
-from pymc_lan.ops import likelihood as ops
 from pymc_lan.ops.likelihood import LANLogp, log_likelihood
 
 INF = np.inf
@@ -313,9 +313,9 @@ def neuroracer() -> pm.Model:
 @pytest.mark.parametrize("mode", ["numba", "c", "python"])
 def test_kernel_is_compiled_once_however_often_it_is_used(mode, monkeypatch):
     built = []
-    build = ops.compile_kernel
-    monkeypatch.setattr(ops, "compile_kernel", lambda *args: built.append(args) or build(*args))
-    ops.compiled_kernel.cache_clear()
+    load = kernels.load_objects
+    monkeypatch.setattr(kernels, "load_objects", lambda *args: built.append(args) or load(*args))
+    kernels.compile_kernel.cache_clear()
     for _ in range(2):
         model = neuroracer()
         function = model.compile_fn([model.logp(), model.dlogp()], mode=MODES[mode])
@@ -324,7 +324,9 @@ def test_kernel_is_compiled_once_however_often_it_is_used(mode, monkeypatch):
     assert len(built) == 1
 
 
-def test_jax_traces_once_however_often_it_is_called(monkeypatch):
+def test_jax_traces_formulas_once_however_often_they_are_called(monkeypatch):
+    from pymc_lan.ops import xla
+
     traced = []
     log_density = Likelihood.log_density
 
@@ -333,6 +335,7 @@ def test_jax_traces_once_however_often_it_is_called(monkeypatch):
         return log_density(self, xp, *args, **kwargs)
 
     monkeypatch.setattr(Likelihood, "log_density", counting)
+    monkeypatch.setattr(xla, "interface_version", lambda: None)
     model = neuroracer()
     function = model.compile_fn(model.dlogp(), mode="JAX")
     point = model.initial_point()

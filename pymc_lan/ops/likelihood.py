@@ -3,9 +3,9 @@
 `LANLogp` returns the log density of every trial and its derivatives in one pass, so a gradient is never a second
 forward pass, and a model's graph stays small whatever the formulas are. It dispatches by backend:
 
-* numba (PyTensor's default), C and Python to the kernel of `pymc_lan.networks.kernel`: float32 network, no
-  threads, no JAX;
-* JAX to the formulas themselves around the Flax module of `pymc_lan.networks.flax`.
+* numba (PyTensor's default), C and Python to the kernel of `pymc_lan.networks.kernel`: float32 network, no threads, no
+  JAX;
+* JAX to `pymc_lan.ops.xla`: the same kernel on a CPU, the formulas elsewhere.
 
 Only the JAX mode touches JAX, because a JAX call in a forked worker never returns.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from hashlib import sha256
 from typing import Any, cast
 
@@ -257,9 +257,8 @@ def register_with_backend(backend: str, name: str, register: Callable[[], None])
     optdb.register(name, _RegisterDispatch(register), backend, position=100)
 
 
-@cache
 def compiled_kernel(op: LANLogp) -> Kernel:
-    """An Op's kernel. None is ever dropped: what other code calls must stay where it is."""
+    """An Op's kernel."""
     return compile_kernel(op.spec, op.lan, op.choice)
 
 
@@ -333,41 +332,18 @@ def _register_jax() -> None:
 
     @jax_funcify.register(LANLogp)
     def jax_lan_logp(op: LANLogp, node: Apply, **kwargs: Any) -> Any:
-        import jax
-        import jax.numpy as jnp
+        from pymc_lan.ops.xla import Trials, value_and_partials
 
-        from pymc_lan.networks.flax import JAX, as_network
-
-        likelihood = Likelihood(op.spec, *(mlp and as_network(mlp) for mlp in (op.lan, op.choice)))
         rt: Any = node.inputs[0]
-        # Data that are part of the graph say which of the two networks a trial needs, so neither has to run in vain.
-        split = op.choice is not None and isinstance(rt, Constant) and rt.data.size > 1
-        order = np.argsort(~np.isfinite(rt.data), kind="stable") if split else None
-        n_seen = int(np.isfinite(rt.data).sum()) if split else 0
+        # Data that are part of the graph say which of the two networks a trial needs.
+        known = op.choice is not None and isinstance(rt, Constant) and rt.data.size > 1
+        trials = Trials(op.spec, op.lan, op.choice, tuple(np.isfinite(rt.data).tolist()) if known else None)
 
-        def value(rt: Any, response: Any, deadline: Any, *parameters: Any) -> Any:
-            theta = dict(zip(op.spec.names, parameters, strict=True))
-            if order is None:
-                return likelihood.log_trial(JAX, rt, response, None if op.choice is None else deadline, theta)
+        def lan_logp(*inputs: Any) -> tuple[Any, Any]:
+            op.check_lengths(node, inputs)
+            return value_and_partials(trials, inputs)
 
-            def of(x: Any, rows: Any) -> Any:
-                return x if x.size == 1 else x[rows]
-
-            seen, silent = order[:n_seen], order[n_seen:]
-            first, rest = ({name: of(x, rows) for name, x in theta.items()} for rows in (seen, silent))
-            log_density = likelihood.log_density(JAX, rt[seen], of(response, seen), first)
-            log_none = likelihood.log_go(JAX, of(deadline, silent), rest)[1]
-            parts = [jnp.broadcast_to(x, rows.shape) for x, rows in ((log_density, seen), (log_none, silent))]
-            return jnp.concatenate(parts)[np.argsort(order)]
-
-        def value_and_partials(*args: Any) -> Any:
-            op.check_lengths(node, args)
-            wide = jnp.broadcast_arrays(*args)
-            result, pullback = jax.vjp(value, *wide)
-            partials = pullback(jnp.ones_like(result))
-            return value(*args), jnp.stack([p for i, p in enumerate(partials) if i != RESPONSE])
-
-        return value_and_partials
+        return lan_logp
 
 
 register_with_backend("numba", "pymc_lan_numba", _register_numba)

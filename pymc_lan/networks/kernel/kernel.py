@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from typing import Any
 
@@ -73,8 +73,11 @@ class Kernel:
         return value, partials
 
 
+@cache
 def compile_kernel(model: Model, lan: MLP, choice: MLP | None) -> Kernel:
-    """Make the log likelihood of a model with its networks ready to be called.
+    """Make the log likelihood of a model with its networks ready to be called, once in a process.
+
+    None is ever dropped: what other code calls must stay where it is.
 
     Parameters
     ----------
