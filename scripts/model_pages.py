@@ -92,6 +92,8 @@ def model_names() -> list[str]:
 
 def class_names(name: str) -> tuple[str, str]:
     """The two-choice and the go/no-go distribution of a model: `GoNoGo`, which takes any, where none is named."""
+    if name not in DIFFUSIONS:
+        raise LookupError(f"pages are of diffusions between boundaries, which {name} is not")
     named = [each for each in pl._distributions().values() if each.model == name]
     found = {issubclass(each, pl.GoNoGo): each.__name__ for each in named}
     if False not in found:

@@ -83,7 +83,7 @@ SENTENCES = {
         "Expected a model whose likelihood is one network. Found {name}@1.0, a race composed of the networks of one"
         " accumulator. Remedy: use format='orbax'."
     ),
-    "forms": "{name} has weights but not both forms in pymc_lan/distributions/named.py; add them",
+    "forms": "pages are of diffusions between boundaries, which {name} is not",
     "no_cpn": (
         "Expected a choice/deadline network that knows how likely no press is, for the go/no-go form of {name!r}. "
         "Found none in its weights. Remedy: train one, import one with its CPN (cpn=...), or use the two-choice "

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pymc as pm
 import pytest
 from tables import one_of_a_kind
@@ -107,6 +109,18 @@ def test_parameters_are_those_of_the_config(name: str) -> None:
         (f"`{p['name']}`", *p["bounds"], p["unit"], p["meaning"], p["default"])
         for p in shipped_config(name)["parameters"]
     ]
+
+
+def test_a_model_without_a_named_go_nogo_form_has_that_of_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(pl._distributions(), "GoNoGoAngle")
+    text = GENERATOR.page_text("angle")
+    assert text.startswith("# angle: `Angle`, `GoNoGo`\n")
+    call = '`pl.GoNoGo("obs", "angle", **theta, deadline=1.5, observed=df)`'
+    assert call in text
+    names = {"pl": pl, "theta": {p.name: np.mean(p.bounds) for p in pl.get_model("angle").parameters}}
+    with pm.Model() as model:
+        exec(call.strip("`"), names | {"df": pd.DataFrame({"rt": [0.9, None]})})
+    assert model["obs"].owner.op.observation == PressOrNot()
 
 
 @pytest.mark.parametrize("name", one_of_a_kind(SHIPPED, "ddm", "weibull", "gamma_drift"))
