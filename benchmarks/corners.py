@@ -19,10 +19,8 @@ from _common import ROOT, argument_parser, print_table, report
 from numpy.typing import NDArray
 
 import pymc_lan as pl
-from pymc_lan.models.race.race import race_of
-from pymc_lan.models.race.reflected_labels import at_times, solve_race
-from pymc_lan.models.spec import Model, seen
-from pymc_lan.models.views import choice_transform_of
+from pymc_lan.models.model import Model, seen
+from pymc_lan.models.race.reflected_solver import at_times, solve_accumulators
 from pymc_lan.networks.config import rounded
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.passage import NUMPY
@@ -58,8 +56,8 @@ def draw_sets(spec: Model, rng: np.random.Generator, n: int, share: float) -> li
 def rule(spec: Model, theta: dict[str, float]) -> tuple[Float, Float]:
     """Decision times and weights of an integral over them."""
     last = LATEST
-    if race_of(spec) is not None:
-        last = float(choice_transform_of(spec).latest(NUMPY, {name: np.array(x) for name, x in theta.items()}))
+    if spec.labels is not None:
+        last = float(spec.labels.latest({name: np.array(x) for name, x in theta.items()}))
     edges = np.linspace(np.log(FIRST / last), np.log(1 / CLOSE), PANELS + 1)
     half = np.diff(edges) / 2
     even = ((edges[:-1] + half)[:, None] + half[:, None] * NODES).ravel()
@@ -79,17 +77,16 @@ def of_network(network: Network, theta: dict[str, float]) -> Float:
 
 
 def of_labels(spec: Model, theta: dict[str, float]) -> Float:
-    """The same of a race, from the solutions of its accumulators."""
+    """Probability of each choice of a race, from the solutions of its accumulators."""
     d, weights = rule(spec, theta)
-    each = [
-        at_times(found, mine, 0, d) for mine, found in solve_race(spec, {k: np.array([x]) for k, x in theta.items()})
-    ]
+    solved = [(mine, solve_accumulators(mine)) for mine in spec.split({k: np.array([x]) for k, x in theta.items()})]
+    each = [at_times(found, mine, 0, d) for mine, found in solved]
     survivors = sum(log_survivor for _, log_survivor in each)
     return np.array([weights @ np.exp(log_f + survivors - log_survivor) for log_f, log_survivor in each])
 
 
 def of_trials(spec: Model, theta: dict[str, float], n: int, seed: int) -> Float:
-    """The same from simulated trials."""
+    """Probability of each choice, from simulated trials."""
     response = pl.simulate(spec, theta | SHIFT, n=n, seed=seed)["response"].to_numpy()
     return np.array([np.mean(response == code) for code in spec.choices])
 
@@ -100,7 +97,7 @@ def measure(network: Network, sets: int, trials: int, seed: int) -> dict[str, An
     for number, (kind, share) in enumerate(KINDS.items()):
         rows = draw_sets(spec, np.random.default_rng([seed, number]), sets, share)
         p = np.array([of_network(network, theta) for theta in rows])
-        if race_of(spec) is not None:
+        if spec.labels is not None:
             truth = np.array([of_labels(spec, theta) for theta in rows])
         else:
             truth = np.array([of_trials(spec, theta, trials, seed + k) for k, theta in enumerate(rows)])

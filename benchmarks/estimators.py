@@ -25,8 +25,6 @@ from from_simulations import N_MEASURED, SIMULATORS, measure, simulated
 import pymc_lan as pl
 from pymc_lan.models.diffusion.closed_labels import log_densities
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.views import choice_transform_of
-from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.training.recipes import KDE, LIKELIHOOD, SimulationRecipe
 from pymc_lan.training.simulated.loop import fit_from_simulations
 from pymc_lan.training.simulated.offline import Offline
@@ -51,9 +49,9 @@ class Exact(Offline):
         found = super().chunk(number, focus)
         columns = dict(zip(self.spec.names, found.theta.astype(np.float64).T, strict=True))
         theta, d = {name: x for name, x in columns.items() if name != "t"}, np.exp(found.log_d.astype(np.float64))
-        latest = np.broadcast_to(choice_transform_of(self.truth).latest(NUMPY, theta), len(d))[:, None]
+        latest = np.broadcast_to(self.truth.labels.latest(theta), len(d))[:, None]
         late = d >= latest
-        lower_upper = log_densities(self.truth, theta, np.where(late, latest / 2, d))[::-1]
+        lower_upper = log_densities(self.truth.form, theta, np.where(late, latest / 2, d))[::-1]
         label = np.where(late, -np.inf, np.choose(found.choice, lower_upper)) + found.log_d
         # As for kernels, no label is lower than what the trials can tell.
         lowest = found.label.min(axis=1, keepdims=True)

@@ -30,7 +30,7 @@ from _common import (
 from numpy.typing import NDArray
 
 import pymc_lan as pl
-from pymc_lan.models.catalogue import DIFFUSIONS
+from pymc_lan.models.diffusion.catalogue import DIFFUSIONS
 from pymc_lan.ops.likelihood import LANLogp, compiled_kernel
 
 SEED = 20_261_121

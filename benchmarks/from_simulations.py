@@ -20,10 +20,9 @@ from _common import argument_parser, print_table, report
 
 import pymc_lan as pl
 from pymc_lan.models.diffusion.closed_labels import draw_decisions
-from pymc_lan.models.labelled_trials import model_trials
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.proposals import draw_theta
-from pymc_lan.models.simulator.simulator import check_shift, check_symmetry
+from pymc_lan.models.simulator.claims import check_shift, check_symmetry
 from pymc_lan.numerics.samplers.wiener import ddm_draws
 from pymc_lan.training.recipes import SimulationRecipe
 from pymc_lan.training.simulated.loop import fit_from_simulations
@@ -43,7 +42,7 @@ def ddm(theta: Any, rng: np.random.Generator) -> Any:
 def angle(theta: Any, rng: np.random.Generator) -> Any:
     """Draws of the model with boundaries that fall in a straight line; one that never decides is very late."""
     v, a, z, t, slope = theta.T
-    d, response = draw_decisions(pl.get_model("angle"), rng, {"v": v, "a": a, "z": z, "theta": slope})
+    d, response = draw_decisions(pl.get_model("angle").form, rng, {"v": v, "a": a, "z": z, "theta": slope})
     return t + np.where(np.isfinite(d), d, 1e3), np.where(np.isfinite(d), response, 1)
 
 
@@ -64,7 +63,7 @@ def simulated(model: str, mirror: Sequence[str] = MIRROR) -> pl.ModelSpec:
 def measure(truth: pl.ModelSpec, likelihood: Likelihood, n: int = N_MEASURED) -> dict[str, float]:
     """Return the errors of a likelihood against the labels of a model."""
     rng = np.random.default_rng(1)
-    trials = model_trials(truth, rng, n)
+    trials = truth.labels.model_trials(rng, n)
     t = draw_theta(truth, rng, trials.d.size, with_t=True)["t"]
     kept = (trials.d > 5e-3) & (t + trials.d < 20)
     theta = {name: x[kept] for name, x in (trials.theta | {"t": t}).items()}

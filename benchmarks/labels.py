@@ -19,9 +19,9 @@ from scipy.interpolate import CubicSpline
 import pymc_lan as pl
 from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.diffusion.mixture_labels import RELEVANT
-from pymc_lan.models.diffusion.solved_labels import STEPS, TOLERANCE, Solution, solve
+from pymc_lan.models.diffusion.solution import Solution
+from pymc_lan.models.diffusion.solver import STEPS, TOLERANCE, solve
 from pymc_lan.models.proposals import draw_theta
-from pymc_lan.models.views import SPREAD
 
 SEED, CHECKED = 20_261_121, 100
 # Fewer points of a density are no curve.
@@ -50,20 +50,20 @@ def measured(spec: pl.ModelSpec, sets: int) -> Json:
     """Figures of a model's labels."""
     theta = draw_theta(spec, np.random.default_rng(SEED), sets)
     start = time.perf_counter()
-    found = solve(spec, theta)
+    found = spec.labels.solve(theta)
     seconds = time.perf_counter() - start
     return {
         "accurate": 1 - found.report.share_dropped,
         "worst": found.report.worst,
         "by steps": ", ".join(f"{steps}: {n}" for steps, n in found.report.refined.items()),
-        "change": None if spec.transform == SPREAD else change(spec, found),
+        "change": None if spec.labels.pointwise else change(spec, found),
         "ms": 1e3 * seconds / sets,
     }
 
 
 def main() -> None:
     parser = argument_parser(__doc__)
-    solved = [name for name, spec in MODELS.items() if not spec.exact]
+    solved = [name for name, spec in MODELS.items() if spec.labels is not None and spec.exact is None]
     parser.add_argument("--models", nargs="+", default=solved, choices=solved)
     parser.add_argument("--sets", type=int, default=1_000, help="parameter sets of each model")
     options = parser.parse_args()

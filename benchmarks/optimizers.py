@@ -15,7 +15,7 @@ import optax
 from _common import Json, argument_parser, print_table, report
 
 import pymc_lan as pl
-from pymc_lan.models.labelled_trials import Trials, model_trials
+from pymc_lan.models.labels import Trials
 from pymc_lan.networks.accuracy.accuracy import EARLIEST
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.passage import NUMPY
@@ -48,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     spec = pl.get_model(options.model)
     task, recipe = lan_task(spec), replace(usual_recipes(spec)[0], steps=options.steps)
-    trials = model_trials(spec, np.random.default_rng(SEED), N_MEASURED)
+    trials = spec.labels.model_trials(np.random.default_rng(SEED), N_MEASURED)
     longer = replace(recipe, steps=MORE * options.steps)
     runs = {"SOAP": (recipe, soap), "Adam": (recipe, optax.adam), f"Adam, {MORE} x": (longer, optax.adam)}
     rows = {name: measured(spec, task, some, optimizer, trials) for name, (some, optimizer) in runs.items()}

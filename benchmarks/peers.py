@@ -28,7 +28,6 @@ from _common import (
 from numpy.typing import NDArray
 
 import pymc_lan as pl
-from pymc_lan.models.labelled_trials import model_trials
 from pymc_lan.networks.accuracy.accuracy import EARLIEST, LATEST
 from pymc_lan.numerics.passage import NUMPY
 
@@ -60,7 +59,7 @@ def draw_trials(model: str, n: int) -> Trials:
     """Draw at least `n` trials."""
     rng = np.random.default_rng(SEED)
     # Fewer than one in three are outside the peer's range, undecided, or very early or late.
-    drawn = model_trials(pl.get_model(model), rng, 3 * n // 2)
+    drawn = pl.get_model(model).labels.model_trials(rng, 3 * n // 2)
     t = rng.uniform(*pl.get_model(model).parameter("t").bounds, drawn.d.size)
     theta, rt = drawn.theta | {"t": t}, t + drawn.d
     inside = [(theta[name] >= low) & (theta[name] <= high) for name, (low, high) in TRAINED[model].items()]

@@ -33,8 +33,9 @@ from scipy.special import erf, expit
 from scipy.stats import binomtest
 
 import pymc_lan as pl
+from pymc_lan.models.model import Model
+from pymc_lan.models.parameters import Parameter
 from pymc_lan.models.proposals import LONGEST
-from pymc_lan.models.spec import Model, Parameter
 from pymc_lan.networks.network import Network
 
 Float = NDArray[np.float64]

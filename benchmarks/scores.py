@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from recovery import draw_subject, estimated, of_trials, share
 
 import pymc_lan as pl
+from pymc_lan.models.model import Model
 from pymc_lan.models.proposals import LONGEST
-from pymc_lan.models.spec import Model
 from pymc_lan.networks.network import Network
 
 Float = NDArray[np.float64]

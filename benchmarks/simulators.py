@@ -46,12 +46,11 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
 
 import pymc_lan as pl
-from pymc_lan.models.catalogue import DIFFUSIONS
+from pymc_lan.models.diffusion.catalogue import DIFFUSIONS
 from pymc_lan.models.diffusion.closed_labels import log_densities
-from pymc_lan.models.diffusion.mixture_view import spread
+from pymc_lan.models.model import Model, spread
+from pymc_lan.models.parameters import Parameter
 from pymc_lan.models.proposals import draw_theta
-from pymc_lan.models.spec import Model, Parameter
-from pymc_lan.models.views import SPREAD, choice_transform_of, earliest
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.passage import NUMPY
 
@@ -127,7 +126,7 @@ def network_curves(network: Network, theta: Theta) -> list[Curve]:
     curves = []
     for i, end in enumerate(ends):
         row = {name: x[i] for name, x in theta.items()}
-        onset = earliest(network.spec, row)
+        onset = network.spec.earliest(row)
 
         def log_density(response: int, d: Float, row: dict[str, float] = row) -> Float:
             columns = {name: np.full_like(d, x) for name, x in row.items()}
@@ -146,7 +145,7 @@ def label_curves(spec: Model, theta: Theta) -> list[Curve | None]:
         row = {name: x[i : i + 1] for name, x in without_t(theta).items()}
 
         def log_density(response: int, d: Float, row: dict[str, Float] = row) -> Float:
-            upper, lower = log_densities(spec, row, d[None])
+            upper, lower = log_densities(spec.form, row, d[None])
             return (upper if response > 0 else lower)[0]
 
         curves.append(integrate(log_density, 0.0, end))
@@ -155,13 +154,11 @@ def label_curves(spec: Model, theta: Theta) -> list[Curve | None]:
 
 def solved_curves(spec: Model, theta: Theta) -> list[Curve | None]:
     """The same by the solver, on whose own grid the distribution functions are."""
-    from pymc_lan.models.diffusion.solved_labels import solve
-
     marked = without_t(theta) | {"number": np.arange(theta["a"].size, dtype=float)}
-    found = solve(spec, marked, tolerance=TOLERANCE)
+    found = spec.labels.solve(marked, tolerance=TOLERANCE)
     curves: list[Curve | None] = [None] * theta["a"].size
     for row, i in enumerate(found.theta["number"].astype(int)):
-        onset = earliest(spec, {name: x[i] for name, x in theta.items()})
+        onset = spec.earliest({name: x[i] for name, x in theta.items()})
         t = found.times[row] - onset
         last = t[-1] * (1 + 1e-9)
         even, stretch = np.log(t / (last - t)), t * (last - t) / last
@@ -176,7 +173,7 @@ def solved_curves(spec: Model, theta: Theta) -> list[Curve | None]:
 
 def latest(spec: Model, theta: Theta) -> Float:
     """When practically everything is decided [s]."""
-    return np.broadcast_to(choice_transform_of(spec).latest(NUMPY, without_t(theta)), theta["a"].shape)
+    return np.broadcast_to(spec.labels.latest(without_t(theta)), theta["a"].shape)
 
 
 def without_t(theta: Theta) -> dict[str, Float]:
@@ -191,7 +188,7 @@ def further_out(spec: Model, theta: Theta, distance: Float) -> tuple[Model, dict
     for each in spec.variability:
         if each.parameter == "z":
             moved[each.spread] = theta[each.spread] * ratio
-    if spec.exact or spec.transform == SPREAD:
+    if spec.labels.pointwise:
         return spec, moved | {"a": theta["a"] + distance}
     boundary, extra = spec.boundary, Parameter("distance", (0.0, 1.0), "evidence", "how much further out")
     wider = replace(

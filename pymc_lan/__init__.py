@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pymc_lan.inference import initvals as initvals
     from pymc_lan.inference import sample_blackjax as sample_blackjax
     from pymc_lan.models.catalogue import get_model as get_model
+    from pymc_lan.models.diffusion.kinds import ModelSpec as ModelSpec
+    from pymc_lan.models.parameters import Parameter as Parameter
     from pymc_lan.models.simulate import simulate as simulate
-    from pymc_lan.models.simulator.simulator import simulator_spec as simulator_spec
-    from pymc_lan.models.spec import ModelSpec as ModelSpec
-    from pymc_lan.models.spec import Parameter as Parameter
+    from pymc_lan.models.simulator.spec import simulator_spec as simulator_spec
     from pymc_lan.registry.exchange import export as export
     from pymc_lan.registry.exchange import import_onnx as import_onnx
     from pymc_lan.registry.exchange import import_orbax as import_orbax
@@ -47,8 +47,8 @@ _SOURCES = {
     "GoNoGo": "distributions.gonogo",
     "LANDist": "distributions.landist",
     "MapFit": "inference",
-    "ModelSpec": "models.spec",
-    "Parameter": "models.spec",
+    "ModelSpec": "models.diffusion.kinds",
+    "Parameter": "models.parameters",
     "RegistryError": "errors",
     "as_dataframe": "data.observed",
     "as_observed": "data.observed",
@@ -68,7 +68,7 @@ _SOURCES = {
     "sample_blackjax": "inference",
     "simulate": "models.simulate",
     "simulate_to": "training.simulated.offline",
-    "simulator_spec": "models.simulator.simulator",
+    "simulator_spec": "models.simulator.spec",
     "train": "training.train",
 }
 _MODULES = ("diagnostics", "plots")

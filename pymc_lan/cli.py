@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from pymc_lan.errors import RegistryError, explain
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import Model
 from pymc_lan.numerics.parallel import WorkerDiedError
 
 app = typer.Typer(help="Neural likelihoods for decision data.", no_args_is_help=True, pretty_exceptions_enable=False)

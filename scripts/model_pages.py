@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pymc_lan as pl
-from pymc_lan.models import catalogue as models
-from pymc_lan.models.catalogue import DIFFUSIONS
-from pymc_lan.models.diffusion import kinds as dynamics
-from pymc_lan.models.spec import ModelSpec
+from pymc_lan.models.diffusion import catalogue, closed_forms
+from pymc_lan.models.diffusion.catalogue import DIFFUSIONS
+from pymc_lan.models.diffusion.kinds import Diffusion
+from pymc_lan.plots.paths import as_diffusion
 from pymc_lan.registry.card import accuracy_lines
 
 PAGES = Path(__file__).resolve().parents[1] / "docs" / "models"
@@ -28,26 +28,26 @@ Values = Mapping[str, float]
 
 # Lines of LaTeX by drift and boundary, so that a model that shares them needs none of its own; d is decision time.
 FORMULAS: Mapping[Callable[..., Any], tuple[str, ...]] = {
-    dynamics.constant_drift: ("m &= v",),
-    models.leaky_drift: (r"m &= v - g \, X_d",),
-    models.gamma_drift: (
+    closed_forms.constant_drift: ("m &= v",),
+    catalogue.leaky_drift: (r"m &= v - g \, X_d",),
+    catalogue.gamma_drift: (
         r"m &= v + c \left(x \, e^{1 - x}\right)^{\mathrm{shape} - 1}",
         r"x &= \frac{d}{(\mathrm{shape} - 1) \, \mathrm{scale}}",
     ),
-    models.shrinking_spotlight: (
+    catalogue.shrinking_spotlight: (
         r"m &= v + \mathrm{ptarget} \; p(0, 0.5) + \mathrm{pinner} \; p(0.5, 1.5) + \mathrm{pouter} \; p(1.5, \infty)",
         r"p(l, h) &= 2 \, \Phi(h / w) - 2 \, \Phi(l / w)",
         r"w &= \max(\mathrm{sda} - r \, d, \; 0.001)",
     ),
-    models.conflict_drift: (
+    catalogue.conflict_drift: (
         r"m &= v + \mathrm{tcoh} \; q + \mathrm{dcoh} \; \mathrm{dinit} \; e^{-\mathrm{dslope} \, d}",
         r"q &= \mathrm{tfixedp} + (\mathrm{tinit} - \mathrm{tfixedp}) \, e^{-\mathrm{tslope} \, d}",
     ),
-    dynamics.constant_boundary: ("b &= a",),
-    dynamics.straight_boundary: (r"b &= a - d \tan\theta",),
-    models.weibull_boundary: (r"b &= a \, e^{-(d / \beta)^\alpha}",),
-    models.exponential_boundary: (r"b &= a \, e^{-\mathrm{lam} \, d}",),
-    models.hyperbolic_boundary: (r"b &= \frac{a}{1 + \mathrm{lam} \, d}",),
+    closed_forms.constant_boundary: ("b &= a",),
+    closed_forms.straight_boundary: (r"b &= a - d \tan\theta",),
+    catalogue.weibull_boundary: (r"b &= a \, e^{-(d / \beta)^\alpha}",),
+    catalogue.exponential_boundary: (r"b &= a \, e^{-\mathrm{lam} \, d}",),
+    catalogue.hyperbolic_boundary: (r"b &= \frac{a}{1 + \mathrm{lam} \, d}",),
 }
 VARIABILITY = {
     "normal": r"{0}_i &\sim \mathrm{{N}}({0}, \, \mathrm{{{1}}}^2)",
@@ -101,13 +101,13 @@ def class_names(name: str) -> tuple[str, str]:
     return found[False], found.get(True, "GoNoGo")
 
 
-def picture_values(spec: ModelSpec) -> dict[str, float]:
+def picture_values(spec: Diffusion) -> dict[str, float]:
     """The parameters that a model's picture is drawn with."""
     chosen = USUAL | dict(OWN.get(spec.name, {}))
     return {p.name: chosen.get(p.name, sum(p.bounds) / 2) for p in spec.parameters}
 
 
-def formula(spec: ModelSpec) -> list[str]:
+def formula(spec: Diffusion) -> list[str]:
     """The process as a block of LaTeX."""
     lines = [
         r"X_0 &= -b(0) + 2 \, z \, b(0)",
@@ -120,7 +120,7 @@ def formula(spec: ModelSpec) -> list[str]:
     return ["```math", r"\begin{aligned}", *rows, r"\end{aligned}", "```"]
 
 
-def process_lines(spec: ModelSpec) -> list[str]:
+def process_lines(spec: Diffusion) -> list[str]:
     """Formula and conventions."""
     varying = [each.parameter for each in spec.variability]
     lines = [
@@ -193,7 +193,7 @@ def network_lines(config: Mapping[str, Any]) -> list[str]:
 def page_text(name: str) -> str:
     """The page of a model."""
     network = pl.load_network(name)
-    spec, config = network.spec, network.config
+    spec, config = as_diffusion(network.spec), network.config
     values = picture_values(spec)
     two_choice, go_nogo = class_names(name)
     shown = ", ".join(f"{key} = {value:g}" for key, value in values.items())

@@ -13,12 +13,8 @@ from onnx_files import layers
 from toy_simulators import GIVEN_UP
 
 import pymc_lan as pl
-from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION, plain_spec
-from pymc_lan.models.likelihood import LOG_GO
-from pymc_lan.models.race.race import is_closed_race, race_of
-from pymc_lan.models.simulator.view import SIMULATED
-from pymc_lan.models.spec import Reference
-from pymc_lan.models.views import n_inputs
+from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION, imported_model
+from pymc_lan.models.simulator.reference import Reference
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.network import Network
 
@@ -52,7 +48,7 @@ class Form:
         if self.network:
             return given_network(self.network).spec
         spec = pl.get_model(self.cls.model)
-        return spec if is_closed_race(spec) else pl.load_network(self.cls.model).spec
+        return spec if spec.views is None else pl.load_network(self.cls.model).spec
 
     @property
     def go_nogo(self) -> bool:
@@ -98,11 +94,11 @@ def random_mlp(seed: int, *sizes: int, activation: str = "squareplus") -> MLP:
 def given_network(kind: str) -> Network:
     """A network that others trained, here with random weights: what it says of trials is no density of a model."""
     if kind == "omissions":
-        sizes = n_inputs(GIVEN_UP)
+        sizes = GIVEN_UP.views.n_inputs
         spec = replace(GIVEN_UP, baseline=CLOCK)
         return Network(spec, random_mlp(1, sizes["lan"], 5, 1), random_mlp(2, sizes["choice"], 5, 1))
-    spec = plain_spec("ddm", {}, None, {"cpn": PLAIN, "opn": PLAIN_OMISSION}[kind])
-    sizes = n_inputs(spec)
+    spec = imported_model("ddm", {}, None, {"cpn": PLAIN, "opn": PLAIN_OMISSION}[kind])
+    sizes = spec.views.n_inputs
     lan, choice = random_mlp(0, sizes["lan"], 8, 5, 1, activation="tanh"), random_mlp(4, sizes["choice"], 7, 1)
     return Network(spec, lan, choice)
 
@@ -112,9 +108,9 @@ def forms() -> dict[str, Form]:
     found = {}
     for name, cls in pl._distributions().items():
         spec = pl.get_model(cls.model)
-        closed = spec.exact and (not issubclass(cls, pl.GoNoGo) or spec.transform in LOG_GO)
+        closed = spec.exact is not None and (not issubclass(cls, pl.GoNoGo) or spec.exact.log_split is not None)
         for likelihood in ("exact", "lan"):
-            if (likelihood == "exact" and closed) or (likelihood == "lan" and not is_closed_race(spec)):
+            if (likelihood == "exact" and closed) or (likelihood == "lan" and spec.views is not None):
                 found[f"{name}-{likelihood}"] = Form(cls, likelihood)
     found["GoNoGo, imported CPN"] = Form(pl.GoNoGo, "lan", "cpn")
     found["LANDist, imported OPN"] = Form(pl.LANDist, "lan", "opn")
@@ -139,7 +135,7 @@ def in_box(form: Form, rng: np.random.Generator, n: int, ends: float = 0.0) -> d
         high = np.nextafter(high, low) if high == p.domain[1] else high
         at_end = rng.random(n) < share
         theta[p.name] = np.where(at_end, rng.choice([low, high], n), rng.uniform(low, high, n))
-    race = race_of(form.spec)
+    race = getattr(form.spec, "accumulator", None)
     if race is not None and race.order is not None:
         less, more = race.order
         theta[more] = np.maximum(theta[more], theta[less])
@@ -168,4 +164,4 @@ def guesses(form: Form, theta: Mapping[str, Float], rng: np.random.Generator) ->
 
 def is_simulated(form: Form) -> bool:
     """Whether a network was trained from simulated trials."""
-    return form.spec.transform == SIMULATED
+    return form.spec.labels is None and form.spec.exact is None

@@ -22,7 +22,7 @@ omissions     yes     yes     no_drift  yes       timed         times     open  
 imported      yes     yes     no_cpn    no_opn    timed         times     open    yes
 with_cpn      yes     yes     yes       no_opn    timed         times     open    yes
 with_opn      yes     yes     opn       yes       timed         times     open    yes
-stranger      yes     yes     no_cpn    no_opn    timed         times     open    process
+stranger      yes     yes     no_cpn    no_opn    timed         times     open    unlabelled
 """
 
 FITS = """
@@ -42,10 +42,10 @@ lca_3         yes     yes     yes     unplain   yes     yes     unsaid
 responses     yes     yes     yes     unseen    yes     yes     unsaid
 own           yes     unknown unknown unknown   yes     unknown unknown
 omissions     yes     yes     yes     unplain   yes     yes     unsaid
-imported      yes     yes     yes     yes       refused! yes    yes
-with_cpn      yes     yes     yes     yes       refused! yes    yes
-with_opn      yes     yes     yes     yes       refused! yes    yes
-stranger      process process yes     yes       process process unsaid
+imported      yes     yes     yes     yes       refused yes    yes
+with_cpn      yes     yes     yes     yes       refused yes    yes
+with_opn      yes     yes     yes     yes       refused yes    yes
+stranger      process process yes     yes      refused unlabelled unsaid
 """
 
 FILES = """
@@ -58,17 +58,17 @@ ornstein      yes     yes     yes     yes      yes     yes
 full_ddm      yes     yes     yes     yes      yes     yes
 lba2          two     two     unknown unknown  unknown yes
 rdm3          two     two     unknown unknown  unknown yes
-poisson_race  race    bare    unknown unknown  unknown yes
-race_3        two     two     yes     composed forms   yes
-levy          process process yes     yes      forms   yes
-lca_3         two     two     yes     yes      forms   yes
+poisson_race  bounds   bare    unknown unknown  unknown yes
+race_3        two     two     yes     composed bounds  yes
+levy          bounds  unlabelled yes     yes      bounds  yes
+lca_3         two     two     yes     yes      bounds  yes
 responses     two     two     yes     untimed  unknown absent
 own           yes     bare    unknown unknown  unknown absent
 omissions     two     two     yes     yes      unknown absent
 imported      yes     yes     yes     yes      -       -
 with_cpn      yes     yes     yes     yes      -       -
 with_opn      yes     yes     yes     yes      -       -
-stranger      process process yes     yes      unknown absent
+stranger      bounds  process yes     yes      unknown absent
 """
 
 # What a word of the tables stands for, with the model's name, its parameters and its choices.
@@ -83,7 +83,6 @@ SENTENCES = {
         "Expected a model whose likelihood is one network. Found {name}@1.0, a race composed of the networks of one"
         " accumulator. Remedy: use format='orbax'."
     ),
-    "forms": "pages are of diffusions between boundaries, which {name} is not",
     "no_cpn": (
         "Expected a choice/deadline network that knows how likely no press is, for the go/no-go form of {name!r}. "
         "Found none in its weights. Remedy: train one, import one with its CPN (cpn=...), or use the two-choice "
@@ -111,10 +110,11 @@ SENTENCES = {
         " import the CPN (cpn=...) instead."
     ),
     "process": (
-        "Expected a model whose drift and boundary are known, to simulate it. Found one of which only a network was "
-        "imported, or that is known by its simulator."
+        "Expected a model whose process is known, to draw trials of {name!r}. Found one of which only a network was "
+        "imported."
     ),
-    "race": "Expected a diffusion between two boundaries. Found a race of accumulators.",
+    "bounds": "Expected a diffusion between two boundaries. Found {name!r}, which has none.",
+    "unlabelled": "Expected a model whose density is known, to take labels from. Found {name!r}, of which only",
     "refused": "Expected ",
     "simulator": (
         "Expected a choice/deadline network that knows how likely no press is, for the go/no-go form of {name!r}. "

@@ -20,7 +20,7 @@ from scipy.stats import chi2, gamma, invgauss, norm
 
 import pymc_lan as pl
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.race.race import LBA_SD
+from pymc_lan.models.race.lba import LBA_SD
 from pymc_lan.networks.flax import as_network
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.ops.likelihood import network_graph

@@ -12,8 +12,7 @@ from scipy.linalg import eigh_tridiagonal
 from tables import one_of_a_kind
 
 from pymc_lan.models.catalogue import get_model
-from pymc_lan.models.diffusion.path_view import PathTransform
-from pymc_lan.models.labelled_trials import model_trials
+from pymc_lan.models.diffusion.path_view import PathView
 from pymc_lan.numerics.potential import ACROSS, log_free, log_spared
 
 FREE = np.pi**2 / 8
@@ -98,8 +97,8 @@ def test_no_potential_changes_nothing() -> None:
 def test_the_baseline_of_a_leaky_process_is_near_its_density() -> None:
     """What is left for the network, until the boundaries rule alone."""
     spec = get_model("ornstein")
-    trials = model_trials(spec, np.random.default_rng(4), 4000)
-    found = PathTransform(spec).baseline(np, trials.d, trials.response, trials.theta)
+    trials = spec.labels.model_trials(np.random.default_rng(4), 4000)
+    found = PathView(spec).baseline(np, trials.d, trials.response, trials.theta)
     short = (trials.d > 5e-3) & (trials.d < 0.8 * trials.theta["a"] ** 2)
     assert short.mean() > 0.5
     error = (found - trials.label)[short]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
+from functions import by_functions
 
 import pymc_lan as pl
 from pymc_lan.diagnostics import check as checks
@@ -21,7 +22,6 @@ from pymc_lan.diagnostics.convergence import Convergence
 from pymc_lan.diagnostics.fitted_trials import chunks, find_trials, log_likelihood
 from pymc_lan.models.catalogue import get_model
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.solved_at import solved_log_likelihood
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.passage import NUMPY
@@ -404,14 +404,16 @@ def test_of_a_simulator_what_can_be_said_is_said() -> None:
 @pytest.mark.parametrize("block", [1, 1000])
 def test_solved_labels_are_those_of_the_closed_form(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The angle model: its density is known, and no press is as likely as its trained network says."""
-    monkeypatch.setattr("pymc_lan.models.solved_at.BLOCK", block)
+    monkeypatch.setattr("pymc_lan.models.diffusion.solved_labels.BLOCK", block)
     spec = get_model("angle")
     theta = {"v": np.array([1.0, -0.5]), "a": np.array([1.2, 0.9]), "z": np.array([0.5, 0.4])}
     theta["theta"] = np.array([0.2, 0.5])
     which = np.array([0, 0, 1, 1, 0, 1])
     d, response = np.array([0.3, 1.0, 0.2, 0.6, np.inf, np.inf]), np.array([1.0, -1.0, -1.0, 1.0, 1.0, 1.0])
     horizon = np.array([np.inf] * 4 + [0.8, np.inf])
-    found = solved_log_likelihood(spec, theta, which, d, response, horizon)
+    found = by_functions(spec).labels.at(theta, which, d, response, horizon)
+    closed = spec.labels.at(theta, which, d, response, horizon)
+    np.testing.assert_allclose(found, closed, atol=1e-3)
     each = {name: x[which] for name, x in theta.items()} | {"t": np.zeros(6)}
     exact = Likelihood(spec).log_density(NUMPY, np.where(np.isfinite(d), d, 1.0), response, each)
     np.testing.assert_allclose(found[:4], exact[:4], atol=1e-3)

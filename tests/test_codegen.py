@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from harm_checks import code_of_name
 
-from pymc_lan.models.imported import PLAIN_OMISSION, plain_spec
-from pymc_lan.models.spec import Model
+from pymc_lan.models.imported import PLAIN_OMISSION, imported_model
+from pymc_lan.models.model import Model
 from pymc_lan.networks.kernel.formulas import build_formulas
 from pymc_lan.networks.kernel.kernel import compile_kernel
 from pymc_lan.networks.mlp import MLP
@@ -19,7 +19,7 @@ AWKWARD = (*("t0", "entry", "x0", "tanhf", "density_inputs", "\u03b1"), *("rt", 
 
 
 def of_names(name: str, names: tuple[str, ...]) -> Model:
-    return plain_spec(name, dict.fromkeys((*names, "t"), (-1.0, 1.0)), (-1, 1), PLAIN_OMISSION)
+    return imported_model(name, dict.fromkeys((*names, "t"), (-1.0, 1.0)), (-1, 1), PLAIN_OMISSION)
 
 
 def test_names_are_no_part_of_the_code(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_names_are_no_part_of_the_code(tmp_path: Path) -> None:
     awkward = of_names("awkward", AWKWARD)
     crafty = of_names("awkward", AWKWARD)
     # Past the check of names, which is one line of defence; this is the other.
-    object.__setattr__(crafty, "name", code_of_name(f"touch {tmp_path / 'executed'}"))
+    object.__setattr__(crafty.known, "name", code_of_name(f"touch {tmp_path / 'executed'}"))
     object.__setattr__(crafty.parameters[0], "name", "v\n  ret void\n}\n\ndeclare i32 @system(ptr)\n;")
     assert str(build_formulas(plain)) == str(build_formulas(awkward)) == str(build_formulas(crafty))
     n = len(AWKWARD) + 1

@@ -19,8 +19,8 @@ from backends import AS_WRITTEN
 
 import pymc_lan as pl
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.spec import Model, Parameter
-from pymc_lan.models.views import n_inputs
+from pymc_lan.models.model import Model
+from pymc_lan.models.parameters import Parameter
 from pymc_lan.networks.flax import as_network
 from pymc_lan.networks.kernel.kernel import Kernel, compile_kernel
 from pymc_lan.networks.mlp import MLP
@@ -152,7 +152,7 @@ def test_a_guess_after_boundaries_have_met_has_no_slope() -> None:
 
 def silent(spec: Model) -> MLP:
     """A network that says 0."""
-    sizes = (n_inputs(spec)["lan"], 4, 1)
+    sizes = (spec.views.n_inputs["lan"], 4, 1)
     kernels = tuple(np.zeros(pair, "f4") for pair in pairwise(sizes))
     return MLP(kernels, tuple(np.zeros(n, "f4") for n in sizes[1:]), "squareplus")
 
@@ -176,7 +176,7 @@ def test_boundaries_of_which_nobody_says_when_they_close(boundary: Callable[...,
         Parameter("z", (0.1, 0.9), "", "", domain=(0.0, 1.0)),
         Parameter("t", (0.0, 2.0), "s", "", domain=(0.0, math.inf)),
     )
-    spec = Model("mine", parameters, lambda t, x, p: p["v"], boundary, "", "")
+    spec = pl.ModelSpec("mine", parameters, lambda t, x, p: p["v"], boundary, "", "")
     mine = compile_kernel(spec, silent(spec), None)
     rng, n = np.random.default_rng(4), 300
     theta = {p.name: rng.uniform(*p.bounds, n)[:, None] for p in parameters}

@@ -14,6 +14,7 @@ import pymc as pm
 import pytensor.tensor as pt
 import pytest
 from backends import AS_WRITTEN
+from functions import by_functions
 
 import pymc_lan as pl
 
@@ -277,7 +278,7 @@ def other_network() -> Any:
     from dataclasses import replace
 
     network = pl.load_network("ddm")
-    return replace(network, spec=replace(network.spec, name="other", exact=False))
+    return replace(network, spec=by_functions(network.spec, name="other"))
 
 
 def network_without_choice() -> Any:

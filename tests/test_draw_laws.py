@@ -13,8 +13,6 @@ from tables import one_of_a_kind
 from test_mass import gauss, log_density, rows
 from toy_simulators import SHAPE
 
-from pymc_lan.models.race.race import is_closed_race
-
 # Trials of each set of parameters; networks that learned from simulated trials have more to be forgiven.
 N_DRAWS, N_SIMULATED, N_SETS = 50_000, 5_000, 3
 # Seconds after the onset up to which times are told apart; what comes later is one bin.
@@ -126,7 +124,7 @@ def p_value(form: Form, draws: Float, edges: Float, shares: Float, none: float) 
         expected += [*share * n]
     # What is later than the last panel: next to nothing, but for ballistic accumulators.
     found.append((~silent & (rt > edges[-1])).sum())
-    expected.append(max(n - sum(expected), 0.0) if is_closed_race(form.spec) else 0.0)
+    expected.append(max(n - sum(expected), 0.0) if form.spec.views is None else 0.0)
     assert sum(found) == n
     bins = joined(np.array(found, float), np.array(expected))
     return float(chisquare(*bins).pvalue) if len(bins[0]) > 1 else 1.0
@@ -150,7 +148,7 @@ WAYS = [
     (name, mode)
     for name, form in FORMS.items()
     for mode in ("FAST_COMPILE", "NUMBA")
-    if mode == "FAST_COMPILE" or form.spec.transform == "constant_drift" or (name, mode) in TYPICAL
+    if mode == "FAST_COMPILE" or form.spec.name in ("ddm", "ddm_extended") or (name, mode) in TYPICAL
 ]
 
 

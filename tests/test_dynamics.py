@@ -9,22 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from functions import by_functions
 
 import pymc_lan as pl
-from pymc_lan.models import imported as plain
-from pymc_lan.models.diffusion import kinds as dynamics
-from pymc_lan.models.diffusion.closed_view import TRANSFORMS
-from pymc_lan.models.diffusion.kinds import KINDS, VIEWS
-from pymc_lan.models.diffusion.path_view import structure
-from pymc_lan.models.diffusion.solved_labels import solve
-from pymc_lan.models.race.race import RACES
-from pymc_lan.models.simulator.responses import RESPONSES
-from pymc_lan.models.simulator.view import SIMULATED
-from pymc_lan.models.spec import Model, Structure, Variability
-from pymc_lan.models.views import PATH, SPREAD
+from pymc_lan.models.diffusion import closed_forms
+from pymc_lan.models.diffusion.solver import solve
+from pymc_lan.models.diffusion.structure import Structure, structure
+from pymc_lan.models.model import Model
+from pymc_lan.models.parameters import Variability
 
 DDM, WEIBULL, ST = (pl.get_model(name) for name in ("ddm", "weibull", "ddm_st"))
-OWN = {"transform": PATH, "exact": False}
 
 
 def threefold(time: Any, position: Any, theta: Any) -> Any:
@@ -40,54 +34,35 @@ def lasting(time: Any, theta: Any) -> Any:
     return theta["a"] * (0.6 + 0.4 / (1 + time))
 
 
-def test_kinds_are_those_that_likelihoods_know() -> None:
-    assert set(KINDS) == {PATH, SPREAD, SIMULATED, RESPONSES, *TRANSFORMS, *RACES}
-    assert VIEWS[1:] == plain.VIEWS
-    for name, kind in KINDS.items():
-        if name in RACES:
-            assert kind.exact == (not RACES[name].learned,)
-
-
 # By what is wrong: the spec, and what the sentence says was expected, was found and helps.
-REFUSED: dict[str, tuple[Callable[[], Model], tuple[str, str, str]]] = {
+REFUSED: dict[str, tuple[Callable[[], Model], tuple[str, ...]]] = {
     "a drift that is never called": (
         lambda: replace(DDM, name="mine", drift=threefold),
-        ("constant_drift as the drift of model 'mine'", "threefold, which would never be called", "transform='path'"),
+        ("of a ClosedDiffusion only name, parameters, form", "Found drift", "pl.ModelSpec(name=..."),
     ),
     "a boundary that is never called": (
         lambda: replace(DDM, name="mine", boundary=lasting),
-        ("constant_boundary as the boundary", "lasting", "exact=False"),
+        ("ClosedDiffusion", "Found boundary", "pl.ModelSpec(name=..."),
     ),
-    "a drift that is none": (lambda: replace(DDM, drift=None), ("constant_drift", "NoneType", "transform='path'")),
-    "a drift beside variability": (lambda: replace(ST, drift=leaky), ("constant_drift", "leaky", "variability=()")),
+    "a drift beside variability": (lambda: replace(ST, drift=leaky), ("MixtureDiffusion", "Found drift", "ModelSpec")),
     "of angle": (
-        lambda: replace(pl.get_model("angle"), boundary=dynamics.constant_boundary),
-        ("straight_boundary as the boundary", "constant_boundary", "transform='path'"),
+        lambda: replace(pl.get_model("angle"), boundary=closed_forms.constant_boundary),
+        ("ClosedDiffusion", "Found boundary", "ModelSpec"),
     ),
-    "of a race": (
-        lambda: replace(pl.get_model("lba2"), drift=threefold),
-        ("no_boundaries", "threefold", "transform='path'"),
-    ),
-    "of a simulator": (
-        lambda: replace(pl.get_model("levy"), boundary=lasting),
-        ("unknown_dynamics", "lasting", "transform='path'"),
-    ),
+    "of a race": (lambda: replace(pl.get_model("lba2"), drift=threefold), ("of a Race only", "Found drift")),
+    "of a simulator": (lambda: replace(pl.get_model("levy"), boundary=lasting), ("SimulatedTimes", "Found boundary")),
+    "a drift that is none": (lambda: replace(WEIBULL, drift=None), ("a function as the drift", "NoneType", "give one")),
     "variability that labels ignore": (
-        lambda: replace(
-            DDM,
-            parameters=(*DDM.parameters, pl.get_model("ddm_sdv").parameter("sv")),
-            variability=(Variability("v", "normal", "sv"),),
-            **OWN,
-        ),
-        ("variability of nothing across trials", "v (normal, by sv)", "ddm_sdv"),
+        lambda: by_functions(DDM, variability=(Variability("v", "normal", "sv"),)),
+        ("of a FunctionDiffusion only", "Found variability", "ddm_sdv", "pl.simulator_spec"),
     ),
     "variability in a closed form": (
         lambda: replace(DDM, variability=(Variability("z", "uniform", "t"),)),
-        ("variability of nothing", "z (uniform, by t)", "pl.simulator_spec"),
+        ("ClosedDiffusion", "Found variability"),
     ),
     "no variability where there is": (
-        lambda: replace(pl.get_model("ddm_sdv"), variability=()),
-        ("variability of v (normal, by sv)", "Found none", "ddm_sdv"),
+        lambda: replace(ST, variability=()),
+        ("variability of z (uniform, by a parameter)", "Found none", "ddm_sdv"),
     ),
     "another distribution": (
         lambda: replace(ST, variability=(Variability("t", "normal", "st"),)),
@@ -105,23 +80,20 @@ REFUSED: dict[str, tuple[Callable[[], Model], tuple[str, str, str]]] = {
         lambda: replace(ST, variability=ST.variability * 2),
         ("which knows no other", "t (uniform, by st), t (uniform, by st)", "full_ddm"),
     ),
-    "a misspelled transform": (
-        lambda: replace(DDM, transform="constant drift"),
-        ("Unknown transform 'constant drift'", "constant_drift", "Did you mean 'constant_drift'?"),
+    "a transform": (
+        lambda: by_functions(DDM, transform="constant drift"),
+        ("of a FunctionDiffusion only name, parameters, drift, boundary", "Found transform", "leave it out"),
     ),
-    "a misspelled view": (lambda: replace(DDM, view="residul"), ("Unknown view 'residul'", "Did", "'residual'?")),
-    "a misspelled shift": (lambda: replace(DDM, shift="tt"), ("Unknown shift of model 'ddm' 'tt'", "v, a", "'t'?")),
-    "a diffusion without a shift": (lambda: replace(DDM, shift=None), ("shift='t'", "shift=None", "call")),
-    "exact functions": (
-        lambda: replace(WEIBULL, exact=True),
-        ("exact=False of model 'weibull'", "exact=True", "give exact=False"),
+    "a view": (lambda: by_functions(DDM, view="residul"), ("FunctionDiffusion", "Found view")),
+    "a shift": (lambda: by_functions(DDM, shift="tt"), ("FunctionDiffusion", "Found shift")),
+    "a misspelled shift": (
+        lambda: replace(pl.get_model("levy"), shift="tt"),
+        ("Unknown shift of model 'levy' 'tt'", "v, a", "'t'?"),
     ),
-    "an approximate closed race": (
-        lambda: replace(pl.get_model("lba2"), exact=False),
-        ("exact=True of model 'lba2'", "exact=False", "give exact=True"),
-    ),
+    "exact functions": (lambda: by_functions(WEIBULL, exact=True), ("FunctionDiffusion", "Found exact")),
+    "other choices": (lambda: by_functions(DDM, choices=(0, 1)), ("the choices (-1, 1)", "(0, 1)", "leave choices")),
     "no start and no shift": (
-        lambda: replace(DDM, parameters=DDM.parameters[:2], shift=None, **OWN),
+        lambda: by_functions(DDM, parameters=DDM.parameters[:2]),
         ("the parameters z, t of", "no z and no t among v, a", "name them so"),
     ),
 }
@@ -139,12 +111,11 @@ def test_copies_with_the_same_dynamics_are_models() -> None:
         spec = pl.get_model(name)
         mine = replace(spec, name="mine")
         assert mine == replace(pickle.loads(pickle.dumps(spec)), name="mine")
-    assert replace(DDM, exact=False).drift is dynamics.constant_drift
 
 
 def test_the_remedy_calls_the_drift() -> None:
     """As `pymc_lan.registry.load.register` writes it; P(upper) = 1 / (1 + exp(-2 * 3 v a)) from the middle."""
-    mine = replace(DDM, name="steep", drift=threefold, **OWN)
+    mine = by_functions(DDM, name="steep", drift=threefold)
     theta, n = {"v": 0.3, "a": 0.8, "z": 0.5, "t": 0.2}, 4000
     p = 1 / (1 + np.exp(-2 * 3 * 0.3 * 0.8))
     drawn = (pl.simulate(mine, theta, n=n, seed=1)["response"] > 0).mean()

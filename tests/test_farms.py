@@ -15,7 +15,8 @@ from toy_simulators import BOUNDS, COIN, gamma_coin
 from toy_workers import FLAG, deadly_square, die_once, square
 
 import pymc_lan as pl
-from pymc_lan.models import labelled_trials as trials
+from pymc_lan.models.diffusion import solved_labels as trials
+from pymc_lan.models.labels import Trials
 from pymc_lan.numerics.parallel import WorkerDiedError, open_executor
 from pymc_lan.training.simulated import online as sampling
 from pymc_lan.training.simulated.online import Online
@@ -83,9 +84,9 @@ def test_simulations_survive_a_worker(cluster: str, tmp_path: Path, monkeypatch:
         assert np.array_equal(x, y)
 
 
-def labelled(farm: Executor | None, monkeypatch: pytest.MonkeyPatch) -> trials.Trials:
+def labelled(farm: Executor | None, monkeypatch: pytest.MonkeyPatch) -> Trials:
     monkeypatch.setattr(trials, "_LATEST", {})
-    return trials.training_trials(DEADLY_DIFFUSION, np.random.default_rng(1), 40 * trials.TRIALS_PER_SOLUTION, farm)
+    return DEADLY_DIFFUSION.labels.training_trials(np.random.default_rng(1), 40 * trials.TRIALS_PER_SOLUTION, farm)
 
 
 @pytest.mark.slow

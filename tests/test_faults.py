@@ -26,7 +26,6 @@ from pymc_lan.models.catalogue import MODELS
 LEVY = {"v": 0.8, "a": 1.0, "z": 0.5, "alpha": 1.6, "t": 0.3}
 
 
-@pytest.mark.xfail(reason="a simulator is taken for the lack of a CPN")
 def test_a_cpn_serves_a_model_that_is_known_by_its_simulator() -> None:
     levy = imported("levy", LEVY, "cpn")
     dist = pl.GoNoGo.dist(levy.network, **LEVY)
@@ -35,10 +34,9 @@ def test_a_cpn_serves_a_model_that_is_known_by_its_simulator() -> None:
 
 
 HESSIANS = {"ddm": DDM, "weibull": WEIBULL}
-NO_HESSIAN = {"weibull": pytest.mark.xfail(reason="its own view is asked for, which needs JAX")}
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=NO_HESSIAN.get(name, ())) for name in HESSIANS])
+@pytest.mark.parametrize("name", HESSIANS)
 def test_an_imported_network_has_a_hessian(name: str) -> None:
     """That of the second differences of what its file says."""
     theta, (rt, response), step = HESSIANS[name], (0.9, 1.0), 1e-3
@@ -54,7 +52,6 @@ def test_an_imported_network_has_a_hessian(name: str) -> None:
     assert found == pytest.approx((low - 2 * at + high) / step**2, rel=1e-3)
 
 
-@pytest.mark.xfail(reason="found out after the whole training, in a product of matrices")
 def test_a_model_of_imported_networks_is_not_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit_module, "fit", lambda *_, **__: pytest.fail("the training began"))
     with pytest.raises(ValueError, match=r"^Expected .*imported.* Remedy: "):
@@ -78,12 +75,12 @@ for name in json.loads(sys.argv[1]):
 print(json.dumps(found))
 """
 CLOSED = ("lba2", "lba3", "lba4", "rdm3", "poisson_race")
-NEEDS_JAX = (
+BY_FUNCTIONS = (
     *("weibull", "exponential_collapse", "hyperbolic_collapse", "ornstein"),
     *("gamma_drift", "gamma_drift_angle", "shrink_spot", "conflict_ds"),
 )
 TWENTY_FIVE = (
-    *("ddm", "ddm_extended", "ddm_sdv", "ddm_st", "full_ddm", "angle", *NEEDS_JAX, *CLOSED),
+    *("ddm", "ddm_extended", "ddm_sdv", "ddm_st", "full_ddm", "angle", *BY_FUNCTIONS, *CLOSED),
     *("race_3", "race_4", "race_no_bias_angle_3", "race_no_bias_angle_4", "levy", "lca_3"),
 )
 
@@ -104,12 +101,6 @@ def test_every_model_is_looked_at() -> None:
     assert len(TWENTY_FIVE) == len(set(TWENTY_FIVE)) == 25
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason="JAX counts its inputs") if name in NEEDS_JAX else ())
-        for name in TWENTY_FIVE
-    ],
-)
+@pytest.mark.parametrize("name", TWENTY_FIVE)
 def test_networks_load_without_jax(loaded: dict[str, str], name: str) -> None:
     assert loaded[name] == (f"Unknown model '{name}'" if name in CLOSED else name)

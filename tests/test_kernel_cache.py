@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pymc_lan.models.imported import PLAIN_OMISSION, plain_spec
+from pymc_lan.models.imported import PLAIN_OMISSION, imported_model
 from pymc_lan.networks.kernel import cache, kernel, tracing
 from pymc_lan.networks.kernel.cache import kept
 from pymc_lan.networks.kernel.fingerprint import fingerprint
@@ -234,7 +234,7 @@ WEIGHED = MLP((WEIGHTS[:, None],), (np.zeros(1, "f4"),), "tanh")
 
 
 def model(name: str = "mine") -> Any:
-    return plain_spec(name, {"p": (-1.0, 1.0), "t": (-1.0, 1.0)}, (-1, 1), PLAIN_OMISSION)
+    return imported_model(name, {"p": (-1.0, 1.0), "t": (-1.0, 1.0)}, (-1, 1), PLAIN_OMISSION)
 
 
 @pytest.fixture
@@ -300,8 +300,8 @@ OWN = """
 import subprocess, sys
 import jax.numpy as jnp
 import numpy as np
-from pymc_lan.models.spec import ModelSpec, Parameter
-from pymc_lan.models.views import n_inputs
+from pymc_lan.models.diffusion.kinds import ModelSpec
+from pymc_lan.models.parameters import Parameter
 from pymc_lan.networks.kernel import kernel
 from pymc_lan.networks.mlp import MLP
 
@@ -316,7 +316,7 @@ parameters = (
     Parameter("t", (0.0, 1.0), "s", "", domain=(0.0, np.inf)),
 )
 spec = ModelSpec("mine", parameters, drift, lambda t, theta: theta["a"], "", "")
-silent = MLP((np.zeros((n_inputs(spec)["lan"], 1), "f4"),), (np.zeros(1, "f4"),), "tanh")
+silent = MLP((np.zeros((spec.views.n_inputs["lan"], 1), "f4"),), (np.zeros(1, "f4"),), "tanh")
 done = []
 run, compile_module = subprocess.run, kernel.compile_module
 subprocess.run = lambda *args, **kwargs: done.append("traced") or run(*args, **kwargs)

@@ -9,7 +9,6 @@ are checked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from onnx_files import by_onnxruntime
 from toy_simulators import TINY
 
 import pymc_lan as pl
-from pymc_lan.models.labelled_trials import model_trials
+from pymc_lan.models.model import require_labels
 from pymc_lan.networks.network import Network
 from pymc_lan.training.labelled import teacher
 from pymc_lan.training.recipes import Recipe
@@ -149,7 +148,7 @@ def exact(k: Kind, folder: Path) -> None:
 
 def labels(k: Kind, folder: Path) -> None:
     """Trials of the model with their true log densities: by count, more than half go up where the drift does."""
-    found = model_trials(k.model, np.random.default_rng(1), 64)
+    found = require_labels(k.model).model_trials(np.random.default_rng(1), 64)
     assert np.isfinite(found.label).all()
     assert found.d.size >= 60
     if k.network is not None:
@@ -201,13 +200,13 @@ LABELLED = Recipe(hidden=(4,), steps=10, batch=16, pool=100)
 
 
 def train(k: Kind, folder: Path) -> None:
-    model = replace(k.model, baseline=None)
+    model = k.model.untrained
     recipes: dict[str, Any] = {"lan_recipe": LABELLED, "choice_recipe": LABELLED}
     if model.simulator is not None:
         recipes = {"simulation_recipe": TINY}
     network = pl.train(model, folder, n_measured=500, progress=False, **recipes)
     assert network.name == f"{model.name}@1.0"
-    assert replace(network.spec, baseline=None) == model
+    assert network.spec.untrained == model
     assert pl.load_network(folder / model.name / "1.0", spec=model) == network
     if times(k):
         assert np.isfinite(network.logpdf(*some_trials(k).T, **k.theta)).all()

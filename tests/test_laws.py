@@ -14,8 +14,6 @@ from backends import AS_WRITTEN
 from numpy.typing import NDArray
 
 import pymc_lan as pl
-from pymc_lan.models.likelihood import LOG_GO
-from pymc_lan.models.views import choice_transform_of
 from pymc_lan.numerics.passage import NUMPY
 
 INF = np.inf
@@ -50,7 +48,8 @@ class Case:
     @property
     def likelihoods(self) -> tuple[str, ...]:
         """The closed form first, where there is one."""
-        known = self.spec.exact and (not self.go_nogo or self.spec.transform in LOG_GO)
+        exact = self.spec.exact
+        known = exact is not None and (not self.go_nogo or exact.log_split is not None)
         return ("exact", "lan") if known else ("lan",)
 
     def dist(self, likelihood: str, theta: dict[str, Any] | None = None, *lead: int) -> Any:
@@ -241,7 +240,7 @@ def typical_values(case: Case) -> Float:
     """Eight rows for every trial: times from early to late within the deadline, both outcomes; shape (8, n, 2)."""
     t, deadline = case.each("t", 0.0), case.each("deadline", INF)
     # Collapsing boundaries have no density once they have met.
-    latest = choice_transform_of(case.spec).latest(NUMPY, {k: case.each(k, 0.5) for k in case.spec.names})
+    latest = case.spec.labels.latest({k: case.each(k, 0.5) for k in case.spec.names})
     scale = np.minimum(4 * case.each("a", 1.0) ** 2, latest / 2)
     u = np.array([0.03, 0.06, 0.1, 0.2, 0.3, 0.5, 0.8, 1.5])[:, None]
     rt = t + u * scale

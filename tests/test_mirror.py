@@ -24,13 +24,14 @@ from toy_simulators import (
 )
 
 import pymc_lan as pl
-from pymc_lan.models.simulator.simulator import check_symmetry
-from pymc_lan.models.simulator.view import SimulatedTransform
+from pymc_lan.models.simulator.claims import check_symmetry
+from pymc_lan.models.simulator.lognormal import LogNormalView
+from pymc_lan.models.simulator.symmetry import Exchange, Mirror
 from pymc_lan.networks.network import Network
 from pymc_lan.registry.load import load_folder
 from pymc_lan.training.simulated.density import empty_baseline
 
-COIN_MIRRORED = replace(COIN, mirror=("p",))
+COIN_MIRRORED = replace(COIN, symmetry=Mirror(("p",)))
 RECIPE = replace(TINY, chunks=8, sets=256, trials=128, rounds=1)
 
 
@@ -64,21 +65,19 @@ def test_it_is_the_density(network: Network) -> None:
 
 
 def test_networks_have_less_to_learn_than_without(network: Network) -> None:
-    assert network.lan.sizes[0] == SimulatedTransform(COIN).n_inputs - 1
+    assert network.lan.sizes[0] == LogNormalView(COIN).n_inputs - 1
     assert 2 * len(network.spec.baseline.outer) == len(empty_baseline(COIN)["outer"])
 
 
 def test_it_is_stored_and_compiled_as_it_is(network: Network, registry: Path) -> None:
     alone = load_folder(registry / "coin" / "1.0")
-    assert alone.spec.mirror == ("p",)
+    assert alone.spec.symmetry == Mirror(("p",))
     rt, response, theta = trials(50)
     expected = network.logpdf(rt, response, **theta)
     np.testing.assert_array_equal(alone.logpdf(rt, response, **theta), expected)
     logp = pm.logp(pl.LANDist.dist(alone, *theta.values()), np.column_stack([rt, response])).eval()
     np.testing.assert_allclose(logp, expected, rtol=1e-5, atol=1e-5)
-    with pytest.raises(
-        Exception, match=r"mirror \('p',\), exchange \(\) of 'coin'.*give the spec that the network was trained with"
-    ):
+    with pytest.raises(Exception, match=r"mirror \['p'\] of 'coin'.*give the spec that the network was trained with"):
         load_folder(registry / "coin" / "1.0", COIN)
 
 
@@ -86,7 +85,7 @@ def test_a_mirror_is_checked() -> None:
     check_symmetry(COIN_MIRRORED)
     for wrong in (("rate",), ("rate", "p")):
         with pytest.raises(ValueError, match=r"Expected the same trials when rate.*choices change places.*leave out"):
-            check_symmetry(replace(COIN, mirror=wrong))
+            check_symmetry(replace(COIN, symmetry=Mirror(wrong)))
 
     # A constant bias of a twentieth of the largest drift: no single set shows it, all of them do.
     def biased(theta: Any, rng: np.random.Generator) -> Any:
@@ -98,7 +97,7 @@ def test_a_mirror_is_checked() -> None:
     with pytest.raises(ValueError, match="leave out mirror"):
         check_symmetry(pl.simulator_spec("biased", biased, bounds, mirror=["v"]))
     # Trials without a response are on no side.
-    undecided = replace(GIVEN_UP, choices=(0, 1), mirror=("rate",))
+    undecided = replace(GIVEN_UP, choices=(0, 1), symmetry=Mirror(("rate",)))
     with pytest.raises(ValueError, match="leave out mirror"):
         check_symmetry(undecided)
 
@@ -128,17 +127,17 @@ def test_choices_that_are_exchangeable_have_one_density(race: Network) -> None:
 
 
 def test_an_exchange_is_stored_and_compiled(race: Network, registry: Path) -> None:
-    assert race.lan.sizes[0] == SimulatedTransform(replace(GAMMA_RACE, exchange=())).n_inputs - 2
+    assert race.lan.sizes[0] == LogNormalView(replace(GAMMA_RACE, symmetry=None)).n_inputs - 2
     assert len(race.spec.baseline.outer) == 3
     alone = load_folder(registry / "gamma_race" / "1.0")
-    assert alone.spec.exchange == (RATES,)
+    assert alone.spec.symmetry == Exchange((RATES,))
     rt, response, theta = race_trials(50)
     expected = race.logpdf(rt, response, **named(theta))
     np.testing.assert_array_equal(alone.logpdf(rt, response, **named(theta)), expected)
     logp = pm.logp(pl.LANDist.dist(alone, *theta.T), np.column_stack([rt, response])).eval()
     np.testing.assert_allclose(logp, expected, rtol=1e-5, atol=1e-5)
-    with pytest.raises(Exception, match=r"exchange \(\('r0', 'r1', 'r2'\),\) of 'gamma_race'.*give the spec that"):
-        load_folder(registry / "gamma_race" / "1.0", replace(GAMMA_RACE, exchange=()))
+    with pytest.raises(Exception, match=r"exchange \[\['r0', 'r1', 'r2'\]\] of 'gamma_race'.*give the spec that"):
+        load_folder(registry / "gamma_race" / "1.0", replace(GAMMA_RACE, symmetry=None))
 
 
 def test_an_exchange_is_checked() -> None:

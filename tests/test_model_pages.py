@@ -17,7 +17,7 @@ from tables import one_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan.data.observation import PressOrNot
-from pymc_lan.models.catalogue import DIFFUSIONS
+from pymc_lan.models.diffusion.catalogue import DIFFUSIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "models"

@@ -9,7 +9,8 @@ import pytest
 
 import pymc_lan as pl
 from pymc_lan.distributions import named
-from pymc_lan.models.catalogue import DIFFUSIONS, MODELS
+from pymc_lan.models.catalogue import MODELS
+from pymc_lan.models.diffusion.catalogue import DIFFUSIONS
 
 NAMED = pl._distributions()
 # Written by hand; the others are described by their models.

@@ -450,7 +450,7 @@ def test_published_lans_are_what_onnxruntime_computes(name: str, peers: Path) ->
 @pytest.mark.parametrize(("kind", "view"), [("cpn", PLAIN), ("opn", PLAIN_OMISSION)])
 def test_published_networks_of_no_response_are_too(kind: str, view: str, peers: Path) -> None:
     network = pl.import_onnx(peers / "ddm.onnx", "ddm", **{kind: peers / f"ddm_{kind}.onnx"})
-    assert network.spec.view == view
+    assert network.spec.views.tag == view
     theta, deadline, _ = rows_over_bounds(network)
     log_go, log_none = network.likelihood.log_go(NUMPY, deadline, theta)
     columns = [*theta.values(), *([deadline] if kind == "opn" else [])]

@@ -18,10 +18,9 @@ from scipy.stats import chisquare, kstest
 
 import pymc_lan as pl
 from pymc_lan.data.observation import PressOrNot
-from pymc_lan.models.diffusion import process as passages
-from pymc_lan.models.diffusion.process import draw_passages
+from pymc_lan.models.diffusion import path_draws as passages
+from pymc_lan.models.diffusion.path_draws import draw_passages
 from pymc_lan.models.simulate import draw_trials
-from pymc_lan.models.spec import Model
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.samplers.exits import draw_exits
 from pymc_lan.numerics.samplers.processes import lca_draws
@@ -116,7 +115,7 @@ def leaky(t: Any, x: Any, row: Any) -> Any:
     return -row["g"] * x + 0.0 * t
 
 
-STEADY = Model("steady", pl.get_model("ddm").parameters, steady, straight, "", "")
+STEADY = pl.ModelSpec("steady", pl.get_model("ddm").parameters, steady, straight, "", "")
 
 
 def test_blocks_of_longer_steps_draw_what_one_block_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,26 +9,22 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from functions import by_functions
 from scipy.interpolate import CubicSpline
 from scipy.stats import kstest
 
 import pymc_lan as pl
-from pymc_lan.models.catalogue import DIFFUSIONS
+from pymc_lan.models.diffusion.catalogue import DIFFUSIONS
 from pymc_lan.models.diffusion.closed_labels import log_densities
-from pymc_lan.models.diffusion.path_view import structure
-from pymc_lan.models.diffusion.solved_labels import FEWER_STEPS, LARGER_TOLERANCE, Solution, solve
+from pymc_lan.models.diffusion.solution import Solution
+from pymc_lan.models.diffusion.solver import FEWER_STEPS, LARGER_TOLERANCE, solve
+from pymc_lan.models.diffusion.structure import Structure, structure
+from pymc_lan.models.model import Model
 from pymc_lan.models.proposals import draw_theta
-from pymc_lan.models.spec import Model, Structure
-from pymc_lan.models.views import PATH, choice_transform_of, n_inputs, transform_of
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.samplers.bridges import simulate_diffusion
 
 N = 12
-
-
-def as_path(name: str) -> Model:
-    """A model with a closed form, as if it were known by its two functions only."""
-    return replace(pl.get_model(name), transform=PATH, exact=False)
 
 
 def sets(spec: Model, n: int = N, seed: int = 0) -> dict[str, np.ndarray]:
@@ -38,8 +34,8 @@ def sets(spec: Model, n: int = N, seed: int = 0) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", DIFFUSIONS)
 def test_structure_is_read_off_the_functions(name: str) -> None:
     spec = pl.get_model(name)
-    found = structure(replace(spec, structure=None))
-    assert spec.structure in (None, found)
+    found = structure(by_functions(spec))
+    assert getattr(spec, "structure", found) == found
     assert found == Structure(
         positional=name == "ornstein",
         varying=name in {"gamma_drift", "gamma_drift_angle", "shrink_spot", "conflict_ds"},
@@ -68,29 +64,29 @@ DRIFTS = {
 
 @pytest.mark.parametrize(("drift", "expected"), DRIFTS.values(), ids=DRIFTS)
 def test_a_drift_that_changes_is_seen(drift: Any, expected: Structure) -> None:
-    assert structure(replace(as_path("ddm"), drift=drift)) == expected
+    assert structure(replace(by_functions("ddm"), drift=drift)) == expected
 
 
 @pytest.mark.parametrize("drift", [None, bump, leaky, cubic], ids=["as shipped", *DRIFTS])
 @pytest.mark.parametrize("name", ["ddm", "angle", "weibull"])
 def test_the_number_of_inputs_is_what_the_structure_says(name: str, drift: Any) -> None:
-    spec = as_path(name) if drift is None else replace(as_path(name), drift=drift, structure=None)
+    spec = by_functions(name) if drift is None else replace(by_functions(name), drift=drift, structure=None)
     theta = sets(spec)
     d, response = np.full(N, 0.3), np.where(np.arange(N) % 2, 1.0, -1.0)
     seen = {
-        "lan": transform_of(spec).inputs(NUMPY, d, response, theta),
-        "choice": choice_transform_of(spec).inputs(NUMPY, d, theta),
+        "lan": spec.views.lan.inputs(NUMPY, d, response, theta),
+        "choice": spec.views.choice.inputs(NUMPY, d, theta),
     }
-    assert {key: len(x) for key, x in seen.items()} == n_inputs(spec)
+    assert {key: len(x) for key, x in seen.items()} == spec.views.n_inputs
     assert all(np.isfinite(x).all() for xs in seen.values() for x in xs)
 
 
 @pytest.mark.parametrize("name", ["ddm", "angle", "weibull"])
 def test_a_constant_drift_is_taken_out_exactly(name: str) -> None:
     """Inputs do not see it, and the baseline has it as Girsanov's theorem says."""
-    spec = as_path(name)
+    spec = by_functions(name)
     theta, d, response = sets(spec), np.full(N, 0.05), np.where(np.arange(N) % 2, 1.0, -1.0)
-    transform, still = transform_of(spec), theta | {"v": np.zeros(N)}
+    transform, still = spec.views.lan, theta | {"v": np.zeros(N)}
     for with_drift, without in zip(
         transform.inputs(NUMPY, d, response, theta), transform.inputs(NUMPY, d, response, still), strict=True
     ):
@@ -103,7 +99,7 @@ def test_a_constant_drift_is_taken_out_exactly(name: str) -> None:
 
 @pytest.fixture(scope="module", params=["ddm", "angle"])
 def solved(request: pytest.FixtureRequest) -> tuple[Model, Solution]:
-    spec = as_path(request.param)
+    spec = by_functions(request.param)
     theta = sets(spec, 40, seed=3)
     # The solver's horizon is long where boundaries are wide: this is a test of the solution, not of patience.
     theta["a"] = np.minimum(theta["a"], 1.5)
@@ -115,7 +111,7 @@ def test_solutions_are_the_closed_form(solved: tuple[Model, Solution]) -> None:
     spec, found = solved
     assert found.report.share_dropped < 0.1
     for log_f, exact in zip(
-        (found.log_upper, found.log_lower), log_densities(spec, found.theta, found.times), strict=True
+        (found.log_upper, found.log_lower), log_densities(spec.form, found.theta, found.times), strict=True
     ):
         likely = exact > np.log(1e-5)
         assert np.abs(log_f - exact)[likely].max() < 1e-4
@@ -129,7 +125,7 @@ def test_solutions_add_up(solved: tuple[Model, Solution]) -> None:
 
 
 def test_a_solution_with_changing_drift_agrees_with_simulation() -> None:
-    spec = replace(as_path("ddm"), drift=bump, structure=None)
+    spec = replace(by_functions("ddm"), drift=bump, structure=None)
     one = {"v": np.array([0.4]), "a": np.array([0.8]), "z": np.array([0.4])}
     found, n = solve(spec, one), 40_000
     many = {name: np.full(n, x[0]) for name, x in one.items()}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import ks_2samp, kstest
 
 import pymc_lan as pl
-from pymc_lan.models.simulator.simulator import check_shift, check_symmetry
+from pymc_lan.models.simulator.claims import check_shift, check_symmetry
 from pymc_lan.numerics.samplers.processes import SHARE, STEP, lca_draws, levy_draws, stable
 from pymc_lan.numerics.samplers.wiener import ddm_draws
 

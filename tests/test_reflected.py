@@ -17,12 +17,11 @@ from backends import AS_WRITTEN, assert_backends_agree
 from tables import one_of_a_kind
 
 import pymc_lan as pl
-from pymc_lan.models.diffusion.closed_view import TRANSFORMS
-from pymc_lan.models.labelled_trials import model_trials
+from pymc_lan.models.diffusion.closed_view import straight
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.race.labelled import draw_accumulators
-from pymc_lan.models.race.reflected_labels import at_times, solve_accumulators
-from pymc_lan.models.race.reflected_view import reflected_log_density, reflected_log_survivor
+from pymc_lan.models.race.reflected import Reflected
+from pymc_lan.models.race.reflected_labels import draw_accumulators
+from pymc_lan.models.race.reflected_solver import at_times, solve_accumulators
 from pymc_lan.networks.flax import as_network
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.samplers.reflected import draw_reflected
@@ -73,10 +72,7 @@ def test_labels_without_drift_are_those_of_two_boundaries() -> None:
     theta = columns((0.0, 1.0, 0.0, 0.7), (0.0, 2.0, 0.5, 1.4), (0.0, 3.0, 0.9, -0.1), (0.0, 1.2, 0.3, 0.0))
     found = solve_accumulators(theta)
     both = {name: x[:, None] for name, x in theta.items()} | {"z": (1 + theta["z"][:, None]) / 2}
-    ends = [
-        passage_logpdf(NUMPY, TRANSFORMS["straight_boundary"].passage(NUMPY, found.times, response, both))
-        for response in (1.0, -1.0)
-    ]
+    ends = [passage_logpdf(NUMPY, straight(NUMPY, found.times, response, both)) for response in (1.0, -1.0)]
     np.testing.assert_allclose(found.log_density, np.logaddexp(*ends), rtol=0, atol=1e-7)
 
 
@@ -112,7 +108,7 @@ def test_labels_and_paths_follow_small_steps() -> None:
 def test_composed_densities_are_those_of_the_labels(model: str) -> None:
     """Anew, at other parameters than the card's; the limits are the project's."""
     spec, rng = pl.get_model(model), np.random.default_rng(11)
-    trials = model_trials(spec, rng, 1600)
+    trials = spec.labels.model_trials(rng, 1600)
     theta = trials.theta | {"t": rng.uniform(0, 2, trials.d.size)}
     found = pl.load_network(model).logpdf(theta["t"] + trials.d, trials.response, **theta)
     error = np.abs(found - trials.label)
@@ -126,8 +122,8 @@ def test_composed_densities_are_those_of_the_labels(model: str) -> None:
 def test_tails_are_finite_and_fall(v: float, angle: float, z: float) -> None:
     network = pl.load_network("race_3")
     theta, d = {"v": v, "a": 3.0, "z": z, "theta": angle}, np.geomspace(1e-4, 60, 400)
-    density = reflected_log_density(NUMPY, d, theta, network.lan)
-    survivor = reflected_log_survivor(NUMPY, d, theta, network.choice)
+    density = Reflected().log_density(NUMPY, d, theta, network.lan)
+    survivor = Reflected().log_survivor(NUMPY, d, theta, network.choice)
     assert np.isfinite(density).all()
     assert np.isfinite(survivor).all()
     assert (survivor <= 0).all()

@@ -21,9 +21,9 @@ from typer.testing import CliRunner
 
 import pymc_lan as pl
 from pymc_lan import cli
+from pymc_lan.models.simulator.lognormal import LogNormalView
+from pymc_lan.models.simulator.reference import Reference
 from pymc_lan.models.simulator.run import draw_sets, draw_trials_of_sets
-from pymc_lan.models.simulator.view import SimulatedTransform
-from pymc_lan.models.spec import Reference
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.network import Network, version_config
 from pymc_lan.plots.style import OF_RESPONSE
@@ -52,7 +52,7 @@ def fitted() -> Fitted:
     outer = np.column_stack([np.zeros((3, 4)), [np.log(0.5), np.log(0.7), 0.0]])
     baseline = Reference.from_lists({"inner": inner.tolist(), "outer": outer.tolist()})
     spec = replace(GIVEN_UP, baseline=baseline)
-    lan, choice = (random_mlp((n, 4, 1), rng) for n in (SimulatedTransform(spec).n_inputs, 2))
+    lan, choice = (random_mlp((n, 4, 1), rng) for n in (LogNormalView(spec).n_inputs, 2))
     theta = draw_sets(spec, rng, 128)
     rt, response = draw_trials_of_sets(spec, theta, 256, [1])
     history = np.column_stack([np.linspace(3, 2, 4)] * 2 + [np.geomspace(1e-2, 1e-3, 4)]).astype(np.float32)

@@ -22,8 +22,8 @@ from toy_simulators import ODDITY, THREE, THREE_BOUNDS, TINY, oddity, three_prob
 import pymc_lan as pl
 from pymc_lan.errors import RegistryError
 from pymc_lan.models.catalogue import MODELS
-from pymc_lan.models.simulator.simulator import run_simulator
-from pymc_lan.models.spec import Simulator
+from pymc_lan.models.parameters import Simulator
+from pymc_lan.models.simulator.calls import run_simulator
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.network import Network
 from pymc_lan.registry import load as registry

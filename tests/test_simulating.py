@@ -15,9 +15,10 @@ from scipy.stats import kstest, norm
 from toy_simulators import BOUNDS, COIN, GIVEN_UP, SHAPE, SLOW_COIN, gamma_coin, one_trial
 
 import pymc_lan as pl
+from pymc_lan.models.parameters import Simulator
+from pymc_lan.models.simulator.calls import run_simulator
+from pymc_lan.models.simulator.claims import check_shift
 from pymc_lan.models.simulator.run import draw_sets, draw_trials_of_sets
-from pymc_lan.models.simulator.simulator import check_shift, run_simulator
-from pymc_lan.models.spec import Simulator
 from pymc_lan.training.simulated.histograms import NODES, reduce_trials
 from pymc_lan.training.simulated.online import Online
 

@@ -14,7 +14,7 @@ from scipy.stats import chi2
 from tables import one_of_a_kind
 
 from pymc_lan.models.catalogue import get_model
-from pymc_lan.models.diffusion.solved_labels import STEPS, solve
+from pymc_lan.models.diffusion.solver import STEPS, solve
 from pymc_lan.models.proposals import draw_theta
 from pymc_lan.numerics.fokker_planck import fokker_planck
 from pymc_lan.numerics.passage import NUMPY

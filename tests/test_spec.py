@@ -9,15 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from functions import by_functions
 
 import pymc_lan as pl
 from pymc_lan.models.catalogue import MODELS
-from pymc_lan.models.diffusion.closed_view import TRANSFORMS
-from pymc_lan.models.diffusion.kinds import unknown_dynamics
-from pymc_lan.models.race.race import RACES
-from pymc_lan.models.simulator.view import SIMULATED
-from pymc_lan.models.spec import bind
-from pymc_lan.models.views import PATH, SPREAD
+from pymc_lan.models.model import bind
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.wiener import ddm_log_choice, ddm_log_go
 
@@ -32,10 +28,9 @@ def test_models_are_complete(name: str) -> None:
     assert spec.name == name
     assert len(set(spec.names)) == len(spec.names)
     assert "t" in spec.names
-    assert spec.transform in {PATH, SPREAD, SIMULATED, *TRANSFORMS, *RACES}
-    assert (spec.simulator is None) == (spec.transform != SIMULATED)
-    # By this others know that there is nothing to solve.
-    assert (spec.simulator is None) == (spec.drift is not unknown_dynamics)
+    # What is not known by a simulator is known by its density, or by equations of it.
+    assert (spec.simulator is None) == (spec.exact is not None or spec.labels is not None)
+    assert spec.exact is not None or spec.views is not None
     assert spec.description
     assert spec.reference
     for p in spec.parameters:
@@ -147,7 +142,7 @@ def test_simulate_takes_one_value_per_trial_and_defaults() -> None:
 def test_simulate_takes_a_spec_and_agrees_without_its_closed_form() -> None:
     # Without a closed form the JAX simulator draws: other trials, the same law.
     n = 4000
-    unknown = replace(DDM, transform="path", exact=False, drift=lambda time, position, theta: theta["v"])
+    unknown = by_functions(DDM, drift=lambda time, position, theta: theta["v"])
     exact, stepped = (pl.simulate(spec, THETA, n=n, seed=6) for spec in (DDM, unknown))
     assert not exact["rt"].equals(stepped["rt"])
     for found in (exact["response"] == 1, exact["rt"] - 0.3), (stepped["response"] == 1, stepped["rt"] - 0.3):

@@ -17,12 +17,12 @@ from tables import one_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan.models.diffusion import mixture_labels as mixtures
-from pymc_lan.models.diffusion.closed_deadline import CHOICE_TRANSFORMS
-from pymc_lan.models.diffusion.closed_view import ONSET_MAX, ONSET_MIN, TRANSFORMS
-from pymc_lan.models.diffusion.solved_labels import STEPS, TOLERANCE, solve
+from pymc_lan.models.diffusion.closed_forms import CONSTANT_DRIFT, VARIABLE_DRIFT
+from pymc_lan.models.diffusion.closed_view import ONSET_MAX, ONSET_MIN, ClosedView
+from pymc_lan.models.diffusion.mixture_labels import TOLERANCE
+from pymc_lan.models.diffusion.solution import N_GRID
+from pymc_lan.models.model import Model
 from pymc_lan.models.proposals import draw_theta
-from pymc_lan.models.spec import Model
-from pymc_lan.models.views import choice_transform_of, earliest, n_inputs, transform_of
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.wiener import ddm_log_choice, ddm_log_go, ddm_logpdf
 
@@ -196,7 +196,7 @@ def test_mixtures_agree_with_simulation(name: str) -> None:
 def test_solutions_are_the_accurate_ones(mixed: Mixed) -> None:
     spec, theta, (times, _, log_upper, _, claimed) = mixed
     good = claimed < TOLERANCE
-    found = solve(spec, theta)
+    found = spec.labels.solve(theta)
     assert not good[:POOR].any()
     assert found.report.n == N
     assert found.report.dropped == N - good.sum() == POOR
@@ -204,21 +204,21 @@ def test_solutions_are_the_accurate_ones(mixed: Mixed) -> None:
     assert found.report.worst == claimed[good].max()
     for name, x in theta.items():
         np.testing.assert_array_equal(found.theta[name], x[good])
-    assert found.times.shape == (good.sum(), STEPS[0])
+    assert found.times.shape == (good.sum(), N_GRID)
     np.testing.assert_array_equal(found.times, times[good, ::2])
     np.testing.assert_array_equal(found.log_upper, log_upper[good, ::2])
     np.testing.assert_allclose(found.mass_upper[:, -1] + found.mass_lower[:, -1], 1, atol=1e-4)
     # The coarser grid has weights of its own.
     total = ((np.exp(found.log_upper) + np.exp(found.log_lower)) * found.weight).sum(axis=1)
     np.testing.assert_allclose(total, 1, atol=1e-3)
-    everything = solve(spec, theta, tolerance=np.inf)
+    everything = spec.labels.solve(theta, tolerance=np.inf)
     assert everything.report.dropped == 0
     assert len(everything.times) == N
 
 
 def test_distribution_functions_are_means_of_the_closed_form() -> None:
     spec = pl.get_model("ddm_st")
-    found = solve(spec, sets(spec))
+    found = spec.labels.solve(sets(spec))
     some = slice(0, None, 40)
     for i in range(len(found.times)):
         row, d = row_of(found.theta, i), found.times[i, some]
@@ -232,11 +232,11 @@ def test_distribution_functions_are_means_of_the_closed_form() -> None:
 
 
 def test_nothing_comes_before_the_window() -> None:
-    assert earliest(pl.get_model("ddm"), {"v": 1.0}) == 0
-    assert earliest(pl.get_model("ddm_sdv"), {"sv": 1.0}) == 0
+    assert pl.get_model("ddm").earliest({"v": 1.0}) == 0
+    assert pl.get_model("ddm_sdv").earliest({"sv": 1.0}) == 0
     st = np.array([0.1, 0.2])
     for name in NAMES:
-        np.testing.assert_array_equal(earliest(pl.get_model(name), {"st": st, "sz": st, "sv": st}), -st)
+        np.testing.assert_array_equal(pl.get_model(name).earliest({"st": st, "sz": st, "sv": st}), -st)
 
 
 # Seconds after the window's start, then counted from its end, then from the mean non-decision time.
@@ -269,18 +269,18 @@ def test_without_variability_it_is_the_ddm() -> None:
     """In all parameters, and in all but drift, of which the mean is known."""
     still, drifting = ("st", "sz", "sv"), ("st", "sz")
     for name, vanishing, limit in (
-        ("ddm_st", still, "constant_drift"),
-        ("full_ddm", still, "constant_drift"),
-        ("full_ddm", drifting, "variable_drift"),
+        ("ddm_st", still, CONSTANT_DRIFT),
+        ("full_ddm", still, CONSTANT_DRIFT),
+        ("full_ddm", drifting, VARIABLE_DRIFT),
     ):
         spec = pl.get_model(name)
         (in_units, response), theta = at_corners(spec, tuple(np.geomspace(0.3, 5.0, 12)), (1.0, -1.0))
         d = in_units * theta["a"] ** 2
-        exact = TRANSFORMS[limit].baseline(NUMPY, d, response, theta)
+        exact = ClosedView(limit.passage).baseline(NUMPY, d, response, theta)
         # The corrections are of second order.
         for size, tolerance in ((1e-3, 5e-3), (1e-4, 5e-5), (1e-6, 1e-7)):
             narrow = theta | {each: np.full(d.shape, size) for each in vanishing if each in theta}
-            found = transform_of(spec).baseline(NUMPY, d, response, narrow)
+            found = spec.views.lan.baseline(NUMPY, d, response, narrow)
             np.testing.assert_allclose(found, exact, rtol=0, atol=tolerance)
 
 
@@ -302,16 +302,16 @@ def test_the_baseline_is_most_of_the_density(name: str) -> None:
         d = 0.2 * row["a"] ** 2 * np.array([0.3, 1.0]) - row["st"]
         exact = expected(row, d, response)
         likely = exact > LIKELY
-        found = transform_of(spec).baseline(NUMPY, d, np.full(2, response), {k: np.full(2, x) for k, x in row.items()})
+        found = spec.views.lan.baseline(NUMPY, d, np.full(2, response), {k: np.full(2, x) for k, x in row.items()})
         assert np.abs(found - exact)[likely].max(initial=0.0) < 0.2
 
 
 @both_models
 def test_values_and_gradients_are_finite_around_the_window(name: str) -> None:
     spec = pl.get_model(name)
-    transform, (d, response, theta) = transform_of(spec), around_the_window(spec)
+    transform, (d, response, theta) = spec.views.lan, around_the_window(spec)
     inputs = transform.inputs(NUMPY, d, response, theta)
-    assert len(inputs) == transform.n_inputs == n_inputs(spec)["lan"]
+    assert len(inputs) == transform.n_inputs == spec.views.n_inputs["lan"]
     assert np.isfinite(inputs).all()
     assert np.abs(inputs)[1:].max() < 15
     assert np.isfinite(transform.baseline(NUMPY, d, response, theta)).all()
@@ -326,7 +326,7 @@ def test_values_and_gradients_are_finite_around_the_window(name: str) -> None:
 def test_a_mirrored_trial_is_the_same(name: str) -> None:
     spec = pl.get_model(name)
     theta, rng = sets(spec, 40), np.random.default_rng(1)
-    transform, response = transform_of(spec), rng.choice([-1.0, 1.0], 40)
+    transform, response = spec.views.lan, rng.choice([-1.0, 1.0], 40)
     d = rng.exponential(theta["a"] ** 2) + rng.uniform(0, 2, 40) * theta["st"]
     mirrored = theta | {"v": -theta["v"], "z": 1 - theta["z"]}
     found, same = (
@@ -342,7 +342,7 @@ def test_a_mirrored_trial_is_the_same(name: str) -> None:
 def test_the_onset_is_soon_after_the_start_of_the_window(name: str) -> None:
     spec = pl.get_model(name)
     (response,), theta = at_corners(spec, (1.0, -1.0))
-    d_min, slope = transform_of(spec).onset(NUMPY, theta["v"], response, theta)
+    d_min, slope = spec.views.lan.onset(NUMPY, theta["v"], response, theta)
     after = d_min + theta["st"]
     assert (after >= ONSET_MIN * (1 - 1e-9)).all()
     assert (after <= ONSET_MAX * (1 + 1e-9)).all()
@@ -351,7 +351,7 @@ def test_the_onset_is_soon_after_the_start_of_the_window(name: str) -> None:
     nearest = np.where(response > 0, theta["z"], 1 - theta["z"]) + theta.get("sz", 0.0)
     assert ddm_log_go(NUMPY, after, response * theta["v"], theta["a"], nearest)[0].max() < math.log(1e-4)
     # The baseline rises there, too.
-    before, there = (transform_of(spec).baseline(NUMPY, d, response, theta) for d in (d_min - 0.01 * after, d_min))
+    before, there = (spec.views.lan.baseline(NUMPY, d, response, theta) for d in (d_min - 0.01 * after, d_min))
     assert (there > before).all()
 
 
@@ -364,15 +364,15 @@ def nothing(inputs: Any) -> float:
 def test_go_probabilities_are_finite_and_rise_with_the_deadline(name: str) -> None:
     """Of a network that has learnt nothing; where the drift varies much, it is for the network to see to the latter."""
     spec = pl.get_model(name)
-    choice = choice_transform_of(spec)
+    choice = spec.views.choice
     (share, late), theta = at_corners(spec, tuple(np.linspace(0, 1, 60)), (0.0, 1.0))
     # Up to twice the end of the window, then up to the end.
     span = np.where(late > 0, choice.latest(NUMPY, theta), 3 * theta["st"])
     horizon = -theta["st"] + 1e-6 + span * share**2
     inputs = choice.inputs(NUMPY, horizon, theta)
-    assert len(inputs) == choice.n_inputs == n_inputs(spec)["choice"]
+    assert len(inputs) == choice.n_inputs == spec.views.n_inputs["choice"]
     assert np.isfinite(inputs).all()
-    log_go, log_rest = choice.log_go(NUMPY, nothing, horizon, theta)
+    log_go, log_rest = choice.log_split(NUMPY, nothing, horizon, theta)
     assert np.isfinite(log_go).all()
     assert np.isfinite(log_rest).all()
     np.testing.assert_allclose(np.exp(log_go) + np.exp(log_rest), 1, rtol=1e-12)
@@ -383,10 +383,10 @@ def test_go_probabilities_are_finite_and_rise_with_the_deadline(name: str) -> No
 @both_models
 def test_deadlines_before_the_window_and_none(name: str) -> None:
     spec = pl.get_model(name)
-    choice, theta = choice_transform_of(spec), sets(spec)
+    choice, theta = spec.views.choice, sets(spec)
 
     def log_go(horizon: Any) -> tuple[np.ndarray, np.ndarray]:
-        return choice.log_go(NUMPY, nothing, np.broadcast_to(horizon, N), theta)
+        return choice.log_split(NUMPY, nothing, np.broadcast_to(horizon, N), theta)
 
     for horizon in (-theta["st"], -theta["st"] - 1e-9, -1.0, -np.inf):
         go, rest = log_go(horizon)
@@ -401,7 +401,7 @@ def test_deadlines_before_the_window_and_none(name: str) -> None:
 def test_a_variable_non_decision_time_changes_no_choice() -> None:
     spec = pl.get_model("ddm_st")
     theta = sets(spec)
-    found = choice_transform_of(spec).log_go(NUMPY, nothing, np.full(N, np.inf), theta)
+    found = spec.views.choice.log_split(NUMPY, nothing, np.full(N, np.inf), theta)
     expected = ddm_log_choice(NUMPY, theta["v"], theta["a"], theta["z"])
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -412,8 +412,8 @@ def test_without_variability_deadlines_are_those_of_the_ddm(name: str) -> None:
     (in_units,), theta = at_corners(spec, tuple(np.geomspace(0.1, 5.0, 12)))
     horizon = in_units * theta["a"] ** 2
     narrow = theta | {each.spread: np.full(horizon.shape, 1e-6) for each in spec.variability}
-    found = choice_transform_of(spec).log_go(NUMPY, nothing, horizon, narrow)
-    exact = CHOICE_TRANSFORMS["constant_drift"].log_go(NUMPY, nothing, horizon, theta)
+    found = spec.views.choice.log_split(NUMPY, nothing, horizon, narrow)
+    exact = CONSTANT_DRIFT.deadline.log_split(NUMPY, nothing, horizon, theta)
     np.testing.assert_allclose(found, exact, atol=1e-6)
 
 
@@ -425,7 +425,7 @@ def test_gradients_of_go_probabilities_are_finite(name: str) -> None:
     horizon[::7], horizon[1::7], horizon[2::7] = np.inf, -1.0, -theta["st"][2::7]
 
     def total(horizon: Any, theta: Mapping[str, Any]) -> Any:
-        log_go, log_rest = choice_transform_of(spec).log_go(jnp, nothing, horizon, theta)
+        log_go, log_rest = spec.views.choice.log_split(jnp, nothing, horizon, theta)
         return jnp.where(jnp.isfinite(log_go), log_go, 0.0) + log_rest
 
     assert_finite_gradients(total, horizon, theta)

@@ -26,6 +26,7 @@ import pymc_lan as pl
 import pymc_lan.training.labelled.fit as fit_module
 from pymc_lan.errors import RegistryError
 from pymc_lan.models.diffusion.closed_labels import distributions, draw_decisions, go_labels, log_densities
+from pymc_lan.models.model import require_labels
 from pymc_lan.models.proposals import LONGEST, SHORTEST, draw_decision_times, draw_horizons, draw_theta
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.network import Network
@@ -114,7 +115,7 @@ def test_tasks_draw_finite_arrays_of_one_length(name: str) -> None:
 def test_density_labels_agree_with_the_table() -> None:
     rows = table("ddm_reference_logpdf.csv")
     theta = {name: rows[name] for name in "vaz"}
-    upper, lower = (x[:, 0] for x in log_densities(DDM, theta, (rows["rt"] - rows["t"])[:, None]))
+    upper, lower = (x[:, 0] for x in log_densities(DDM.form, theta, (rows["rt"] - rows["t"])[:, None]))
     label = np.where(rows["response"] > 0, upper, lower)
     # rt - t of the table's decimals is off by a rounding of rt.
     assert np.abs(label - rows["logpdf"]).max() < 1e-9
@@ -123,7 +124,7 @@ def test_density_labels_agree_with_the_table() -> None:
 def test_go_labels_agree_with_the_table() -> None:
     rows = table("ddm_reference_choice.csv")
     theta = {name: rows[name] for name in "vaz"}
-    log_go, log_rest = (x[:, 0] for x in go_labels(DDM, theta, rows["deadline"][:, None]))
+    log_go, log_rest = (x[:, 0] for x in go_labels(DDM.form, theta, rows["deadline"][:, None]))
     measurable = rows["log_p_go"] > math.log(1e-12)
     assert measurable.sum() > 300
     assert np.abs(log_go - rows["log_p_go"])[measurable].max() < 1e-9
@@ -136,9 +137,9 @@ def test_go_labels_by_quadrature_agree_with_the_closed_form() -> None:
     theta = {"v": rng.uniform(-3, 3, 200), "a": rng.uniform(0.3, 2.5, 200), "z": rng.uniform(0.1, 0.9, 200)}
     horizon = np.exp(rng.uniform(np.log(0.05), np.log(20), (200, 8)))
     horizon[:, 0] = np.inf
-    expected = go_labels(DDM, theta, horizon)
+    expected = go_labels(DDM.form, theta, horizon)
     for name, extra in (("ddm_sdv", "sv"), ("angle", "theta")):
-        found = go_labels(pl.get_model(name), theta | {extra: np.zeros(200)}, horizon)
+        found = go_labels(pl.get_model(name).form, theta | {extra: np.zeros(200)}, horizon)
         for x, y in zip(found, expected, strict=True):
             likely = y > math.log(1e-4)
             # A tenth of what the networks that learn them must reach.
@@ -149,8 +150,8 @@ def test_go_labels_by_quadrature_agree_with_the_closed_form() -> None:
 def test_draws_from_the_labels_follow_them(name: str) -> None:
     spec, n = pl.get_model(name), 20_000
     one = {k: x[:1] for k, x in draw_theta(spec, np.random.default_rng(8), 1).items()}
-    time_, response = draw_decisions(spec, np.random.default_rng(9), {k: np.repeat(x, n) for k, x in one.items()})
-    upper, _ = distributions(spec, one)
+    time_, response = draw_decisions(spec.form, np.random.default_rng(9), {k: np.repeat(x, n) for k, x in one.items()})
+    upper, _ = distributions(spec.form, one)
     up = float(upper.total[0, 0])
     assert abs((response > 0).mean() - up) < 4 * np.sqrt(up * (1 - up) / n)
     cdf = lambda t: upper.at(t[None])[0] / up  # noqa: E731
@@ -158,9 +159,9 @@ def test_draws_from_the_labels_follow_them(name: str) -> None:
     assert kstest(time_[response > 0] * 1.05, cdf).pvalue < 1e-3
 
 
-def test_a_model_without_a_closed_form_has_no_labels() -> None:
-    with pytest.raises(ValueError, match=r"Expected model 'ddm' to have a closed form.*Remedy: train a model that"):
-        log_densities(replace(DDM, exact=False), {}, np.ones((1, 1)))
+def test_a_model_that_is_not_known_has_no_labels() -> None:
+    with pytest.raises(ValueError, match=r"Expected a model whose density is known.*Found 'levy'"):
+        require_labels(pl.get_model("levy"))
 
 
 # The loop

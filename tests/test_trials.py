@@ -9,14 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from functions import by_functions
 
 import pymc_lan as pl
-import pymc_lan.models.labelled_trials as trials_module
+import pymc_lan.models.diffusion.solved_labels as trials_module
 import pymc_lan.training.labelled.tasks as tasks_module
-from pymc_lan.models.diffusion.solved_labels import Report, Solution
-from pymc_lan.models.labelled_trials import Trials
+from pymc_lan.models.diffusion.closed_labels import ClosedLabels
+from pymc_lan.models.diffusion.solution import Report, Solution
+from pymc_lan.models.diffusion.solved_labels import PathLabels
+from pymc_lan.models.labels import Trials
 from pymc_lan.models.proposals import draw_theta
-from pymc_lan.models.views import transform_of
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.training.labelled.tasks import choice_task, lan_task
 from pymc_lan.training.recipes import usual_recipes
@@ -31,8 +33,8 @@ def late_trials(monkeypatch: pytest.MonkeyPatch, **how: Any) -> Trials:
     mass = (1 - np.exp(log_f)) / 2
     report = Report(2, {300: 2}, 0, 0.0)
     found = Solution({name: np.full(2, 0.5) for name in "vaz"}, times, log_f, log_f, mass, mass, times, report)
-    monkeypatch.setattr(trials_module, "_solutions", lambda *_: found)
-    return trials_module._solved_trials(DDM, np.random.default_rng(0), 2000, 1000, **how)
+    monkeypatch.setattr(PathLabels, "_solutions", lambda *_: found)
+    return CONFLICT.labels._trials(np.random.default_rng(0), 2000, 1000, **how)
 
 
 def test_a_late_label_that_is_noise_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,16 +53,17 @@ def test_the_labels_of_another_drift_are_not_taken_for_those_of_a_corrected_one(
 ) -> None:
     solved: list[pl.ModelSpec] = []
 
-    def solve(spec: pl.ModelSpec, theta: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def solve(spec: pl.ModelSpec, theta: dict[str, np.ndarray], *_: Any) -> list[np.ndarray]:
         solved.append(spec)
         return [*theta.values()]
 
-    monkeypatch.setattr("pymc_lan.models.diffusion.solved_labels.solve", solve)
+    monkeypatch.setattr("pymc_lan.models.diffusion.solver.solve", solve)
     monkeypatch.setattr(trials_module, "_LATEST", {})
-    corrected = replace(DDM, transform="path", exact=False, drift=lambda t, x, theta: 2 * theta["v"])
-    for spec in (DDM, DDM, corrected):
-        trials_module._solutions(spec, np.random.default_rng(0), 10, None, 0.0)
-    assert solved == [DDM, corrected]
+    first = by_functions(DDM)
+    corrected = replace(first, drift=lambda t, x, theta: 2 * theta["v"])
+    for spec in (first, first, corrected):
+        spec.labels._solutions(np.random.default_rng(0), 10, None, 0.0)
+    assert solved == [first, corrected]
 
 
 def test_a_share_of_the_parameters_lies_on_the_bounds() -> None:
@@ -83,7 +86,7 @@ def test_a_recipe_says_how_many_lie_there(monkeypatch: pytest.MonkeyPatch) -> No
         seen.append(given[-1])
         raise InterruptedError
 
-    monkeypatch.setattr(trials_module, "_solutions", solutions)
+    monkeypatch.setattr(PathLabels, "_solutions", solutions)
     for make_task, recipe in zip((lan_task, choice_task), usual_recipes(CONFLICT), strict=True):
         with pytest.raises(InterruptedError):
             make_task(CONFLICT, None, recipe.edges).draw(np.random.default_rng(0), 64)
@@ -93,10 +96,10 @@ def test_a_recipe_says_how_many_lie_there(monkeypatch: pytest.MonkeyPatch) -> No
 def test_an_unknown_density_is_pushed_down_only_where_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     d, one = np.array([0.2, 0.4]), np.ones(2)
     drawn = Trials(dict.fromkeys("vaz", 0.5 * one), d, one, np.array([-np.inf, -1.0]))
-    monkeypatch.setattr(tasks_module, "training_trials", lambda *_: drawn)
+    monkeypatch.setattr(ClosedLabels, "training_trials", lambda *_: drawn)
     task = lan_task(DDM)
     batch = task.draw(np.random.default_rng(0), 2)
-    baseline = transform_of(DDM).baseline(NUMPY, d, one, drawn.theta)
+    baseline = DDM.views.lan.baseline(NUMPY, d, one, drawn.theta)
     np.testing.assert_allclose(batch["residual"] + baseline, [tasks_module.CEILING, -1.0], rtol=1e-6)
     output = jnp.asarray(batch["residual"])
     slope = jax.grad(task.loss)

@@ -9,8 +9,9 @@ import pymc as pm
 import pytest
 
 import pymc_lan as pl
-from pymc_lan.models.catalogue import DIFFUSIONS, MODELS
-from pymc_lan.models.imported import plain_spec
+from pymc_lan.models.catalogue import MODELS
+from pymc_lan.models.diffusion.catalogue import DIFFUSIONS
+from pymc_lan.models.imported import imported_model
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.networks.mlp import ACTIVATIONS, MLP
 from pymc_lan.numerics.passage import NUMPY
@@ -57,7 +58,7 @@ def test_every_start_leads_back(name: str) -> None:
 
 
 def test_so_it_does_of_a_network_that_sees_t_itself() -> None:
-    spec = plain_spec("ddm", {}, None, "plain")
+    spec = imported_model("ddm", {}, None, "plain")
     rng = np.random.default_rng(1)
     mlp = MLP((rng.normal(size=(6, 8)).astype("f4"), rng.normal(size=(8, 1)).astype("f4")),
               (np.zeros(8, "f4"), np.zeros(1, "f4")), "tanh")  # fmt: skip

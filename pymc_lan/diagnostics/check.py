@@ -32,7 +32,6 @@ from pymc_lan.diagnostics.fitted_trials import (
     say_all_outside,
 )
 from pymc_lan.errors import explain
-from pymc_lan.models.diffusion.kinds import unknown_dynamics
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.networks.bounds import has_closed_form
 
@@ -216,7 +215,7 @@ def _evenly(n: int, wanted: int) -> NDArray[np.intp]:
 
 def _unknown(trials: Trials) -> bool:
     """Whether nothing but a simulator or somebody's network is known of the model."""
-    return trials.op.spec.drift is unknown_dynamics
+    return trials.op.spec.exact is None and trials.op.spec.labels is None
 
 
 def _look(model: Any, trials: Sequence[Trials], draws: dict[str, Float]) -> list[Seen]:

@@ -31,7 +31,6 @@ from pymc_lan.diagnostics.fitted_trials import (
     take,
 )
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.views import SPREAD
 from pymc_lan.networks.bounds import has_closed_form
 
 Float = NDArray[np.float64]
@@ -185,7 +184,8 @@ def _units(trials: Sequence[Trials], parameters: Sequence[Parameters]) -> list[W
     result, first = [], 0
     for each, values in zip(trials, parameters, strict=True):
         op = each.op
-        if has_closed_form(op) or (op.spec.transform == SPREAD and each.responded.all()):
+        labels = op.spec.labels
+        if has_closed_form(op) or (labels is not None and labels.pointwise and each.responded.all()):
             codes = np.empty(each.rt.size, np.intp)
             codes[np.lexsort((each.rt, each.response))] = np.arange(each.rt.size)
         else:

@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 from pymc_lan.data.observation import Silence
 from pymc_lan.errors import explain, unknown
 from pymc_lan.models.likelihood import Likelihood, mix_lapses
-from pymc_lan.models.simulator.responses import RESPONSES
-from pymc_lan.models.solved_at import solved_log_likelihood
-from pymc_lan.models.spec import shift
-from pymc_lan.models.views import earliest
+from pymc_lan.models.model import require_labels, shift
 from pymc_lan.networks import bounds
 from pymc_lan.networks.bounds import has_closed_form
 from pymc_lan.numerics.passage import NUMPY
@@ -231,22 +228,26 @@ def exact_log_likelihood(trials: Trials, parameters: Parameters) -> Float:
     table = np.column_stack([parameters[name].ravel() for name in names])
     sets, which = np.unique(table, axis=0, return_inverse=True)
     deadline = trials.op.observation.deadline(parameters, KNOWN_TO_SOLUTIONS)
-    log_p = solved_log_likelihood(
-        spec,
-        dict(zip(names, sets.T, strict=True)),
-        which.ravel(),
-        (trials.rt - parameters["t"]).ravel(),
-        np.broadcast_to(trials.op.observation.code(trials.response), shape).ravel(),
-        None if deadline is None else (deadline - parameters["t"]).ravel(),
-    ).reshape(shape)
+    log_p = (
+        require_labels(spec)
+        .at(
+            dict(zip(names, sets.T, strict=True)),
+            which.ravel(),
+            (trials.rt - parameters["t"]).ravel(),
+            np.broadcast_to(trials.op.observation.code(trials.response), shape).ravel(),
+            None if deadline is None else (deadline - parameters["t"]).ravel(),
+        )
+        .reshape(shape)
+    )
     return _with_lapses(trials, parameters, log_p)
 
 
 def late_share(trials: Trials, parameters: Parameters) -> float:
     """Share of responses, over draws and trials, that came before the decision can have begun."""
-    if trials.op.spec.transform == RESPONSES:
+    spec = trials.op.spec
+    if not spec.times:
         return 0.0
-    begins = shift(trials.op.spec, parameters) + earliest(trials.op.spec, parameters)
+    begins = shift(spec, parameters) + spec.earliest(parameters)
     return float((begins >= trials.rt)[..., trials.responded].mean()) if trials.responded.any() else 0.0
 
 

@@ -31,9 +31,9 @@ from pymc_lan.distributions.values import (
     known_value,
 )
 from pymc_lan.errors import check_length, explain, refuse, unknown
-from pymc_lan.models.race.race import check_order, is_closed_race, race_of
-from pymc_lan.models.simulator.responses import refuse_responses
-from pymc_lan.models.spec import Model, bind
+from pymc_lan.models.density import DeadlineView
+from pymc_lan.models.model import Model, bind, require_views
+from pymc_lan.models.simulator.logits import require_times
 from pymc_lan.networks.network import Network
 from pymc_lan.registry.sources import AnyModel, find_model, find_network
 
@@ -53,7 +53,7 @@ class TrialDistribution(Continuous):
         if observed is not None:
             source, positional = split_model(cls, args)
             spec = find_model(source)
-            refuse_responses(spec)
+            require_times(spec)
             table = None if isinstance(observed, Variable) else observed
             theta = in_order(table, dict(zip(spec.names, positional, strict=False)))
             args = (*args[: len(args) - len(positional)], *theta.values(), *positional[len(theta) :])
@@ -142,7 +142,7 @@ class TrialDistribution(Continuous):
     ) -> TensorVariable:
         """Build the random variable from bound parameters and checked extras; `drifts` are what v is made of."""
         spec, network = resolve_model(source, weights, likelihood)
-        refuse_responses(spec)
+        require_times(spec)
         deadline = extras.get("deadline")
         observation = cls._observation(spec, deadline)
         cls._check_network(spec, network, deadline)
@@ -150,7 +150,7 @@ class TrialDistribution(Continuous):
             check_parameter(spec.parameter("v"), value, trained=network is not None, name=name)
         for p in spec.parameters:
             check_parameter(p, theta[p.name], trained=network is not None)
-        check_order(spec, {name: x for name, value in theta.items() if (x := constant_value(value)) is not None})
+        spec.check_values({name: x for name, value in theta.items() if (x := constant_value(value)) is not None})
         params = theta | extras
         for name, value in params.items():
             check_indices(name, value, n_trials)
@@ -161,7 +161,7 @@ class TrialDistribution(Continuous):
         op = TrialRV(
             spec,
             network.lan if network is not None else None,
-            network.choice if network is not None and (observation.silent or race_of(spec) is not None) else None,
+            network.choice if network is not None and (observation.silent or composed(network)) else None,
             observation=observation,
             lapses=not is_zero(extras["p_lapse"]),
             record=record(network),
@@ -195,6 +195,16 @@ def write_record(rv: TensorVariable) -> None:
     lines, name = rv.owner.op.record, DATA.format(rv.name)
     modelcontext(None).add_coord(COORDINATE.format(rv.name), lines)
     Data(name, np.arange(len(lines)), dims=COORDINATE.format(rv.name))
+
+
+def deadline_view(network: Network | None) -> DeadlineView | None:
+    """How a network sees deadlines that it has a network of trials without a response for."""
+    return None if network is None or network.choice is None else require_views(network.spec).choice
+
+
+def composed(network: Network) -> bool:
+    """Whether both networks are parts of the density, as those of a race are."""
+    return require_views(network.spec).choice is None
 
 
 def apply_rv(
@@ -243,14 +253,14 @@ def resolve_model(source: AnyModel, weights: AnyModel | None, likelihood: str | 
     if likelihood not in (None, *LIKELIHOODS):
         raise ValueError(unknown("likelihood", str(likelihood), LIKELIHOODS))
     spec = find_model(source)
-    if is_closed_race(spec):
+    if spec.views is None:
         if likelihood == "lan" or weights is not None:
             found = "likelihood='lan'" if weights is None else "weights"
             remedy = "leave likelihood and weights out"
             raise ValueError(explain(f"the closed form of {spec.name!r}, which has no network", found, remedy))
         return spec, None
     if likelihood == "exact":
-        if not spec.exact:
+        if spec.exact is None:
             raise ValueError(
                 explain(
                     "a model with a closed form, for likelihood='exact'",
@@ -259,7 +269,7 @@ def resolve_model(source: AnyModel, weights: AnyModel | None, likelihood: str | 
                 )
             )
         return spec, None
-    # Only who gives the spec has the simulator, which draws of a model that is known by it need.
+    # A simulator draws the trials of a model that is known by it; only the spec that was given has one.
     own = spec if spec.simulator is not None else None
     network = find_network(source if weights is None else weights, own)
     if network.spec.name != spec.name:

@@ -29,8 +29,7 @@ from pymc_lan.distributions.provenance import record
 from pymc_lan.distributions.values import check_covariates, check_fraction, check_indices, check_parameter, known_value
 from pymc_lan.errors import check_length, describe_codes, explain, is_missing, refuse
 from pymc_lan.models.likelihood import Likelihood, mix_lapses
-from pymc_lan.models.simulator.responses import RESPONSES
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import Model
 from pymc_lan.networks.network import Network
 from pymc_lan.ops.likelihood import PYTENSOR, ResponseRV
 from pymc_lan.registry.sources import AnyModel
@@ -165,7 +164,7 @@ def log_probabilities(network: Network, theta: dict[str, Any], p_lapse: Any = 0.
 
 def _network(source: AnyModel, weights: AnyModel | None) -> Network:
     spec, network = resolve_model(source, weights, None)
-    if network is None or spec.transform != RESPONSES:
+    if network is None or spec.times:
         expected = "a model of responses alone, from pl.simulator_spec(..., times=False)"
         raise ValueError(explain(expected, f"{spec.name!r}, a model of response times", "use LANDist"))
     return network

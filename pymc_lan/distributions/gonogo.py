@@ -12,20 +12,19 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.data.columns import AUTO, from_table
 from pymc_lan.data.messages import say
-from pymc_lan.data.observation import Observation, PressOrNot
+from pymc_lan.data.observation import Observation, PressOrNot, Silence
 from pymc_lan.data.observed import trial_type_is_go
 from pymc_lan.distributions.base import (
     TrialDistribution,
     constant_value,
+    deadline_view,
     extract_theta,
     lapse_window,
     split_model,
 )
 from pymc_lan.distributions.values import as_numbers, check_deadline, check_fraction, known_value
 from pymc_lan.errors import check_length, explain
-from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION
-from pymc_lan.models.simulator.view import SIMULATED
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import Model, require_views
 from pymc_lan.networks.network import Network
 from pymc_lan.ops.likelihood import known_codes
 from pymc_lan.registry.sources import AnyModel, find_model
@@ -111,7 +110,8 @@ class GoNoGo(TrialDistribution):
     @classmethod
     @override
     def _knows_deadline(cls, spec: Model, network: Network | None) -> bool:
-        return spec.view != PLAIN
+        view = deadline_view(network)
+        return view is None or view.deadlines or view.silence is not Silence.NO_PRESS
 
     @classmethod
     @override
@@ -164,22 +164,17 @@ _window = lapse_window
 
 def _check_go_nogo(network: Network, deadline: Any) -> None:
     """Refuse networks that do not say how likely it is that nothing is pressed by the deadline."""
-    spec = network.spec
+    spec, view = network.spec, require_views(network.spec).choice
     expected = f"a choice/deadline network that knows how likely no press is, for the go/no-go form of {spec.name!r}"
-    if spec.transform == SIMULATED:
-        found = "a model known by its simulator"
-        remedy = "return rt = inf where nothing is pressed, give choices=[1] and omissions=True, and use LANDist"
-        raise ValueError(explain(expected, found, remedy))
+    if view is not None and view.silence is not Silence.NO_PRESS:
+        raise ValueError(explain(expected, *view.no_press))
     if len(spec.choices) != 2:
         raise ValueError(explain("a model of two choices", f"{spec.choices} in {spec.name!r}", "use LANDist"))
     if network.choice is None:
         remedy = "train one, import one with its CPN (cpn=...), or use the two-choice distribution"
         raise ValueError(explain(expected, "none in its weights", remedy))
-    if spec.view == PLAIN_OMISSION:
-        found = "an OPN, which knows trials without any decision but not those decided at the lower boundary"
-        raise ValueError(explain(expected, found, "import the CPN (cpn=...) instead"))
     ends = constant_value(deadline)
-    if spec.view == PLAIN and (ends is None or np.any(np.isfinite(ends))):
+    if view is not None and not view.deadlines and (ends is None or np.any(np.isfinite(ends))):
         found = f"a CPN, which knows no deadline, and deadline={deadline}"
         raise ValueError(explain(expected, found, "leave the deadline out, or use a network trained with pl.train"))
 

@@ -9,18 +9,18 @@ from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.data.columns import AUTO, from_table
-from pymc_lan.data.observation import EveryResponse, Observation, ResponseOrOmission
+from pymc_lan.data.observation import EveryResponse, Observation, ResponseOrOmission, Silence
 from pymc_lan.distributions.base import (
     TrialDistribution,
     constant_value,
+    deadline_view,
     extract_theta,
     lapse_window,
     split_model,
 )
 from pymc_lan.distributions.values import check_deadline, check_fraction, known_numbers
 from pymc_lan.errors import explain
-from pymc_lan.models.imported import PLAIN_OMISSION
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import Model
 from pymc_lan.networks.network import Network
 from pymc_lan.registry.sources import AnyModel, find_model
 
@@ -90,7 +90,8 @@ class LANDist(TrialDistribution):
     @classmethod
     @override
     def _knows_deadline(cls, spec: Model, network: Network | None) -> bool:
-        return network is not None and network.choice is not None and spec.view == PLAIN_OMISSION
+        view = deadline_view(network)
+        return view is not None and view.deadlines and view.silence is Silence.OMISSION
 
     @classmethod
     @override
@@ -139,7 +140,8 @@ def _check_omissions(spec: Model, network: Network | None, deadline: Any) -> Non
             expected = f"no deadline=..., because the simulator of {spec.name!r} says which trials have no response"
             raise ValueError(explain(expected, f"{deadline}", "leave it out, or make it a parameter such as 'limit'"))
         return
-    if network is None or network.choice is None or spec.view != PLAIN_OMISSION:
+    view = deadline_view(network)
+    if view is None or not view.deadlines or view.silence is not Silence.OMISSION:
         expected = f"a network that knows how likely an omission is, for {spec.name!r} with a deadline"
         found = "a network without an OPN" if network is not None else "likelihood='exact'"
         remedy = "import one with opn=..., or name the deadline to a go/no-go form; leaving such trials out is biased"

@@ -6,7 +6,6 @@ import re
 
 from pymc_lan.distributions.base import TrialDistribution
 from pymc_lan.models.catalogue import get_model
-from pymc_lan.models.race.race import is_closed_race, race_of
 
 # All of them, by name: `pymc_lan` takes its public names from here, so that no list of them is kept by hand.
 DISTRIBUTIONS: dict[str, type[TrialDistribution]] = {}
@@ -56,9 +55,9 @@ def _describe(cls: type[TrialDistribution]) -> str:
     """A docstring from the model's spec."""
     assert cls.model is not None, f"{cls.__name__} names no model"
     spec = get_model(cls.model)
-    closed = is_closed_race(spec)
+    closed = spec.views is None
     about = [spec.description]
-    if race_of(spec) is not None:
+    if closed or (spec.labels is not None and spec.labels.learned is not None):
         about.append(_CODES.format(spec.choices))
     if closed:
         about.append(_CLOSED)

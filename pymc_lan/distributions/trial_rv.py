@@ -14,11 +14,9 @@ from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.data.guesses import is_possible
-from pymc_lan.data.observation import Observation
-from pymc_lan.models.imported import PLAIN_OMISSION
+from pymc_lan.data.observation import Observation, Silence
 from pymc_lan.models.likelihood import Likelihood, mix_lapses
-from pymc_lan.models.simulator.view import SIMULATED
-from pymc_lan.models.spec import Model, shift
+from pymc_lan.models.model import Model, require_views, shift
 from pymc_lan.networks.bounds import watch
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.ops.likelihood import PYTENSOR, LikelihoodGraph, register_with_backend
@@ -96,7 +94,9 @@ def trial_logprob(op: TrialRV, values: Any, rng: Any, size: Any, *params: Any, *
     seen, deadline = op.observation, op.observation.deadline(named)
     log_p = seen.log_trial(PYTENSOR, LikelihoodGraph(op.spec, op.lan, op.choice), rt, response, named, theta)
     possible = seen.possible(rt, response, named)
-    if op.spec.view == PLAIN_OMISSION and deadline is not None:
+    view = require_views(op.spec).choice if op.choice is not None else None
+    if deadline is not None and view is not None and view.deadlines and view.silence is Silence.OMISSION:
+        # It knows no probability without an end.
         possible = possible & (deadline < np.inf)
     if op.lapses:
         # A guess has no bounds: outside them the penalty has to be taken of the mixture, or guesses would drown it.
@@ -109,15 +109,9 @@ def trial_logprob(op: TrialRV, values: Any, rng: Any, size: Any, *params: Any, *
 
 @_support_point.register(TrialRV)
 def trial_support_point(op: TrialRV, rv: Any, rng: Any, size: Any, *params: Any) -> TensorVariable:
-    """The model's last response at ``t`` plus a quarter of the DDM's mean decision time without drift, in the deadline.
-
-    That is near the mode, and before boundaries have collapsed. Models without boundaries decide in half a second.
-    """
+    """The model's last response, when it is typically made, or at the deadline."""
     named = dict(zip(op.parameters, params, strict=True))
-    z = named.get("z", 0.5)
-    # Of a simulator nobody knows what its parameters mean.
-    bounded = "a" in named and op.spec.transform != SIMULATED
-    rt = shift(op.spec, named) + (named["a"] ** 2 * z * (1 - z) if bounded else 0.5)
+    rt = shift(op.spec, named) + op.spec.typical(named)
     deadline = op.observation.deadline(named)
     if deadline is not None:
         rt = pt.minimum(rt, deadline)

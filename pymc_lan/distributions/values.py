@@ -18,7 +18,7 @@ from pytensor.tensor.subtensor import AdvancedSubtensor
 from pymc_lan.data.columns import as_array, by_label, floats
 from pymc_lan.data.observed import check_deadlines
 from pymc_lan.errors import describe_codes, explain, refuse
-from pymc_lan.models.spec import Parameter
+from pymc_lan.models.parameters import Parameter
 
 
 def as_numbers(name: str, value: Any) -> Any:

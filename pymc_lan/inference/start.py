@@ -9,6 +9,7 @@ there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from pymc_lan.distributions.trial_rv import TrialRV
 from pymc_lan.errors import check_length, explain, is_missing, refuse, unknown
 from pymc_lan.inference.posterior import Point, not_finite, resolve_model
 from pymc_lan.inference.start_grid import estimates
-from pymc_lan.models.simulator.view import SIMULATED
+from pymc_lan.models.imported import Imported
+from pymc_lan.models.model import Model
+from pymc_lan.models.simulator.simulated import Simulated
 
 Float = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -120,6 +123,23 @@ def initvals(model: Any = None, df: Any = None, *, by: str | None = None) -> dic
     return {v.name: np.asarray(x) for v, x in zip(outputs, _evaluate(model, outputs, point), strict=True)}
 
 
+@singledispatch
+def speaks_of_diffusion(model: Model) -> bool:
+    """Whether v, a and t, where there are such parameters, are drift, boundary and non-decision time."""
+    return True
+
+
+@speaks_of_diffusion.register
+def _of_a_simulator(model: Simulated) -> bool:
+    # Nobody knows what its parameters mean.
+    return False
+
+
+@speaks_of_diffusion.register
+def _of_the_known(model: Imported) -> bool:
+    return speaks_of_diffusion(model.known)
+
+
 def _trial_variable(model: Any) -> Any:
     found = [rv for rv in model.observed_RVs if isinstance(rv.owner.op, TrialRV)]
     if len(found) != 1:
@@ -127,8 +147,7 @@ def _trial_variable(model: Any) -> Any:
         names = ", ".join(rv.name for rv in found) or "none"
         raise ValueError(explain(expected, names, "give initvals by hand, or pass the model that has the data"))
     spec = found[0].owner.op.spec
-    # Of a simulator nobody knows what its parameters mean.
-    if not {"v", "a", "t"} <= set(spec.names) or spec.transform == SIMULATED:
+    if not {"v", "a", "t"} <= set(spec.names) or not speaks_of_diffusion(spec):
         expected = "a diffusion with drift v, boundary a and non-decision time t"
         raise ValueError(explain(expected, f"{spec.name!r} with {', '.join(spec.names)}", "give initvals by hand"))
     return found[0]

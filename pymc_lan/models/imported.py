@@ -13,45 +13,49 @@ complement is as accurate:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar, final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.data.observation import Silence
 from pymc_lan.errors import explain
 from pymc_lan.models.catalogue import MODELS
-from pymc_lan.models.diffusion.closed_deadline import softplus
+from pymc_lan.models.density import DeadlineView, Density, Network, Views
 from pymc_lan.models.diffusion.closed_view import ONSET_MAX
-from pymc_lan.models.diffusion.kinds import unknown_dynamics
-from pymc_lan.models.spec import POSITIVE, Model, Parameter
-from pymc_lan.numerics.passage import Namespace, Theta
+from pymc_lan.models.labels import Labels
+from pymc_lan.models.model import Model
+from pymc_lan.models.parameters import POSITIVE, Parameter, Simulator, Variability
+from pymc_lan.models.residual import CorrectedDensity
+from pymc_lan.numerics.passage import Namespace, Theta, softplus
 
-# Values of `Model.view`, by what the network of trials without a response is: a CPN (or none), or an OPN.
-PLAIN, PLAIN_OMISSION = "plain", "plain_omission"
-VIEWS = (PLAIN, PLAIN_OMISSION)
-
+Float = NDArray[np.float64]
 Bounds = Mapping[str, tuple[float, float]]
 
+# Tags of a config, by what the network of trials without a response is: a CPN (or none), or an OPN.
+PLAIN, PLAIN_OMISSION = "plain", "plain_omission"
+TAGS = (PLAIN, PLAIN_OMISSION)
 
-def is_plain(spec: Model) -> bool:
-    """Whether the networks of a model see trials as they are."""
-    return spec.view in VIEWS
 
-
+@final
 @dataclass(frozen=True, slots=True)
-class PlainLAN:
-    """What stands for a `Transform` where the network gives the log density itself.
+class PlainView:
+    """How a network sees a trial that gives the log density itself.
 
     Parameters
     ----------
-    spec : Model
+    names : tuple of str
+        Of the parameters, in the order of its inputs.
     """
 
-    spec: Model
+    names: tuple[str, ...]
 
     @property
     def n_inputs(self) -> int:
         """The parameters, rt and the response."""
-        return len(self.spec.names) + 2
+        return len(self.names) + 2
 
     def baseline(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> Any:
         """Nothing: the network corrects no closed form."""
@@ -59,38 +63,228 @@ class PlainLAN:
 
     def inputs(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> tuple[Any, ...]:
         """The trial in the order of HSSM's networks."""
-        return (*(theta[name] for name in self.spec.names), theta["t"] + d, response)
+        return (*(theta[name] for name in self.names), theta["t"] + d, response)
 
     def onset(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> tuple[Any, Any]:
         """From rt = t downwards, where HSSM has a floor at -66.1, a nat is lost in each millisecond."""
         return 0.0, 1 / ONSET_MAX
 
 
+@final
 @dataclass(frozen=True, slots=True)
-class PlainChoice:
-    """What stands for a `ChoiceTransform` where the network gives the logit of no response itself.
+class ChoiceNetwork(DeadlineView):
+    """A CPN: the logit of the lower boundary, which is that of no press; it knows no deadline.
 
     Parameters
     ----------
-    spec : Model
+    names : tuple of str
+        Of the parameters, in the order of its inputs.
     """
 
-    spec: Model
+    names: tuple[str, ...]
+    deadlines: ClassVar[bool] = False
 
     @property
     def n_inputs(self) -> int:
-        """The parameters and, of an OPN, the deadline."""
-        return len(self.spec.names) + (self.spec.view == PLAIN_OMISSION)
+        """The parameters."""
+        return len(self.names)
 
-    def log_go(self, xp: Namespace, network: Callable[..., Any], horizon: Any, theta: Theta) -> tuple[Any, Any]:
-        """Log probability of a response, and of none. A CPN knows no deadline: distributions allow none with it."""
-        deadline = (theta["t"] + horizon,) if self.spec.view == PLAIN_OMISSION else ()
-        logit = network((*(theta[name] for name in self.spec.names), *deadline))
+    def log_split(self, xp: Namespace, network: Network, horizon: Any, theta: Theta) -> tuple[Any, Any]:
+        """Log probability of the upper boundary, and of the lower; distributions allow no deadline with it."""
+        logit = network(tuple(theta[name] for name in self.names))
         return -softplus(xp, logit), -softplus(xp, -logit)
 
 
-def plain_spec(model: str | Model, bounds: Bounds, choices: Sequence[int] | None, view: str) -> Model:
-    """The spec of a network that others trained.
+@final
+@dataclass(frozen=True, slots=True)
+class OmissionNetwork(DeadlineView):
+    """An OPN: the logit of no decision by a deadline.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of the parameters, in the order of its inputs.
+    """
+
+    names: tuple[str, ...]
+    silence: ClassVar[Silence] = Silence.OMISSION
+    no_press: ClassVar[tuple[str, str]] = (
+        "an OPN, which knows trials without any decision but not those decided at the lower boundary",
+        "import the CPN (cpn=...) instead",
+    )
+
+    @property
+    def n_inputs(self) -> int:
+        """The parameters and the deadline."""
+        return len(self.names) + 1
+
+    def log_split(self, xp: Namespace, network: Network, horizon: Any, theta: Theta) -> tuple[Any, Any]:
+        """Log probability of a decision by the deadline, and of none."""
+        logit = network((*(theta[name] for name in self.names), theta["t"] + horizon))
+        return -softplus(xp, logit), -softplus(xp, -logit)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PlainViews(Views):
+    """Networks that see a trial as it is.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of the parameters, in the order of their inputs.
+    tag : str
+        One of `TAGS`.
+    """
+
+    names: tuple[str, ...]
+    tag: str
+
+    @property
+    def n_inputs(self) -> dict[str, int]:
+        """How many inputs each network has, by its name in a config."""
+        return {"lan": self.lan.n_inputs, "choice": self.choice.n_inputs}
+
+    @property
+    def lan(self) -> PlainView:
+        """That of the likelihood network."""
+        return PlainView(self.names)
+
+    @property
+    def choice(self) -> ChoiceNetwork | OmissionNetwork:
+        """That of the CPN or OPN."""
+        return ChoiceNetwork(self.names) if self.tag == PLAIN else OmissionNetwork(self.names)
+
+    def density(self, lan: Network, choice: Network | None) -> Density:
+        """The density that the networks give."""
+        return CorrectedDensity(self.lan, lan)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Imported(Model):
+    """A model as networks see it that others trained.
+
+    Parameters
+    ----------
+    known : Model
+        With the bounds that they were trained on.
+    tag : str
+        One of `TAGS`.
+    """
+
+    known: Model
+    tag: str
+
+    def __post_init__(self) -> None:
+        """Nothing is left to check: the model is known."""
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """That of the model."""
+        return self.known.name
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:  # type: ignore[override]
+        """Those of the model, within the bounds of the networks."""
+        return self.known.parameters
+
+    @property
+    def description(self) -> str:  # type: ignore[override]
+        """That of the model."""
+        return self.known.description
+
+    @property
+    def reference(self) -> str:  # type: ignore[override]
+        """That of the model."""
+        return self.known.reference
+
+    @property
+    def choices(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Those of the model."""
+        return self.known.choices
+
+    @property
+    def shift(self) -> str | None:
+        """That of the model."""
+        return self.known.shift
+
+    @property
+    def variability(self) -> tuple[Variability, ...]:
+        """What varies across trials in the model."""
+        return self.known.variability
+
+    @property
+    def simulator(self) -> Simulator | None:
+        """The model's."""
+        return self.known.simulator
+
+    @property
+    def views(self) -> Views:
+        """Trials as they are."""
+        return PlainViews(self.names, self.tag)
+
+    @property
+    def exact(self) -> Density | None:
+        """The model's density in closed form."""
+        return self.known.exact
+
+    @property
+    def labels(self) -> Labels | None:
+        """The model's."""
+        return self.known.labels
+
+    @property
+    def escapes(self) -> bool:
+        """As the model's decisions do."""
+        return self.known.escapes
+
+    def draw(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
+        """Draw one trial of the model for each set of parameters."""
+        return self.known.draw(rng, theta)
+
+    def typical(self, theta: Theta) -> Any:
+        """When a decision of the model is typically made [s]."""
+        return self.known.typical(theta)
+
+    def earliest(self, theta: Theta) -> Any:
+        """Before which no decision time of the model falls [s]."""
+        return self.known.earliest(theta)
+
+    def check_values(self, theta: Mapping[str, Any]) -> None:
+        """Refuse numbers that the model refuses."""
+        self.known.check_values(theta)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class UnknownProcess(Model):
+    """A model of which nothing but a network is known.
+
+    Parameters
+    ----------
+    name : str
+    parameters : tuple of Parameter
+        In the order of the network's inputs.
+    description, reference : str
+    choices : tuple of int
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    description: str
+    reference: str
+    choices: tuple[int, ...]
+
+    def draw(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
+        """Refuse, with a ValueError: nobody knows the process."""
+        expected = f"a model whose process is known, to draw trials of {self.name!r}"
+        found = "one of which only a network was imported"
+        raise ValueError(explain(expected, found, "give a ModelSpec as model when importing, or do not draw from it"))
+
+
+def imported_model(model: str | Model, bounds: Bounds, choices: Sequence[int] | None, tag: str) -> Imported:
+    """The model of networks that others trained.
 
     Parameters
     ----------
@@ -100,8 +294,8 @@ def plain_spec(model: str | Model, bounds: Bounds, choices: Sequence[int] | None
         Where the network was trained: of some parameters of a known model, of every one of another, in order.
     choices : sequence of int, optional
         The response codes; needed for a model that is not known here.
-    view : str
-        One of `VIEWS`.
+    tag : str
+        One of `TAGS`.
 
     Raises
     ------
@@ -110,14 +304,23 @@ def plain_spec(model: str | Model, bounds: Bounds, choices: Sequence[int] | None
     """
     known = MODELS.get(model) if isinstance(model, str) else model
     if known is None:
-        return _spec_of_network(str(model), bounds, choices, view)
+        return Imported(_unknown(str(model), bounds, choices), tag)
+    if isinstance(known, Imported):
+        known = known.known
     if choices is not None and tuple(choices) != known.choices:
         raise ValueError(explain(f"the responses {known.choices} of {known.name!r}", f"{choices}", "leave choices out"))
     for name in bounds:
         known.parameter(name)
     ranges = {p.name: p.bounds for p in known.parameters} | {**bounds}
-    parameters = tuple(replace(p, bounds=_pair(ranges[p.name])) for p in known.parameters)
-    return replace(known, parameters=parameters, view=view)
+    return Imported(within(known, ranges), tag)
+
+
+def within(model: Model, bounds: Bounds) -> Model:
+    """A model within other bounds of all its parameters."""
+    if isinstance(model, Imported):
+        return Imported(within(model.known, bounds), model.tag)
+    parameters = tuple(replace(p, bounds=_pair(bounds[p.name])) for p in model.parameters)
+    return replace(model, parameters=parameters)  # type: ignore[type-var]
 
 
 def _pair(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -125,7 +328,7 @@ def _pair(bounds: tuple[float, float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _spec_of_network(name: str, bounds: Bounds, choices: Sequence[int] | None, view: str) -> Model:
+def _unknown(name: str, bounds: Bounds, choices: Sequence[int] | None) -> UnknownProcess:
     if not bounds or choices is None or "t" not in bounds:
         raise ValueError(
             explain(
@@ -139,13 +342,5 @@ def _spec_of_network(name: str, bounds: Bounds, choices: Sequence[int] | None, v
         Parameter(key, _pair(pair), "", "", domain=domain.get(key, (-math.inf, math.inf)))
         for key, pair in bounds.items()
     )
-    return Model(
-        name=name,
-        parameters=parameters,
-        drift=unknown_dynamics,
-        boundary=unknown_dynamics,
-        description=f"A model of which only a network is known, {name}.",
-        reference="unknown",
-        choices=tuple(choices),
-        view=view,
-    )
+    about = f"A model of which only a network is known, {name}."
+    return UnknownProcess(name, parameters, about, "unknown", tuple(choices))

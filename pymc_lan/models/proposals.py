@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.models.likelihood import DOMAIN_MARGIN
-from pymc_lan.models.spec import Model, Parameter
+from pymc_lan.models.model import Model
+from pymc_lan.models.parameters import DOMAIN_MARGIN, Parameter
 
 Float = NDArray[np.float64]
 

@@ -13,14 +13,7 @@ from pymc_lan.data.observation import Observation
 from pymc_lan.data.observed import as_dataframe
 from pymc_lan.errors import explain, refuse
 from pymc_lan.models.catalogue import as_model
-from pymc_lan.models.diffusion.closed_labels import draw_decisions
-from pymc_lan.models.diffusion.kinds import constant_boundary, constant_drift
-from pymc_lan.models.race.race import RACES, check_order, draw_race
-from pymc_lan.models.simulator.responses import RESPONSES
-from pymc_lan.models.simulator.simulator import run_simulator
-from pymc_lan.models.spec import Model, bind, seen
-from pymc_lan.models.views import PATH
-from pymc_lan.numerics.samplers.wiener import ddm_draws
+from pymc_lan.models.model import Model, bind, seen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +80,7 @@ def simulate(
     _check_domain(spec, theta)
     values = {name: np.broadcast_to(x, n) for name, x in theta.items()}
     table = as_dataframe(_draw_decisions(spec, np.random.default_rng(seed), values, never=False))
-    return table.drop(columns="rt") if spec.transform == RESPONSES else table
+    return table if spec.times else table.drop(columns="rt")
 
 
 def _check_domain(spec: Model, theta: Mapping[str, Float]) -> None:
@@ -103,7 +96,7 @@ def _check_domain(spec: Model, theta: Mapping[str, Float]) -> None:
                     f"check {p.name}",
                 )
             )
-    check_order(spec, theta)
+    spec.check_values(theta)
     for each in spec.variability:
         low, high = spec.parameter(each.parameter).domain
         x, reach = theta[each.parameter], theta[each.spread]
@@ -153,11 +146,11 @@ def _draw_decisions(spec: Model, rng: np.random.Generator, values: Mapping[str, 
             found="another one",
             remedy=f"give {p.name} a prior that ends there, such as a truncated one",
         )
-    check_order(spec, values)
+    spec.check_values(values)
     trials = _draw_once(spec, rng, values)
     for _ in range(ATTEMPTS):
         undecided = np.isinf(trials[:, 0])
-        if never or spec.omissions or not undecided.any() or not _may_escape(spec):
+        if never or spec.omissions or not undecided.any() or not spec.escapes:
             break
         trials[undecided] = _draw_once(spec, rng, {name: values[name][undecided] for name in spec.names})
     undecided = np.isinf(trials[:, 0])
@@ -179,40 +172,6 @@ def _draw_decisions(spec: Model, rng: np.random.Generator, values: Mapping[str, 
     return trials
 
 
-def _may_escape(spec: Model) -> bool:
-    """Whether a decision that never comes means that boundaries ran away, not that a drift holds every trial."""
-    if spec.transform != PATH:
-        return True
-    from pymc_lan.models.diffusion.path_view import structure  # loads JAX
-
-    return structure(spec).moving
-
-
 def _draw_once(spec: Model, rng: np.random.Generator, values: Mapping[str, Float]) -> Float:
     """Draw trials; rt is inf where a decision never comes."""
-    if spec.simulator is not None:
-        matrix = np.column_stack([np.asarray(values[name], np.float64) for name in spec.names])
-        return np.column_stack(run_simulator(spec, matrix, rng))
-    values = vary(spec, rng, values)
-    if spec.transform in RACES:
-        time, response = draw_race(spec, rng, values)
-    elif spec.boundary is constant_boundary and spec.drift is constant_drift:
-        time, sign = ddm_draws(rng, values["v"], values["a"], values["z"])
-        response = sign.astype(np.float64)
-    elif spec.exact:
-        time, response = draw_decisions(spec, rng, values)
-    else:
-        from pymc_lan.models.diffusion.process import draw_passages  # loads JAX
-
-        time, response = draw_passages(spec, rng, {name: values[name] for name in spec.names})
-    return np.column_stack([values["t"] + time, response]).astype(np.float64)
-
-
-def vary(spec: Model, rng: np.random.Generator, values: Mapping[str, Float]) -> dict[str, Float]:
-    """Draw what varies across trials."""
-    varied = dict(values)
-    for each in spec.variability:
-        n = values[each.parameter].size
-        unit = rng.standard_normal(n) if each.distribution == "normal" else rng.uniform(-1, 1, n)
-        varied[each.parameter] = values[each.parameter] + values[each.spread] * unit
-    return varied
+    return np.column_stack(spec.draw(rng, {name: values[name] for name in spec.names})).astype(np.float64)

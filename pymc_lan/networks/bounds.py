@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from pymc_lan.data.observation import Silence
 from pymc_lan.errors import explain
-from pymc_lan.models.likelihood import LOG_GO
-from pymc_lan.models.spec import Model, Parameter
+from pymc_lan.models.model import Model
+from pymc_lan.models.parameters import Parameter
 
 # Of which trials without a response closed forms tell the probability, where they tell any.
 KNOWN_EXACTLY = frozenset({Silence.NO_PRESS})
@@ -56,8 +56,10 @@ def outside(
 
 def has_closed_form(op: Any) -> bool:
     """Whether the exact likelihood of what a distribution observes is known in closed form."""
-    spec = op.spec
-    return spec.exact and op.observation.is_known(KNOWN_EXACTLY if spec.transform in LOG_GO else frozenset())
+    exact = op.spec.exact
+    if exact is None:
+        return False
+    return bool(op.observation.is_known(frozenset() if exact.log_split is None else KNOWN_EXACTLY))
 
 
 def say_outside(op: Any, shares: Mapping[str, float], n: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pymc_lan.data.reading import parse_json
 from pymc_lan.errors import MAX_NAME, MAX_TEXT, RegistryError, explain, is_name, is_text
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import Model
 
 CONFIG = "config.json"
 # What a version may be called: it becomes the name of a folder and a key of the table of a registry.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -12,12 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from pymc_lan.errors import RegistryError, explain, unknown
 from pymc_lan.models.catalogue import MODELS
-from pymc_lan.models.imported import VIEWS, is_plain, plain_spec
+from pymc_lan.models.density import Views
+from pymc_lan.models.imported import TAGS, imported_model, within
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.simulator.responses import RESPONSES
-from pymc_lan.models.simulator.view import SIMULATED, simulated_spec
-from pymc_lan.models.spec import Model
-from pymc_lan.models.views import n_inputs, n_outputs
+from pymc_lan.models.model import Model, require_views
+from pymc_lan.models.simulator.stored import KINDS, stored_model
 from pymc_lan.networks.config import CONFIG_FORMAT, REMEDY_ANEW, check_agreement, check_config
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.numerics.passage import NUMPY
@@ -134,7 +133,7 @@ class Network:
         Traceback (most recent call last):
         ValueError: Expected a model of responses alone. Found 'ddm', a model of response times. ...
         """
-        if self.spec.transform != RESPONSES:
+        if self.spec.times:
             found = f"{self.spec.name!r}, a model of response times"
             raise ValueError(explain("a model of responses alone", found, "use logpdf"))
         self._check_names(theta)
@@ -155,22 +154,13 @@ class Network:
 
 def networks_config(network: Network) -> dict[str, Any]:
     """The part of a config that rebuilds the networks: sizes, activation, transform."""
-    networks = {"lan": network.lan, "choice": network.choice}
+    networks, views = {"lan": network.lan, "choice": network.choice}, require_views(network.spec)
     config: dict[str, Any] = {
-        name: {"sizes": list(mlp.sizes), "activation": mlp.activation, "transform": _transform(network.spec)}
+        name: {"sizes": list(mlp.sizes), "activation": mlp.activation, "transform": views.tag}
         for name, mlp in networks.items()
         if mlp is not None
     }
-    if network.spec.baseline is not None:
-        config["lan"] |= {"baseline": network.spec.baseline.as_lists(), "shift": network.spec.shift}
-        config["lan"] |= {"mirror": list(network.spec.mirror)} if network.spec.mirror else {}
-        config["lan"] |= {"exchange": list(map(list, network.spec.exchange))} if network.spec.exchange else {}
-    return config
-
-
-def _transform(spec: Model) -> str:
-    """What a config calls the way in which networks see a trial."""
-    return spec.view if is_plain(spec) else spec.transform
+    return config | {"lan": config["lan"] | views.stored()}
 
 
 def version_config(network: Network, outcome: str) -> dict[str, Any]:
@@ -216,31 +206,27 @@ def build_network(
     if (known := spec or MODELS.get(name)) is not None:
         check_agreement(config, known, released=spec is None)
     try:
-        transforms = {entry["transform"] for entry in networks.values()}
-        if transforms <= {*VIEWS}:
-            spec = plain_spec(spec or name, _bounds(config), config["choices"], *transforms)
-        elif transforms in ({SIMULATED}, {RESPONSES}):
-            spec = simulated_spec(known, config)
+        tags = {entry["transform"] for entry in networks.values()}
+        if tags <= {*TAGS}:
+            spec = imported_model(spec or name, _bounds(config), config["choices"], *tags)
+        elif len(tags) == 1 and tags <= KINDS.keys():
+            spec = stored_model(known, config)
         elif known is not None:
-            bounds = _bounds(config)
-            spec = replace(known, parameters=tuple(replace(p, bounds=bounds[p.name]) for p in known.parameters))
+            spec = within(known, _bounds(config))
         if spec is None:
             raise RegistryError(
                 f"{unknown('model', name, MODELS)} Remedy: upgrade pymc-lan, or register a model of your own first."
             )
-        _check_ends(spec, networks)
+        views = require_views(spec)
+        _check_ends(spec, views, networks)
         mlps = {
             key: MLP.from_tensors(tensors, key, entry["sizes"], entry["activation"]) for key, entry in networks.items()
         }
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise RegistryError(explain("a complete config.json", f"no usable entry {error}", REMEDY_ANEW)) from error
-    if transforms != {_transform(spec)}:
+    if tags != {views.tag}:
         raise RegistryError(
-            explain(
-                f"the transform {_transform(spec)!r} of model {name!r}",
-                f"{sorted(transforms)}",
-                "upgrade pymc-lan",
-            )
+            explain(f"the transform {views.tag!r} of model {name!r}", f"{sorted(tags)}", "upgrade pymc-lan")
         )
     network = Network(spec, mlps["lan"], mlps.get("choice"), version, config, sha256)
     if unused := sorted(tensors.keys() - network_tensors(network).keys()):
@@ -252,9 +238,9 @@ def _bounds(config: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     return {p["name"]: (float(p["bounds"][0]), float(p["bounds"][1])) for p in config["parameters"]}
 
 
-def _check_ends(spec: Model, networks: Mapping[str, Any]) -> None:
+def _check_ends(spec: Model, views: Views, networks: Mapping[str, Any]) -> None:
     """Refuse networks that do not take the model's inputs or do not give its outputs."""
-    inputs, n_out = n_inputs(spec), n_outputs(spec)
+    inputs, n_out = views.n_inputs, views.n_outputs
     for key, entry in networks.items():
         sizes = entry["sizes"]
         if key in inputs and (len(sizes) < 2 or [sizes[0], sizes[-1]] != [inputs[key], n_out]):

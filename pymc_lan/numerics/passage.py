@@ -35,3 +35,8 @@ def log_leading(xp: Namespace, u: Any, w: Any, eps: Any) -> Any:
     its start, the way in which the density vanishes as the start nears the other boundary.
     """
     return log_one_boundary(xp, u, w) + xp.log(-xp.expm1(-2 * eps / u))
+
+
+def softplus(xp: Namespace, x: Any) -> Any:
+    """``log(1 + exp(x))`` without overflow; ``-softplus(-x)`` is the log of the logistic function."""
+    return xp.maximum(x, 0.0) + xp.log1p(xp.exp(-xp.abs(x)))

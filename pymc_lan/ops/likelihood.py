@@ -34,9 +34,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lan.data.observation import EveryResponse
 from pymc_lan.errors import LengthError, explain
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.race.race import race_of
-from pymc_lan.models.spec import Model
-from pymc_lan.models.views import PATH
+from pymc_lan.models.model import Model, require_views
 from pymc_lan.networks.bounds import watch
 from pymc_lan.networks.kernel.kernel import Kernel, compile_kernel
 from pymc_lan.networks.kernel.layout import LEADING
@@ -120,7 +118,7 @@ class LANLogp(Op):
         return result
 
     def _pull_partials(self, inputs: Sequence[Any], smooth: list[int], of_partials: Any) -> list[Any]:
-        if self.spec.transform == PATH:
+        if not require_views(self.spec).symbolic:
             raise NotImplementedError(
                 explain(
                     "a model whose formulas PyTensor knows, for second derivatives",
@@ -195,7 +193,7 @@ def log_likelihood(
         float64, of the broadcast shape.
     """
     # Races are graphs of elementwise functions and two small networks, which every backend knows as they are.
-    if lan is None or race_of(spec) is not None:
+    if lan is None or require_views(spec).choice is None:
         return formula(spec, lan, choice, inputs)
     op: Any = LANLogp(spec, lan, None if inputs[DEADLINE] is None else choice)
     given = [pt.constant(np.inf, dtype="float64") if x is None else x for x in inputs]

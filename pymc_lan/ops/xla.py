@@ -26,7 +26,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import Model
 from pymc_lan.networks.flax import JAX, as_network
 from pymc_lan.networks.kernel.kernel import compile_kernel
 from pymc_lan.networks.kernel.layout import CODES

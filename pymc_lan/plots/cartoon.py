@@ -10,12 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from pymc_lan.data.observed import as_observed
 from pymc_lan.errors import explain
-from pymc_lan.models.simulate import vary
-from pymc_lan.models.spec import Model, bind
-from pymc_lan.models.views import earliest
+from pymc_lan.models.diffusion.kinds import Diffusion, vary
+from pymc_lan.models.model import Model, bind
 from pymc_lan.networks.network import Network
 from pymc_lan.plots.densities import Densities, check_two_choices, densities, find, parameter_arrays
-from pymc_lan.plots.paths import STEP, boundary_until_closed, simulate_paths
+from pymc_lan.plots.paths import STEP, as_diffusion, boundary_until_closed, simulate_paths
 from pymc_lan.plots.statistics import interval
 from pymc_lan.plots.style import BAND, OF_RESPONSE, given_axes, pyplot
 from pymc_lan.plots.trials import thin
@@ -127,7 +126,7 @@ def cartoon(
     _draw_densities(axes[0], axes[2], densities(spec, network, mean, rt), bands, prob, rt, observed)
     for where, code in ((axes[0], 1), (axes[2], -1)):
         _name(where, code, f"{choices[code]}: {shares[code]:.0%}")
-    _draw_process(axes[1], spec, mean, some, prob, last, n_paths, np.random.default_rng(seed))
+    _draw_process(axes[1], as_diffusion(spec), mean, some, prob, last, n_paths, np.random.default_rng(seed))
     _finish(axes, spec, mean, some, prob, last)
     return axes
 
@@ -160,7 +159,7 @@ def _values(spec: Model, params: Any) -> Mapping[str, ArrayLike]:
 
 def _shares(spec: Model, network: Network | None, theta: Theta) -> tuple[dict[int, float], float]:
     """Share of each response, and the time by which SHOWN of all have come [s]."""
-    start = theta["t"] + earliest(spec, theta)
+    start = theta["t"] + spec.earliest(theta)
     rt = start + np.geomspace(1e-4, LONGEST, N_TIMES)
     found = {code: f[0] for code, f in densities(spec, network, theta, rt).items()}
     both = sum(found.values())
@@ -237,7 +236,7 @@ def _name(ax: Any, code: int, text: str) -> None:
 
 def _draw_process(
     ax: Any,
-    spec: Model,
+    spec: Diffusion,
     mean: Theta,
     draws: Theta | None,
     prob: float,
@@ -266,7 +265,7 @@ def _draw_process(
     ax.set_yticks([-bound[0], 0, bound[0]], ["$-a$", "0", "$a$"])
 
 
-def _draw_spread(ax: Any, spec: Model, mean: Theta, draws: Theta, prob: float, steps: int) -> None:
+def _draw_spread(ax: Any, spec: Diffusion, mean: Theta, draws: Theta, prob: float, steps: int) -> None:
     """Draw how far boundaries, path without noise and starting point differ between posterior draws."""
     times = STEP * np.arange(steps + 1)
     columns = {name: x[None, :] for name, x in draws.items()}
@@ -286,7 +285,7 @@ def _draw_spread(ax: Any, spec: Model, mean: Theta, draws: Theta, prob: float, s
 
 def _finish(axes: Any, spec: Model, mean: Theta, draws: Theta | None, prob: float, last: float) -> None:
     """Shade the non-decision time, in full where it is certain, and clear away what three axes do not need."""
-    t, reach = mean["t"][0], -float(np.ravel(earliest(spec, mean))[0])
+    t, reach = mean["t"][0], -float(np.ravel(spec.earliest(mean))[0])
     begin, end = t - reach, t + reach
     if draws is not None:
         low, _, high = interval(draws["t"], prob)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.errors import RegistryError, explain
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import Model, require_labels
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.registry.sources import AnyModel, find_network
@@ -75,28 +75,23 @@ def true_densities(spec: Model, theta: Mapping[str, Float], rt: Float) -> Densit
     Returns
     -------
     dict of int to ndarray, shape (n, k)
-        Between the solver's points, splines of the density.
+        Between the points of a solver, splines.
     """
-    if spec.exact:
-        columns = {name: x[:, None] for name, x in theta.items()}
-        likelihood, late = Likelihood(spec), rt > theta["t"][:, None]
+    columns, t = {name: x[:, None] for name, x in theta.items()}, theta["t"][:, None]
+    if spec.exact is not None:
+        likelihood, late = Likelihood(spec), rt > t
         return {
             response: np.where(late, np.exp(likelihood.log_density(NUMPY, rt, np.full_like(rt, response), columns)), 0)
             for response in (1, -1)
         }
-    from scipy.interpolate import PchipInterpolator
-
-    from pymc_lan.models.diffusion.solved_labels import solve
-
-    # Of a picture the best solution there is will do; labels for training are held to more.
-    found = solve(spec, {name: x for name, x in theta.items() if name != "t"}, tolerance=np.inf)
-    result = {1: np.zeros((theta["t"].size, rt.size)), -1: np.zeros((theta["t"].size, rt.size))}
-    for response, log_f in ((1, found.log_upper), (-1, found.log_lower)):
-        for row, times in enumerate(found.times):
-            known = np.isfinite(log_f[row])
-            curve = PchipInterpolator(times[known], np.exp(log_f[row, known]), extrapolate=False)
-            result[response][row] = np.nan_to_num(curve(rt - theta["t"][row]))
-    return result
+    labels, shape = require_labels(spec), (t.size, rt.size)
+    which = np.repeat(np.arange(t.size), rt.size)
+    sets = {name: x for name, x in theta.items() if name != "t"}
+    found = {
+        response: labels.at(sets, which, (rt - t).ravel(), np.full(which.size, float(response))).reshape(shape)
+        for response in (1, -1)
+    }
+    return {response: np.exp(np.where(np.isnan(log_f), -np.inf, log_f)) for response, log_f in found.items()}
 
 
 def densities(spec: Model, network: Network | None, theta: Mapping[str, Float], rt: Float) -> Densities:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.errors import RegistryError, explain
+from pymc_lan.models.model import Model, bind
 from pymc_lan.models.simulate import simulate
-from pymc_lan.models.spec import Model, bind
 from pymc_lan.networks.network import Network
 from pymc_lan.plots.cartoon import SHOWN
 from pymc_lan.plots.densities import check_two_choices, find, network_densities, true_densities

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import singledispatch
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.models.spec import Model
+from pymc_lan.errors import explain
+from pymc_lan.models.diffusion.kinds import Diffusion
+from pymc_lan.models.imported import Imported
+from pymc_lan.models.model import Model
 
 Float = NDArray[np.float64]
 
 # Euler step [s]: finer than a picture shows. Paths are for looking at; `pymc_lan.simulate` has no such error.
 STEP = 0.004
+
+
+@singledispatch
+def as_diffusion(model: Model) -> Diffusion:
+    """The diffusion between two boundaries that a model is; ValueError of one that is none."""
+    remedy = "use its distribution or simulate it"
+    raise ValueError(explain("a diffusion between two boundaries", f"{model.name!r}, which has none", remedy))
+
+
+@as_diffusion.register
+def _itself(model: Diffusion) -> Diffusion:
+    return model
+
+
+@as_diffusion.register
+def _that_is_known(model: Imported) -> Diffusion:
+    return as_diffusion(model.known)
 
 
 class Trajectory(NamedTuple):
@@ -24,12 +45,12 @@ class Trajectory(NamedTuple):
     response: int
 
 
-def simulate_paths(spec: Model, theta: Mapping[str, Float], noise: Float, step: float = STEP) -> list[Trajectory]:
+def simulate_paths(spec: Diffusion, theta: Mapping[str, Float], noise: Float, step: float = STEP) -> list[Trajectory]:
     """Paths of trials up to the boundaries, by Euler and Maruyama's steps.
 
     Parameters
     ----------
-    spec : Model
+    spec : Diffusion
     theta : mapping of str to ndarray, shape (n,)
     noise : ndarray, shape (steps, n)
         Standard normal; zeros give the path without noise.
@@ -68,12 +89,12 @@ def simulate_paths(spec: Model, theta: Mapping[str, Float], noise: Float, step: 
     return found
 
 
-def boundary_until_closed(spec: Model, theta: Mapping[str, Float], steps: int, step: float = STEP) -> Float:
+def boundary_until_closed(spec: Diffusion, theta: Mapping[str, Float], steps: int, step: float = STEP) -> Float:
     """Height of the upper boundary at each step from 0, up to where it meets the lower one.
 
     Parameters
     ----------
-    spec : Model
+    spec : Diffusion
     theta : mapping of str to ndarray, shape (1,)
     steps : int
     step : float

@@ -16,10 +16,8 @@ import numpy as np
 from pymc_lan.data.files import whole_folder, write_whole, writing
 from pymc_lan.data.reading import LARGEST_TEXT, read_file
 from pymc_lan.errors import RegistryError, explain, printable, unknown
-from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION, Bounds, plain_spec
-from pymc_lan.models.race.race import race_of
-from pymc_lan.models.spec import Model, shift
-from pymc_lan.models.views import n_inputs
+from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION, Bounds, imported_model
+from pymc_lan.models.model import Model, require_views, shift
 from pymc_lan.networks.accuracy.accuracy import accuracy
 from pymc_lan.networks.config import CONFIG, CONFIG_FORMAT, read_config
 from pymc_lan.networks.kernel.layout import PARTS
@@ -132,7 +130,7 @@ def import_onnx(
     if cpn is not None and opn is not None:
         found = f"cpn={str(cpn)!r} and opn={str(opn)!r}"
         raise ValueError(explain("a CPN or an OPN", found, "import the LAN twice, once with each"))
-    spec = plain_spec(model, bounds or {}, choices, PLAIN if opn is None else PLAIN_OMISSION)
+    spec = imported_model(model, bounds or {}, choices, PLAIN if opn is None else PLAIN_OMISSION)
     if out is not None:
         refuse_existing(out, spec.name, version)
     files = {"lan": path} | ({} if cpn is None else {"choice": cpn}) | ({} if opn is None else {"choice": opn})
@@ -149,7 +147,7 @@ def import_onnx(
 def _read(spec: Model, name: str, path: Path) -> MLP:
     mlp, log_sigmoid = read_onnx(path)
     takes = [*spec.names, *(("rt", "response") if name == "lan" else ())]
-    takes += ["deadline"] if n_inputs(spec)[name] > len(takes) else []
+    takes += ["deadline"] if require_views(spec).n_inputs[name] > len(takes) else []
     if mlp.sizes[0] != len(takes):
         expected = f"a network of the {len(takes)} inputs {', '.join(takes)} in {path}"
         remedy = "check model, and which file is the LAN, the CPN and the OPN"
@@ -254,7 +252,7 @@ def export(
 
 def _export_onnx(network: Network, out: Path, part: str) -> None:
     require_onnx()
-    if race_of(network.spec) is not None:
+    if network.spec.times and require_views(network.spec).lan is None:
         found = f"{network.name}, a race composed of the networks of one accumulator"
         raise ValueError(explain("a model whose likelihood is one network", found, "use format='orbax'"))
     from pymc_lan.networks.onnx.write import write_graph

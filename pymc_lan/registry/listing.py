@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 from pymc_lan.models.catalogue import MODELS
-from pymc_lan.models.race.race import is_closed_race
 from pymc_lan.registry.corners import largest_in_corners
 from pymc_lan.registry.load import all_entries, read_entry, search_path
 from pymc_lan.registry.table import WEIGHTS
@@ -91,6 +90,6 @@ def list_models(*, everywhere: bool = False) -> pd.DataFrame:
             "registry": CLOSED_FORM,
         }
         for spec in MODELS.values()
-        if is_closed_race(spec)
+        if spec.views is None
     ]
     return pd.DataFrame(rows)

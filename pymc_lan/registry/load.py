@@ -23,7 +23,7 @@ from pymc_lan.data.files import alone, whole_folder, write_whole, writing
 from pymc_lan.data.reading import LARGEST_FILE, LARGEST_TEXT, read_file
 from pymc_lan.errors import RegistryError, explain, unknown
 from pymc_lan.models.catalogue import MODELS
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import Model
 from pymc_lan.networks.config import CONFIG, REMEDY_ANEW, read_config
 from pymc_lan.networks.network import Network, build_network, network_tensors
 from pymc_lan.registry.hub import HubRegistry
@@ -155,8 +155,13 @@ def register(spec: Model, network: Network) -> None:
     A copy of a shipped model keeps its dynamics, and so its networks, as below. One with a drift or boundary of its own
     is a model by its functions, which shares no closed form and has networks to train::
 
-        spec = replace(
-            pl.get_model("ddm"), name="steep", drift=lambda t, x, theta: 3 * theta["v"], transform="path", exact=False
+        spec = pl.ModelSpec(
+            name="steep",
+            parameters=pl.get_model("ddm").parameters,
+            drift=lambda time, position, theta: 3 * theta["v"],
+            boundary=lambda time, theta: theta["a"],
+            description="A drift three times as strong.",
+            reference="unpublished",
         )
         pl.register(spec, pl.train(spec, "steep"))
 
@@ -171,7 +176,7 @@ def register(spec: Model, network: Network) -> None:
     """
     if spec.name in MODELS and ModelName(spec.name) not in _SESSION:
         raise ValueError(explain("a name of your own", f"{spec.name!r}, a model of this release", "choose another"))
-    if replace(network.spec, baseline=None) != replace(spec, baseline=None):
+    if network.spec.untrained != spec.untrained:
         raise ValueError(
             explain(f"networks of {spec.name!r}", f"those of {network.spec.name!r}", "train the model's own")
         )

@@ -12,10 +12,7 @@ import numpy as np
 
 from pymc_lan.data.reading import LARGEST_TEXT, read_file
 from pymc_lan.errors import RegistryError, explain
-from pymc_lan.models.race.race import race_of
-from pymc_lan.models.simulator.responses import RESPONSES
-from pymc_lan.models.spec import Model, shift
-from pymc_lan.models.views import earliest
+from pymc_lan.models.model import Model, require_views, shift
 from pymc_lan.networks.accuracy.accuracy import accuracy
 from pymc_lan.networks.config import CONFIG
 from pymc_lan.networks.network import Network
@@ -241,14 +238,14 @@ def _check_finite(network: Network, n: int = 10_000) -> None:
     for p in spec.parameters:
         uniform = rng.uniform(*p.bounds, n)
         theta[p.name] = np.where(rng.random(n) < 0.1, rng.choice(p.bounds, n), uniform)
-    rt = shift(spec, theta) + earliest(spec, theta) + 5e-3 * 4000 ** rng.random(n)
+    rt = shift(spec, theta) + spec.earliest(theta) + 5e-3 * 4000 ** rng.random(n)
     # What overflows is what is looked for.
     with np.errstate(all="ignore"):
-        if spec.transform == RESPONSES:
-            outputs = [network.probabilities(**theta).sum(axis=-1)]
-        else:
+        if spec.times:
             outputs = [network.likelihood.log_density(NUMPY, rt, rng.choice(spec.choices, n).astype(float), theta)]
-        if network.choice is not None and race_of(spec) is None:
+        else:
+            outputs = [network.probabilities(**theta).sum(axis=-1)]
+        if network.choice is not None and require_views(spec).choice is not None:
             outputs += network.likelihood.log_go(NUMPY, np.where(rng.random(n) < 0.1, np.inf, rt), theta)
     for output in outputs:
         if not np.isfinite(output).all():

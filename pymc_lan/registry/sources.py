@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pymc_lan.models.catalogue import MODELS
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import Model
 from pymc_lan.networks.network import Network
 from pymc_lan.registry.load import load_network
 

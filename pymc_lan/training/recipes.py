@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import singledispatch
 
-from pymc_lan.errors import unknown
-from pymc_lan.models.race.race import race_of
-from pymc_lan.models.simulator.responses import RESPONSES
-from pymc_lan.models.spec import Model
-from pymc_lan.models.views import PATH, choice_transform_of, is_positional
+from pymc_lan.errors import explain, unknown
+from pymc_lan.models.diffusion.kinds import ClosedDiffusion, FunctionDiffusion, MixtureDiffusion
+from pymc_lan.models.diffusion.structure import structure_of
+from pymc_lan.models.model import Model, require_views
+from pymc_lan.models.race.race import Race
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,16 +162,6 @@ RACE_RECIPES = (
     Recipe(hidden=(32, 32), steps=20_000, pool=720_000),
 )
 
-RECIPES: dict[str, tuple[Recipe, Recipe]] = {
-    "constant_drift": (LAN_RECIPE, CHOICE_RECIPE),
-    "straight_boundary": (LAN_RECIPE, WHOLE_CHOICE_RECIPE),
-    "variable_drift": (LAN_RECIPE, WHOLE_CHOICE_RECIPE),
-    "path": (PATH_LAN_RECIPE, PATH_CHOICE_RECIPE),
-    "spread": (PATH_LAN_RECIPE, PATH_CHOICE_RECIPE),
-}
-"""Recipes of the likelihood and of the choice/deadline network, by transform."""
-
-
 # Of the models of this release that are known by their simulators. The more parameters, the more sets of them; and sets
 # of few trials are noisy, so that the held-out loss falls only when the rate does, at the end: no stopping before it.
 SIMULATION_RECIPES = {
@@ -181,15 +172,38 @@ SIMULATION_RECIPES = {
 
 def usual_simulation_recipe(spec: Model) -> SimulationRecipe:
     """The recipe of a model with a simulator where none is given."""
-    return RESPONSE_RECIPE if spec.transform == RESPONSES else SIMULATION_RECIPES.get(spec.name, SimulationRecipe())
+    return SIMULATION_RECIPES.get(spec.name, SimulationRecipe()) if spec.times else RESPONSE_RECIPE
 
 
+@singledispatch
 def usual_recipes(spec: Model) -> tuple[Recipe, Recipe]:
     """The recipes of a model's likelihood and choice/deadline networks where none are given."""
-    if race_of(spec) is not None:
-        return RACE_RECIPES
+    found = f"{spec.name!r}, of which no density is known"
+    raise ValueError(explain("a model whose networks learn from its density", found, "give a simulator's recipe"))
+
+
+@usual_recipes.register
+def _of_closed_forms(spec: ClosedDiffusion) -> tuple[Recipe, Recipe]:
+    return LAN_RECIPE, WHOLE_CHOICE_RECIPE if spec.form.deadline.log_choice is None else CHOICE_RECIPE
+
+
+@usual_recipes.register
+def _of_mixtures(spec: MixtureDiffusion) -> tuple[Recipe, Recipe]:
+    return (PATH_LAN_RECIPE, PATH_CHOICE_RECIPE) if len(spec.parameters) <= MANY else _narrow(spec, *MANY_RECIPES)
+
+
+@usual_recipes.register
+def _of_functions(spec: FunctionDiffusion) -> tuple[Recipe, Recipe]:
     if len(spec.parameters) > MANY:
-        lan, choice = MANY_PATH_RECIPES if spec.transform == PATH else MANY_RECIPES
-        wide = choice_transform_of(spec).n_inputs > WIDE
-        return lan, replace(choice, hidden=WIDE_CHOICE) if wide else choice
-    return POSITIONAL_RECIPES if is_positional(spec) else RECIPES[spec.transform]
+        return _narrow(spec, *MANY_PATH_RECIPES)
+    return POSITIONAL_RECIPES if structure_of(spec).positional else (PATH_LAN_RECIPE, PATH_CHOICE_RECIPE)
+
+
+@usual_recipes.register
+def _of_races(spec: Race) -> tuple[Recipe, Recipe]:
+    return RACE_RECIPES
+
+
+def _narrow(spec: Model, lan: Recipe, choice: Recipe) -> tuple[Recipe, Recipe]:
+    wide = require_views(spec).n_inputs["choice"] > WIDE
+    return lan, replace(choice, hidden=WIDE_CHOICE) if wide else choice

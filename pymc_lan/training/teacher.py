@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from pymc_lan.errors import explain
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import Model
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.network import Network
 from pymc_lan.training.recipes import Recipe, SimulationRecipe

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from functools import singledispatch
 from importlib.metadata import version as package_version
 from pathlib import Path
 
+from pymc_lan.errors import explain
 from pymc_lan.models.catalogue import as_model
-from pymc_lan.models.spec import Model
-from pymc_lan.models.views import refuse_race
+from pymc_lan.models.imported import Imported
+from pymc_lan.models.model import Model, require_labels, require_views
+from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.networks.network import Network, version_config
 from pymc_lan.registry.card import write_card
 from pymc_lan.registry.load import load_folder, refuse_existing, write_version
@@ -23,9 +26,23 @@ from pymc_lan.training.teacher import Teacher, Wishes
 PACKAGES = ("pymc-lan", "numpy", "jax", "flax", "optax")
 
 
+@singledispatch
 def teacher_of(spec: Model) -> type[Teacher]:
-    """Who teaches networks of a model."""
-    return LabelTeacher if spec.simulator is None else SimulationTeacher
+    """Who teaches networks of a model; a ValueError where it has none to train."""
+    require_views(spec)
+    require_labels(spec)
+    return LabelTeacher
+
+
+@teacher_of.register
+def _of_a_simulator(spec: Simulated) -> type[Teacher]:
+    return SimulationTeacher
+
+
+@teacher_of.register
+def _of_imported(spec: Imported) -> type[Teacher]:
+    expected, found = "a model whose networks are trained here", f"{spec.name!r} as imported networks see it"
+    raise ValueError(explain(expected, found, f"pass the model itself, such as pl.get_model({spec.name!r})"))
 
 
 def train(
@@ -101,7 +118,6 @@ def train(
     'ddm@1.0'
     """
     spec = as_model(model)
-    refuse_race(spec)
     wishes = Wishes(lan_recipe, choice_recipe, simulation_recipe, simulations, report, scheduler)
     teacher = teacher_of(spec).of(spec, wishes, seed)
     refuse_existing(out, spec.name, version)

@@ -20,9 +20,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
-from pymc_lan.numerics.passage import CLOSED, Namespace, Theta
+from pymc_lan.models.residual import ResidualDeadline
+from pymc_lan.numerics.passage import CLOSED, Namespace, Theta, softplus
 from pymc_lan.numerics.wiener import ddm_log_choice
 
 # Scaled decision time A^2 beyond which exp(-pi^2 u / 2), the undecided share, is below 1e-21.
@@ -31,47 +32,51 @@ FOREVER = 10.0
 _INSTANT = 1e-6
 
 
+@final
 @dataclass(frozen=True, slots=True)
-class ChoiceTransform:
-    """How a choice/deadline network sees a trial.
+class ClosedDeadline(ResidualDeadline):
+    """How a choice/deadline network sees a deadline, by closed forms of similar processes.
 
     Parameters
     ----------
-    inputs : callable
+    inputs_of : callable
         ``(xp, horizon, theta)``, for a finite positive horizon, to a tuple of network inputs.
-    baseline : callable
+    logit : callable
         ``(xp, horizon, theta)`` to the logit that the network corrects.
-    n_inputs : int
-    latest : callable
+    width : int
+        Number of inputs.
+    ends : callable
         ``(xp, theta)`` to the time in seconds after which practically nothing happens.
     log_choice : callable, optional
         ``(xp, theta)`` to log P(upper), log P(lower), where they are known; the logit is then that of C, else of P(go).
     """
 
-    inputs: Callable[..., tuple[Any, ...]]
-    baseline: Callable[..., Any]
-    n_inputs: int
-    latest: Callable[..., Any]
+    inputs_of: Callable[..., tuple[Any, ...]]
+    logit: Callable[..., Any]
+    width: int
+    ends: Callable[..., Any]
     log_choice: Callable[..., tuple[Any, Any]] | None = None
 
-    def log_go(self, xp: Namespace, network: Callable[..., Any], horizon: Any, theta: Theta) -> tuple[Any, Any]:
-        """Log probability of reaching the upper boundary within `horizon` seconds (may be inf), and of the rest."""
-        latest = self.latest(xp, theta)
-        possible, finite = horizon > 0, horizon < latest
-        inner = xp.maximum(xp.where(finite, horizon, latest), _INSTANT * 4 * theta["a"] ** 2)
-        logit = self.baseline(xp, inner, theta) + network(self.inputs(xp, inner, theta))
-        if self.log_choice is None:
-            log_go, log_rest = -softplus(xp, -logit), -softplus(xp, logit)
-        else:
-            log_upper, log_lower = self.log_choice(xp, theta)
-            log_go = log_upper + xp.where(finite, -softplus(xp, -logit), 0.0)
-            log_rest = xp.where(finite, xp.logaddexp(log_lower, log_upper - softplus(xp, logit)), log_lower)
-        return xp.where(possible, log_go, -math.inf), xp.where(possible, log_rest, 0.0)
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs."""
+        return self.width
 
+    def inputs(self, xp: Namespace, horizon: Any, theta: Theta) -> tuple[Any, ...]:
+        """Network inputs for a finite positive horizon, each of order one."""
+        return self.inputs_of(xp, horizon, theta)
 
-def softplus(xp: Namespace, x: Any) -> Any:
-    """``log(1 + exp(x))`` without overflow; ``-softplus(-x)`` is the log of the logistic function."""
-    return xp.maximum(x, 0.0) + xp.log1p(xp.exp(-xp.abs(x)))
+    def baseline(self, xp: Namespace, horizon: Any, theta: Theta) -> Any:
+        """The logit that the network corrects."""
+        return self.logit(xp, horizon, theta)
+
+    def latest(self, xp: Namespace, theta: Theta) -> Any:
+        """When practically everything is decided [s]."""
+        return self.ends(xp, theta)
+
+    def least(self, xp: Namespace, theta: Theta) -> Any:
+        """The shortest horizon [s] that is looked at."""
+        return _INSTANT * 4 * theta["a"] ** 2
 
 
 def _forever(xp: Namespace, theta: Theta) -> Any:
@@ -109,8 +114,8 @@ def _log_choice(xp: Namespace, theta: Theta) -> tuple[Any, Any]:
     return ddm_log_choice(xp, theta["v"], theta["a"], theta["z"])
 
 
-def _like(similar: Similar, extra: Callable[..., tuple[Any, ...]], n_extra: int, latest: Any) -> ChoiceTransform:
-    """The transform of a model that is not quite its similar process; `extra` says how they differ."""
+def _like(similar: Similar, extra: Callable[..., tuple[Any, ...]], n_extra: int, latest: Any) -> ClosedDeadline:
+    """The view of a model that is not quite its similar process; `extra` says how they differ."""
 
     def free(xp: Namespace, horizon: Any, theta: Theta, v: Any) -> Any:
         """Where a path without boundaries is by the time of a typical decision, in standard deviations."""
@@ -130,7 +135,7 @@ def _like(similar: Similar, extra: Callable[..., tuple[Any, ...]], n_extra: int,
         log_rest = xp.logaddexp(log_lower, log_upper - softplus(xp, fraction))
         return log_upper - softplus(xp, -fraction) - log_rest
 
-    return ChoiceTransform(inputs, baseline, 8 + n_extra, latest)
+    return ClosedDeadline(inputs, baseline, 8 + n_extra, latest)
 
 
 def _typical(horizon: Any, theta: Theta) -> Any:
@@ -167,15 +172,12 @@ def _variable_extra(xp: Namespace, horizon: Any, theta: Theta) -> tuple[Any, ...
     return strength / (1 + strength), signed / xp.sqrt(1 + signed**2)
 
 
-CHOICE_TRANSFORMS: dict[str, ChoiceTransform] = {
-    "constant_drift": ChoiceTransform(
-        lambda xp, horizon, theta: fraction_inputs(xp, horizon / (4 * theta["a"] ** 2), theta),
-        lambda xp, horizon, theta: fraction_baseline(xp, horizon / (4 * theta["a"] ** 2), theta),
-        n_inputs=6,
-        latest=_forever,
-        log_choice=_log_choice,
-    ),
-    "straight_boundary": _like(_similar_to_straight, _straight_extra, 2, _straight_latest),
-    "variable_drift": _like(_similar_to_variable, _variable_extra, 2, _forever),
-}
-"""Choice transforms by the name that a network's config records."""
+CONSTANT = ClosedDeadline(
+    lambda xp, horizon, theta: fraction_inputs(xp, horizon / (4 * theta["a"] ** 2), theta),
+    lambda xp, horizon, theta: fraction_baseline(xp, horizon / (4 * theta["a"] ** 2), theta),
+    width=6,
+    ends=_forever,
+    log_choice=_log_choice,
+)
+STRAIGHT = _like(_similar_to_straight, _straight_extra, 2, _straight_latest)
+VARIABLE = _like(_similar_to_variable, _variable_extra, 2, _forever)

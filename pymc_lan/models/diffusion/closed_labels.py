@@ -1,18 +1,22 @@
-"""Training targets: what a network is to reproduce."""
+"""Labels of closed forms: densities from their series, go probabilities by quadrature where they have none."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.errors import explain
-from pymc_lan.models.likelihood import LOG_GO
-from pymc_lan.models.spec import Model
-from pymc_lan.models.views import choice_transform_of, transform_of
+from pymc_lan.models.diffusion.closed_forms import ClosedForm
+from pymc_lan.models.diffusion.closed_view import ClosedView
+from pymc_lan.models.labels import Deadlines, Labels, Trials
+from pymc_lan.models.model import Model
+from pymc_lan.models.proposals import draw_decision_times, draw_horizons, draw_theta
 from pymc_lan.numerics.even import even_points
+from pymc_lan.numerics.integrals import running_integral
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.wiener import passage_logpdf
 
@@ -27,16 +31,18 @@ FLOOR, CEILING = 1 / 80, 1e-4
 SMALLEST = 1e-13
 # Sets of parameters whose distributions are in memory at once.
 CHUNK = 2000
+# Deadlines for each parameter set whose distribution function has to be integrated.
+HORIZONS = 16
 # A model whose two boundaries take this much of the probability is taken to decide for certain.
 CERTAIN = 1 - 1e-6
 
 
-def log_densities(spec: Model, theta: Theta, d: Float) -> tuple[Float, Float]:
+def log_densities(form: ClosedForm, theta: Theta, d: Float) -> tuple[Float, Float]:
     """Log densities of decision times at either boundary.
 
     Parameters
     ----------
-    spec : Model
+    form : ClosedForm
     theta : mapping of str to ndarray, shape (n,)
         Every parameter but t.
     d : ndarray, shape (n, k)
@@ -46,43 +52,29 @@ def log_densities(spec: Model, theta: Theta, d: Float) -> tuple[Float, Float]:
     -------
     log_upper, log_lower : ndarray, shape (n, k)
 
-    Raises
-    ------
-    ValueError
-        For a model without labels.
-
     Examples
     --------
     >>> import numpy as np
+    >>> from pymc_lan.models.diffusion.closed_forms import CONSTANT_DRIFT
     >>> from pymc_lan.models.diffusion.closed_labels import log_densities
-    >>> from pymc_lan.models.catalogue import get_model
     >>> theta = {"v": np.array([1.0]), "a": np.array([1.0]), "z": np.array([0.5])}
-    >>> log_upper, log_lower = log_densities(get_model("ddm"), theta, np.array([[0.5]]))
+    >>> log_upper, log_lower = log_densities(CONSTANT_DRIFT, theta, np.array([[0.5]]))
     >>> float((log_upper - log_lower).round(6)[0, 0])
     2.0
     """
-    if not spec.exact:
-        raise ValueError(
-            explain(
-                f"model {spec.name!r} to have a closed form to take labels from",
-                "none in its spec",
-                "train a model that has one",
-            )
-        )
-    transform, columns = transform_of(spec), {name: x[:, None] for name, x in theta.items()}
+    columns = {name: x[:, None] for name, x in theta.items()}
     log_upper, log_lower = (
-        passage_logpdf(NUMPY, transform.passage(NUMPY, d, np.full_like(d, response), columns))
-        for response in (1.0, -1.0)
+        passage_logpdf(NUMPY, form.passage(NUMPY, d, np.full_like(d, response), columns)) for response in (1.0, -1.0)
     )
     return log_upper, log_lower
 
 
-def go_labels(spec: Model, theta: Theta, horizon: Float) -> tuple[Float, Float]:
+def go_labels(form: ClosedForm, theta: Theta, horizon: Float) -> tuple[Float, Float]:
     """Log probability of the upper boundary within a time, and of the rest.
 
     Parameters
     ----------
-    spec : Model
+    form : ClosedForm
     theta : mapping of str to ndarray, shape (n,)
         Every parameter but t.
     horizon : ndarray, shape (n, k)
@@ -93,9 +85,9 @@ def go_labels(spec: Model, theta: Theta, horizon: Float) -> tuple[Float, Float]:
     log_go, log_rest : ndarray, shape (n, k)
         NaN where a probability is too small for its label to be trusted.
     """
-    if spec.transform in LOG_GO:
-        return LOG_GO[spec.transform](NUMPY, horizon, **{name: x[:, None] for name, x in theta.items()})
-    upper, lower = distributions(spec, theta)
+    if form.log_go is not None:
+        return form.log_go(NUMPY, horizon, **{name: x[:, None] for name, x in theta.items()})
+    upper, lower = distributions(form, theta)
     by_then, in_all = upper.at(horizon), upper.total
     # Summed from what is left, so that small probabilities keep their relative accuracy.
     rest = (in_all - by_then).clip(0) + lower.total + 1 - _decided(upper, lower)
@@ -153,32 +145,32 @@ class Distribution:
         return self.last[row, 0] / (1 + np.exp(-even))
 
 
-def distributions(spec: Model, theta: Theta) -> tuple[Distribution, Distribution]:
+def distributions(form: ClosedForm, theta: Theta) -> tuple[Distribution, Distribution]:
     """Distribution functions of the decision time at the upper and at the lower boundary.
 
     Parameters
     ----------
-    spec : Model
+    form : ClosedForm
     theta : mapping of str to ndarray, shape (n,)
         Every parameter but t.
     """
-    last = choice_transform_of(spec).latest(NUMPY, theta)[:, None]
+    last = form.deadline.latest(NUMPY, theta)[:, None]
     nearest = 2 * theta["a"] * np.minimum(theta["z"], 1 - theta["z"])
     earliest = np.minimum(FLOOR * nearest[:, None] ** 2, last / 100)
     first, step, share = even_points(earliest, last, N_POINTS, CEILING)
     to_even = last * share * (1 - share)
     upper, lower = (
         Distribution(last, first, step, step * running_integral(density), density)
-        for density in (np.exp(x) * to_even for x in log_densities(spec, theta, last * share))
+        for density in (np.exp(x) * to_even for x in log_densities(form, theta, last * share))
     )
     return upper, lower
 
 
-def decided(spec: Model, theta: Theta) -> Float:
+def decided(form: ClosedForm, theta: Theta) -> Float:
     """The probability that a trial is ever decided, shape (n,): below one where boundaries run away."""
-    if spec.transform in LOG_GO:
+    if form.log_go is not None:
         return np.ones_like(theta["a"])
-    return _decided(*distributions(spec, theta))[:, 0]
+    return _decided(*distributions(form, theta))[:, 0]
 
 
 def _decided(upper: Distribution, lower: Distribution) -> Float:
@@ -186,19 +178,12 @@ def _decided(upper: Distribution, lower: Distribution) -> Float:
     return np.where(in_all > CERTAIN, 1.0, in_all)
 
 
-def running_integral(y: Float) -> Float:
-    """Integral up to each point of unit steps, along the last axis: of a cubic through four points around each step."""
-    padded = np.pad(y, ((0, 0), (1, 1)), mode="reflect", reflect_type="odd")
-    pieces = (-padded[:, :-3] + 13 * padded[:, 1:-2] + 13 * padded[:, 2:-1] - padded[:, 3:]) / 24
-    return np.pad(np.cumsum(pieces.clip(0), axis=1), ((0, 0), (1, 0)))
-
-
-def draw_decisions(spec: Model, rng: np.random.Generator, theta: Theta) -> tuple[Float, Float]:
+def draw_decisions(form: ClosedForm, rng: np.random.Generator, theta: Theta) -> tuple[Float, Float]:
     """Draw one decision time and response for each set of parameters, from the labels' own distribution.
 
     Parameters
     ----------
-    spec : Model
+    form : ClosedForm
     rng : numpy.random.Generator
     theta : mapping of str to ndarray, shape (n,)
 
@@ -207,16 +192,116 @@ def draw_decisions(spec: Model, rng: np.random.Generator, theta: Theta) -> tuple
     time, response : ndarray, shape (n,)
         Seconds; inf for a trial that is never decided.
     """
-    names = [name for name in spec.names if name != "t"]
+    names = [name for name in theta if name != "t"]
     sets, which = np.unique(np.column_stack([theta[name] for name in names]), axis=0, return_inverse=True)
     time, response = np.empty(len(which)), np.empty(len(which))
     order = np.argsort(which)
     for start in range(0, len(sets), CHUNK):
         trials = order[slice(*np.searchsorted(which[order], [start, start + CHUNK]))]
-        upper, lower = distributions(spec, dict(zip(names, sets[start : start + CHUNK].T, strict=True)))
+        upper, lower = distributions(form, dict(zip(names, sets[start : start + CHUNK].T, strict=True)))
         row, share, choice = which[trials] - start, rng.random(len(trials)), rng.random(len(trials))
         up = choice < upper.total[row, 0]
         decided = choice < (upper.total + lower.total)[row, 0]
         found = np.where(up, upper.inverse(row, share), lower.inverse(row, share))
         time[trials], response[trials] = np.where(decided, found, np.inf), np.where(up, 1.0, -1.0)
     return time, response
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ClosedLabels(Labels):
+    """Labels of a diffusion in closed form.
+
+    Parameters
+    ----------
+    model : Model
+    form : ClosedForm
+    """
+
+    model: Model
+    form: ClosedForm
+    quick: ClassVar[bool] = True
+    closed: ClassVar[bool] = True
+    pointwise: ClassVar[bool] = True
+
+    @property
+    def about(self) -> str:
+        """Where they come from."""
+        return self.form.labels
+
+    @property
+    def views(self) -> tuple[Any, Any]:
+        """How the two networks that learn from them see a trial and a deadline."""
+        return ClosedView(self.form.passage), self.form.deadline
+
+    def training_trials(
+        self, rng: np.random.Generator, n: int, farm: Executor | None = None, edges: float = 0.0
+    ) -> Trials:
+        """Draw trials that cover onset, bulk and tail."""
+        theta = draw_theta(self.model, rng, n, edges=edges)
+        d = draw_decision_times(rng, theta["a"], self.latest(theta))
+        response = np.where(rng.random(n) < 0.5, 1.0, -1.0)
+        return Trials(theta, d, response, self._label(theta, d, response))
+
+    def model_trials(self, rng: np.random.Generator, n: int) -> Trials:
+        """Draw trials of the model, each of a parameter set of its own."""
+        theta = draw_theta(self.model, rng, n)
+        if self.form.draw is not None and not self.form.variability:
+            d, response = self.form.draw(rng, theta)
+        else:
+            d, response = draw_decisions(self.form, rng, theta)
+        kept = np.isfinite(d)
+        theta, d, response = {name: x[kept] for name, x in theta.items()}, d[kept], response[kept]
+        return Trials(theta, d, response, self._label(theta, d, response))
+
+    def deadlines(
+        self,
+        rng: np.random.Generator,
+        n: int,
+        farm: Executor | None = None,
+        *,
+        measured: bool = False,
+        edges: float = 0.0,
+    ) -> Deadlines:
+        """Draw deadlines, many for each parameter set where its distribution function has to be integrated."""
+        per = 1 if measured or self.form.log_go is not None else HORIZONS
+        few = draw_theta(self.model, rng, -(-n // per), edges=edges)
+        horizon = draw_horizons(rng, (-(-n // per), per))
+        log_go, log_rest = go_labels(self.form, few, horizon)
+        theta = {name: np.repeat(x, per) for name, x in few.items()}
+        return Deadlines(theta, horizon.ravel(), log_go.ravel(), log_rest.ravel())
+
+    def at(
+        self, theta: Theta, which: NDArray[np.intp], d: Float, response: Float, horizon: Float | None = None
+    ) -> Float:
+        """Log likelihood of given trials; NaN where the decision has not begun."""
+        result = np.full(d.size, np.nan)
+        (seen,) = np.nonzero(np.isfinite(d) & (d > 0))
+        result[seen] = self._label({name: x[which[seen]] for name, x in theta.items()}, d[seen], response[seen])
+        (unseen,) = np.nonzero(~np.isfinite(d))
+        if horizon is None:
+            return result
+        order = unseen[np.argsort(which[unseen], kind="stable")]
+        sets = np.unique(which[unseen])
+        for start in range(0, sets.size, CHUNK):
+            some = sets[start : start + CHUNK]
+            mine = order[slice(*np.searchsorted(which[order], [some[0], some[-1] + 1]))]
+            row = np.searchsorted(some, which[mine])
+            place = np.arange(mine.size) - np.searchsorted(row, row)
+            limits = np.full((some.size, int(place.max()) + 1), np.inf)
+            limits[row, place] = horizon[mine]
+            _, log_rest = go_labels(self.form, {name: x[some] for name, x in theta.items()}, limits)
+            result[mine] = log_rest[row, place]
+        return result
+
+    def decided(self, theta: Theta) -> Float:
+        """The probability that a trial is ever decided, shape (n,): below one where boundaries run away."""
+        return decided(self.form, theta)
+
+    def latest(self, theta: Theta) -> Float:
+        """When practically everything is decided that ever is [s]."""
+        return np.asarray(self.form.deadline.latest(NUMPY, theta))
+
+    def _label(self, theta: Theta, d: Float, response: Float) -> Float:
+        upper, lower = log_densities(self.form, theta, d[:, None])
+        return np.where(response > 0, upper[:, 0], lower[:, 0])

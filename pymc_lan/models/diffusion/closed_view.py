@@ -48,7 +48,7 @@ class Passage(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Transform:
+class ClosedView:
     """How a likelihood network sees a trial, and what it is added to.
 
     Parameters
@@ -96,7 +96,7 @@ def relative_distances(xp: Namespace, response: Any, z: Any) -> tuple[Any, Any]:
     return xp.where(upper, 1 - z, z), xp.where(upper, z, 1 - z)
 
 
-def _constant(xp: Namespace, d: Any, response: Any, theta: Theta) -> Passage:
+def constant(xp: Namespace, d: Any, response: Any, theta: Theta) -> Passage:
     """Constant drift between constant boundaries."""
     width = 2 * theta["a"]
     w, eps = relative_distances(xp, response, theta["z"])
@@ -108,8 +108,8 @@ def _log_drift(d: Any, towards: Any, distance: Any) -> Any:
     return towards * distance - towards**2 * d / 2
 
 
-def _variable_drift(xp: Namespace, d: Any, response: Any, theta: Theta) -> Passage:
-    """Constant boundaries and a drift that is normal across trials, with mean v and standard deviation sv.
+def variable(xp: Namespace, d: Any, response: Any, theta: Theta) -> Passage:
+    """A drift that is normal across trials, with mean v and standard deviation sv, between constant boundaries.
 
     The mean of ``exp(V x - V^2 d / 2)`` over a normal V (Ratcliff 1978, Psychological Review 85, 59-108).
     """
@@ -120,7 +120,7 @@ def _variable_drift(xp: Namespace, d: Any, response: Any, theta: Theta) -> Passa
     return Passage(d / width**2, w, eps, exponent - 0.5 * xp.log(spread) - 2 * xp.log(width))
 
 
-def _straight(xp: Namespace, d: Any, response: Any, theta: Theta) -> Passage:
+def straight(xp: Namespace, d: Any, response: Any, theta: Theta) -> Passage:
     """Constant drift between boundaries that fall in a straight line, at +-(a - d tan(theta)).
 
     Position over half separation b is, in the clock of ``1 / b^2``, Brownian motion with a drift that Girsanov's
@@ -136,11 +136,3 @@ def _straight(xp: Namespace, d: Any, response: Any, theta: Theta) -> Passage:
     log_ends = -1.5 * xp.log(2 * closing) - 0.5 * xp.log(2 * a) + slope * (closing - start**2 / a) / 2
     towards = response * theta["v"]
     return Passage(d * inverse / (4 * a), w, eps, log_ends + _log_drift(d, towards, closing - start))
-
-
-TRANSFORMS: dict[str, Transform] = {
-    "constant_drift": Transform(_constant),
-    "variable_drift": Transform(_variable_drift),
-    "straight_boundary": Transform(_straight),
-}
-"""Transforms by the name that a network's config records."""

@@ -1,165 +1,329 @@
-"""The functions that closed forms stand for, and what each kind of likelihood takes for granted of a model.
-
-A likelihood in closed form calls neither drift nor boundary. So a model with others would be fitted by one density and
-simulated by another: what a kind does not see is refused when the model is built.
-"""
+"""The kinds of diffusions between two boundaries: in closed form, by functions, and with what varies across trials."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
 
-from pymc_lan.errors import explain, unknown
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.errors import explain
+from pymc_lan.models.density import Density, Views
+from pymc_lan.models.diffusion.closed_forms import (
+    ClosedDensity,
+    ClosedForm,
+    constant_boundary,
+    constant_drift,
+    draw_constant,
+)
+from pymc_lan.models.diffusion.closed_labels import ClosedLabels, draw_decisions
+from pymc_lan.models.diffusion.closed_view import ClosedView
+from pymc_lan.models.diffusion.mixture_view import MixtureDeadline, MixtureView
+from pymc_lan.models.diffusion.path_views import PathViews
+from pymc_lan.models.diffusion.solved_labels import MixtureLabels, PathLabels
+from pymc_lan.models.diffusion.structure import Structure, structure_of
+from pymc_lan.models.labels import Labels
+from pymc_lan.models.model import Model, spread
+from pymc_lan.models.parameters import Parameter, Variability
+from pymc_lan.models.residual import ResidualViews
 from pymc_lan.numerics.passage import Boundary, Drift, Theta
 
+Float = NDArray[np.float64]
 
-def constant_drift(time: Any, position: Any, theta: Theta) -> Any:
-    """Drift v."""
-    return theta["v"]
-
-
-def constant_boundary(time: Any, theta: Theta) -> Any:
-    """Boundary a."""
-    return theta["a"]
-
-
-def straight_boundary(time: Any, theta: Theta) -> Any:
-    """A boundary that falls from a at the angle theta."""
-    import jax.numpy as jnp
-
-    return theta["a"] - time * jnp.tan(theta["theta"])
-
-
-def no_boundaries(time: Any, *_: Any) -> Any:
-    """Stand for drift and boundary of a model that has neither: a ValueError."""
-    raise ValueError(
-        explain(
-            "a diffusion between two boundaries",
-            "a race of accumulators",
-            "use its distribution or simulate it",
-        )
-    )
-
-
-def unknown_dynamics(time: Any, *_: Any) -> Any:
-    """Stand for the drift and the boundary of a model of which only a simulator or a network is known: a ValueError."""
-    raise ValueError(
-        explain(
-            "a model whose drift and boundary are known, to simulate it",
-            "one of which only a network was imported, or that is known by its simulator",
-            "give a Model as model when importing, or do not draw from it",
-        )
-    )
-
-
-class Kind(NamedTuple):
-    """What a kind of likelihood takes for granted.
-
-    Parameters
-    ----------
-    drift, boundary : callable, optional
-        The only ones that it stands for; None: it follows any.
-    parameters : tuple of str
-        Those that it looks up by name.
-    exact : tuple of bool
-        What `Model.exact` may be.
-    varies : mapping of str to str
-        Parameters that may vary across trials, and how they are distributed.
-    always : str, optional
-        The parameter that holds the spread, of a kind in which all of `varies` do vary.
-    """
-
-    drift: Drift | None = None
-    boundary: Boundary | None = None
-    parameters: tuple[str, ...] = ()
-    exact: tuple[bool, ...] = (False,)
-    varies: Mapping[str, str] = {}
-    always: str | None = None
-
-
-_ANY, _DDM, _EITHER = ("z", "t"), ("v", "a", "z", "t"), (False, True)
-_CLOSED_RACE = Kind(no_boundaries, no_boundaries, ("t",), exact=(True,))
-_LEARNED_RACE = Kind(no_boundaries, no_boundaries, ("t",))
-_FROM_TRIALS = Kind(unknown_dynamics, unknown_dynamics)
-
-KINDS: Mapping[str, Kind] = {
-    "path": Kind(parameters=_ANY),
-    "constant_drift": Kind(constant_drift, constant_boundary, _DDM, _EITHER),
-    "variable_drift": Kind(constant_drift, constant_boundary, (*_DDM, "sv"), _EITHER, {"v": "normal"}, always="sv"),
-    "straight_boundary": Kind(constant_drift, straight_boundary, (*_DDM, "theta"), _EITHER),
-    "spread": Kind(constant_drift, constant_boundary, _DDM, varies={"z": "uniform", "v": "normal", "t": "uniform"}),
-    "simulated": _FROM_TRIALS,
-    "responses": _FROM_TRIALS,
-    "lba": _CLOSED_RACE,
-    "racing_diffusion": _CLOSED_RACE,
-    "poisson_race": _CLOSED_RACE,
-    "reflected": _LEARNED_RACE,
-    "reflected_no_bias": _LEARNED_RACE,
-}
-"""Kinds of likelihood by the name that `Model.transform` gives."""
-
-# Values of `Model.view`.
-VIEWS = ("residual", "plain", "plain_omission")
-
-_OWN = "for a diffusion by functions of your own give transform='path', exact=False and variability=(), and train it"
+_BY_FUNCTIONS = (
+    "for a diffusion by functions of your own write pl.ModelSpec(name=..., parameters=..., drift=..., boundary=..., "
+    "description=..., reference=...), with the parameters of another model if you like, and train it"
+)
 _VARYING = (
     "take ddm_sdv, ddm_st or full_ddm, or let the function of a pl.simulator_spec draw what varies from trial to trial"
 )
 
 
-def check_kind(spec: Any) -> None:
-    """Check that a model has nothing that its kind of likelihood would pass over in silence.
+class Diffusion(Model, ABC):
+    """A diffusion between two boundaries, with unit noise.
+
+    The process starts at ``-b + 2 b z`` where ``b = boundary(0, theta)``, moves with ``drift(time, position, theta)``
+    and responds +1 at ``+boundary(time, theta)``, -1 at ``-boundary(time, theta)``; the response time adds the
+    non-decision time ``t``.
+    """
+
+    __slots__ = ()
+
+    drift: Drift
+    boundary: Boundary
+
+    @property
+    @abstractmethod
+    def needs(self) -> tuple[str, ...]:
+        """The parameters that its density looks up."""
+
+    def __post_init__(self) -> None:
+        """Refuse names that cannot be used, and the lack of a parameter that the density looks up."""
+        if missing := [name for name in self.needs if name not in self.names]:
+            expected = f"the parameters {', '.join(self.needs)} of model {self.name!r}"
+            found = f"no {' and no '.join(missing)} among {', '.join(self.names) or 'none'}"
+            remedy = "name them so; a z of 0.5 or a t of 0 is a parameter that distributions are given as a constant"
+            raise ValueError(explain(expected, found, remedy))
+        Model.__post_init__(self)
+
+    @abstractmethod
+    def _decide(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
+        """Decision times and responses, at given values of what varies across trials."""
+
+    @final
+    def draw(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
+        """Draw one trial for each set of parameters."""
+        varied = vary(self, rng, theta)
+        time, response = self._decide(rng, {name: varied[name] for name in self.names})
+        return varied["t"] + time, response
+
+
+def vary(model: Model, rng: np.random.Generator, theta: Mapping[str, Float]) -> dict[str, Float]:
+    """Draw what varies across trials."""
+    varied = dict(theta)
+    for each in model.variability:
+        n = theta[each.parameter].size
+        unit = rng.standard_normal(n) if each.distribution == "normal" else rng.uniform(-1, 1, n)
+        varied[each.parameter] = theta[each.parameter] + theta[each.spread] * unit
+    return varied
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ClosedDiffusion(Diffusion):
+    """A diffusion whose density is a closed form, from which drift and boundary follow.
 
     Parameters
     ----------
-    spec : Model
+    name : str
+    parameters : tuple of Parameter
+        In the order of positional arguments.
+    form : ClosedForm
+    description, reference : str
+    choices : tuple of int
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    form: ClosedForm
+    description: str
+    reference: str
+    choices: tuple[int, ...] = (-1, 1)
+
+    _instead: ClassVar[str] = _BY_FUNCTIONS
+
+    @property
+    def drift(self) -> Drift:  # type: ignore[override]
+        """That of the closed form."""
+        return self.form.drift
+
+    @property
+    def boundary(self) -> Boundary:  # type: ignore[override]
+        """That of the closed form."""
+        return self.form.boundary
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The parameters that the closed form looks up."""
+        return self.form.needs
+
+    @property
+    def variability(self) -> tuple[Variability, ...]:
+        """What varies across trials in the closed form."""
+        return self.form.variability
+
+    @property
+    def views(self) -> Views:
+        """Networks that correct the leading terms of the closed form."""
+        return ResidualViews(self.form.tag, ClosedView(self.form.passage), self.form.deadline)
+
+    @property
+    def exact(self) -> Density:
+        """The closed form."""
+        return ClosedDensity(self.form)
+
+    @property
+    def labels(self) -> Labels:
+        """From the closed form."""
+        return ClosedLabels(self, self.form)
+
+    def _decide(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
+        if self.form.draw is not None:
+            return self.form.draw(rng, theta)
+        return draw_decisions(self.form, rng, {name: x for name, x in theta.items() if name != "t"})
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class FunctionDiffusion(Diffusion):
+    """A diffusion between two boundaries that is given by its functions; in public ``pymc_lan.ModelSpec``.
+
+    The process has unit noise and starts at ``-b + 2 b z`` where ``b = boundary(0, theta)``, moves with
+    ``drift(time, position, theta)`` and responds +1 at ``+boundary(time, theta)``, -1 at
+    ``-boundary(time, theta)``; the response time adds the non-decision time ``t``.
+
+    Parameters
+    ----------
+    name : str
+    parameters : tuple of Parameter
+        In the order of positional arguments; a starting point ``z`` and a non-decision time ``t`` among them.
+    drift, boundary : callable
+        ``drift(time, position, theta)`` and ``boundary(time, theta)`` written with ``jax.numpy``
+        or plain arithmetic; ``theta`` maps parameter names to numbers.
+    description, reference : str
+        For the model's card.
+    choices : tuple of int
+        -1 and 1.
+    closes : callable, optional
+        ``closes(theta)``: for boundaries that collapse, the time in seconds by which they have practically met.
+        After it the log density goes on in a straight line down.
+    structure : Structure, optional
+        What the functions depend on; read off from them where it is not given.
 
     Raises
     ------
     ValueError
-        If it has, or names a kind, a view or a shift that does not exist.
+        For names that cannot be used or that repeat, no ``z`` or ``t``, other choices, or arguments of other kinds of
+        models.
+
+    Examples
+    --------
+    >>> import pymc_lan as pl
+    >>> ddm = pl.get_model("ddm")
+    >>> steep = pl.ModelSpec(
+    ...     name="steep",
+    ...     parameters=ddm.parameters,
+    ...     drift=lambda time, position, theta: 3 * theta["v"],
+    ...     boundary=lambda time, theta: theta["a"],
+    ...     description="A drift three times as strong.",
+    ...     reference="unpublished",
+    ... )
+    >>> steep.names
+    ('v', 'a', 'z', 't')
     """
-    for what, name, known in (("transform", spec.transform, KINDS), ("view", spec.view, VIEWS)):
-        if name not in known:
-            raise ValueError(unknown(what, name, known))
-    kind, names = KINDS[spec.transform], [p.name for p in spec.parameters]
-    here = f"model {spec.name!r} with transform={spec.transform!r}"
-    for what, needed, given in (("drift", kind.drift, spec.drift), ("boundary", kind.boundary, spec.boundary)):
-        if needed is not None and given is not needed:
-            expected = f"{needed.__name__} as the {what} of {here}, whose density stands for that function"
-            raise ValueError(explain(expected, f"{_name(given)}, which would never be called", _OWN))
-    if spec.exact not in kind.exact:
-        remedy = f"give exact={kind.exact[0]}, or the transform of the closed form"
-        raise ValueError(explain(f"exact={kind.exact[0]} of {here}", f"exact={spec.exact}", remedy))
-    _check_names(spec, kind, names, here)
-    _check_variability(spec, kind, names, here)
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    drift: Drift
+    boundary: Boundary
+    description: str
+    reference: str
+    choices: tuple[int, ...] = (-1, 1)
+    closes: Callable[[Theta], Any] | None = None
+    structure: Structure | None = None
+
+    _instead: ClassVar[str] = f"leave it out; where parameters are to vary, {_VARYING}"
+
+    def __post_init__(self) -> None:
+        """Refuse what is no diffusion by functions between two boundaries."""
+        Diffusion.__post_init__(self)
+        for what in ("drift", "boundary"):
+            if not callable(getattr(self, what)):
+                found = type(getattr(self, what)).__name__
+                raise ValueError(explain(f"a function as the {what} of model {self.name!r}", found, "give one"))
+        if self.choices != (-1, 1):
+            expected = f"the choices (-1, 1) of the boundaries of model {self.name!r}"
+            raise ValueError(explain(expected, f"{self.choices}", "leave choices out, and code the data so"))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Those that are not looked up by its own functions."""
+        return ("z", "t")
+
+    @property
+    def views(self) -> Views:
+        """Networks that correct a formula of drift and boundary."""
+        return PathViews(self)
+
+    @property
+    def labels(self) -> Labels:
+        """From the equations of Volterra or of Fokker and Planck."""
+        return PathLabels(self)
+
+    @property
+    def escapes(self) -> bool:
+        """Whether boundaries may run away: a drift that depends on position may hold a trial for ever."""
+        return structure_of(self).moving
+
+    def _decide(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
+        from pymc_lan.models.diffusion.path_draws import draw_passages  # loads JAX
+
+        return draw_passages(self, rng, theta)
 
 
-def _check_names(spec: Any, kind: Kind, names: list[str], here: str) -> None:
-    if spec.shift is not None and spec.shift not in names:
-        raise ValueError(unknown(f"shift of model {spec.name!r}", spec.shift, names))
-    # A network that sees trials as they are looks up nothing but its own parameters.
-    if spec.view != VIEWS[0]:
-        return
-    if missing := [name for name in kind.parameters if name not in names]:
-        found = f"no {' and no '.join(missing)} among {', '.join(names) or 'none'}"
-        remedy = "name them so; a z of 0.5 or a t of 0 is a parameter that distributions are given as a constant"
-        raise ValueError(explain(f"the parameters {', '.join(kind.parameters)} of {here}", found, remedy))
-    if "t" in kind.parameters and spec.shift != "t":
-        raise ValueError(explain(f"shift='t' of {here}", f"shift={spec.shift!r}", "call the non-decision time t"))
+@final
+@dataclass(frozen=True, slots=True)
+class MixtureDiffusion(Diffusion):
+    """A diffusion with constant drift and boundaries, some of whose parameters vary across trials.
+
+    Parameters
+    ----------
+    name : str
+    parameters : tuple of Parameter
+        In the order of positional arguments.
+    variability : tuple of Variability
+        What varies: v normally, z and t uniformly.
+    description, reference : str
+    choices : tuple of int
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    variability: tuple[Variability, ...] = ()
+    description: str = ""
+    reference: str = ""
+    choices: tuple[int, ...] = (-1, 1)
+
+    _instead: ClassVar[str] = _BY_FUNCTIONS
+    _varies: ClassVar[Mapping[str, str]] = {"z": "uniform", "v": "normal", "t": "uniform"}
+
+    def __post_init__(self) -> None:
+        """Refuse what its quadrature does not know."""
+        Diffusion.__post_init__(self)
+        found = [(each.parameter, each.distribution, each.spread) for each in self.variability]
+        known = all(self._varies.get(name) == how and by in self.names for name, how, by in found)
+        if not known or not found or len({name for name, _, _ in found}) < len(found):
+            may = ", ".join(f"{name} ({how}, by a parameter)" for name, how in self._varies.items())
+            has = ", ".join(f"{name} ({how}, by {by})" for name, how, by in found) or "none"
+            expected = f"variability of {may} across trials in model {self.name!r}, which knows no other"
+            raise ValueError(explain(expected, has, _VARYING))
+
+    @property
+    def drift(self) -> Drift:  # type: ignore[override]
+        """At the values of a trial, constant."""
+        return constant_drift
+
+    @property
+    def boundary(self) -> Boundary:  # type: ignore[override]
+        """At the values of a trial, constant."""
+        return constant_boundary
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The parameters of the closed form that is averaged."""
+        return ("v", "a", "z", "t")
+
+    @property
+    def views(self) -> Views:
+        """Networks that correct a mean by a few nodes."""
+        return ResidualViews("spread", MixtureView(self), MixtureDeadline(self))
+
+    @property
+    def labels(self) -> Labels:
+        """From the same mean by many nodes."""
+        return MixtureLabels(self)
+
+    def earliest(self, theta: Theta) -> Any:
+        """Before which no decision time falls [s], counted from the mean non-decision time."""
+        window = spread(self, "t", theta)
+        return 0.0 if window is None else -window
+
+    def _decide(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
+        return draw_constant(rng, theta)
 
 
-def _check_variability(spec: Any, kind: Kind, names: list[str], here: str) -> None:
-    found = [(each.parameter, each.distribution, each.spread) for each in spec.variability]
-    known = len({name for name, _, _ in found}) == len(found) and all(
-        kind.varies.get(name) == how and kind.always in (None, by) and by in names for name, how, by in found
-    )
-    if not known or (kind.always and len(found) < len(kind.varies)):
-        may = ", ".join(f"{name} ({how}, by {kind.always or 'a parameter'})" for name, how in kind.varies.items())
-        has = ", ".join(f"{name} ({how}, by {by})" for name, how, by in found) or "none"
-        expected = f"variability of {may or 'nothing'} across trials in {here}, which knows no other"
-        raise ValueError(explain(expected, has, _VARYING))
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__name__", type(function).__name__)
+# What users call a diffusion by functions of their own.
+ModelSpec = FunctionDiffusion

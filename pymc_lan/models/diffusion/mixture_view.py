@@ -1,6 +1,6 @@
 """Network inputs and baselines where non-decision time or starting point are uniform across trials, and drift normal.
 
-The density is the mean of that of `variable_drift` over a window of decision times, d - st to d + st, and over starting
+The density is the mean of that with a normal drift over a window of decision times, d - st to d + st, and over starting
 points. The baseline is the same mean, by a few nodes, of what that transform knows in closed form; the network learns
 the rest. Nodes are even in 1 / sqrt(time), in which a first passage is close to normal, so a density much narrower than
 the window is not missed.
@@ -8,25 +8,25 @@ the window is not missed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
-from pymc_lan.models.diffusion.closed_deadline import FOREVER, fraction_baseline, fraction_inputs, softplus
+from pymc_lan.models.diffusion.closed_deadline import FOREVER, fraction_baseline, fraction_inputs
 from pymc_lan.models.diffusion.closed_view import (
     ONSET_FRACTION,
     ONSET_MAX,
     ONSET_MIN,
-    TRANSFORMS,
     Passage,
     relative_distances,
+    variable,
 )
-from pymc_lan.models.spec import Model
-from pymc_lan.numerics.passage import Namespace, Theta, log_leading
+from pymc_lan.models.model import Model, spread
+from pymc_lan.models.residual import ResidualDeadline
+from pymc_lan.numerics.passage import Namespace, Theta, log_leading, softplus
 from pymc_lan.numerics.wiener import ddm_log_choice
 
 # Nodes over the window and over starting points, and how many standard deviations they reach (`log_in_window`).
@@ -43,17 +43,9 @@ def unit_rule(n: int) -> tuple[list[float], list[float]]:
     return ((1 + nodes) / 2).tolist(), (weights / 2).tolist()
 
 
-def spread(spec: Model, parameter: str, theta: Theta) -> Any:
-    """How far a parameter varies across trials; None where it does not."""
-    for each in spec.variability:
-        if each.parameter == parameter:
-            return theta[each.spread]
-    return None
-
-
 def log_in_window(
     xp: Namespace,
-    spec: Model,
+    model: Model,
     d: Any,
     response: Any,
     theta: Theta,
@@ -65,7 +57,7 @@ def log_in_window(
     Parameters
     ----------
     xp : Namespace
-    spec : Model
+    model : Model
     d, response : array
     theta : mapping of str to array
     log_passage : callable
@@ -78,7 +70,7 @@ def log_in_window(
     callable
         ``(window_node, start_node)``, each between 0 and 1, to the log of what is averaged.
     """
-    st, sz, sv = (spread(spec, name, theta) for name in ("t", "z", "v"))
+    st, sz, sv = (spread(model, name, theta) for name in ("t", "z", "v"))
     late = d if st is None else d + st
     early = late if st is None else xp.maximum(d - st, SHORT)
     slowest, width = 1 / xp.sqrt(late), 2 * theta["a"]
@@ -94,12 +86,12 @@ def log_in_window(
             z, log_share = xp.where(response > 0, 1 - start, start), xp.log(extent / (2 * sz))
         inner = {"v": theta["v"], "a": theta["a"], "z": z, "sv": 0.0 if sv is None else sv}
         if st is None:
-            return log_share + log_passage(xp, TRANSFORMS["variable_drift"].passage(xp, d, response, inner))
+            return log_share + log_passage(xp, variable(xp, d, response, inner))
         distance = width * relative_distances(xp, response, z)[0]
         between = (late - early) / (xp.sqrt(late * early) * (xp.sqrt(late) + xp.sqrt(early)))
         extent = xp.minimum(between, reach / distance)
         time = 1 / (slowest + window_node * extent) ** 2
-        log_f = log_passage(xp, TRANSFORMS["variable_drift"].passage(xp, time, response, inner))
+        log_f = log_passage(xp, variable(xp, time, response, inner))
         return log_share + log_f + 1.5 * xp.log(time) + xp.log(extent / st)
 
     return log_term
@@ -116,28 +108,28 @@ def _log_leading(xp: Namespace, passage: Passage) -> Any:
 
 
 @dataclass(frozen=True)
-class SpreadTransform:
-    """The `Transform` of a model with constant drift and boundaries, parameters of which vary across trials.
+class MixtureView:
+    """How a likelihood network sees a model with constant drift and boundaries, parameters of which vary across trials.
 
     Parameters
     ----------
-    spec : Model
-        `Model.variability` says which do.
+    model : Model
+        Its `variability` says which do.
     """
 
-    spec: Model
+    model: Model
 
     @property
     def n_inputs(self) -> int:
         """Five, and one for each spread but two for that of the non-decision time."""
-        return 5 + len(self.spec.variability) + self._varies("t")
+        return 5 + len(self.model.variability) + self._varies("t")
 
     def _varies(self, name: str) -> bool:
-        return any(each.parameter == name for each in self.spec.variability)
+        return any(each.parameter == name for each in self.model.variability)
 
     def baseline(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> Any:
         """The closed-form log density that the network corrects."""
-        log_term = log_in_window(xp, self.spec, d, response, theta, _log_leading, REACH)
+        log_term = log_in_window(xp, self.model, d, response, theta, _log_leading, REACH)
         window = unit_rule(WINDOW_NODES if self._varies("t") else 1)
         starts = unit_rule(START_NODES if self._varies("z") else 1)
         terms = [log_term(x, y) for x in window[0] for y in starts[0]]
@@ -146,7 +138,7 @@ class SpreadTransform:
     def inputs(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> tuple[Any, ...]:
         """Network inputs, each of order one."""
         width, (w, eps) = 2 * theta["a"], relative_distances(xp, response, theta["z"])
-        st, sz, sv = (spread(self.spec, name, theta) for name in ("t", "z", "v"))
+        st, sz, sv = (spread(self.model, name, theta) for name in ("t", "z", "v"))
         drift, extra = response * theta["v"] * width / 2, []
         u = d / width**2
         if st is not None:
@@ -162,7 +154,7 @@ class SpreadTransform:
     def onset(self, xp: Namespace, d: Any, response: Any, theta: Theta) -> tuple[Any, Any]:
         """``(d_min, slope)``: below `d_min` the log density goes on in a straight line of that slope."""
         w, _ = relative_distances(xp, response, theta["z"])
-        st, sz = (spread(self.spec, name, theta) for name in ("t", "z"))
+        st, sz = (spread(self.model, name, theta) for name in ("t", "z"))
         squared = (2 * theta["a"] * (w if sz is None else xp.maximum(w - sz, 0.0))) ** 2
         after = xp.maximum(xp.minimum(squared * ONSET_FRACTION, ONSET_MAX), ONSET_MIN)
         slope = squared / (2 * after**2) - 1.5 / after
@@ -173,38 +165,47 @@ def _squash(xp: Namespace, x: Any) -> Any:
     return x / xp.sqrt(1 + x**2)
 
 
+@final
 @dataclass(frozen=True)
-class SpreadChoice:
-    """The `ChoiceTransform` of a model with constant drift and boundaries, parameters of which vary across trials.
+class MixtureDeadline(ResidualDeadline):
+    """How a choice/deadline network sees constant drift and boundaries, parameters of which vary across trials.
 
     Parameters
     ----------
-    spec : Model
+    model : Model
     """
 
-    spec: Model
-    log_choice: None = None
+    model: Model
 
     @property
     def n_inputs(self) -> int:
         """Eight, and one for each spread but two for that of the non-decision time."""
-        return 8 + len(self.spec.variability) + (spread(self.spec, "t", dict.fromkeys(self.spec.names, 1)) is not None)
+        return 8 + len(self.model.variability) + any(each.parameter == "t" for each in self.model.variability)
 
     def latest(self, xp: Namespace, theta: Theta) -> Any:
         """When practically everything is decided [s]."""
-        st = spread(self.spec, "t", theta)
+        st = spread(self.model, "t", theta)
         return FOREVER * 4 * theta["a"] ** 2 + (0.0 if st is None else st)
+
+    def least(self, xp: Namespace, theta: Theta) -> Any:
+        """The shortest horizon [s] that is looked at: a little after the first decision may have begun."""
+        return _INSTANT + self.begins(theta)
+
+    def begins(self, theta: Theta) -> Any:
+        """Horizon [s] by which the first decision may have begun."""
+        st = spread(self.model, "t", theta)
+        return 0.0 if st is None else -st
 
     def _similar(self, xp: Namespace, horizon: Any, theta: Theta) -> dict[str, Any]:
         """A drift that is as much smaller as its variability blurs it within the time of a typical decision."""
-        sv = spread(self.spec, "v", theta)
+        sv = spread(self.model, "v", theta)
         typical = horizon / (1 + horizon / theta["a"] ** 2)
         v = theta["v"] if sv is None else theta["v"] / xp.sqrt(1 + sv**2 * typical)
         return {"v": v, "a": theta["a"], "z": theta["z"]}
 
     def baseline(self, xp: Namespace, horizon: Any, theta: Theta) -> Any:
         """The logit that the network corrects: `horizon` counts from the mean non-decision time."""
-        st, least = spread(self.spec, "t", theta), _INSTANT * theta["a"] ** 2
+        st, least = spread(self.model, "t", theta), _INSTANT * theta["a"] ** 2
         nodes, weights = unit_rule(WINDOW_NODES if st is not None else 1)
         late = horizon if st is None else horizon + st
         early = late if st is None else xp.maximum(horizon - st, 0.0)
@@ -226,7 +227,7 @@ class SpreadChoice:
 
     def inputs(self, xp: Namespace, horizon: Any, theta: Theta) -> tuple[Any, ...]:
         """Network inputs, each of order one."""
-        st, sz, sv = (spread(self.spec, name, theta) for name in ("t", "z", "v"))
+        st, sz, sv = (spread(self.model, name, theta) for name in ("t", "z", "v"))
         width, late = 2 * theta["a"], horizon if st is None else horizon + st
         late = xp.maximum(late, _INSTANT * theta["a"] ** 2)
         other, extra = self._similar(xp, late, theta), []
@@ -241,13 +242,3 @@ class SpreadChoice:
             extra += [sv * width / (2 + sv * width)]
         signed = (_squash(xp, other["v"] * theta["a"]), _squash(xp, ahead))
         return (*fraction_inputs(xp, late / width**2, other), *signed, *extra)
-
-    def log_go(self, xp: Namespace, network: Callable[..., Any], horizon: Any, theta: Theta) -> tuple[Any, Any]:
-        """Log probability of reaching the upper boundary within `horizon` seconds (may be inf), and of the rest."""
-        latest, st = self.latest(xp, theta), spread(self.spec, "t", theta)
-        possible = horizon > (0.0 if st is None else -st)
-        # Far enough inside for a finite logit and gradient.
-        least = _INSTANT if st is None else _INSTANT - st
-        inner = xp.maximum(xp.minimum(horizon, latest), least)
-        logit = self.baseline(xp, inner, theta) + network(self.inputs(xp, inner, theta))
-        return xp.where(possible, -softplus(xp, -logit), -math.inf), xp.where(possible, -softplus(xp, logit), 0.0)

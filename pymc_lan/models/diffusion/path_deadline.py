@@ -13,19 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate, pairwise
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, final
 
 import jax.numpy as jnp
 import numpy as np
 
-from pymc_lan.models.diffusion.closed_deadline import fraction_baseline, fraction_inputs, softplus
-from pymc_lan.models.diffusion.path_view import START, at_rest, displacements, half_width, outside, squash, structure
-from pymc_lan.models.spec import Model
-from pymc_lan.numerics.passage import Theta
+from pymc_lan.models.diffusion.closed_deadline import fraction_baseline, fraction_inputs
+from pymc_lan.models.diffusion.path_view import START, at_rest, displacements, half_width, outside, squash
+from pymc_lan.models.diffusion.structure import PERIODS, Process, deadline_inputs, structure
+from pymc_lan.models.residual import ResidualDeadline
+from pymc_lan.numerics.passage import Theta, softplus
 from pymc_lan.numerics.wiener import ddm_log_choice
 
-# Ends of the periods when there is no deadline, in units of the squared boundary.
-PERIODS = (0.05, 0.15, 0.3, 0.5, 0.8, 1.2, 1.8, 2.7, 4.5, 9.0)
 # Without drift the chance that a decision between -1 and 1 is still open falls at this rate.
 _DECAY = math.pi**2 / 8
 # Seconds, in units of the squared boundary, after which what is still undecided is below 1e-10 without collapse; where
@@ -66,27 +65,32 @@ class Outlook(NamedTuple):
     pulls: tuple[Any, ...]
 
 
+@final
 @dataclass(frozen=True)
-class PathChoice:
-    """The `ChoiceTransform` of a model given by its drift and boundary.
+class PathDeadline(ResidualDeadline):
+    """How a choice/deadline network sees a model that is given by its drift and boundary.
 
     Parameters
     ----------
-    spec : Model
+    process : Process
     """
 
-    spec: Model
+    process: Process
+    waits: ClassVar[bool] = True
 
     @property
     def n_inputs(self) -> int:
-        """Nine, and those of the periods."""
-        kind = structure(self.spec)
-        return 9 + len(PERIODS) * (kind.moving + kind.varying) + 2 * kind.positional
+        """Number of inputs."""
+        return deadline_inputs(structure(self.process))
+
+    def least(self, xp: Any, theta: Theta) -> Any:
+        """The shortest horizon [s] that is looked at: nothing happens before."""
+        return INSTANT
 
     @property
     def log_choice(self) -> Callable[..., tuple[Any, Any]] | None:
         """``(xp, theta)`` to log P(upper) and log P(lower), where nothing but the position changes the drift."""
-        kind = structure(self.spec)
+        kind = structure(self.process)
         return self._log_choice if kind.positional and not (kind.varying or kind.moving) else None
 
     def _log_choice(self, xp: Any, theta: Theta) -> tuple[Any, Any]:
@@ -97,7 +101,7 @@ class PathChoice:
         values = jnp.broadcast_arrays(*theta.values())
         theta = dict(zip(theta, values, strict=True))
         zero = jnp.full_like(values[0], START)
-        first = half_width(self.spec, zero, theta)
+        first = half_width(self.process, zero, theta)
         start = first * (2 * theta["z"] - 1)
 
         def side(end: Any) -> Any:
@@ -105,7 +109,7 @@ class PathChoice:
             rise, terms = end - start, []
             for node, weight in zip(_NODES, _WEIGHTS, strict=True):
                 rule = zip(_FEW_NODES, _FEW_WEIGHTS, strict=True)
-                work = sum(w * self.spec.drift(zero, start + share * node * rise, theta) for share, w in rule)
+                work = sum(w * self.process.drift(zero, start + share * node * rise, theta) for share, w in rule)
                 terms.append(math.log(weight) - 2 * work * node * rise)
             largest = reduce(jnp.maximum, terms)
             return largest + jnp.log(sum(jnp.exp(x - largest) for x in terms)) + jnp.log(jnp.abs(rise))
@@ -119,17 +123,17 @@ class PathChoice:
         return outside(self._latest, xp, dict(theta))
 
     def _latest(self, theta: Theta) -> Any:
-        first = half_width(self.spec, jnp.full_like(jnp.asarray(theta["z"]), START), theta)
-        forever = (HELD if structure(self.spec).positional else FOREVER) * first**2
-        return forever if self.spec.closes is None else jnp.minimum(self.spec.closes(theta), forever)
+        first = half_width(self.process, jnp.full_like(jnp.asarray(theta["z"]), START), theta)
+        forever = (HELD if structure(self.process).positional else FOREVER) * first**2
+        return forever if self.process.closes is None else jnp.minimum(self.process.closes(theta), forever)
 
     def _look(self, horizon: Any, theta: Theta) -> Outlook:
         horizon, *values = jnp.broadcast_arrays(horizon, *theta.values())
-        theta, kind = dict(zip(theta, values, strict=True)), structure(self.spec)
+        theta, kind = dict(zip(theta, values, strict=True)), structure(self.process)
         zero = jnp.full_like(horizon, START)
-        first = half_width(self.spec, zero, theta)
+        first = half_width(self.process, zero, theta)
         ends = [horizon / (1 + horizon / (share * first**2)) for share in PERIODS]
-        widths = [half_width(self.spec, t, theta) for t in ends] if kind.moving else [first] * len(ends)
+        widths = [half_width(self.process, t, theta) for t in ends] if kind.moving else [first] * len(ends)
         edges, known = pairwise([zero, *ends]), pairwise([first, *widths])
         spans = [after - before for before, after in edges]
         paces = [span / (b * c) for span, (b, c) in zip(spans, known, strict=True)]
@@ -140,19 +144,19 @@ class PathChoice:
         ]
         total = sum(weights)
         if kind.varying:
-            sums, _ = displacements(self.spec, ends, theta)
+            sums, _ = displacements(self.process, ends, theta)
             pushes = [after - before for before, after in pairwise([zero, *sums])]
             v = sum(w * push / span for w, push, span in zip(weights, pushes, spans, strict=True)) / total
         else:
-            pushes, v = [], at_rest(self.spec, zero, theta)
+            pushes, v = [], at_rest(self.process, zero, theta)
         a = sum(w * b for w, b in zip(weights, widths, strict=True)) / total
         rest = horizon - ends[-1]
-        last = half_width(self.spec, horizon, theta) if kind.moving else first
+        last = half_width(self.process, horizon, theta) if kind.moving else first
         pulls = []
         if kind.positional:
             typical = ends[PERIODS.index(0.8)] if kind.varying else zero
             sides = [side * _INSIDE * first for side in (-1, 1)]
-            pulls = [self.spec.drift(typical, x, theta) - at_rest(self.spec, typical, theta) for x in sides]
+            pulls = [self.process.drift(typical, x, theta) - at_rest(self.process, typical, theta) for x in sides]
         return Outlook(
             {"v": v, "a": a, "z": theta["z"]},
             (clock[-1] + rest / (widths[-1] * last)) / 4,
@@ -192,17 +196,3 @@ class PathChoice:
             *(squash(push / first) for push in pushes),
             *(squash(pull * first / 4) for pull in pulls),
         )
-
-    def log_go(self, xp: Any, network: Callable[..., Any], horizon: Any, theta: Theta) -> tuple[Any, Any]:
-        """Log probability of reaching the upper boundary within `horizon` seconds (may be inf), and of the rest."""
-        latest = self.latest(xp, theta)
-        inner = xp.maximum(xp.minimum(horizon, latest), INSTANT)
-        logit = self.baseline(xp, inner, theta) + network(self.inputs(xp, inner, theta))
-        possible = horizon > 0
-        if self.log_choice is None:
-            return xp.where(possible, -softplus(xp, -logit), -math.inf), xp.where(possible, -softplus(xp, logit), 0.0)
-        log_upper, log_lower = self.log_choice(xp, theta)
-        finite = horizon < math.inf
-        log_go = log_upper + xp.where(finite, -softplus(xp, -logit), 0.0)
-        log_rest = xp.where(finite, xp.logaddexp(log_lower, log_upper - softplus(xp, logit)), log_lower)
-        return xp.where(possible, log_go, -math.inf), xp.where(possible, log_rest, 0.0)

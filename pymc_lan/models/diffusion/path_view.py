@@ -21,20 +21,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend import core
 
-from pymc_lan.errors import explain
 from pymc_lan.models.diffusion.closed_view import ONSET_FRACTION, ONSET_MAX, ONSET_MIN
-from pymc_lan.models.spec import Model, Structure
+from pymc_lan.models.diffusion.structure import BENDS, Process, Structure, density_inputs, structure
 from pymc_lan.numerics.passage import CLOSED, LOG_SQRT_2PI, Theta
 from pymc_lan.numerics.potential import ACROSS, log_free, log_spared
 
 # Where the path up to a decision is looked at, as shares of its duration, with the weights of a mean over it; and the
 # rule by which the drift is integrated between those points.
 NODES, WEIGHTS = ((x / 2).tolist() for x in np.polynomial.legendre.leggauss(3) + np.array([[1.0], [0.0]]))
-# Where the displacement by a drift that changes is looked at. What it does in between is lost to the network, whose
-# errors were twice as large for `gamma_drift` with three points.
-BENDS = ((np.polynomial.legendre.leggauss(6)[0] + 1) / 2).tolist()
 FINE_NODES, FINE_WEIGHTS = ((x / 2).tolist() for x in np.polynomial.legendre.leggauss(4) + np.array([[1.0], [0.0]]))
 
 # The start [s]: not quite 0, where a boundary such as Weibull's may have an infinite slope and so no gradient.
@@ -52,56 +47,6 @@ _SETTLES = 10.0
 # After this time of the same kind the lowest state is alone, and the network's correction of its baseline constant:
 # nothing that it has not seen, at times beyond those of the training.
 _SETTLED = 0.5
-
-
-@cache
-def structure(spec: Model) -> Structure:
-    """What a model's functions depend on: as its spec says, or read off from the traced functions.
-
-    Raises
-    ------
-    ValueError
-        If the spec leaves out what they depend on.
-
-    Examples
-    --------
-    >>> from pymc_lan.models.catalogue import get_model
-    >>> from pymc_lan.models.diffusion.path_view import structure
-    >>> structure(get_model("angle"))
-    Structure(positional=False, varying=False, moving=True, linear=True)
-    """
-    theta = {p.name: 0.5 * (p.bounds[0] + p.bounds[1]) for p in spec.parameters}
-    found = Structure(
-        positional=_depends(lambda t, x: spec.drift(t, x, theta), 1),
-        varying=_depends(lambda t, x: spec.drift(t, x, theta), 0),
-        moving=_depends(lambda t, x: spec.boundary(t, theta), 0),
-        linear=not any(_depends(lambda t, x: _slope(spec, t, x, theta), i) for i in (0, 1)),
-    )
-    if spec.structure is None:
-        return found
-    # Saying that more depends on them costs time only; less would leave it out of labels and networks.
-    if not all(x >= y for x, y in zip(_generality(spec.structure), _generality(found), strict=True)):
-        remedy = "leave structure out of the spec, and it is read off from drift and boundary"
-        raise ValueError(explain(f"a structure of {spec.name!r} that covers {found}", f"{spec.structure}", remedy))
-    return spec.structure
-
-
-def _generality(kind: Structure) -> tuple[bool, ...]:
-    return kind.positional, kind.varying, kind.moving, not kind.linear
-
-
-def _slope(spec: Model, t: Any, x: Any, theta: Theta) -> Any:
-    return jax.grad(lambda y: jnp.asarray(spec.drift(t, y, theta), y.dtype))(x)
-
-
-def _depends(function: Callable[..., Any], argument: int) -> bool:
-    """Whether a function of two numbers uses one of them."""
-    closed = jax.make_jaxpr(lambda t, x: jnp.asarray(function(t, x), float))(0.5, 0.1)
-    tainted = {closed.jaxpr.invars[argument]}
-    for equation in closed.jaxpr.eqns:
-        if any(not isinstance(x, core.Literal) and x in tainted for x in equation.invars):
-            tainted |= set(equation.outvars)
-    return any(not isinstance(x, core.Literal) and x in tainted for x in closed.jaxpr.outvars)
 
 
 class View(NamedTuple):
@@ -145,40 +90,40 @@ class View(NamedTuple):
     log_pull: Any = 0.0
 
 
-def half_width(spec: Model, t: Any, theta: Theta) -> Any:
+def half_width(process: Process, t: Any, theta: Theta) -> Any:
     """The boundary, kept open by a small share of where it starts: what has closed leaves no density anyway."""
-    return jnp.maximum(spec.boundary(t, theta), CLOSED * spec.boundary(jnp.full_like(t, START), theta))
+    return jnp.maximum(process.boundary(t, theta), CLOSED * process.boundary(jnp.full_like(t, START), theta))
 
 
-def look(spec: Model, kind: Structure, d: Any, response: Any, theta: Theta) -> View:
+def look(process: Process, kind: Structure, d: Any, response: Any, theta: Theta) -> View:
     """Follow a model's path up to d seconds of decision time."""
     zero = jnp.full_like(d, START)
     times = [share * d for share in NODES]
 
     def width(t: Any) -> Any:
-        return half_width(spec, t, theta)
+        return half_width(process, t, theta)
 
     first = width(zero)
     last, slope = jax.jvp(width, (d,), (jnp.ones_like(d),)) if kind.moving else (first, jnp.zeros_like(d))
     between = tuple(width(t) for t in times) if kind.moving else ()
     start = response * first * (2 * theta["z"] - 1)
-    view = View(d, first, last, between, slope, start, response * at_rest(spec, d, theta), ())
+    view = View(d, first, last, between, slope, start, response * at_rest(process, d, theta), ())
     if kind.varying:
-        view = _bent(spec, view, response, theta)
-    return _pulled(spec, view, times, response, theta) if kind.positional else view
+        view = _bent(process, view, response, theta)
+    return _pulled(process, view, times, response, theta) if kind.positional else view
 
 
-def _bent(spec: Model, view: View, response: Any, theta: Theta) -> View:
+def _bent(process: Process, view: View, response: Any, theta: Theta) -> View:
     """Add to a view that the drift at position 0 changes.
 
     Early the path is free, and Girsanov's theorem leaves the mean of the drift m; late it is held by the boundaries,
     and with ``int m dX = m(d) x(d) - m(0) x(0) - int x dm`` the last integral is small.
     """
     d = view.time
-    sums, squares = displacements(spec, [*(share * d for share in BENDS), d], theta)
+    sums, squares = displacements(process, [*(share * d for share in BENDS), d], theta)
     mean, begin, end = (
         response * sums[-1] / d,
-        *(response * at_rest(spec, t, theta) for t in (jnp.full_like(d, START), d)),
+        *(response * at_rest(process, t, theta) for t in (jnp.full_like(d, START), d)),
     )
     bent = tuple(response * x - share * d * mean for x, share in zip(sums[:-1], BENDS, strict=True))
     change = (begin - mean, end - mean, squares[-1] / d - mean**2)
@@ -194,17 +139,17 @@ def _early(view: View) -> Any:
     return 1 / (1 + x * jnp.sqrt(x))
 
 
-def at_rest(spec: Model, t: Any, theta: Theta) -> Any:
+def at_rest(process: Process, t: Any, theta: Theta) -> Any:
     """The drift at position 0."""
-    return spec.drift(t, jnp.zeros_like(t), theta) + jnp.zeros_like(t)
+    return process.drift(t, jnp.zeros_like(t), theta) + jnp.zeros_like(t)
 
 
-def displacements(spec: Model, times: list[Any], theta: Theta) -> tuple[list[Any], list[Any]]:
+def displacements(process: Process, times: list[Any], theta: Theta) -> tuple[list[Any], list[Any]]:
     """Integrals of the drift at position 0, and of its square, from 0 to each of several times, which increase."""
     edge = total = square = jnp.zeros_like(times[0])
     sums, squares = [], []
     for t in times:
-        drifts = [at_rest(spec, edge + node * (t - edge), theta) for node in FINE_NODES]
+        drifts = [at_rest(process, edge + node * (t - edge), theta) for node in FINE_NODES]
         total = total + (t - edge) * sum(w * m for w, m in zip(FINE_WEIGHTS, drifts, strict=True))
         square = square + (t - edge) * sum(w * m**2 for w, m in zip(FINE_WEIGHTS, drifts, strict=True))
         edge = t
@@ -213,7 +158,7 @@ def displacements(spec: Model, times: list[Any], theta: Theta) -> tuple[list[Any
     return sums, squares
 
 
-def _pulled(spec: Model, view: View, times: list[Any], response: Any, theta: Theta) -> View:
+def _pulled(process: Process, view: View, times: list[Any], response: Any, theta: Theta) -> View:
     """Add to a view what the drift's dependence on position does to it.
 
     With r the drift less that at position 0, Girsanov's theorem adds ``int r dX`` to the logarithm of a path's weight,
@@ -221,10 +166,10 @@ def _pulled(spec: Model, view: View, times: list[Any], response: Any, theta: The
     """
 
     def pull(t: Any, x: Any) -> Any:
-        return response * (spec.drift(t, response * x, theta) - at_rest(spec, t, theta))
+        return response * (process.drift(t, response * x, theta) - at_rest(process, t, theta))
 
     def potential(t: Any, x: Any) -> Any:
-        m, steepness = jax.jvp(lambda y: response * spec.drift(t, response * y, theta), (x,), (jnp.ones_like(x),))
+        m, steepness = jax.jvp(lambda y: response * process.drift(t, response * y, theta), (x,), (jnp.ones_like(x),))
         return (m**2 + steepness) / 2
 
     rise = view.last - view.start
@@ -282,29 +227,28 @@ def _shape(view: View) -> tuple[Any, ...]:
 
 
 @dataclass(frozen=True)
-class PathTransform:
-    """The `Transform` of a model given by its drift and boundary.
+class PathView:
+    """How a likelihood network sees a model that is given by its drift and boundary.
 
     Parameters
     ----------
-    spec : Model
+    process : Process
     """
 
-    spec: Model
+    process: Process
 
     @property
     def n_inputs(self) -> int:
-        """Four, and those of the shape."""
-        kind = structure(self.spec)
-        return 4 + (5 if kind.moving else int(kind.varying)) + (3 + len(BENDS)) * kind.varying + 5 * kind.positional
+        """Number of inputs."""
+        return density_inputs(structure(self.process))
 
     def _look(self, d: Any, response: Any, theta: Theta) -> View:
         """Follow the path, at most to just before the boundaries have met: nothing happens later."""
         d, response, *values = jnp.broadcast_arrays(d, response, *theta.values())
         theta = dict(zip(theta, values, strict=True))
-        if self.spec.closes is not None:
-            d = jnp.minimum(d, _OPEN * self.spec.closes(theta))
-        return look(self.spec, structure(self.spec), d, response, theta)
+        if self.process.closes is not None:
+            d = jnp.minimum(d, _OPEN * self.process.closes(theta))
+        return look(self.process, structure(self.process), d, response, theta)
 
     def baseline(self, xp: Any, d: Any, response: Any, theta: Theta) -> Any:
         """The closed-form log density that the network corrects."""
@@ -344,7 +288,7 @@ class PathTransform:
         return outside(self._onset, xp, d, response, theta)
 
     def _onset(self, d: Any, response: Any, theta: Theta) -> tuple[Any, Any]:
-        first = self.spec.boundary(jnp.full_like(d, START), theta)
+        first = self.process.boundary(jnp.full_like(d, START), theta)
         squared = (first * (1 - response * (2 * theta["z"] - 1))) ** 2
         d_min = jnp.maximum(jnp.minimum(squared * ONSET_FRACTION, ONSET_MAX), ONSET_MIN)
         return d_min, jnp.maximum(squared / (2 * d_min**2) - 1.5 / d_min, 1 / d_min)

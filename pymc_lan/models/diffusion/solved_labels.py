@@ -1,237 +1,333 @@
-"""Densities of models without a closed form, solved for many parameter sets at once."""
+"""Labels of diffusions without a closed form: trials and deadlines at the points of solutions, and splines between."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from hashlib import sha256
+from typing import Any, ClassVar, final
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.errors import refuse
-from pymc_lan.models.diffusion.closed_labels import running_integral
-from pymc_lan.models.diffusion.mixture_labels import N_POINTS, mixture
-from pymc_lan.models.diffusion.path_view import structure
-from pymc_lan.models.spec import Model
-from pymc_lan.models.views import SPREAD, choice_transform_of, is_linear
-from pymc_lan.numerics.fokker_planck import fokker_planck
-from pymc_lan.numerics.passage import CLOSED, NUMPY
-from pymc_lan.numerics.special import expm1_ratio
-from pymc_lan.numerics.volterra import Densities, volterra
+from pymc_lan.models.diffusion.mixture_view import MixtureDeadline
+from pymc_lan.models.diffusion.solution import Solution, joined
+from pymc_lan.models.diffusion.structure import structure_of
+from pymc_lan.models.labels import Deadlines, Labels, Trials
+from pymc_lan.models.model import Model, require_views
+from pymc_lan.models.proposals import draw_horizons, draw_theta
+from pymc_lan.numerics.passage import NUMPY
 
 Float = NDArray[np.float64]
+Theta = dict[str, Float]
 
-# Points of the grids that are tried in turn, each a multiple of the first, which all solutions are handed out on; and
-# the largest estimated error in log f of one that is used as a label. The equation of Fokker and Planck takes long.
-STEPS, TOLERANCE = (400, 800, 1600), 1e-4
-FEWER_STEPS, LARGER_TOLERANCE = (400, 800), 2e-2
-# Of the points at which a mixture is computed, one in so many is handed out.
-_MIXTURE_EVERY = 2
-# Relative rounding of a time that went through JAX in single precision.
-_ROUNDING = 1e-5
-# Nodes of the integral of a drift that changes with time; they crowd towards its start.
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+# Trials and deadlines for each parameter set whose density has to be solved, so many that both networks learn from the
+# same solutions; so many trials of a set stand for as many sets when a network is measured.
+TRIALS_PER_SOLUTION, HORIZONS_PER_SOLUTION, MEASURED_PER_SOLUTION = 64, 64, 8
+# A solution by the equation of Fokker and Planck takes tens of times as long, a mixture a few times: so many times
+# fewer are made.
+FEWER, FEWER_MIXTURES = 8, 2
+# Parameter sets that one task of a farm solves, and sets whose solutions are in memory at once.
+FARM_BLOCK, BLOCK = 500, 1000
+# Log densities below this, once half of the decisions are made, and probabilities below this are within the error of
+# the solver's sums ...
+LEAST_LATE, SMALLEST_SOLVED = math.log(1e-7), 1e-6
+# ... and a model that is this close to deciding for certain, does.
+NEARLY = 1e-3
+# Probabilities of given trials below this are within the rounding of the sums they come from.
+SMALLEST = 1e-9
+
+# The solutions of the latest draw, by all that they follow from: they take longer than the training.
+_LATEST: dict[tuple[Labels, str], Solution] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What `solve` did.
+class SolvedLabels(Labels):
+    """Labels from solutions on grids of decision times."""
 
-    Parameters
-    ----------
-    n : int
-        Number of parameter sets.
-    refined : dict of int to int
-        How many were done with each number of steps in time.
-    dropped : int
-        How many were not accurate enough with the most.
-    worst : float
-        The largest error estimate among those that were; 0 if there are none.
-    """
+    __slots__ = ()
 
-    n: int
-    refined: dict[int, int]
-    dropped: int
-    worst: float
+    # Whose labels they are.
+    model: Model
 
     @property
-    def share_dropped(self) -> float:
-        """`dropped` over `n`."""
-        return self.dropped / self.n
+    @abstractmethod
+    def fewer(self) -> int:
+        """How many times fewer solutions are made than of the cheapest kind."""
+
+    @abstractmethod
+    def solve(self, theta: Mapping[str, Float], tolerance: float | None = None) -> Solution:
+        """Solve for densities; see `pymc_lan.models.diffusion.solver.solve`."""
+
+    @abstractmethod
+    def in_all(self, found: Solution) -> tuple[Float, Float, Float]:
+        """Probability of either boundary, and of none, ever; shape (n, 1)."""
+
+    @property
+    def views(self) -> tuple[Any, Any]:
+        """How the two networks that learn from them see a trial and a deadline."""
+        return require_views(self.model).lan, require_views(self.model).choice
+
+    def training_trials(
+        self, rng: np.random.Generator, n: int, farm: Executor | None = None, edges: float = 0.0
+    ) -> Trials:
+        """Draw trials that cover onset, bulk and tail."""
+        return self._trials(rng, n, self.fewer * TRIALS_PER_SOLUTION, farm=farm, edges=edges)
+
+    def model_trials(self, rng: np.random.Generator, n: int) -> Trials:
+        """Draw trials of the model, a few of each solution."""
+        return self._trials(rng, n, self.fewer * MEASURED_PER_SOLUTION, of_model=True)
+
+    def deadlines(
+        self,
+        rng: np.random.Generator,
+        n: int,
+        farm: Executor | None = None,
+        *,
+        measured: bool = False,
+        edges: float = 0.0,
+    ) -> Deadlines:
+        """Draw deadlines at points of solutions: half of them over times of interest, half anywhere."""
+        per = self.fewer * (MEASURED_PER_SOLUTION if measured else HORIZONS_PER_SOLUTION)
+        found = self._solutions(rng, -(-n // per), farm, edges)
+        sets, points = found.times.shape
+        # The grid's points lie where the density does; those of times of interest are as many.
+        target = draw_horizons(rng, (sets, per))
+        near = np.stack([np.searchsorted(t, x) for t, x in zip(found.times, target, strict=True)]).clip(0, points - 1)
+        place = np.where(rng.random(near.shape) < 0.5, near, rng.integers(0, points, near.shape))
+        place = np.where(np.isfinite(target), place, points - 1)
+        go = np.take_along_axis(found.mass_upper, place, 1)
+        horizon = np.where(np.isfinite(target), np.take_along_axis(found.times, place, 1), np.inf)
+        upper, lower, never = self.in_all(found)
+        go = np.where(np.isfinite(target), go, upper)
+        # Summed from what is left, so that small probabilities keep their relative accuracy.
+        rest = (upper - go).clip(0) + lower + never
+        log_go, log_rest = (np.log(np.where(x > SMALLEST_SOLVED, x, np.nan)) for x in (go, rest))
+        theta = {k: np.repeat(x, per) for k, x in found.theta.items()}
+        return Deadlines(theta, horizon.ravel(), log_go.ravel(), log_rest.ravel())
+
+    def decided(self, theta: Theta) -> Float:
+        """The probability of a decision by the time of `latest`, shape (n,)."""
+        found = self.solve(theta, tolerance=np.inf)
+        total = found.mass_upper[:, -1] + found.mass_lower[:, -1]
+        return np.where(total > 1 - NEARLY, 1.0, total)
+
+    def _trials(
+        self,
+        rng: np.random.Generator,
+        n: int,
+        per: int,
+        *,
+        of_model: bool = False,
+        farm: Executor | None = None,
+        edges: float = 0.0,
+    ) -> Trials:
+        """Trials at points of the solver's own grid: half of them as the model has them, half anywhere."""
+        found = self._solutions(rng, -(-n // per), farm, edges)
+        sets, points = found.times.shape
+        chance = np.concatenate([np.exp(x) * found.weight for x in (found.log_upper, found.log_lower)], axis=1)
+        ladder = np.cumsum(chance, axis=1)
+        ladder /= ladder[:, -1:]
+        # One sorted array for all rows, to search at once.
+        wanted = rng.random((sets, per)) + np.arange(sets)[:, None]
+        row = np.arange(sets)[:, None]
+        place = np.searchsorted((ladder + row).ravel(), wanted) - row * 2 * points
+        if not of_model:
+            place = np.where(rng.random(place.shape) < 0.5, place, rng.integers(0, 2 * points, place.shape))
+        place = place.clip(0, 2 * points - 1)
+        both = np.concatenate([found.log_upper, found.log_lower], axis=1)
+        if not of_model:
+            # Late, the solver's errors are those of all that came before: small densities drown in them.
+            late = np.tile(found.mass_upper + found.mass_lower > 0.5, 2)
+            both = np.where(late & (both < LEAST_LATE), -np.inf, both)
+        label = np.take_along_axis(both, place, 1).ravel()
+        d = np.take_along_axis(np.tile(found.times, 2), place, 1).ravel()
+        response = np.where(place < points, 1.0, -1.0).ravel()
+        return Trials(
+            {k: np.repeat(x, per) for k, x in found.theta.items()}, d, response, label, found.report.share_dropped
+        )
+
+    def _solutions(self, rng: np.random.Generator, n: int, farm: Executor | None, edges: float) -> Solution:
+        theta = draw_theta(self.model, rng, n, edges=edges)
+        key = self, sha256(b"".join(x.tobytes() for x in theta.values())).hexdigest()
+        if key not in _LATEST:
+            _LATEST.clear()
+            if farm is None:
+                _LATEST[key] = self.solve(theta)
+            else:
+                blocks = [{k: x[i : i + FARM_BLOCK] for k, x in theta.items()} for i in range(0, n, FARM_BLOCK)]
+                _LATEST[key] = joined(list(farm.map(_solve_block, [self] * len(blocks), blocks)))
+        return _LATEST[key]
+
+    def _fill(
+        self,
+        result: Float,
+        theta: Mapping[str, Float],
+        trials: Sequence[NDArray[np.intp]],
+        d: Float,
+        response: Float,
+        horizon: Float | None,
+    ) -> None:
+        """Labels of the trials of some sets, whose places are given for each set."""
+        # Not above: importing it changes the filters of warnings.
+        from scipy.interpolate import CubicSpline
+
+        found = self.solve(theta, tolerance=np.inf)
+        # Sets without any solution are left out of what is found.
+        numbers = {tuple(each): i for i, each in enumerate(np.column_stack(list(theta.values())))}
+        sets = [numbers[tuple(each)] for each in np.column_stack([found.theta[name] for name in theta])]
+        begin = np.broadcast_to(self.model.earliest(found.theta), len(sets))
+        for row, (number, times) in enumerate(zip(sets, found.times, strict=True)):
+            mine = trials[number]
+            seen = np.isfinite(d[mine])
+            for code, log_f in ((1.0, found.log_upper[row]), (-1.0, found.log_lower[row])):
+                known = np.isfinite(log_f)
+                wanted = mine[seen & (response[mine] == code) & (d[mine] > begin[row])]
+                if wanted.size:
+                    # Times the time since the onset, so that it is finite there.
+                    since = times[known] - begin[row]
+                    spline = CubicSpline(np.log(since), since * log_f[known], extrapolate=False)
+                    result[wanted] = spline(np.log(d[wanted] - begin[row])) / (d[wanted] - begin[row])
+            unseen = mine[~seen]
+            if horizon is not None and unseen.size:
+                rest = 1 - np.interp(horizon[unseen], times, found.mass_upper[row], left=0.0)
+                result[unseen] = np.log(np.where(rest > SMALLEST, rest, np.nan))
 
 
+def _solve_block(labels: SolvedLabels, theta: Mapping[str, Float]) -> Solution:
+    return labels.solve(theta)
+
+
+@final
 @dataclass(frozen=True, slots=True)
-class Solution:
-    """Densities on a grid of decision times, one row per parameter set.
+class PathLabels(SolvedLabels):
+    """Labels of a diffusion by functions, from the equations of Volterra or of Fokker and Planck.
 
     Parameters
     ----------
-    theta : dict of str to ndarray, shape (n,)
-        The parameter sets whose solution is accurate enough.
-    times, log_upper, log_lower : ndarray, shape (n, STEPS[0])
-        Without time 0.
-    mass_upper, mass_lower : ndarray, shape (n, STEPS[0])
-        Distribution functions.
-    weight : ndarray, shape (n, STEPS[0])
-        Seconds that a grid point stands for.
-    report : Report
-        Of the parameter sets that were asked for.
+    model : FunctionDiffusion
     """
 
-    theta: dict[str, Float]
-    times: Float
-    log_upper: Float
-    log_lower: Float
-    mass_upper: Float
-    mass_lower: Float
-    weight: Float
-    report: Report
+    model: Any
+
+    @property
+    def about(self) -> str:
+        """Where they come from."""
+        return (
+            "Volterra equations of the two moving boundaries (Buonocore, Nobile & Ricciardi 1987; Smith 2000) or, for "
+            "a drift that is not linear in the position, the Fokker-Planck equation (to 0.02 nats)"
+        )
+
+    @property
+    def fewer(self) -> int:
+        """How many times fewer solutions are made than of the cheapest kind."""
+        return 1 if structure_of(self.model).linear else FEWER
+
+    def solve(self, theta: Mapping[str, Float], tolerance: float | None = None, grids: Sequence[int] = ()) -> Solution:
+        """Solve for densities; see `pymc_lan.models.diffusion.solver.solve`."""
+        from pymc_lan.models.diffusion.solver import solve  # loads JAX
+
+        return solve(self.model, theta, tolerance, grids)
+
+    def in_all(self, found: Solution) -> tuple[Float, Float, Float]:
+        """Probability of either boundary, and of none, ever: where only the position changes the drift, it is known."""
+        from pymc_lan.models.diffusion.path_deadline import PathDeadline  # loads JAX
+
+        if (log_choice := PathDeadline(self.model).log_choice) is None:
+            return _summed(found)
+        upper, lower = (np.exp(x)[:, None] for x in log_choice(NUMPY, found.theta))
+        return upper, lower, np.zeros_like(upper)
+
+    def at(
+        self,
+        theta: Mapping[str, Float],
+        which: NDArray[np.intp],
+        d: Float,
+        response: Float,
+        horizon: Float | None = None,
+    ) -> Float:
+        """Log likelihood of given trials: splines through the solution's points; NaN where it has none."""
+        n_sets, result = next(iter(theta.values())).size, np.full(d.size, np.nan)
+        # The trials of each set, found once.
+        order = np.argsort(which, kind="stable")
+        ends = np.searchsorted(which[order], np.arange(n_sets + 1))
+        for first in range(0, n_sets, BLOCK):
+            block = slice(first, min(first + BLOCK, n_sets))
+            trials = [order[ends[i] : ends[i + 1]] for i in range(block.start, block.stop)]
+            self._fill(result, {name: x[block] for name, x in theta.items()}, trials, d, response, horizon)
+        return result
+
+    def latest(self, theta: Theta) -> Float:
+        """When practically everything is decided that ever is [s]."""
+        from pymc_lan.models.diffusion.path_deadline import PathDeadline  # loads JAX
+
+        return np.asarray(PathDeadline(self.model).latest(NUMPY, theta))
 
 
-def joined(parts: Sequence[Solution]) -> Solution:
-    """One solution of the parameter sets of several."""
-    reports = [each.report for each in parts]
-    report = Report(
-        sum(each.n for each in reports),
-        {steps: sum(each.refined.get(steps, 0) for each in reports) for steps in reports[0].refined},
-        sum(each.dropped for each in reports),
-        max(each.worst for each in reports),
-    )
-    theta = {name: np.concatenate([each.theta[name] for each in parts]) for name in parts[0].theta}
-    arrays = ("times", "log_upper", "log_lower", "mass_upper", "mass_lower", "weight")
-    rows = {name: np.concatenate([getattr(each, name) for each in parts]) for name in arrays}
-    return Solution(theta, report=report, **rows)
-
-
-def solve(
-    spec: Model, theta: Mapping[str, Float], tolerance: float | None = None, grids: Sequence[int] = ()
-) -> Solution:
-    """Solve a model's first-passage densities.
+@final
+@dataclass(frozen=True, slots=True)
+class MixtureLabels(SolvedLabels):
+    """Labels of a diffusion whose parameters vary across trials, by quadrature.
 
     Parameters
     ----------
-    spec : Model
-        By quadrature where parameters vary across trials; else by Volterra's equations where the drift is
-        ``m(t) - g x``, and by that of Fokker and Planck where it is not.
-    theta : mapping of str to ndarray, shape (n,)
-    tolerance : float, optional
-        Solutions whose estimated error is larger are left out: by default `TOLERANCE` or, where the equation of Fokker
-        and Planck is solved, `LARGER_TOLERANCE`.
-    grids : sequence of int, optional
-        Other numbers of steps to try in turn, multiples of ``STEPS[0]``; quadrature has its own.
-
-    Returns
-    -------
-    Solution
-
-    Raises
-    ------
-    ValueError
-        If boundaries are open at the time by which they have met, as the spec says.
+    model : MixtureDiffusion
     """
-    steps_tried, usual = (STEPS, TOLERANCE) if is_linear(spec) else (FEWER_STEPS, LARGER_TOLERANCE)
-    tolerance = usual if tolerance is None else tolerance
-    if spec.transform == SPREAD:
-        return _solve_mixture(spec, theta, tolerance)
-    with jax.enable_x64(True):
-        first = np.asarray(spec.boundary(np.zeros_like(theta["z"]), theta), np.float64)
-    start, last = first * (2 * theta["z"] - 1), choice_transform_of(spec).latest(NUMPY, theta)
-    if spec.closes is not None:
-        _refuse_open(spec, spec.closes, theta, first, last)
-    result = np.empty((6, start.size, STEPS[0]))
-    error, refined = np.full(start.size, np.inf), {}
-    for steps in grids or steps_tried:
-        rows = np.flatnonzero(~(error < tolerance))
-        if rows.size:
-            some = {name: x[rows] for name, x in theta.items()}
-            found = _solved(spec, some, start[rows], last[rows], steps)
-            result[:, rows], error[rows] = _on_first_grid(found, steps // STEPS[0]), found.error
-        refined[steps] = int((error[rows] < tolerance).sum())
-    return _kept(theta, result, error, tolerance, refined)
+
+    model: Any
+    pointwise: ClassVar[bool] = True
+
+    @property
+    def about(self) -> str:
+        """Where they come from."""
+        return "quadrature over non-decision times and starting points of the closed form (Navarro & Fuss 2009)"
+
+    @property
+    def fewer(self) -> int:
+        """How many times fewer solutions are made than of the cheapest kind."""
+        return FEWER_MIXTURES
+
+    def solve(self, theta: Mapping[str, Float], tolerance: float | None = None) -> Solution:
+        """Solve for densities; see `pymc_lan.models.diffusion.mixture_labels.solve_mixture`."""
+        from pymc_lan.models.diffusion.mixture_labels import TOLERANCE, solve_mixture  # loads JAX
+
+        return solve_mixture(self.model, theta, TOLERANCE if tolerance is None else tolerance)
+
+    def in_all(self, found: Solution) -> tuple[Float, Float, Float]:
+        """Probability of either boundary, and of none, ever; shape (n, 1)."""
+        return _summed(found)
+
+    def at(
+        self,
+        theta: Mapping[str, Float],
+        which: NDArray[np.intp],
+        d: Float,
+        response: Float,
+        horizon: Float | None = None,
+    ) -> Float:
+        """Log likelihood of given trials, straight at their times: a whole solution costs as much as hundreds."""
+        from pymc_lan.models.diffusion.mixture_labels import mixture_logpdf  # loads JAX
+
+        result = np.full(d.size, np.nan)
+        (seen,) = np.nonzero(np.isfinite(d))
+        named = {k: x[which[seen]] for k, x in theta.items()}
+        result[seen] = mixture_logpdf(self.model, named, d[seen], response[seen])
+        (unseen,) = np.nonzero(~np.isfinite(d))
+        if not unseen.size or horizon is None:
+            return result
+        sets, among = np.unique(which[unseen], return_inverse=True)
+        trials = [unseen[among == i] for i in range(sets.size)]
+        self._fill(result, {name: x[sets] for name, x in theta.items()}, trials, d, response, horizon)
+        return result
+
+    def latest(self, theta: Theta) -> Float:
+        """When practically everything is decided that ever is [s]."""
+        return np.asarray(MixtureDeadline(self.model).latest(NUMPY, theta))
 
 
-def _refuse_open(
-    spec: Model, closing: Callable[..., Any], theta: Mapping[str, Float], first: Float, last: Float
-) -> None:
-    """Refuse a time of closing that belongs to another boundary: nothing would be solved beyond it."""
-    with jax.enable_x64(True):
-        closes = np.broadcast_to(closing(theta), last.shape)
-        there = np.asarray(spec.boundary(last, theta), np.float64)
-    refuse(
-        (closes <= last * (1 + _ROUNDING)) & (there > 2 * CLOSED * first),
-        {"closes": closes, "boundary": there, **theta},
-        expected=f"boundaries of {spec.name!r} that have met by closes(theta)",
-        found="boundaries that are open then",
-        remedy="give the closes of this boundary, or closes=None",
-    )
-
-
-def _solve_mixture(spec: Model, theta: Mapping[str, Float], tolerance: float) -> Solution:
-    times, weight, log_upper, log_lower, error = mixture(spec, theta)
-    masses = (running_integral(np.exp(x) * weight) for x in (log_upper, log_lower))
-    # The sums need all points, the networks do not.
-    every = [x[:, ::_MIXTURE_EVERY] for x in (times, log_upper, log_lower, *masses, weight * _MIXTURE_EVERY)]
-    return _kept(theta, np.stack(every), error, tolerance, {N_POINTS: int((error < tolerance).sum())})
-
-
-def _kept(
-    theta: Mapping[str, Float], result: Float, error: Float, tolerance: float, refined: dict[int, int]
-) -> Solution:
-    good = error < tolerance
-    report = Report(error.size, refined, int((~good).sum()), float(error[good].max(initial=0.0)))
-    times, log_upper, log_lower, mass_upper, mass_lower, weight = result[:, good]
-    kept = {name: x[good] for name, x in theta.items()}
-    return Solution(kept, times, log_upper, log_lower, mass_upper, mass_lower, weight, report)
-
-
-def _on_first_grid(found: Densities, every: int) -> Float:
-    """Times, log densities, distribution functions and weights at every so-manieth point, without time 0."""
-    weight = np.gradient(found.times, axis=1, edge_order=2)
-    t = found.times
-    weight[:, 2:-2] = (8 * (t[:, 3:-1] - t[:, 1:-3]) - (t[:, 4:] - t[:, :-4])) / 12
-    logs = (found.log_upper, found.log_lower)
-    masses = (running_integral(np.exp(x) * weight) for x in logs)
-    return np.stack([x[:, every::every] for x in (found.times, *logs, *masses, weight * every)])
-
-
-def _solved(spec: Model, theta: Mapping[str, Float], start: Float, last: Float, steps: int) -> Densities:
-    if is_linear(spec):
-        boundaries, clock = _brownian(spec)
-        return volterra(boundaries, theta, start, last, steps, clock)
-    # Its grid, twice as fine, is handed out at every second point.
-    return fokker_planck(spec.drift, spec.boundary, theta, start, last, 2 * steps, steps)
-
-
-@cache
-def _brownian(spec: Model) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
-    """Boundaries and clock of the Brownian motion that a process is in disguise: see `affine_to_brownian`."""
-    leaky = structure(spec).positional
-
-    def leak(row: Mapping[str, Any]) -> Any:
-        return spec.drift(0.0, 0.0, row) - spec.drift(0.0, 1.0, row)
-
-    def boundaries(t: Any, row: Mapping[str, Any]) -> tuple[Any, Any]:
-        grown = jnp.exp(leak(row) * t) if leaky else 1.0
-        width = spec.boundary(t, row) * grown
-        moved = _displacement(spec, t, row, leak(row) if leaky else None)
-        return width - moved, -width - moved
-
-    def clock(t: Any, row: Mapping[str, Any]) -> Any:
-        return t * expm1_ratio(2 * leak(row) * t)
-
-    return boundaries, clock if leaky else None
-
-
-def _displacement(spec: Model, t: Any, row: Mapping[str, Any], leak: Any) -> Any:
-    """The integral of ``exp(g s) m(s)`` over s from 0 to t."""
-    if not structure(spec).varying:
-        return spec.drift(t, 0.0, row) * t * (1.0 if leak is None else expm1_ratio(leak * t))
-    # s = t y^4 puts the points where drifts change fastest, early; they are as many as smooth drifts need.
-    y = (1 + _NODES) / 2
-    s = t * y**4
-    pushed = spec.drift(s, jnp.zeros_like(s), row) * (1.0 if leak is None else jnp.exp(leak * s))
-    return jnp.sum(pushed * 4 * y**3 * _WEIGHTS / 2) * t
+def _summed(found: Solution) -> tuple[Float, Float, Float]:
+    """Probability of either boundary, and of none, as the solution's sums have it."""
+    upper, lower = found.mass_upper[:, -1:], found.mass_lower[:, -1:]
+    return upper, lower, np.where(upper + lower > 1 - NEARLY, 0.0, 1 - upper - lower)

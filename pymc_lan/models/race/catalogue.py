@@ -6,8 +6,12 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from pymc_lan.models.diffusion.kinds import no_boundaries
-from pymc_lan.models.spec import POSITIVE, Model, Parameter
+from pymc_lan.models.parameters import POSITIVE, Parameter
+from pymc_lan.models.race.lba import LBA
+from pymc_lan.models.race.poisson import PoissonCounter
+from pymc_lan.models.race.race import Race
+from pymc_lan.models.race.racing_diffusion import RacingDiffusion
+from pymc_lan.models.race.reflected import Reflected, ReflectedNoBias
 
 
 def _A(high: float) -> Parameter:
@@ -29,34 +33,28 @@ def _t(default: float | None = None) -> Parameter:
     return Parameter("t", (0.0, 2.0), "s", "non-decision time", default=default, domain=POSITIVE, closed=True)
 
 
-def _lba(n: int) -> Model:
-    return Model(
+def _lba(n: int) -> Race:
+    return Race(
         name=f"lba{n}",
         parameters=(_A(1.0), _b(0.2, 1.0), *_drifts(n, 1.1, "mean drift"), _t(default=0.0)),
-        drift=no_boundaries,
-        boundary=no_boundaries,
         description=f"Linear ballistic accumulators, {n} choices: evidence grows in straight lines from starting "
         "points that are uniform on 0 to A, at drifts that are normal across trials with standard deviation 0.1, of "
         "which one at least is positive. The first to reach b decides.",
         reference="Brown & Heathcote (2008), Cognitive Psychology 57, 153-178.",
         choices=tuple(range(n)),
-        transform="lba",
-        exact=True,
+        accumulator=LBA(),
     )
 
 
-def _racing_diffusion(n: int) -> Model:
-    return Model(
+def _racing_diffusion(n: int) -> Race:
+    return Race(
         name=f"rdm{n}",
         parameters=(_A(1.0), _b(0.5, 3.0), *_drifts(n, 2.5, "drift", domain=POSITIVE), _t()),
-        drift=no_boundaries,
-        boundary=no_boundaries,
         description=f"Racing diffusions, {n} choices: unit noise, constant positive drifts, starting points that are "
         "uniform on 0 to A. The first to reach b decides.",
         reference="Tillman, Van Zandt & Logan (2020), Psychonomic Bulletin & Review 27, 911-936.",
         choices=tuple(range(n)),
-        transform="racing_diffusion",
-        exact=True,
+        accumulator=RacingDiffusion(),
     )
 
 
@@ -66,28 +64,25 @@ def _counter(name: str, low: float, unit: str, meaning: str) -> tuple[Parameter,
     )
 
 
-POISSON_RACE_SPEC = Model(
+POISSON_RACE_SPEC = Race(
     name="poisson_race",
     parameters=(
         *_counter("r", 1e-3, "1/s", "rate of events"),
         *_counter("k", 1.0, "1", "number of events, whole or not, that end the race,"),
         _t(),
     ),
-    drift=no_boundaries,
-    boundary=no_boundaries,
     description="Poisson race, two choices: counter 1 (response -1) and counter 2 (response +1) each wait for their "
     "k-th event, at constant rates, which takes a gamma distributed time. The first to have it decides.",
     reference="Townsend & Ashby (1983), Stochastic Modeling of Elementary Psychological Processes; Smith & Van Zandt "
     "(2000), British Journal of Mathematical and Statistical Psychology 53, 293-315.",
-    transform="poisson_race",
-    exact=True,
+    accumulator=PoissonCounter(),
 )
 
 _WALL = "unit noise, constant drifts, evidence that cannot fall below 0. The first to reach the boundary decides"
 
 
-def _reflected(n: int) -> Model:
-    return Model(
+def _reflected(n: int) -> Race:
+    return Race(
         name=f"race_{n}",
         parameters=(
             *_drifts(n, 2.5, "drift"),
@@ -95,17 +90,15 @@ def _reflected(n: int) -> Model:
             *(replace(_Z, name=f"z{i}", meaning=f"{_Z.meaning} of accumulator {i}") for i in range(n)),
             _t(),
         ),
-        drift=no_boundaries,
-        boundary=no_boundaries,
         description=f"Race of {n} reflected diffusions: {_WALL}.",
         reference=_SSMS,
         choices=tuple(range(n)),
-        transform="reflected",
+        accumulator=Reflected(),
     )
 
 
-def _reflected_angle(n: int) -> Model:
-    return Model(
+def _reflected_angle(n: int) -> Race:
+    return Race(
         name=f"race_no_bias_angle_{n}",
         parameters=(
             *_drifts(n, 2.5, "drift"),
@@ -120,12 +113,10 @@ def _reflected_angle(n: int) -> Model:
                 domain=(-math.pi / 2, math.pi / 2),
             ),
         ),
-        drift=no_boundaries,
-        boundary=no_boundaries,
         description=f"Race of {n} reflected diffusions with a boundary that collapses in a straight line: {_WALL}.",
         reference=_SSMS,
         choices=tuple(range(n)),
-        transform="reflected_no_bias",
+        accumulator=ReflectedNoBias(),
     )
 
 

@@ -1,252 +1,204 @@
-"""Labels of one reflected accumulator: its first-passage density from a Volterra equation, to near rounding.
-
-For Brownian motion that is reflected at 0 with drift v, transition densities are known in closed form, so the density g
-of its first passage through B solves one equation of the second kind (Buonocore, Nobile & Ricciardi 1987, Advances in
-Applied Probability 19, 784-800):
-
-    g(t) = -2 psi(t | start, 0) + 2 int g(s) psi(t | B(s), s) ds,    2 psi = B' p + dp/dx,    at x = B(t)
-
-where p is the transition density less the drift's factor ``exp(v (x - y) - v^2 (t - s) / 2)``, which g carries too.
-For a straight boundary only the reflected part of p is left in the kernel; it vanishes with all its derivatives at
-s = t, as g does at 0. So the trapezoidal rule, on times that are even in a smooth scale, converges faster than any
-power.
-"""
+"""Labels of races of reflected accumulators, and of single ones, which is what their networks learn."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.models.diffusion.closed_deadline import softplus
-from pymc_lan.models.diffusion.closed_labels import running_integral
-from pymc_lan.models.race.race import race_of, split
-from pymc_lan.models.race.reflected_view import LAN, SURVIVOR, last_time, passage
-from pymc_lan.models.spec import Model
+from pymc_lan.models.labels import Deadlines, Labels, Trials
+from pymc_lan.models.model import Model
+from pymc_lan.models.proposals import draw_theta
+from pymc_lan.models.race.accumulator import Accumulator, split
+from pymc_lan.models.race.reflected_solver import N_POINTS, Solution, at_times, solve_accumulators
+from pymc_lan.models.race.reflected_view import LAN, SURVIVOR
 from pymc_lan.numerics.passage import NUMPY
 
 Float = NDArray[np.float64]
+Theta = dict[str, Float]
+# The parameters of each accumulator of a race, and its solution.
+Solved = list[tuple[Mapping[str, Float], Solution]]
 
-# Points in time, even in ``log tau + tau / TURN``: from where the density is exp(-40) of its scale to the end.
-N_POINTS, TURN, FLOOR = 240, 0.3, 1 / 80
-# Below this the tail after the end is taken from how fast the density falls there, else from what is left to one.
-LITTLE = 0.02
+# Trials of a race for each parameter set, of which every accumulator has to be solved for.
+TRIALS_PER_RACE = 32
+# Bounds of one accumulator that hold those of all races: a network learns one, whatever the race.
+WIDEST = {"v": (0.0, 2.5), "a": (1.0, 3.0), "z": (0.0, 0.9), "theta": (-0.1, 1.45)}
+# Share of accumulators whose boundary is constant.
+CONSTANT = 0.4
+# Log survivors below this are not trusted.
+SMALLEST = -12.0
 
 
-class Solution(NamedTuple):
-    """Finishing times of accumulators.
+class Labelled(NamedTuple):
+    """Points of solutions.
 
     Parameters
     ----------
-    scale : ndarray, shape (n, N_POINTS)
-        Where the points lie in the scale in which they are even.
-    times : ndarray, shape (n, N_POINTS)
+    theta : dict of str to ndarray, shape (n,)
+        v, a, z and theta of one accumulator.
+    times : ndarray, shape (n,)
         Seconds.
-    log_density, log_finished, log_survivor : ndarray, shape (n, N_POINTS)
-        Per second; log probabilities to have finished and not to have.
-    error : ndarray, shape (n,)
-        By how much the probability misses one.
+    log_density, log_finished, log_survivor : ndarray, shape (n,)
+        NaN or -inf where there is no trusted label.
     """
 
-    scale: Float
+    theta: dict[str, Float]
     times: Float
     log_density: Float
     log_finished: Float
     log_survivor: Float
-    error: Float
 
 
-def even_scale(tau: Float) -> Float:
-    """The scale in which the points of a solution are even."""
-    return np.log(tau) + tau / TURN
+# The solutions of the latest draw, by what was drawn: both networks learn from the same.
+_LATEST: dict[bytes, Solution] = {}
 
 
-def solve_accumulators(theta: Mapping[str, Float], n_points: int = N_POINTS) -> Solution:
-    """Solve for the finishing times of accumulators.
+def draw_accumulators(rng: np.random.Generator, n: int) -> dict[str, Float]:
+    """Draw the parameters of single accumulators over the bounds of all races, some with a constant boundary.
 
     Parameters
     ----------
-    theta : mapping of str to ndarray, shape (n,)
-        v, a, z and, of boundaries that are not constant, theta.
-    n_points : int
-
-    Returns
-    -------
-    Solution
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> found = solve_accumulators({"v": np.array([1.0]), "a": np.array([1.0]), "z": np.array([0.2])})
-    >>> bool(found.error[0] < 1e-5)
-    True
-    """
-    a, z = theta["a"], theta["z"]
-    v, s = theta["v"] * a, a * np.tan(theta.get("theta", np.zeros_like(a)))
-    rows = [_solve(*each, n_points) for each in zip(v, s, z, strict=True)]
-    scale, u, log_f, log_finished, log_survivor, error = (np.stack(x) for x in zip(*rows, strict=True))
-    square = (a * a)[:, None]
-    return Solution(scale, u * square, log_f - np.log(square), log_finished, log_survivor, error)
-
-
-def _solve(v: float, s: float, z: float, n: int) -> tuple[Float, ...]:
-    """One accumulator with its boundary at 1 at first."""
-    # Not above: importing them changes the filters of warnings.
-    from scipy.linalg import solve_triangular
-    from scipy.special import wrightomega
-
-    first, last = even_scale(np.array([FLOOR * (1 - z) ** 2, last_time(np, s)]))
-    scale, step = np.linspace(first, last, n, retstep=True)
-    tau = TURN * wrightomega(scale - np.log(TURN))
-    height = 1 / (1 + s * tau)
-    u = tau * height
-    weight = step * height**2 / (1 / tau + 1 / TURN)
-    value, slope = _reflected(v, height + z, u)
-    straight = np.exp(-0.5 * (height - z) ** 2 / u) / np.sqrt(2 * np.pi * u)
-    source = s * (straight + value) + (height - z) / u * straight - slope
-    i, j = np.tril_indices(n, -1)
-    value, slope = _reflected(v, height[i] + height[j], (tau[i] - tau[j]) * height[i] * height[j])
-    system = np.eye(n)
-    system[i, j] = (s * value - slope) * weight[j]
-    reduced = solve_triangular(system, source, lower=True, unit_diagonal=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        log_f = np.log(reduced) + v * (height - z) - 0.5 * v * v * u
-    even = np.where(np.isfinite(log_f), np.exp(log_f), 0.0) * weight
-    finished = running_integral(even[None])[0]
-    left = 1 - finished[-1]
-    if left < LITTLE and s >= 0:
-        # In the boundary's clock what is left is nearly an exponential distribution.
-        late = even[-2:] / (step / (1 / tau[-2:] + 1 / TURN))
-        left = late[1] * (tau[-1] - tau[-2]) / np.log(late[0] / late[1]) if late[1] > 0 else 0.0
-    survivor = left + running_integral(even[None, ::-1])[0][::-1]
-    with np.errstate(divide="ignore"):
-        logs = np.log(finished), np.log(survivor.clip(0))
-    return scale, u, log_f, *logs, np.abs(finished[-1] + left - 1)
-
-
-def _reflected(v: float, c: Float, lag: Float) -> tuple[Float, Float]:
-    """The part of a transition density that has been at the wall, c = x + y, and its derivative by x.
-
-    It is ``phi(c) (1 - 2 v sqrt(lag) M)``, M the Mills ratio at ``(c + v lag) / sqrt(lag)`` (Linetsky 2005, Methodology
-    and Computing in Applied Probability 7, 21-30, less the drift's factor).
-    """
-    from scipy.special import erfcx
-
-    root = np.sqrt(lag)
-    gain = v * root * np.sqrt(0.5 * np.pi) * erfcx((c / root + v * root) / np.sqrt(2))
-    density = np.exp(-0.5 * c * c / lag) / (np.sqrt(2 * np.pi) * root)
-    return density * (1 - 2 * gain), density * (2 * v * (1 - gain) - c / lag)
-
-
-def at_times(found: Solution, theta: Mapping[str, Float], row: int, times: Float) -> tuple[Float, Float]:
-    """Log density and log survivor of one accumulator of a solution at any times, seconds.
-
-    Splines go through what the closed forms leave over, which is smooth; before the first and after the last point it
-    stays as it is there.
-
-    Parameters
-    ----------
-    found : Solution
-    theta : mapping of str to ndarray, shape (n,)
-        What was solved for.
-    row : int
-    times : ndarray, shape (k,)
-
-    Returns
-    -------
-    log_density, log_survivor : ndarray, shape (k,)
-    """
-    # Not above: importing it changes the filters of warnings.
-    from scipy.interpolate import CubicSpline
-
-    mine = {name: x[row] for name, x in theta.items()}
-    scale = even_scale(passage(NUMPY, times, mine).tau).clip(found.scale[row, 0], found.scale[row, -1])
-    residuals = (
-        found.log_density[row] - LAN.baseline(NUMPY, found.times[row], None, mine),
-        found.log_finished[row] - found.log_survivor[row] - SURVIVOR.baseline(NUMPY, found.times[row], mine),
-    )
-    density, odds = (
-        CubicSpline(found.scale[row][known], x[known])(scale) for x in residuals for known in [np.isfinite(x)]
-    )
-    log_density = LAN.baseline(NUMPY, times, None, mine) + density
-    return log_density, -softplus(NUMPY, SURVIVOR.baseline(NUMPY, times, mine) + odds)
-
-
-Race = list[tuple[Mapping[str, Float], Solution]]
-
-
-def solve_race(spec: Model, theta: Mapping[str, Float]) -> Race:
-    """Solve for each accumulator of a race of this kind.
-
-    Parameters
-    ----------
-    spec : Model
-    theta : mapping of str to ndarray, shape (m,)
-        Every parameter but t.
-
-    Returns
-    -------
-    list of tuple
-        The parameters of each accumulator, and its solution.
-    """
-    race = race_of(spec)
-    assert race is not None  # only races come here
-    return [(each, solve_accumulators(each)) for each in split(race, spec, theta)]
-
-
-def race_log_labels(spec: Model, race: Race, which: NDArray[np.intp], d: Float, response: Float) -> Float:
-    """Labels of trials of races.
-
-    Parameters
-    ----------
-    spec : Model
-    race : list of tuple
-        From `solve_race`, for m sets.
-    which : ndarray of int, shape (n,)
-        The set of each trial.
-    d : ndarray, shape (n,)
-        Decision times in seconds; those that are not positive have no label, which is NaN.
-    response : ndarray, shape (n,)
-
-    Returns
-    -------
-    ndarray, shape (n,)
-    """
-    total = np.where(d > 0, 0.0, np.nan)
-    for row in np.unique(which):
-        mine = np.flatnonzero((which == row) & (d > 0))
-        for code, (theta, found) in zip(spec.choices, race, strict=True):
-            log_density, log_survivor = at_times(found, theta, row, d[mine])
-            total[mine] += np.where(response[mine] == code, log_density, log_survivor)
-    return total
-
-
-def draw_race_decisions(spec: Model, rng: np.random.Generator, race: Race, n: int) -> tuple[Float, Float]:
-    """Draw n decision times and responses of each set, from the labels' own distributions.
-
-    Parameters
-    ----------
-    spec : Model
     rng : numpy.random.Generator
-    race : list of tuple
-        From `solve_race`, for m sets.
     n : int
 
     Returns
     -------
-    time, response : ndarray, shape (m, n)
-        Seconds, inf for what comes after the solutions' end; one of the model's choices.
+    dict of str to ndarray, shape (n,)
     """
-    finish = []
-    for _, found in race:
-        rows = zip(rng.random((len(found.times), n)), np.exp(found.log_finished), np.log(found.times), strict=True)
-        finish.append(np.exp(np.stack([np.interp(x, share, log_t, right=np.inf) for x, share, log_t in rows])))
-    times = np.stack(finish)
-    return times.min(axis=0), np.asarray(spec.choices, np.float64)[times.argmin(axis=0)]
+    theta = {name: rng.uniform(*bounds, n) for name, bounds in WIDEST.items()}
+    theta["theta"] = np.where(rng.random(n) < CONSTANT, 0.0, theta["theta"])
+    return theta
 
 
-def decided_race(race: Race) -> Float:
-    """Probability that any accumulator has finished by the end of the solutions, shape (m,)."""
-    return -np.expm1(sum(found.log_survivor[:, -1] for _, found in race))
+def labelled_points(rng: np.random.Generator, n: int) -> Labelled:
+    """Draw labelled points: every point of as many solutions as it takes, from the first times to the last.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    n : int
+
+    Returns
+    -------
+    Labelled
+    """
+    theta = draw_accumulators(rng, -(-n // N_POINTS))
+    key = np.column_stack(list(theta.values())).tobytes()
+    if key not in _LATEST:
+        _LATEST.clear()
+        _LATEST[key] = solve_accumulators(theta)
+    found = _LATEST[key]
+    # Late, a survivor is what the sum of all that came before has left of one.
+    seen = np.where(found.log_survivor > SMALLEST, 0.0, np.nan)
+    columns = (found.times, found.log_density, found.log_finished, found.log_survivor + seen)
+    points = (x.ravel()[:n] for x in columns)
+    return Labelled({name: np.repeat(x, N_POINTS)[:n] for name, x in theta.items()}, *points)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RaceLabels(Labels):
+    """Labels of a race whose accumulators are solved for.
+
+    Parameters
+    ----------
+    model : Model
+    accumulator : Accumulator
+    """
+
+    model: Model
+    accumulator: Accumulator
+    quick: ClassVar[bool] = True
+    # Each of its responses costs networks of all its accumulators.
+    n_mass: ClassVar[int] = 200
+    learned: ClassVar[str | None] = "accumulator"
+
+    @property
+    def about(self) -> str:
+        """Where they come from."""
+        return (
+            "Volterra equation of one reflected accumulator (Buonocore, Nobile & Ricciardi 1987). The network lan is "
+            "that of its density, choice that of its survivor; they are the same in every race"
+        )
+
+    @property
+    def views(self) -> tuple[Any, Any]:
+        """How the two networks that learn from them see a trial and a deadline."""
+        return LAN, SURVIVOR
+
+    def training_trials(
+        self, rng: np.random.Generator, n: int, farm: Executor | None = None, edges: float = 0.0
+    ) -> Trials:
+        """Draw finishing times of single accumulators, over the bounds of all races."""
+        points = labelled_points(rng, n)
+        return Trials(points.theta, points.times, np.ones(n), points.log_density)
+
+    def model_trials(self, rng: np.random.Generator, n: int) -> Trials:
+        """Draw trials of the race, a few of each parameter set."""
+        theta = draw_theta(self.model, rng, -(-n // TRIALS_PER_RACE))
+        solved = self._solve(theta)
+        d, response = (x.ravel() for x in self._draw(rng, solved, TRIALS_PER_RACE))
+        which = np.repeat(np.arange(theta["a"].size), TRIALS_PER_RACE)
+        kept = np.isfinite(d)
+        which, d, response = which[kept], d[kept], response[kept]
+        label = self._label(solved, which, d, response)
+        return Trials({name: x[which] for name, x in theta.items()}, d, response, label)
+
+    def deadlines(
+        self,
+        rng: np.random.Generator,
+        n: int,
+        farm: Executor | None = None,
+        *,
+        measured: bool = False,
+        edges: float = 0.0,
+    ) -> Deadlines:
+        """Draw times by which single accumulators have finished or not."""
+        points = labelled_points(rng, n)
+        return Deadlines(points.theta, points.times, points.log_finished, points.log_survivor)
+
+    def at(
+        self,
+        theta: Mapping[str, Float],
+        which: NDArray[np.intp],
+        d: Float,
+        response: Float,
+        horizon: Float | None = None,
+    ) -> Float:
+        """Log likelihood of given trials; NaN of decision times that are not positive."""
+        return self._label(self._solve(theta), which, d, response)
+
+    def decided(self, theta: Theta) -> Float:
+        """Probability that any accumulator has finished by the end of the solutions, shape (m,)."""
+        return -np.expm1(sum(found.log_survivor[:, -1] for _, found in self._solve(theta)))
+
+    def latest(self, theta: Theta) -> Float:
+        """When practically every race is decided that ever is [s]."""
+        return np.asarray(SURVIVOR.latest(NUMPY, theta))
+
+    def _solve(self, theta: Mapping[str, Float]) -> Solved:
+        each = split(self.accumulator, len(self.model.choices), theta)
+        return [(one, solve_accumulators(one)) for one in each]
+
+    def _label(self, solved: Solved, which: NDArray[np.intp], d: Float, response: Float) -> Float:
+        """Labels of trials, each of a set that was solved for."""
+        total = np.where(d > 0, 0.0, np.nan)
+        for row in np.unique(which):
+            mine = np.flatnonzero((which == row) & (d > 0))
+            for code, (theta, found) in zip(self.model.choices, solved, strict=True):
+                log_density, log_survivor = at_times(found, theta, row, d[mine])
+                total[mine] += np.where(response[mine] == code, log_density, log_survivor)
+        return total
+
+    def _draw(self, rng: np.random.Generator, solved: Solved, n: int) -> tuple[Float, Float]:
+        """Draw n decision times and responses of each set, shape (m, n), from the labels' own distributions."""
+        finish = []
+        for _, found in solved:
+            rows = zip(rng.random((len(found.times), n)), np.exp(found.log_finished), np.log(found.times), strict=True)
+            finish.append(np.exp(np.stack([np.interp(x, share, log_t, right=np.inf) for x, share, log_t in rows])))
+        times = np.stack(finish)
+        return times.min(axis=0), np.asarray(self.model.choices, np.float64)[times.argmin(axis=0)]

@@ -18,16 +18,11 @@ distribution), so that a survivor is never above one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pymc_lan.models.diffusion.closed_deadline import softplus
-from pymc_lan.models.diffusion.closed_view import ONSET_FRACTION, ONSET_MAX, ONSET_MIN
 from pymc_lan.numerics.passage import CLOSED, LOG_SQRT_2PI, Namespace, Theta
 from pymc_lan.numerics.wiener import mills
-
-Network = Callable[[tuple[Any, ...]], Any]
 
 # Up to here in the boundary's clock networks are trained; later, what they say stays as it is.
 LAST = 4.0
@@ -158,8 +153,8 @@ def log_odds(xp: Namespace, p: Passage) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class ReflectedTransform:
-    """How the likelihood network sees an accumulator: what stands for a `Transform`.
+class ReflectedDensityView:
+    """How the likelihood network sees an accumulator.
 
     The parameters are those of one accumulator: v, a, z and, of a boundary that is not constant, theta.
     """
@@ -177,8 +172,8 @@ class ReflectedTransform:
 
 
 @dataclass(frozen=True, slots=True)
-class ReflectedChoice:
-    """How the survivor network, its deadline network, sees an accumulator: what stands for a `ChoiceTransform`."""
+class SurvivorView:
+    """How the survivor network sees an accumulator."""
 
     n_inputs: int = N_INPUTS
     log_choice: None = None
@@ -199,21 +194,4 @@ class ReflectedChoice:
         return a * a * tau / (1 + s * tau)
 
 
-LAN, SURVIVOR = ReflectedTransform(), ReflectedChoice()
-
-
-def reflected_log_density(xp: Namespace, d: Any, theta: Theta, lan: Network) -> Any:
-    """Log density (per second) of the finishing time of one accumulator."""
-    return LAN.baseline(xp, d, None, theta) + lan(LAN.inputs(xp, d, None, theta))
-
-
-def reflected_log_survivor(xp: Namespace, d: Any, theta: Theta, survivor: Network) -> Any:
-    """Log probability that one accumulator has not finished: never above 0."""
-    return -softplus(xp, SURVIVOR.baseline(xp, d, theta) + survivor(SURVIVOR.inputs(xp, d, theta)))
-
-
-def reflected_onset(xp: Namespace, theta: Theta) -> tuple[Any, Any]:
-    """Where the density is exp(-10) of its scale, and how it falls there."""
-    squared = (theta["a"] * (1 - theta["z"])) ** 2
-    d_min = xp.maximum(xp.minimum(squared * ONSET_FRACTION, ONSET_MAX), ONSET_MIN)
-    return d_min, squared / (2 * d_min**2) - 1.5 / d_min - theta["v"] ** 2 / 2
+LAN, SURVIVOR = ReflectedDensityView(), SurvivorView()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pymc_lan.models.diffusion.kinds import unknown_dynamics
-from pymc_lan.models.spec import POSITIVE, Model, Parameter, Simulator
+from pymc_lan.models.parameters import POSITIVE, Parameter, Simulator
+from pymc_lan.models.simulator.kinds import SimulatedTimes
+from pymc_lan.models.simulator.symmetry import Exchange, Mirror
 
 
 def levy_trials(theta: Any, rng: Any) -> Any:
@@ -27,7 +28,7 @@ def lca_trials(theta: Any, rng: Any) -> Any:
 
 _T = Parameter("t", (0.0, 2.0), "s", "non-decision time", domain=POSITIVE)
 
-LEVY_SPEC = Model(
+LEVY_SPEC = SimulatedTimes(
     name="levy",
     parameters=(
         Parameter("v", (-3.0, 3.0), "evidence/s", "drift towards the upper boundary"),
@@ -42,13 +43,10 @@ LEVY_SPEC = Model(
         ),
         _T,
     ),
-    drift=unknown_dynamics,
-    boundary=unknown_dynamics,
     description="Levy flight: evidence moves by symmetric stable noise of unit scale, which jumps, and by a constant "
     "drift, between two constant boundaries.",
     reference="Voss, Lerche, Mertens & Voss (2019), Psychonomic Bulletin & Review 26, 813-832.",
-    transform="simulated",
-    mirror=("v", "z"),
+    symmetry=Mirror(("v", "z")),
     simulator=Simulator(levy_trials),
 )
 
@@ -59,8 +57,8 @@ def _start(i: int) -> Parameter:
     )
 
 
-def _lca(n: int) -> Model:
-    return Model(
+def _lca(n: int) -> SimulatedTimes:
+    return SimulatedTimes(
         name=f"lca_{n}",
         parameters=(
             *(Parameter(f"v{i}", (0.0, 2.5), "evidence/s", f"input of accumulator {i}") for i in range(n)),
@@ -70,14 +68,11 @@ def _lca(n: int) -> Model:
             Parameter("b", (-1.0, 1.0), "1/s", "inhibition by the evidence of the others; below 0 they help"),
             _T,
         ),
-        drift=unknown_dynamics,
-        boundary=unknown_dynamics,
         description=f"Leaky competing accumulators, {n} choices: unit noise, inputs v_i - g x_i - b (sum of the "
         "others), and evidence that cannot fall below 0. The first to reach a decides.",
         reference="Usher & McClelland (2001), Psychological Review 108, 550-592.",
         choices=tuple(range(n)),
-        transform="simulated",
-        exchange=tuple(tuple(f"{name}{i}" for i in range(n)) for name in "vz"),
+        symmetry=Exchange(tuple(tuple(f"{name}{i}" for i in range(n)) for name in "vz")),
         simulator=Simulator(lca_trials),
     )
 

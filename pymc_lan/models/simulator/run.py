@@ -8,9 +8,9 @@ from concurrent.futures import Executor
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.models.model import Model
 from pymc_lan.models.proposals import draw_theta
-from pymc_lan.models.simulator.simulator import run_simulator
-from pymc_lan.models.spec import Model
+from pymc_lan.models.simulator.calls import run_simulator
 
 Float = NDArray[np.float64]
 

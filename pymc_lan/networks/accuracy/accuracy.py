@@ -7,20 +7,19 @@ log f(exact).
 
 from __future__ import annotations
 
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.models.imported import is_plain
-from pymc_lan.models.labelled_trials import decided, draw_deadlines, model_trials
+from pymc_lan.data.observation import Silence
+from pymc_lan.models.imported import Imported
+from pymc_lan.models.labels import Labels
 from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.models.model import Model, require_labels, require_views
 from pymc_lan.models.proposals import draw_theta
-from pymc_lan.models.race.race import race_of
-from pymc_lan.models.simulator.responses import RESPONSES
-from pymc_lan.models.simulator.view import SIMULATED
-from pymc_lan.models.solved_at import solved_log_likelihood
-from pymc_lan.models.views import choice_transform_of, earliest
+from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.networks.accuracy.simulated import accuracy_from_simulations
 from pymc_lan.networks.config import rounded
 from pymc_lan.networks.network import Network
@@ -32,9 +31,8 @@ Float = NDArray[np.float64]
 EARLIEST, LATEST = 5e-3, 20.0
 # Probabilities below this are not measured: no data set can tell them from zero.
 SMALLEST_P = 1e-4
-# Parameter sets whose integrals are in memory at once, and so many of a race: each of its responses costs networks of
-# all its accumulators.
-MASS_BLOCK, RACE_SETS = 100, 200
+# Parameter sets whose integrals are in memory at once.
+MASS_BLOCK = 100
 # Gradients smaller than this have no meaningful relative error.
 SMALLEST_GRADIENT = 0.1
 
@@ -72,24 +70,28 @@ def accuracy(network: Network, *, n: int | None = None, n_mass: int | None = Non
     >>> report["lan"]["mean"] < 0.002
     True
     """
-    spec = network.spec
-    if spec.transform in (SIMULATED, RESPONSES):
-        sizes = {"n_trials": n, "n_sets": n_mass}
-        given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
-        return accuracy_from_simulations(network, seed=seed, **given)
-    n, n_mass = n or 60_000, n_mass or (1000 if race_of(spec) is None else RACE_SETS)
+    return measure(network.spec, network, n, n_mass, seed)
+
+
+@singledispatch
+def measure(model: Model, network: Network, n: int | None, n_mass: int | None, seed: int) -> dict[str, Any]:
+    """Measure a network against what is known of its model; see `accuracy`."""
+    labels = require_labels(model)
+    n, n_mass = n or 60_000, n_mass or labels.n_mass
     rng = np.random.default_rng(seed)
-    trials = model_trials(spec, rng, n)
-    t = draw_theta(spec, rng, trials.d.size, with_t=True)["t"]
-    kept = (trials.d - earliest(spec, trials.theta) > EARLIEST) & (t + trials.d < LATEST)
+    trials = labels.model_trials(rng, n)
+    t = draw_theta(model, rng, trials.d.size, with_t=True)["t"]
+    kept = (trials.d - model.earliest(trials.theta) > EARLIEST) & (t + trials.d < LATEST)
     theta = {name: x[kept] for name, x in (trials.theta | {"t": t}).items()}
     rt, response = (t + trials.d)[kept], trials.response[kept]
     error = network.likelihood.log_density(NUMPY, rt, response, theta) - trials.label[kept]
     return {
         "lan": _summary(error) | {"median": rounded(np.median(np.abs(error))), "bias": rounded(-error.mean())},
-        "mass": _mass(network, rng, n_mass),
-        "gradient": _gradient(network, theta, rt, response) if spec.exact else _solved_gradient(network, rng),
-        "choice": _choice(network, rng, n) if _has_deadlines(network) else None,
+        "mass": _mass(network, labels, rng, n_mass),
+        "gradient": _gradient(network, theta, rt, response)
+        if labels.closed
+        else _solved_gradient(network, labels, rng),
+        "choice": _choice(network, labels, rng, n),
         "flop": {
             "lan": network.lan.flop,
             "choice": network.choice.flop if network.choice is not None else None,
@@ -101,26 +103,35 @@ def accuracy(network: Network, *, n: int | None = None, n_mass: int | None = Non
     }
 
 
-def _has_deadlines(network: Network) -> bool:
-    """Whether there is a deadline network that stands for itself; a race's is part of its density."""
-    return network.choice is not None and not is_plain(network.spec) and race_of(network.spec) is None
+@measure.register
+def _by_simulations(model: Simulated, network: Network, n: int | None, n_mass: int | None, seed: int) -> dict[str, Any]:
+    sizes = {"n_trials": n, "n_sets": n_mass}
+    given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
+    return accuracy_from_simulations(network, seed=seed, **given)
 
 
-def _mass(network: Network, rng: np.random.Generator, n: int) -> dict[str, float]:
+@measure.register
+def _by_the_model(model: Imported, network: Network, n: int | None, n_mass: int | None, seed: int) -> dict[str, Any]:
+    return measure(model.known, network, n, n_mass, seed)
+
+
+def _mass(network: Network, labels: Labels, rng: np.random.Generator, n: int) -> dict[str, float]:
     """Integral of the density over decision times and all responses, less the probability of a decision."""
     theta = draw_theta(network.spec, rng, n, with_t=True)
     blocks = [{name: x[i : i + MASS_BLOCK] for name, x in theta.items()} for i in range(0, n, MASS_BLOCK)]
-    mass = np.concatenate([masses(network, block) for block in blocks])
-    off = np.abs(mass - decided(network.spec, {name: x for name, x in theta.items() if name != "t"}))
+    mass = np.concatenate([masses(network, labels, block) for block in blocks])
+    off = np.abs(mass - labels.decided({name: x for name, x in theta.items() if name != "t"}))
     return {"p50": rounded(np.median(off)), "p99": rounded(np.quantile(off, 0.99))}
 
 
-def masses(network: Network, columns: dict[str, Float]) -> Float:
+def masses(network: Network, labels: Labels, columns: dict[str, Float]) -> Float:
     """Integrals of a network's density over decision times and all responses.
 
     Parameters
     ----------
     network : Network
+    labels : Labels
+        Of its model.
     columns : dict of str to ndarray, shape (n,)
         Every parameter.
 
@@ -132,12 +143,12 @@ def masses(network: Network, columns: dict[str, Float]) -> Float:
     n = len(theta["t"])
     nodes, weights = np.polynomial.legendre.leggauss(60)
     # Composite Gauss-Legendre in log(d / (last - d)): 20 panels of 60 nodes from 1e-8 s to 1e-7 of `last` before it.
-    last = choice_transform_of(network.spec).latest(NUMPY, theta)
+    last = labels.latest(theta)
     edges = np.linspace(np.log(1e-8 / last), np.log(1e7), 21, axis=-1)
     half = np.diff(edges, axis=-1) / 2
     even = (edges[..., :-1] + half)[..., None] + half[..., None] * nodes
     share = share_at(even).reshape(n, -1)
-    first = earliest(network.spec, theta)
+    first = network.spec.earliest(theta)
     d, mass = last * share + first, np.zeros(n)
     for response in network.spec.choices:
         log_f = network.likelihood.log_density(NUMPY, theta["t"] + d, np.full_like(d, float(response)), theta)
@@ -166,10 +177,12 @@ def _relative(found: Any, truth: Any) -> dict[str, float]:
     return {"median": rounded(np.median(off)), "p99": rounded(np.quantile(off, 0.99))}
 
 
-def _solved_gradient(network: Network, rng: np.random.Generator, n: int = 512) -> dict[str, dict[str, float]]:
+def _solved_gradient(
+    network: Network, labels: Labels, rng: np.random.Generator, n: int = 512
+) -> dict[str, dict[str, float]]:
     """Relative error of each derivative against solved densities: differences over a hundredth of the range."""
     spec = network.spec
-    trials = model_trials(spec, rng, n)
+    trials = labels.model_trials(rng, n)
     sets, which = np.unique(np.column_stack(list(trials.theta.values())), axis=0, return_inverse=True)
     centre = dict(zip(trials.theta, sets.T, strict=True))
     t = 0.5 * sum(spec.parameter("t").bounds)
@@ -183,7 +196,7 @@ def _solved_gradient(network: Network, rng: np.random.Generator, n: int = 512) -
             theta = centre if p.name == "t" else centre | {p.name: centre[p.name] + move}
             each = {name: x[which] for name, x in theta.items()} | {"t": t}
             found = network.likelihood.log_density(NUMPY, t + d, trials.response, each)
-            ends.append((found, solved_log_likelihood(spec, theta, which, d, trials.response)))
+            ends.append((found, labels.at(theta, which, d, trials.response)))
         slopes = [(after - before) / (2 * step) for after, before in zip(*ends, strict=True)]
         value = trials.theta.get(p.name, np.full(trials.d.size, t))
         kept = (value > p.bounds[0] + step) & (value < p.bounds[1] - step) & np.isfinite(slopes[1])
@@ -191,10 +204,16 @@ def _solved_gradient(network: Network, rng: np.random.Generator, n: int = 512) -
     return result
 
 
-def _choice(network: Network, rng: np.random.Generator, n: int) -> dict[str, dict[str, float]]:
-    """Errors of both log probabilities, over deadlines as in training: one in eight of the trials has none."""
-    theta, horizon, *truth = draw_deadlines(network.spec, rng, n, measured=True)
-    found = choice_transform_of(network.spec).log_go(NUMPY, network.choice, horizon, theta)
+def _choice(network: Network, labels: Labels, rng: np.random.Generator, n: int) -> dict[str, dict[str, float]] | None:
+    """Errors of both log probabilities, over deadlines as in training: one in eight of the trials has none.
+
+    None where no network knows them, or one that others trained, which may know no deadline.
+    """
+    view = require_views(network.spec).choice
+    if network.choice is None or view is None or not view.deadlines or view.silence is not Silence.NO_PRESS:
+        return None
+    theta, horizon, *truth = labels.deadlines(rng, n, measured=True)
+    found = view.log_split(NUMPY, network.choice, horizon, theta)
     result = {}
     for name, a, b in zip(("go", "nogo"), found, truth, strict=True):
         likely = b > np.log(SMALLEST_P)

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.errors import explain
-from pymc_lan.models.simulator.responses import RESPONSES
+from pymc_lan.models.model import Model, shift
+from pymc_lan.models.simulator.lognormal import SHORTEST
 from pymc_lan.models.simulator.run import draw_sets, draw_trials_of_sets
-from pymc_lan.models.simulator.view import SHORTEST
-from pymc_lan.models.spec import Model, shift
 from pymc_lan.networks.accuracy import classifier
 from pymc_lan.networks.config import rounded
 from pymc_lan.networks.network import Network
@@ -67,7 +66,7 @@ def accuracy_from_simulations(
                 "a model with a simulator", f"{spec.name!r} without one", "load the network with spec=..., your own"
             )
         )
-    if spec.transform == RESPONSES:
+    if not spec.times:
         return _accuracy_of_responses(network, n_sets, n_trials, seed)
     rng = np.random.default_rng([seed, 4])
     theta = draw_sets(spec, rng, n_sets)

@@ -18,7 +18,7 @@ from llvmlite import ir
 
 from pymc_lan.errors import explain
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import Model
 from pymc_lan.networks.kernel.layout import LANES, LEADING, PARTS, TILE, part_rows, smooth_rows
 from pymc_lan.networks.kernel.llvm import F64, I64, PTR, Code
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pymc_lan.errors import explain
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import Model
 from pymc_lan.networks.kernel.cache import kept
 from pymc_lan.networks.kernel.fingerprint import fingerprint, versions
 from pymc_lan.networks.kernel.layout import LEADING

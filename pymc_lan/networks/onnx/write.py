@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from pymc_lan.errors import explain
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import Model
 from pymc_lan.networks.kernel.formulas import SAME, network_inputs, value_of_output, walk
 from pymc_lan.networks.kernel.layout import PARTS
 from pymc_lan.networks.mlp import MLP

@@ -18,9 +18,7 @@ import numpy as np
 import optax
 from numpy.typing import NDArray
 
-from pymc_lan.models.labelled_trials import draw_deadlines, training_trials
-from pymc_lan.models.spec import Model
-from pymc_lan.models.views import choice_transform_of, transform_of
+from pymc_lan.models.model import Model, require_labels
 from pymc_lan.numerics.passage import NUMPY
 
 Batch = Mapping[str, Any]
@@ -61,16 +59,17 @@ def lan_task(spec: Model, farm: Executor | None = None, edges: float = 0.0) -> T
     The weight ``clip(exp((y + 4) / 6), LEAST, MOST)`` of a trial with log density y puts the bulk before the far tails.
     See `pymc_lan.training.recipes.Recipe` for ``edges``.
     """
-    transform = transform_of(spec)
+    labels = require_labels(spec)
+    view, _ = labels.views
 
     def draw(rng: np.random.Generator, n: int) -> dict[str, NDArray[Any]]:
-        theta, d, response, label, _ = training_trials(spec, rng, n, farm, edges)
+        theta, d, response, label, _ = labels.training_trials(rng, n, farm, edges)
         # Such as a response when collapsing boundaries have all but met.
         unknown = ~(label > NEVER)
         label = np.where(unknown, CEILING, label)
         return {
-            "inputs": _float32(transform.inputs(NUMPY, d, response, theta)).T,
-            "residual": _float32(label - transform.baseline(NUMPY, d, response, theta)),
+            "inputs": _float32(view.inputs(NUMPY, d, response, theta)).T,
+            "residual": _float32(label - view.baseline(NUMPY, d, response, theta)),
             "weight": _float32(np.clip(np.exp((label + 4) / 6), LEAST, MOST)),
             "unknown": unknown,
         }
@@ -80,7 +79,7 @@ def lan_task(spec: Model, farm: Executor | None = None, edges: float = 0.0) -> T
         error = jnp.where(batch["unknown"], jnp.maximum(error, 0.0), error)
         return jnp.mean(batch["weight"] * optax.huber_loss(error, delta=HUBER_DELTA))
 
-    return Task("lan", transform.n_inputs, draw, loss)
+    return Task("lan", view.n_inputs, draw, loss)
 
 
 def choice_task(spec: Model, farm: Executor | None = None, edges: float = 0.0) -> Task:
@@ -89,16 +88,17 @@ def choice_task(spec: Model, farm: Executor | None = None, edges: float = 0.0) -
     The loss is on the two log probabilities, not on the logit, and fades where a probability is below 1e-4, where no
     data set can tell.
     """
-    transform = choice_transform_of(spec)
+    labels = require_labels(spec)
+    _, view = labels.views
 
     def draw(rng: np.random.Generator, n: int) -> dict[str, NDArray[Any]]:
-        theta, horizon, log_go, log_rest = draw_deadlines(spec, rng, n, farm, edges=edges)
-        inner = np.minimum(horizon, transform.latest(NUMPY, theta))
+        theta, horizon, log_go, log_rest = labels.deadlines(rng, n, farm, edges=edges)
+        inner = np.minimum(horizon, view.latest(NUMPY, theta))
         known = {}
-        if transform.log_choice is not None:
-            known = dict(zip(KNOWN, transform.log_choice(NUMPY, theta), strict=True))
-        named = {"baseline": transform.baseline(NUMPY, inner, theta), "log_go": log_go, "log_rest": log_rest} | known
-        return {"inputs": _float32(transform.inputs(NUMPY, inner, theta)).T} | {
+        if view.log_choice is not None:
+            known = dict(zip(KNOWN, view.log_choice(NUMPY, theta), strict=True))
+        named = {"baseline": view.baseline(NUMPY, inner, theta), "log_go": log_go, "log_rest": log_rest} | known
+        return {"inputs": _float32(view.inputs(NUMPY, inner, theta)).T} | {
             name: _float32(value) for name, value in named.items()
         }
 
@@ -111,12 +111,12 @@ def choice_task(spec: Model, farm: Executor | None = None, edges: float = 0.0) -
     def loss(output: jax.Array, batch: Batch) -> jax.Array:
         logit = batch["baseline"] + output
         log_go, log_rest = jax.nn.log_sigmoid(logit), jax.nn.log_sigmoid(-logit)
-        if transform.log_choice is not None:
+        if view.log_choice is not None:
             log_upper, log_lower = (batch[name] for name in KNOWN)
             log_go, log_rest = log_upper + log_go, jnp.logaddexp(log_lower, log_upper + log_rest)
         return jnp.mean(cost(log_go, batch["log_go"]) + cost(log_rest, batch["log_rest"]))
 
-    return Task("choice", transform.n_inputs, draw, loss)
+    return Task("choice", view.n_inputs, draw, loss)
 
 
 # Log probabilities of the choice itself, where they are known.

@@ -9,28 +9,12 @@ from pathlib import Path
 from typing import Any, Self, final
 
 from pymc_lan.errors import explain
-from pymc_lan.models.race.race import race_of
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import Model, require_labels
 from pymc_lan.networks.accuracy.accuracy import accuracy
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.parallel import open_executor
 from pymc_lan.training.recipes import Recipe, usual_recipes
 from pymc_lan.training.teacher import Learned, Teacher, Wishes, refuse_recipe, refuse_scheduler
-
-# Where a transform's labels come from.
-LABELS = {
-    "constant_drift": "closed form (Navarro & Fuss 2009; Gondan, Blurton & Kesselmeier 2014)",
-    "straight_boundary": "closed form (the same in the clock of the moving boundaries); go probabilities by quadrature",
-    "variable_drift": "closed form (the same under the mean of the drift's factor); go probabilities by quadrature",
-    "spread": "quadrature over non-decision times and starting points of the closed form (Navarro & Fuss 2009)",
-    "path": "Volterra equations of the two moving boundaries (Buonocore, Nobile & Ricciardi 1987; Smith 2000) or, for "
-    "a drift that is not linear in the position, the Fokker-Planck equation (to 0.02 nats)",
-    **dict.fromkeys(
-        ("reflected", "reflected_no_bias"),
-        "Volterra equation of one reflected accumulator (Buonocore, Nobile & Ricciardi 1987). The network lan is that "
-        "of its density, choice that of its survivor; they are the same in every race",
-    ),
-}
 
 # Trials on which accuracy is measured.
 MEASURED = 60_000
@@ -70,7 +54,7 @@ class LabelTeacher(Teacher):
             found = f"simulations or a report for {spec.name!r}"
             remedy = "leave simulations and report out"
             raise ValueError(explain("a model with a simulator, to train from files or to report on", found, remedy))
-        if spec.exact or race_of(spec) is not None:
+        if require_labels(spec).quick:
             refuse_scheduler(wishes.scheduler, f"labels that take seconds of {spec.name!r}")
         lan_recipe, choice_recipe = usual_recipes(spec)
         return cls(spec, wishes.lan_recipe or lan_recipe, wishes.choice_recipe or choice_recipe, wishes.scheduler, seed)
@@ -78,12 +62,12 @@ class LabelTeacher(Teacher):
     @property
     def labels(self) -> str:
         """Where the true densities come from."""
-        return LABELS[self.spec.transform]
+        return require_labels(self.spec).about
 
     @property
     def outcome(self) -> str:
         """What a trial is: times and boundaries or, of a race, accumulators."""
-        if race_of(self.spec) is not None:
+        if require_labels(self.spec).learned is not None:
             return f"rt in seconds, response {self.spec.choices}: the accumulator that finishes first"
         return "rt in seconds, response +1 upper and -1 lower boundary; go/no-go: rt = inf is no press"
 
@@ -118,5 +102,5 @@ def run_name(spec: Model, task: str, recipe: Recipe, seed: int) -> str:
 
     Races share one, because what they learn is the same.
     """
-    learned = spec.name if race_of(spec) is None else "accumulator"
+    learned = require_labels(spec).learned or spec.name
     return f"{learned}-{task}-{sha256(repr((recipe, seed)).encode()).hexdigest()[:12]}"

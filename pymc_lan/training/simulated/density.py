@@ -17,8 +17,10 @@ import numpy as np
 import optax
 from numpy.typing import NDArray
 
-from pymc_lan.models.simulator.view import PER_CHOICE, SimulatedTransform, is_symmetric, scaled, views
-from pymc_lan.models.spec import Model, Reference, seen
+from pymc_lan.models.model import seen
+from pymc_lan.models.simulator.lognormal import PER_CHOICE, LogNormalView, as_seen, scaled
+from pymc_lan.models.simulator.reference import Reference
+from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.networks.flax import JAX
 from pymc_lan.training.simulated.histograms import Histograms
 from pymc_lan.training.simulated.kde import Labelled
@@ -41,11 +43,11 @@ CHANCE = 1 - 1 / (3 * GROUP)
 Weights = dict[str, jax.Array]
 
 
-def baseline_weights(spec: Model, n_inputs: int, seed: int, first: Histograms | Labelled) -> Weights:
+def baseline_weights(spec: Simulated, n_inputs: int, seed: int, first: Histograms | Labelled) -> Weights:
     """Weights to start from: small ones, and for each choice a shape like that of all trials together."""
     rng = np.random.default_rng([seed, 3])
     moments = first.moments.astype(np.float64).mean(axis=0)
-    share, total, squares = (moments.mean(axis=0, keepdims=True) if is_symmetric(spec) else moments).T
+    share, total, squares = (moments.mean(axis=0, keepdims=True) if spec.symmetry is not None else moments).T
     some = np.maximum(share, 1e-6)
     location = total / some
     spread = np.sqrt(np.maximum(squares / some - location**2, 1e-4))
@@ -60,8 +62,8 @@ def as_reference(weights: dict[str, Any]) -> Reference:
     return Reference.from_lists({name: np.asarray(x).tolist() for name, x in weights.items()})
 
 
-def _outputs(spec: Model) -> int:
-    return PER_CHOICE * (1 if is_symmetric(spec) else len(spec.choices))
+def _outputs(spec: Simulated) -> int:
+    return PER_CHOICE * (1 if spec.symmetry is not None else len(spec.choices))
 
 
 def baseline_loss(weights: Weights, inputs: jax.Array, moments: jax.Array) -> jax.Array:
@@ -101,12 +103,12 @@ def log_means(log_f: jax.Array) -> jax.Array:
     return log_f + jnp.log((10 + sum(jnp.exp(x) for x in rises)) / 12)
 
 
-def fit_baseline(spec: Model, first: Histograms | Labelled, seed: int) -> Weights:
+def fit_baseline(spec: Simulated, first: Histograms | Labelled, seed: int) -> Weights:
     """Fit the baseline to the trials of one chunk.
 
     Parameters
     ----------
-    spec : Model
+    spec : Simulated
     first : Histograms or Labelled
     seed : int
 
@@ -115,7 +117,7 @@ def fit_baseline(spec: Model, first: Histograms | Labelled, seed: int) -> Weight
     dict of str to array
     """
     theta = dict(zip(spec.names, jnp.asarray(first.theta).T, strict=True))
-    inputs = jnp.stack([jnp.stack(view, axis=-1) for view in views(JAX, spec, theta)], axis=1)
+    inputs = jnp.stack([jnp.stack(view, axis=-1) for view in as_seen(JAX, spec, theta)], axis=1)
     moments, weights = jnp.asarray(first.moments), baseline_weights(spec, inputs.shape[-1], seed, first)
     optimizer = optax.chain(
         optax.clip_by_global_norm(1.0), soap(optax.cosine_decay_schedule(BASELINE_RATE, BASELINE_STEPS))
@@ -136,7 +138,7 @@ def fit_baseline(spec: Model, first: Histograms | Labelled, seed: int) -> Weight
 
 
 def log_density(
-    spec: Model,
+    spec: Simulated,
     network: Callable[[jax.Array], jax.Array],
     theta: jax.Array | Float32,
     log_d: jax.Array | Float32,
@@ -144,12 +146,12 @@ def log_density(
 ) -> jax.Array:
     """Log density of log decision times, of shape (m, ...), from parameters of shape (m, p)."""
     columns = jnp.asarray(theta).T.reshape(len(spec.names), -1, *[1] * (log_d.ndim - 1))
-    inputs, baseline = SimulatedTransform(spec).look(JAX, log_d, codes, dict(zip(spec.names, columns, strict=True)))
+    inputs, baseline = LogNormalView(spec).look(JAX, log_d, codes, dict(zip(spec.names, columns, strict=True)))
     return jnp.minimum(baseline + network(jnp.stack(jnp.broadcast_arrays(*inputs), axis=-1)), HIGHEST)
 
 
 def density_loss(
-    spec: Model, network: Callable[[jax.Array], jax.Array], batch: Histograms
+    spec: Simulated, network: Callable[[jax.Array], jax.Array], batch: Histograms
 ) -> tuple[jax.Array, jax.Array]:
     """Loss of each parameter set, shape (m,), and the log density of log decision times at its nodes, (m, c, k)."""
     codes = jnp.asarray(spec.choices, jnp.float32)[:, None]
@@ -157,14 +159,16 @@ def density_loss(
     return poisson_loss(batch, log_f), log_f
 
 
-def omission_loss(spec: Model, network: Callable[[jax.Array], jax.Array], batch: Histograms | Labelled) -> jax.Array:
+def omission_loss(
+    spec: Simulated, network: Callable[[jax.Array], jax.Array], batch: Histograms | Labelled
+) -> jax.Array:
     """Loss of each parameter set's probability of no response, shape (m,): the binomial's."""
     theta = {name: batch.theta[:, i] for i, name in enumerate(spec.names)}
     logit = network(jnp.stack(scaled(JAX, spec, theta), axis=-1))
     return jax.nn.softplus(logit) - batch.omitted * logit
 
 
-def label_loss(spec: Model, network: Callable[[jax.Array], jax.Array], batch: Labelled) -> jax.Array:
+def label_loss(spec: Simulated, network: Callable[[jax.Array], jax.Array], batch: Labelled) -> jax.Array:
     """Mean Huber loss of each parameter set against its labels, shape (m,).
 
     Where a label is only an upper bound, a lower density is as good.
@@ -193,7 +197,7 @@ def divergence(batch: Histograms, log_f: jax.Array) -> jax.Array:
     return jnp.asarray(excess.sum(axis=(1, 2)) / 2)
 
 
-def empty_baseline(spec: Model) -> Weights:
+def empty_baseline(spec: Simulated) -> Weights:
     """Weights of the baseline's shape, to restore saved ones into."""
     return {
         "inner": jnp.zeros((BASELINE_UNITS, len(seen(spec)) + 1)),

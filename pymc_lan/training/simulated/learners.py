@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import singledispatch
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.errors import explain
-from pymc_lan.models.simulator.responses import RESPONSES, ResponseTransform
-from pymc_lan.models.simulator.view import SIMULATED, SimulatedChoice, SimulatedTransform
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import require_views
+from pymc_lan.models.simulator.kinds import SimulatedResponses, SimulatedTimes
+from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.training.recipes import KDE, LIKELIHOOD, SimulationRecipe
 from pymc_lan.training.simulated.density import (
     as_reference,
@@ -48,8 +50,8 @@ class Estimator(NamedTuple):
         ``(spec, networks, sets)`` to the loss of each set, and what `Learner.errors` needs.
     """
 
-    reduce: Callable[[Model, Float, Float, Float, np.random.Generator], Sets]
-    loss: Callable[[Model, dict[str, Any], Sets], tuple[jax.Array, jax.Array]]
+    reduce: Callable[[Simulated, Float, Float, Float, np.random.Generator], Sets]
+    loss: Callable[[Simulated, dict[str, Any], Sets], tuple[jax.Array, jax.Array]]
 
 
 class Learner(NamedTuple):
@@ -68,66 +70,86 @@ class Learner(NamedTuple):
         ``(spec, first, seed)`` to the fitted one, where ``first()`` simulates a chunk: a baseline, or nothing.
     complete : callable
         ``(spec, state)`` to the spec with its baseline.
+    probabilities : callable
+        ``(sets, what the loss has found)`` to the probability of each choice that the network says, and its share of
+        the trials, both of shape (m, c).
     """
 
     estimators: dict[str, Estimator]
-    sizes: Callable[[Model, SimulationRecipe], Sizes]
+    sizes: Callable[[Simulated, SimulationRecipe], Sizes]
     errors: Callable[[Sets, jax.Array], jax.Array]
-    empty: Callable[[Model], dict[str, Any]]
-    begin: Callable[[Model, Callable[[], Sets], int], dict[str, Any]]
-    complete: Callable[[Model, dict[str, Any]], Model]
+    empty: Callable[[Simulated], dict[str, Any]]
+    begin: Callable[[Simulated, Callable[[], Sets], int], dict[str, Any]]
+    complete: Callable[[Any, dict[str, Any]], Any]
+    probabilities: Callable[[Sets, jax.Array], tuple[jax.Array, jax.Array]]
 
 
-def _density_sizes(spec: Model, recipe: SimulationRecipe) -> Sizes:
-    sizes = {"lan": (SimulatedTransform(spec).n_inputs, *recipe.hidden, 1)}
-    return sizes | ({"choice": (SimulatedChoice(spec).n_inputs, *CHOICE_HIDDEN, 1)} if spec.omissions else {})
+def _density_sizes(spec: Simulated, recipe: SimulationRecipe) -> Sizes:
+    n_inputs = require_views(spec).n_inputs
+    sizes = {"lan": (n_inputs["lan"], *recipe.hidden, 1)}
+    return sizes | ({"choice": (n_inputs["choice"], *CHOICE_HIDDEN, 1)} if spec.omissions else {})
 
 
-def _omissions(spec: Model, networks: dict[str, Any], batch: Sets) -> jax.Array | float:
+def _omissions(spec: Simulated, networks: dict[str, Any], batch: Sets) -> jax.Array | float:
     return omission_loss(spec, networks["choice"], batch) if spec.omissions else 0.0
 
 
-def _density_loss(spec: Model, networks: dict[str, Any], batch: Sets) -> tuple[jax.Array, jax.Array]:
+def _density_loss(spec: Simulated, networks: dict[str, Any], batch: Sets) -> tuple[jax.Array, jax.Array]:
     loss, log_f = density_loss(spec, networks["lan"], batch)
     return loss + _omissions(spec, networks, batch), log_f
 
 
-def _label_loss(spec: Model, networks: dict[str, Any], batch: Sets) -> tuple[jax.Array, jax.Array]:
+def _label_loss(spec: Simulated, networks: dict[str, Any], batch: Sets) -> tuple[jax.Array, jax.Array]:
     loss = label_loss(spec, networks["lan"], batch)
     return loss + _omissions(spec, networks, batch), loss
 
 
-def _response_sizes(spec: Model, recipe: SimulationRecipe) -> Sizes:
-    view = ResponseTransform(spec)
-    return {"lan": (view.n_inputs, *recipe.hidden, view.n_outputs)}
+def _response_sizes(spec: Simulated, recipe: SimulationRecipe) -> Sizes:
+    views = require_views(spec)
+    return {"lan": (views.n_inputs["lan"], *recipe.hidden, views.n_outputs)}
 
 
-LEARNERS = {
-    SIMULATED: Learner(
-        {LIKELIHOOD: Estimator(reduce_trials, _density_loss), KDE: Estimator(label_trials, _label_loss)},
-        _density_sizes,
-        divergence,
-        lambda spec: {"baseline": empty_baseline(spec)},
-        lambda spec, first, seed: {"baseline": fit_baseline(spec, first(), seed)},
-        lambda spec, state: replace(spec, baseline=as_reference(state["baseline"])),
-    ),
-    RESPONSES: Learner(
-        {
-            LIKELIHOOD: Estimator(
-                lambda spec, theta, rt, response, rng: count_responses(spec, theta, response), response_loss
-            )
-        },
-        _response_sizes,
-        response_divergence,
-        lambda spec: {},
-        lambda spec, first, seed: {},
-        lambda spec, state: spec,
-    ),
-}
-"""Learners by the transform of a model's spec."""
+@singledispatch
+def learner_of(spec: Simulated) -> Learner:
+    """How the networks of a model learn from simulated trials."""
+    raise ValueError(explain("a model with a simulator", f"{spec.name!r}", "make one with pl.simulator_spec"))
 
 
-def estimator_of(spec: Model, name: str = LIKELIHOOD) -> Estimator:
+@learner_of.register
+def _of_times(spec: SimulatedTimes) -> Learner:
+    return TIMES
+
+
+@learner_of.register
+def _of_responses(spec: SimulatedResponses) -> Learner:
+    return RESPONSES
+
+
+TIMES = Learner(
+    {LIKELIHOOD: Estimator(reduce_trials, _density_loss), KDE: Estimator(label_trials, _label_loss)},
+    _density_sizes,
+    divergence,
+    lambda spec: {"baseline": empty_baseline(spec)},
+    lambda spec, first, seed: {"baseline": fit_baseline(spec, first(), seed)},
+    lambda spec, state: replace(spec, baseline=as_reference(state["baseline"])),
+    lambda sets, log: (sets.step[:, None] * jnp.exp(log).sum(axis=-1), sets.moments[..., 0]),
+)
+RESPONSES = Learner(
+    {
+        LIKELIHOOD: Estimator(
+            lambda spec, theta, rt, response, rng: count_responses(spec, theta, response), response_loss
+        )
+    },
+    _response_sizes,
+    response_divergence,
+    lambda spec: {},
+    lambda spec, first, seed: {},
+    lambda spec, state: spec,
+    lambda sets, log: (jnp.exp(log), sets.share),
+)
+
+
+def estimator_of(spec: Simulated, name: str = LIKELIHOOD) -> Estimator:
     """An estimator of a model.
 
     Raises
@@ -135,7 +157,7 @@ def estimator_of(spec: Model, name: str = LIKELIHOOD) -> Estimator:
     ValueError
         If there is none of that name for this kind of model.
     """
-    found = LEARNERS[spec.transform].estimators
+    found = learner_of(spec).estimators
     if name not in found:
         expected = f"the estimator {' or '.join(map(repr, found))} for {spec.name!r}, a model of responses alone"
         raise ValueError(explain(expected, f"{name!r}", "leave estimator out: there are no times to smooth"))

@@ -21,13 +21,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
 from pymc_lan.errors import explain
-from pymc_lan.models.spec import Model
+from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.networks.flax import FlaxMLP, from_flax
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.orbax import Checkpoints
 from pymc_lan.training.progress import progress_bar
 from pymc_lan.training.recipes import LIKELIHOOD, SimulationRecipe
-from pymc_lan.training.simulated.learners import LEARNERS, Sets, estimator_of
+from pymc_lan.training.simulated.learners import Sets, estimator_of, learner_of
 from pymc_lan.training.soap import soap
 
 # Held-out sets that a round looks for others like: those with the largest error.
@@ -65,7 +65,7 @@ class Fitted(NamedTuple):
 
     Parameters
     ----------
-    spec : Model
+    spec : Simulated
         With its baseline.
     lan : MLP
         Of the density or, for responses alone, of the logits of the choices.
@@ -78,7 +78,7 @@ class Fitted(NamedTuple):
     held_out : Sets
     """
 
-    spec: Model
+    spec: Simulated
     lan: MLP
     choice: MLP | None
     history: NDArray[np.float32]
@@ -94,7 +94,7 @@ class _Run(NamedTuple):
 
 
 def fit_from_simulations(
-    spec: Model,
+    spec: Simulated,
     recipe: SimulationRecipe,
     source: Source,
     *,
@@ -111,7 +111,7 @@ def fit_from_simulations(
 
     Parameters
     ----------
-    spec : Model
+    spec : Simulated
         With a simulator.
     recipe : SimulationRecipe
     source : Source
@@ -144,7 +144,7 @@ def fit_from_simulations(
     with jax.enable_x64(False), source, Checkpoints(checkpoints) if checkpoints else nullcontext() as saved:
         held_out = source.held_out(recipe.held_out, recipe.held_out_trials)
         state, done = _begin(spec, recipe, source, seed, saved)
-        spec = LEARNERS[spec.transform].complete(spec, state)
+        spec = learner_of(spec).complete(spec, state)
         if devices is None:
             devices = jax.local_devices()[: 1 if jax.default_backend() == "cpu" else None]
         run = _compile(spec, recipe, seed, devices)
@@ -157,8 +157,8 @@ def fit_from_simulations(
     )
 
 
-def _modules(spec: Model, recipe: SimulationRecipe, seed: int) -> dict[str, FlaxMLP]:
-    sizes = LEARNERS[spec.transform].sizes(spec, recipe)
+def _modules(spec: Simulated, recipe: SimulationRecipe, seed: int) -> dict[str, FlaxMLP]:
+    sizes = learner_of(spec).sizes(spec, recipe)
     modules = {name: FlaxMLP(each, recipe.activation, rngs=nnx.Rngs(seed)) for name, each in sizes.items()}
     for module in modules.values():
         # The baseline is what a network starts from.
@@ -172,12 +172,12 @@ def _optimizer(recipe: SimulationRecipe) -> optax.GradientTransformation:
 
 
 def _begin(
-    spec: Model, recipe: SimulationRecipe, source: Source, seed: int, saved: Checkpoints | None
+    spec: Simulated, recipe: SimulationRecipe, source: Source, seed: int, saved: Checkpoints | None
 ) -> tuple[dict[str, Any], int]:
     """The state to go on from, and how many chunks are done."""
     params = {name: nnx.state(module) for name, module in _modules(spec, recipe, seed).items()}
     state: dict[str, Any] = {
-        **LEARNERS[spec.transform].empty(spec),
+        **learner_of(spec).empty(spec),
         "params": params,
         "optimizer": jax.jit(_optimizer(recipe).init)(params),
         "best": params,
@@ -189,7 +189,7 @@ def _begin(
     }
     if saved is not None and (found := saved.restore(state)) is not None:
         return found[1], found[0]
-    return state | LEARNERS[spec.transform].begin(spec, partial(source.chunk, 0), seed), 0
+    return state | learner_of(spec).begin(spec, partial(source.chunk, 0), seed), 0
 
 
 def _over_devices(devices: Sequence[Any], n: int) -> Callable[[Sets], Sets]:
@@ -201,7 +201,7 @@ def _over_devices(devices: Sequence[Any], n: int) -> Callable[[Sets], Sets]:
     return lambda batch: jax.lax.with_sharding_constraint(batch, sharding)
 
 
-def _compile(spec: Model, recipe: SimulationRecipe, seed: int, devices: Sequence[Any]) -> _Run:
+def _compile(spec: Simulated, recipe: SimulationRecipe, seed: int, devices: Sequence[Any]) -> _Run:
     graphs = {name: nnx.graphdef(module) for name, module in _modules(spec, recipe, seed).items()}
     optimizer, key = _optimizer(recipe), jax.random.key(seed)
     rate = optax.cosine_decay_schedule(recipe.learning_rate, recipe.chunks * recipe.chunk_steps)
@@ -236,7 +236,7 @@ def _compile(spec: Model, recipe: SimulationRecipe, seed: int, devices: Sequence
     @jax.jit
     def measure(params: Any, held_out: Sets) -> tuple[jax.Array, jax.Array]:
         loss, found = each_loss(params, held_out, LIKELIHOOD)
-        return loss.mean(), LEARNERS[spec.transform].errors(held_out, found)
+        return loss.mean(), learner_of(spec).errors(held_out, found)
 
     return _Run(chunk, measure)
 

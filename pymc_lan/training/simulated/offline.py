@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 
 from pymc_lan.data.files import FULL, array_header, write_whole, writing
 from pymc_lan.errors import explain, refuse
-from pymc_lan.models.simulator.responses import RESPONSES
-from pymc_lan.models.simulator.simulator import check_responses, check_trials
-from pymc_lan.models.spec import Model
+from pymc_lan.models.simulator.calls import check_responses, check_trials
+from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.training.recipes import LIKELIHOOD
 from pymc_lan.training.simulated.online import Online
 from pymc_lan.training.simulated.parquet import unpack_parquet
@@ -44,7 +43,7 @@ HELD_OUT = 0.1
 
 
 def simulate_to(
-    spec: Model,
+    spec: Simulated,
     folder: str | os.PathLike[str],
     *,
     sets: int,
@@ -56,7 +55,7 @@ def simulate_to(
 
     Parameters
     ----------
-    spec : Model
+    spec : Simulated
         With a simulator.
     folder : path
         Made when missing.
@@ -107,7 +106,8 @@ def simulate_to(
 def _table(source: Online, seed: Sequence[int]) -> Iterator[bytes]:
     """The parts of an ``.npy`` file of all parameter sets with their trials."""
     spec, trials = source.spec, source.trials
-    columns = [(name, "f8") for name in spec.names] + [("rt", "f8", (trials,))] * (spec.transform != RESPONSES)
+    columns: list[Any] = [(name, "f8") for name in spec.names]
+    columns += [("rt", "f8", (trials,))] if spec.times else []
     dtype = np.dtype([*columns, ("response", "i4", (trials,))])
     yield array_header(dtype, (source.sets,))
     for start in range(0, source.sets, BLOCK):
@@ -116,7 +116,7 @@ def _table(source: Online, seed: Sequence[int]) -> Iterator[bytes]:
         for name, x in zip(spec.names, theta.T, strict=True):
             rows[name] = x
         rows["response"] = response
-        if spec.transform != RESPONSES:
+        if spec.times:
             rows["rt"] = rt
         yield rows.tobytes()
 
@@ -150,7 +150,7 @@ class Offline:
 
     Parameters
     ----------
-    spec : Model
+    spec : Simulated
     files : path or sequence of path
         A folder, or files.
     sets : int
@@ -170,7 +170,7 @@ class Offline:
         On entering, for a Parquet file without the package pyarrow.
     """
 
-    spec: Model
+    spec: Simulated
     files: Paths
     sets: int
     held: int
@@ -263,7 +263,7 @@ class Offline:
             remedy="widen the bounds of the spec, or leave these sets out of the files",
         )
         each, shape = np.repeat(theta, self.trials, axis=0), (len(theta), self.trials)
-        if self.spec.transform == RESPONSES:
+        if not self.spec.times:
             response = check_responses(self.spec, each, found["response"].ravel()).reshape(shape)
             return np.zeros(shape), response
         rt, response = check_trials(self.spec, each, (found["rt"].ravel(), found["response"].ravel()))
@@ -271,7 +271,7 @@ class Offline:
 
     @property
     def _columns(self) -> list[str]:
-        return [*self.spec.names, *(["rt"] if self.spec.transform != RESPONSES else []), "response"]
+        return [*self.spec.names, *(["rt"] if self.spec.times else []), "response"]
 
     def _map(self, path: Path, stack: ExitStack) -> Mapping[str, Any]:
         """The columns of a file, mapped into memory."""

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from pymc_lan.errors import explain
 from pymc_lan.models.simulator.run import draw_sets, draw_trials_of_sets
-from pymc_lan.models.spec import Model
+from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.numerics.parallel import open_executor
 from pymc_lan.training.recipes import LIKELIHOOD
 
 Float = NDArray[np.float64]
 
 
-def _refuse_unknown_elsewhere(spec: Model) -> None:
+def _refuse_unknown_elsewhere(spec: Simulated) -> None:
     """Refuse a function that a process started for it could not find.
 
     Raises
@@ -51,7 +51,7 @@ class Online:
 
     Parameters
     ----------
-    spec : Model
+    spec : Simulated
     sets, trials : int
         Parameter sets of a chunk, and trials of each.
     seed : int
@@ -63,7 +63,7 @@ class Online:
         That of the recipe: it decides what chunks are reduced to.
     """
 
-    spec: Model
+    spec: Simulated
     sets: int
     trials: int
     seed: int

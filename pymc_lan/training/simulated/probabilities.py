@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.models.simulator.responses import ResponseTransform
-from pymc_lan.models.spec import Model
+from pymc_lan.models.simulator.logits import LogitViews
+from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.networks.flax import JAX
 
 Float = NDArray[np.float64]
@@ -37,12 +37,12 @@ class Counts(NamedTuple):
     n: NDArray[np.float32]
 
 
-def count_responses(spec: Model, theta: Float, response: Float) -> Counts:
+def count_responses(spec: Simulated, theta: Float, response: Float) -> Counts:
     """Count the responses of each parameter set.
 
     Parameters
     ----------
-    spec : Model
+    spec : Simulated
     theta : ndarray, shape (m, p)
     response : ndarray, shape (m, n)
 
@@ -55,7 +55,7 @@ def count_responses(spec: Model, theta: Float, response: Float) -> Counts:
     return Counts(*(np.asarray(x, np.float32) for x in arrays))
 
 
-def response_loss(spec: Model, networks: dict[str, Any], batch: Counts) -> tuple[jax.Array, jax.Array]:
+def response_loss(spec: Simulated, networks: dict[str, Any], batch: Counts) -> tuple[jax.Array, jax.Array]:
     """Loss of each parameter set, shape (m,), and the log probabilities of its choices, (m, c)."""
 
     def network(inputs: tuple[Any, ...]) -> list[jax.Array]:
@@ -63,7 +63,7 @@ def response_loss(spec: Model, networks: dict[str, Any], batch: Counts) -> tuple
         return [outputs[..., k] for k in range(outputs.shape[-1])]
 
     theta = {name: batch.theta[:, i] for i, name in enumerate(spec.names)}
-    log_p = jnp.stack(ResponseTransform(spec).log_probabilities(JAX, network, theta), axis=-1)
+    log_p = jnp.stack(LogitViews(spec).log_probabilities(JAX, network, theta), axis=-1)
     return jnp.asarray(-(batch.share * log_p).sum(axis=-1)), log_p
 
 

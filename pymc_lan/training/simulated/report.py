@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.data.files import write_whole, writing
-from pymc_lan.models.simulator.responses import RESPONSES
 from pymc_lan.models.simulator.run import draw_trials_of_sets
 from pymc_lan.networks.network import Network
 from pymc_lan.plots.training import Density, calibration, densities, error_map, losses
@@ -109,7 +108,7 @@ def write_report(out: Path, network: Network, fitted: Fitted, seed: int = 0) -> 
         "Loss": losses(np.asarray(fitted.history, np.float64), fitted.best),
         "Error over the parameters": error_map(spec.names, bounds, found.theta, found.errors),
     }
-    if spec.transform != RESPONSES:
+    if spec.times:
         figures["Densities"] = densities(_examples(network, found, seed), spec.choices)
     figures["Calibration"] = calibration(spec.choices, found.predicted, found.found, found.n)
     path = report_path(Path(out), network)

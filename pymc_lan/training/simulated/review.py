@@ -9,10 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.models.simulator.responses import RESPONSES
-from pymc_lan.models.simulator.view import scaled
+from pymc_lan.models.simulator.lognormal import scaled
 from pymc_lan.networks.flax import JAX, to_flax
-from pymc_lan.training.simulated.learners import LEARNERS, estimator_of
+from pymc_lan.training.simulated.learners import estimator_of, learner_of
 from pymc_lan.training.simulated.loop import Fitted
 
 Float = NDArray[np.float64]
@@ -53,17 +52,14 @@ def review(fitted: Fitted) -> Review:
     -------
     Review
     """
-    spec, sets, learner = fitted.spec, fitted.held_out, LEARNERS[fitted.spec.transform]
+    spec, sets, learner = fitted.spec, fitted.held_out, learner_of(fitted.spec)
     networks = {"lan": fitted.lan} | ({"choice": fitted.choice} if fitted.choice is not None else {})
     with jax.enable_x64(False):
         sets = jax.tree.map(jnp.asarray, sets)
         modules = {name: to_flax(mlp) for name, mlp in networks.items()}
         _, log = estimator_of(spec).loss(spec, modules, sets)
         errors = learner.errors(sets, log)
-        if spec.transform == RESPONSES:
-            predicted, found = jnp.exp(log), sets.share
-        else:
-            predicted, found = sets.step[:, None] * jnp.exp(log).sum(axis=-1), sets.moments[..., 0]
+        predicted, found = learner.probabilities(sets, log)
         if fitted.choice is not None:
             inputs = scaled(JAX, spec, dict(zip(spec.names, sets.theta.T, strict=True)))
             none = jax.nn.sigmoid(modules["choice"](jnp.stack(inputs, axis=-1)))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self, final
+from typing import Any, Self, cast, final
 
 import numpy as np
 
 from pymc_lan.errors import explain
-from pymc_lan.models.simulator.responses import RESPONSES
-from pymc_lan.models.simulator.simulator import check_shift, check_symmetry, run_simulator
-from pymc_lan.models.simulator.view import SIMULATED
-from pymc_lan.models.spec import Model
+from pymc_lan.models.model import Model, require_views
+from pymc_lan.models.simulator.calls import run_simulator
+from pymc_lan.models.simulator.claims import check_shift, check_symmetry
+from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.networks.accuracy.simulated import accuracy_from_simulations
 from pymc_lan.networks.network import Network
 from pymc_lan.plots.style import pyplot
@@ -22,13 +22,13 @@ from pymc_lan.training.simulated.offline import Offline, Paths
 from pymc_lan.training.simulated.online import Online
 from pymc_lan.training.teacher import Learned, Teacher, Wishes, refuse_recipe, refuse_scheduler
 
-# What a transform's networks learn from, by estimator.
+# What networks learn from, by the tag of a config and the estimator.
 LABELS = {
-    (SIMULATED, LIKELIHOOD): "none: maximum likelihood on simulated trials, the density's integral by the trapezoid "
+    ("simulated", LIKELIHOOD): "none: maximum likelihood on simulated trials, the density's integral by the trapezoid "
     "rule over log decision times",
-    (SIMULATED, KDE): "kernel estimates of the log density of log decision times from the simulated trials of each "
+    ("simulated", KDE): "kernel estimates of the log density of log decision times from the simulated trials of each "
     "parameter set",
-    (RESPONSES, LIKELIHOOD): "none: maximum likelihood on the counts of simulated responses",
+    ("responses", LIKELIHOOD): "none: maximum likelihood on the counts of simulated responses",
 }
 
 # Trials that a simulator is known by.
@@ -44,7 +44,7 @@ class SimulationTeacher(Teacher):
 
     Parameters
     ----------
-    spec : Model
+    spec : Simulated
         With a simulator.
     recipe : SimulationRecipe
     files : path or sequence of path, optional
@@ -56,7 +56,7 @@ class SimulationTeacher(Teacher):
     seed : int
     """
 
-    spec: Model
+    spec: Simulated
     recipe: SimulationRecipe
     files: Paths | None
     reports: bool
@@ -81,18 +81,18 @@ class SimulationTeacher(Teacher):
             # Before hours of training.
             pyplot()
         recipe = wishes.simulation_recipe or usual_simulation_recipe(spec)
-        return cls(spec, recipe, wishes.simulations, wishes.report, wishes.scheduler, seed)
+        return cls(cast("Simulated", spec), recipe, wishes.simulations, wishes.report, wishes.scheduler, seed)
 
     @property
     def labels(self) -> str:
         """What stands for true densities."""
-        return LABELS[self.spec.transform, self.recipe.estimator]
+        return LABELS[require_views(self.spec).tag, self.recipe.estimator]
 
     @property
     def outcome(self) -> str:
         """What a trial is: the codes of responses, and times unless the model has none."""
         codes = ", ".join(map(str, self.spec.choices))
-        if self.spec.transform == RESPONSES:
+        if not self.spec.times:
             return f"response one of {codes}"
         none = "; rt = inf is no response" if self.spec.omissions else ""
         return f"rt in seconds, response one of {codes}{none}"
@@ -150,7 +150,7 @@ class SimulationTeacher(Teacher):
             write_report(out, network, learned.fitted, self.seed)
 
 
-def run_name(spec: Model, recipe: SimulationRecipe, seed: int, files: str = "") -> str:
+def run_name(spec: Simulated, recipe: SimulationRecipe, seed: int, files: str = "") -> str:
     """A folder name for each set of arguments, so that a run never goes on from the state of another.
 
     A simulator is recognised by the first trials that it draws, so one that was corrected starts a new run.
@@ -158,7 +158,7 @@ def run_name(spec: Model, recipe: SimulationRecipe, seed: int, files: str = "") 
     rng = np.random.default_rng(0)
     theta = np.column_stack([rng.uniform(*p.bounds, N_KNOWN) for p in spec.parameters])
     drawn = [x.tobytes() for x in run_simulator(spec, theta, rng)]
-    kind = (spec.transform, spec.parameters, spec.choices, spec.shift, spec.mirror, spec.exchange, spec.omissions)
+    kind = (require_views(spec).tag, spec.parameters, spec.choices, spec.shift, spec.symmetry, spec.omissions)
     described = (*kind, recipe, seed, drawn, files)
     return f"{spec.name}-simulated-{sha256(repr(described).encode()).hexdigest()[:12]}"
 

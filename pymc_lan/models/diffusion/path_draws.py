@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.models.diffusion.path_view import structure
-from pymc_lan.models.spec import Model
+from pymc_lan.models.diffusion.structure import Process, structure
 from pymc_lan.numerics.samplers.bridges import diffuse
 from pymc_lan.numerics.samplers.exits import draw_exits
 
@@ -24,12 +23,12 @@ DOUBLINGS = 12
 FEWER_DOUBLINGS = 9
 
 
-def draw_passages(spec: Model, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
+def draw_passages(process: Process, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
     """Draw one decision time and response for each set of parameters.
 
     Parameters
     ----------
-    spec : Model
+    process : Process
         Whose drift and boundary are functions.
     rng : numpy.random.Generator
     theta : mapping of str to ndarray, shape (n,)
@@ -48,14 +47,14 @@ def draw_passages(spec: Model, rng: np.random.Generator, theta: Mapping[str, Flo
     import jax
 
     key = jax.random.key(int(rng.integers(2**63)))
-    start = np.asarray(spec.boundary(0.0, theta)) * (2 * theta["z"] - 1)
-    size, kind = start.size, structure(spec)
+    start = np.asarray(process.boundary(0.0, theta)) * (2 * theta["z"] - 1)
+    size, kind = start.size, structure(process)
 
     def follow(block: int, trials: Any, where: Any, begin: float, horizon: float, dt: float) -> list[Any]:
         inputs = {name: x[trials] for name, x in theta.items()}
         found = diffuse(
             key if block == 0 else jax.random.fold_in(key, block),
-            *(spec.drift, spec.boundary, _as_floats(inputs), _as_floats(where)),
+            *(process.drift, process.boundary, _as_floats(inputs), _as_floats(where)),
             begin=begin, horizon=horizon, dt=dt, room=size,
         )  # fmt: skip
         return [np.array(x, np.float64) for x in found]
@@ -63,7 +62,7 @@ def draw_passages(spec: Model, rng: np.random.Generator, theta: Mapping[str, Flo
     time, response, position = follow(0, slice(None), start, 0.0, FIRST, STEP)
     late = np.flatnonzero(np.isinf(time))
     if kind.positional and not (kind.varying or kind.moving):
-        time[late], response[late] = _draw_rest(spec, rng, {k: x[late] for k, x in theta.items()}, position[late])
+        time[late], response[late] = _draw_rest(process, rng, {k: x[late] for k, x in theta.items()}, position[late])
         return time, response
     for block in range(FEWER_DOUBLINGS if kind.positional else DOUBLINGS):
         if not late.size:
@@ -83,19 +82,19 @@ def _as_floats(x: Any) -> Any:
 
 
 def _draw_rest(
-    spec: Model, rng: np.random.Generator, theta: Mapping[str, Float], position: Float
+    process: Process, rng: np.random.Generator, theta: Mapping[str, Float], position: Float
 ) -> tuple[Float, Float]:
     """Draw when and where trials end that are at `position` after `FIRST` seconds, one parameter set after another."""
     time, response = np.full(position.size, np.inf), np.zeros(position.size)
-    names = [name for name in theta if name != spec.shift]
+    names = [name for name in theta if name != "t"]
     sets, which = np.unique(np.column_stack([theta[name] for name in names]), axis=0, return_inverse=True)
     for k, row in enumerate(sets):
         one, mine = dict(zip(names, row, strict=True)), np.flatnonzero(which.ravel() == k)
 
         def drift(x: Float, one: Mapping[str, float] = one) -> Any:
-            return spec.drift(FIRST, x, one)
+            return process.drift(FIRST, x, one)
 
-        rest, response[mine] = draw_exits(rng, drift, float(spec.boundary(FIRST, one)), position[mine])
+        rest, response[mine] = draw_exits(rng, drift, float(process.boundary(FIRST, one)), position[mine])
         time[mine] = FIRST + rest
     response[np.isinf(time)] = 0
     return time, response

@@ -1,0 +1,112 @@
+"""The parameters of a model: names, bounds, units, and what varies from trial to trial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pymc_lan.errors import check_name, check_text, explain
+
+# Arguments of every PyMC distribution, and of those of this package.
+RESERVED = {
+    *("name", "dims", "shape", "size", "rng", "return_next_rng", "initval", "observed", "total_size", "transform"),
+    *("default_transform", "model", "likelihood", "weights", "deadline", "trial_type", "v_nogo"),
+    *("p_lapse", "lapse_go", "lapse_window"),
+}
+
+# What distributions know of the task beside a model's parameters.
+TASK = frozenset({"p_lapse", "lapse_go", "lapse_window", "deadline"})
+
+# A domain of parameters.
+POSITIVE = (0.0, math.inf)
+# How far inside an open end of its domain (a > 0, 0 < z < 1) a parameter is kept.
+DOMAIN_MARGIN = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a model.
+
+    Parameters
+    ----------
+    name : str
+    bounds : tuple of float
+        The range the network was trained on.
+    unit, meaning : str
+    default : float, optional
+        The value used where the parameter is not given.
+    domain : tuple of float
+        Where the model itself is defined; the closed form holds inside it, whatever the bounds.
+    closed : bool
+        Whether the lower end of the domain belongs to it.
+    """
+
+    name: str
+    bounds: tuple[float, float]
+    unit: str
+    meaning: str
+    default: float | None = None
+    domain: tuple[float, float] = (-math.inf, math.inf)
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be an argument, could not be shown, or is no range."""
+        check_name("parameter", self.name)
+        if self.name in TASK:
+            found = f"{self.name!r}, which is what a distribution calls a part of the task"
+            raise ValueError(explain("another name of a parameter", found, "rename it, for instance to 'limit'"))
+        check_text(f"the unit of {self.name}", self.unit)
+        check_text(f"the meaning of {self.name}", self.meaning)
+        low, high = self.bounds
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            found = f"{low!r:.40} and {high!r:.40}"
+            raise ValueError(explain(f"bounds of {self.name} as finite (low, high)", found, "give the trained range"))
+
+    @property
+    def keyword(self) -> str:
+        """What the argument of a distribution is called: the name, with an underscore where it means something else."""
+        return f"{self.name}_" if self.name in RESERVED else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Variability:
+    """A parameter that differs from trial to trial.
+
+    Parameters
+    ----------
+    parameter : str
+        The one that varies; its value is the mean.
+    distribution : {"normal", "uniform"}
+    spread : str
+        The parameter that holds the standard deviation or, for the uniform, half the width.
+    """
+
+    parameter: str
+    distribution: str
+    spread: str
+
+
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """A function that draws trials, and how it wants to be called.
+
+    Parameters
+    ----------
+    function : callable
+        ``(theta, rng)`` to response times and responses, or to responses alone.
+    vectorised : bool
+        Whether `theta` is a matrix with a row for each trial, or one row.
+    library : {"numpy", "jax"}
+        Whether `rng` is a `numpy.random.Generator`, or a key of `jax.random`.
+    """
+
+    function: Callable[[Any, Any], Any]
+    vectorised: bool = True
+    library: str = "numpy"
+
+    @property
+    def serial(self) -> bool:
+        """Whether trials are drawn one after another; JAX maps a function of one trial over all."""
+        return not self.vectorised and self.library == "numpy"
