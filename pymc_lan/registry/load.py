@@ -90,7 +90,7 @@ def load_network(
     named = parse_source(source)
     if isinstance(named, Path):
         return load_folder(named, spec)
-    return _SESSION[named] if named in _SESSION else _load_named(named, search_path(registries), spec)
+    return _SESSION.get(str(named)) or _load_named(named, search_path(registries), spec)
 
 
 def pull(source: str) -> Path:
@@ -133,7 +133,7 @@ def pull(source: str) -> Path:
 
 
 # Networks that `register` has named, for as long as the process runs.
-_SESSION: dict[ModelName, Network] = {}
+_SESSION: dict[str, Network] = {}
 
 
 def register(spec: Model, network: Network) -> None:
@@ -174,14 +174,14 @@ def register(spec: Model, network: Network) -> None:
     >>> pl.load_network("my_ddm").name
     'my_ddm@1.0'
     """
-    if spec.name in MODELS and ModelName(spec.name) not in _SESSION:
+    if spec.name in MODELS and spec.name not in _SESSION:
         raise ValueError(explain("a name of your own", f"{spec.name!r}, a model of this release", "choose another"))
     if network.spec.untrained != spec.untrained:
         raise ValueError(
             explain(f"networks of {spec.name!r}", f"those of {network.spec.name!r}", "train the model's own")
         )
     MODELS[spec.name] = network.spec
-    _SESSION[ModelName(spec.name)] = network
+    _SESSION[spec.name] = network
 
 
 @lru_cache(maxsize=32)
