@@ -107,13 +107,19 @@ def picture_values(spec: Diffusion) -> dict[str, float]:
     return {p.name: chosen.get(p.name, sum(p.bounds) / 2) for p in spec.parameters}
 
 
+def function_lines(symbol: str, function: Callable[..., Any]) -> tuple[str, ...]:
+    """Lines of LaTeX for a drift or a boundary: those above or, where there are none, what its docstring says."""
+    said = (function.__doc__ or function.__name__).splitlines()[0].rstrip(".")
+    return FORMULAS.get(function, (rf"{symbol} &= \text{{{said}}}",))
+
+
 def formula(spec: Diffusion) -> list[str]:
     """The process as a block of LaTeX."""
     lines = [
         r"X_0 &= -b(0) + 2 \, z \, b(0)",
         r"\mathrm{d}X_d &= m \, \mathrm{d}d + \mathrm{d}W_d",
-        *FORMULAS[spec.drift],
-        *FORMULAS[spec.boundary],
+        *function_lines("m", spec.drift),
+        *function_lines("b", spec.boundary),
         *(VARIABILITY[each.distribution].format(each.parameter, each.spread) for each in spec.variability),
     ]
     rows = [*(rf"{line} \\" for line in lines[:-1]), lines[-1]]

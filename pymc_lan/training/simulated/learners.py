@@ -44,12 +44,15 @@ class Estimator(NamedTuple):
 
     Parameters
     ----------
+    about : str
+        What networks learn from, in words for a config and a card.
     reduce : callable
         ``(spec, theta, rt, response, rng)`` to what a step looks at.
     loss : callable
         ``(spec, networks, sets)`` to the loss of each set, and what `Learner.errors` needs.
     """
 
+    about: str
     reduce: Callable[[Simulated, Float, Float, Float, np.random.Generator], Sets]
     loss: Callable[[Simulated, dict[str, Any], Sets], tuple[jax.Array, jax.Array]]
 
@@ -126,7 +129,19 @@ def _of_responses(spec: SimulatedResponses) -> Learner:
 
 
 TIMES = Learner(
-    {LIKELIHOOD: Estimator(reduce_trials, _density_loss), KDE: Estimator(label_trials, _label_loss)},
+    {
+        LIKELIHOOD: Estimator(
+            "none: maximum likelihood on simulated trials, the density's integral by the trapezoid rule over log "
+            "decision times",
+            reduce_trials,
+            _density_loss,
+        ),
+        KDE: Estimator(
+            "kernel estimates of the log density of log decision times from the simulated trials of each parameter set",
+            label_trials,
+            _label_loss,
+        ),
+    },
     _density_sizes,
     divergence,
     lambda spec: {"baseline": empty_baseline(spec)},
@@ -137,7 +152,9 @@ TIMES = Learner(
 RESPONSES = Learner(
     {
         LIKELIHOOD: Estimator(
-            lambda spec, theta, rt, response, rng: count_responses(spec, theta, response), response_loss
+            "none: maximum likelihood on the counts of simulated responses",
+            lambda spec, theta, rt, response, rng: count_responses(spec, theta, response),
+            response_loss,
         )
     },
     _response_sizes,

@@ -17,19 +17,10 @@ from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.networks.accuracy.simulated import accuracy_from_simulations
 from pymc_lan.networks.network import Network
 from pymc_lan.plots.style import pyplot
-from pymc_lan.training.recipes import KDE, LIKELIHOOD, SimulationRecipe, usual_simulation_recipe
+from pymc_lan.training.recipes import SimulationRecipe, usual_simulation_recipe
 from pymc_lan.training.simulated.offline import Offline, Paths
 from pymc_lan.training.simulated.online import Online
 from pymc_lan.training.teacher import Learned, Teacher, Wishes, refuse_recipe, refuse_scheduler
-
-# What networks learn from, by the tag of a config and the estimator.
-LABELS = {
-    ("simulated", LIKELIHOOD): "none: maximum likelihood on simulated trials, the density's integral by the trapezoid "
-    "rule over log decision times",
-    ("simulated", KDE): "kernel estimates of the log density of log decision times from the simulated trials of each "
-    "parameter set",
-    ("responses", LIKELIHOOD): "none: maximum likelihood on the counts of simulated responses",
-}
 
 # Trials that a simulator is known by.
 N_KNOWN = 200
@@ -86,7 +77,9 @@ class SimulationTeacher(Teacher):
     @property
     def labels(self) -> str:
         """What stands for true densities."""
-        return LABELS[require_views(self.spec).tag, self.recipe.estimator]
+        from pymc_lan.training.simulated.learners import estimator_of  # loads JAX
+
+        return estimator_of(self.spec, self.recipe.estimator).about
 
     @property
     def outcome(self) -> str:
