@@ -122,12 +122,16 @@ def one_thread_env() -> dict[str, str]:
 
 
 def fresh_cache_env(folder: str | Path) -> dict[str, str]:
-    """Return the variables that put the compile caches of PyTensor and numba into `folder`.
+    """Return the variables that put the compile caches of PyTensor, numba and this package into `folder`.
 
     PyTensor keeps its C modules and its numba cache under ``base_compiledir`` alike; the second variable is
     for functions that other packages compile with ``numba.njit(cache=True)``.
     """
-    return {"PYTENSOR_FLAGS": f"base_compiledir={folder}/pytensor", "NUMBA_CACHE_DIR": f"{folder}/numba"}
+    return {
+        "PYTENSOR_FLAGS": f"base_compiledir={folder}/pytensor",
+        "NUMBA_CACHE_DIR": f"{folder}/numba",
+        "PYMC_LAN_CACHE": f"{folder}/pymc_lan",
+    }
 
 
 class Worker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pytest
 
+from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.imported import PLAIN_OMISSION, imported_model
 from pymc_lan.networks.kernel import cache, kernel, tracing
 from pymc_lan.networks.kernel.cache import kept
@@ -423,3 +426,11 @@ def test_nothing_else_does(change: tuple[str, str], monkeypatch: pytest.MonkeyPa
 def test_what_cannot_be_followed_has_no_fingerprint() -> None:
     assert fingerprint(iter([])) is None
     assert fingerprint(np.array([object()])) is None
+
+
+def test_models_of_this_release_can_be_kept() -> None:
+    """Here and where they are traced they are the same."""
+    digests = {name: fingerprint(model) for name, model in MODELS.items()}
+    assert None not in digests.values()
+    assert len({*digests.values()}) == len(digests)
+    assert {name: fingerprint(pickle.loads(cloudpickle.dumps(model))) for name, model in MODELS.items()} == digests

@@ -19,10 +19,11 @@ from llvmlite import ir
 from pymc_lan.errors import explain
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.model import Model
+from pymc_lan.networks.kernel.functions import DOUBLES, FUNCTIONS, call
 from pymc_lan.networks.kernel.layout import LANES, LEADING, PARTS, TILE, part_rows, smooth_rows
 from pymc_lan.networks.kernel.llvm import F64, I64, PTR, Code
 
-DOUBLES, BOOLEANS = ir.VectorType(F64, LANES), ir.VectorType(ir.IntType(1), LANES)
+BOOLEANS = ir.VectorType(ir.IntType(1), LANES)
 
 SAME = {"convert_element_type", "stop_gradient", "copy", "copy_p", "reshape", "broadcast_in_dim"}
 INLINE = {"pjit": "jaxpr", "jit": "jaxpr", "custom_jvp_call": "call_jaxpr", "closed_call": "call_jaxpr"}
@@ -171,7 +172,11 @@ def _compare(operator: str) -> Emit:
 
 
 def _intrinsic(name: str) -> Emit:
-    return lambda code, *xs: code.call(f"llvm.{name}.v{LANES}f64", *xs, result=DOUBLES)
+    return lambda code, *xs: code.intrinsic(name, *xs)
+
+
+def _vector(name: str) -> Emit:
+    return lambda code, x: call(code, name, x)
 
 
 def _library(name: str) -> Emit:
@@ -192,9 +197,10 @@ EMIT: dict[str, Emit] = {
     **{name: _arithmetic(f"f{name}") for name in ("add", "sub", "mul", "div")},
     "add_any": _arithmetic("fadd"),
     **{name: _compare(x) for name, x in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}.items()},
-    **{name: _intrinsic(name) for name in ("exp", "log", "sqrt", "sin", "cos", "pow")},
+    **{name: _intrinsic(name) for name in ("sqrt", "sin", "cos", "pow")},
+    **{name: _vector(name) for name in FUNCTIONS},
     **{name: _intrinsic(x) for name, x in {"abs": "fabs", "max": "maximum", "min": "minimum"}.items()},
-    **{name: _library(name) for name in ("log1p", "expm1", "tan", "tanh", "erf", "erfc", "cbrt")},
+    **{name: _library(name) for name in ("tan", "tanh", "erf", "erfc", "cbrt")},
     **{name: _library(name) for name in ("sinh", "cosh", "asin", "acos", "atan", "asinh", "acosh", "atanh")},
     "and": lambda code, x, y: code.ir.and_(x, y),
     "or": lambda code, x, y: code.ir.or_(x, y),

@@ -71,6 +71,11 @@ class Code:
             function = ir.Function(self.module, ir.FunctionType(result or ir.VoidType(), kinds), name)
         return self.ir.call(function, arguments)
 
+    def intrinsic(self, name: str, *arguments: Any) -> Any:
+        """An operation on vectors of numbers that LLVM knows by name."""
+        kind = arguments[0].type
+        return self.call(f"llvm.{name}.v{kind.count}f64", *arguments, result=kind)
+
     def call_elsewhere(self, name: str, *arguments: Any) -> None:
         """Call a function of another object, however far away it is loaded.
 

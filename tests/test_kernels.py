@@ -1,0 +1,75 @@
+"""Functions of vectors in compiled code against 40 digits, over everything that a double can be."""
+
+from __future__ import annotations
+
+import ctypes
+
+import mpmath
+import numpy as np
+import pytest
+from llvmlite import ir
+from numpy.typing import NDArray
+
+from pymc_lan.networks.kernel.functions import DOUBLES, FUNCTIONS, call
+from pymc_lan.networks.kernel.layout import LANES
+from pymc_lan.networks.kernel.llvm import PTR, Code, compile_module, load_objects
+
+Float = NDArray[np.float64]
+# Units in the last place; that of expm1 has four roundings beside those of exp and log.
+WORST = {"exp": 1.5, "log": 1.0, "log1p": 2.5, "expm1": 4.0}
+TINY = 5e-324
+
+
+def compiled(name: str, x: Float) -> Float:
+    """Run a function of one vector on many."""
+    module = ir.Module()
+    code = Code(module, "run", [PTR, PTR], internal=False)
+    code.store(call(code, name, code.load(DOUBLES, code.arguments[0])), code.arguments[1])
+    code.ir.ret_void()
+    engine = load_objects(compile_module(module))
+    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(engine.get_function_address("run"))
+    padded = np.resize(x, (-(-x.size // LANES), LANES)).astype(float)
+    out = np.empty_like(padded)
+    for row, into in zip(padded, out, strict=True):
+        run(row.ctypes.data, into.ctypes.data)
+    return out.ravel()[: x.size]
+
+
+def points(name: str) -> Float:
+    """Numbers of every size that the function takes, and those about which its code changes its ways."""
+    rng = np.random.default_rng(1)
+    sizes = np.exp(rng.uniform(np.log(1e-320), np.log(1e308), 500))
+    near_one = 1 + rng.normal(0, 1, 500) * 10 ** rng.uniform(-16, -0.5, 500)
+    if name == "log":
+        return np.concatenate([sizes, near_one, np.sqrt(0.5) + rng.normal(0, 1e-6, 50), [TINY, 2.0**-1022, 1.0, 2.0]])
+    if name == "log1p":
+        return np.concatenate([sizes, near_one - 1, -np.exp(rng.uniform(-80, 0, 300)), [-TINY, TINY]])
+    ends = rng.uniform(-745.1, 709.7, 600)
+    small = rng.choice([-1, 1], 500) * np.exp(rng.uniform(np.log(1e-320), 1, 500))
+    return np.concatenate([ends, small, (rng.integers(-1000, 1000, 100) + 0.5) * np.log(2)])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_are_right_to_the_last_places(name: str) -> None:
+    x = points(name)
+    found = compiled(name, x)
+    with mpmath.workdps(40):
+        exact = [getattr(mpmath, name)(mpmath.mpf(float(each))) for each in x]
+        errors = [abs(mpmath.mpf(float(y)) - e) for y, e in zip(found, exact, strict=True)]
+        # Of denormal results the last place is that of all of them.
+        units = [float(d) / np.spacing(max(abs(float(e)), TINY)) for d, e in zip(errors, exact, strict=True)]
+    assert np.max(units) < WORST[name], x[np.argmax(units)]
+
+
+ENDS = {
+    "exp": ([np.inf, -np.inf, 710.0, -746.0, 1e300, -1e300, 0.0], [np.inf, 0, np.inf, 0, np.inf, 0, 1]),
+    "log": ([np.inf, 0.0, -0.0, -1.0, -np.inf, 1.0], [np.inf, -np.inf, -np.inf, np.nan, np.nan, 0]),
+    "log1p": ([np.inf, -1.0, -2.0, 0.0, -np.inf, 1e308], [np.inf, -np.inf, np.nan, 0, np.nan, np.log(1e308)]),
+    "expm1": ([np.inf, -np.inf, 710.0, -800.0, 0.0, 1e300], [np.inf, -1, np.inf, -1, 0, np.inf]),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_have_the_limits_of_the_c_library(name: str) -> None:
+    x, expected = ENDS[name]
+    np.testing.assert_array_equal(compiled(name, np.array([*x, np.nan])), [*expected, np.nan])
