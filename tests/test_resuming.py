@@ -121,6 +121,28 @@ def test_a_state_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyt
         assert saved.restore({"x": jnp.zeros(2)})[0] == 1
 
 
+LABELLED = """
+import sys
+import numpy as np
+import pymc_lan as pl
+from pymc_lan.training import fit
+from pymc_lan.training.recipe import Recipe
+from pymc_lan.training.tasks import lan_task
+
+recipe = Recipe(hidden=(48, 48), steps=10, batch=2048, pool=4000)
+mlp = fit.fit(lan_task(pl.get_model("ddm")), recipe, seed=3, progress=False)
+np.savez(sys.argv[1], *mlp.kernels, *mlp.biases)
+"""
+
+
+def test_what_is_learned_from_labels_does_not_depend_on_threads(tmp_path: Path) -> None:
+    found = []
+    for environment in ({}, TOLD_OF_MANY):
+        subprocess.run([sys.executable, "-c", LABELLED, str(tmp_path / "x")], check=True, env=os.environ | environment)
+        found.append((tmp_path / "x.npz").read_bytes())
+    assert found[0] == found[1]
+
+
 LOGGED = """
 import logging, sys
 import pymc  # its lines are printed twice where the root logger has a handler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -26,6 +27,9 @@ from pymc_lan.training.soap import soap
 
 Optimizer = Callable[[optax.Schedule], optax.GradientTransformation]
 
+# Trials whose gradient is one matrix product. XLA cuts larger ones into parts, and their sum depends on how many
+# threads it has: on the cores, and on whether some library has told it of more devices.
+PART = 128
 # Steps that run as one compiled loop, and so between two checks of the loss.
 CHUNK = 1000
 
@@ -46,7 +50,10 @@ def make_step(
         return task.loss(nnx.merge(graph, params)(batch["inputs"]), batch)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, jax.Array]:
-        value, gradient = jax.value_and_grad(loss)(state.params, batch)
+        size = math.gcd(len(batch["inputs"]), PART)
+        parts = {name: x.reshape(-1, size, *x.shape[1:]) for name, x in batch.items()}
+        each = jax.vmap(jax.value_and_grad(loss), in_axes=(None, 0))(state.params, parts)
+        value, gradient = jax.tree.map(lambda x: x.mean(axis=0), each)
         updates, moments = optimizer.update(gradient, state.optimizer, state.params)
         return TrainState(optax.apply_updates(state.params, updates), moments), value
 
@@ -65,8 +72,9 @@ def fit(
 ) -> MLP:
     """Train one network.
 
-    The batch of a step depends on the seed and the step's number alone, so a run that is killed and called again
-    with the same arguments ends with the same weights, bit for bit, as one left alone.
+    The batch of a step depends on the seed and the step's number alone, and its gradient not on the number of threads,
+    so a run that is killed and called again with the same arguments ends with the same weights, bit for bit, as one
+    left alone.
 
     Parameters
     ----------
