@@ -125,9 +125,9 @@ LABELLED = """
 import sys
 import numpy as np
 import pymc_lan as pl
-from pymc_lan.training import fit
-from pymc_lan.training.recipe import Recipe
-from pymc_lan.training.tasks import lan_task
+from pymc_lan.training.labelled import fit
+from pymc_lan.training.recipes import Recipe
+from pymc_lan.training.labelled.tasks import lan_task
 
 recipe = Recipe(hidden=(48, 48), steps=10, batch=2048, pool=4000)
 mlp = fit.fit(lan_task(pl.get_model("ddm")), recipe, seed=3, progress=False)
