@@ -20,6 +20,7 @@ from pymc_lan.models.labels import Deadlines, Labels, Trials
 from pymc_lan.models.model import Model, require_views
 from pymc_lan.models.proposals import draw_horizons, draw_theta
 from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.numerics.spline import spline
 
 Float = NDArray[np.float64]
 Theta = dict[str, Float]
@@ -171,9 +172,6 @@ class SolvedLabels(Labels):
         horizon: Float | None,
     ) -> None:
         """Labels of the trials of some sets, whose places are given for each set."""
-        # Not above: importing it changes the filters of warnings.
-        from scipy.interpolate import CubicSpline
-
         found = self.solve(theta, tolerance=np.inf)
         # Sets without any solution are left out of what is found.
         numbers = {tuple(each): i for i, each in enumerate(np.column_stack(list(theta.values())))}
@@ -188,8 +186,8 @@ class SolvedLabels(Labels):
                 if wanted.size:
                     # Times the time since the onset, so that it is finite there.
                     since = times[known] - begin[row]
-                    spline = CubicSpline(np.log(since), since * log_f[known], extrapolate=False)
-                    result[wanted] = spline(np.log(d[wanted] - begin[row])) / (d[wanted] - begin[row])
+                    curve = spline(np.log(since), since * log_f[known], extrapolate=False)
+                    result[wanted] = curve(np.log(d[wanted] - begin[row])) / (d[wanted] - begin[row])
             unseen = mine[~seen]
             if horizon is not None and unseen.size:
                 rest = 1 - np.interp(horizon[unseen], times, found.mass_upper[row], left=0.0)

@@ -13,6 +13,7 @@ from pymc_lan.models.diffusion.closed_view import ONSET_MAX, ONSET_MIN
 from pymc_lan.models.race.accumulator import Accumulator
 from pymc_lan.models.race.uniform_start import log_mean_speed, log_mean_survivor
 from pymc_lan.numerics.passage import Namespace, Theta
+from pymc_lan.numerics.samplers.inverse_gaussian import inverse_gaussian
 
 Float = NDArray[np.float64]
 
@@ -51,19 +52,14 @@ class RacingDiffusion(Accumulator):
         return d_min, squared / (2 * d_min**2) - 1.5 / d_min - theta["v"] ** 2 / 2
 
     def draw(self, rng: np.random.Generator, thetas: Sequence[Mapping[str, Float]]) -> Float:
-        """Finishing times of diffusions with one boundary.
-
-        Inverse Gaussian variates (Michael, Schucany & Haas 1976, American Statistician 30, 88-90), the smaller root
-        taken from the larger one, because it would cancel where the drift is small.
-        """
+        """Finishing times of diffusions with one boundary."""
         times = []
         for theta in thetas:
             n = len(theta["v"])
             distance = theta["b"] - theta["A"] * rng.random(n)
             mean = distance / theta["v"]
             q = rng.chisquare(1, n) / (2 * theta["v"] * distance)
-            ratio = 1 + q + np.sqrt(q * (2 + q))
-            times.append(mean * np.where(rng.random(n) * (1 + ratio) < ratio, 1 / ratio, ratio))
+            times.append(inverse_gaussian(rng, mean, q))
         return np.stack(times)
 
 

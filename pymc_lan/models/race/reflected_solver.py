@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pymc_lan.models.race.reflected_view import LAN, SURVIVOR, last_time, passage
 from pymc_lan.numerics.integrals import running_integral
 from pymc_lan.numerics.passage import NUMPY, softplus
+from pymc_lan.numerics.spline import spline
 
 Float = NDArray[np.float64]
 
@@ -155,17 +156,12 @@ def at_times(found: Solution, theta: Mapping[str, Float], row: int, times: Float
     -------
     log_density, log_survivor : ndarray, shape (k,)
     """
-    # Not above: importing it changes the filters of warnings.
-    from scipy.interpolate import CubicSpline
-
     mine = {name: x[row] for name, x in theta.items()}
     scale = even_scale(passage(NUMPY, times, mine).tau).clip(found.scale[row, 0], found.scale[row, -1])
     residuals = (
         found.log_density[row] - LAN.baseline(NUMPY, found.times[row], None, mine),
         found.log_finished[row] - found.log_survivor[row] - SURVIVOR.baseline(NUMPY, found.times[row], mine),
     )
-    density, odds = (
-        CubicSpline(found.scale[row][known], x[known])(scale) for x in residuals for known in [np.isfinite(x)]
-    )
+    density, odds = (spline(found.scale[row], x)(scale) for x in residuals)
     log_density = LAN.baseline(NUMPY, times, None, mine) + density
     return log_density, -softplus(NUMPY, SURVIVOR.baseline(NUMPY, times, mine) + odds)
