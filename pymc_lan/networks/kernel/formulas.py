@@ -176,7 +176,7 @@ def _intrinsic(name: str) -> Emit:
 
 
 def _vector(name: str) -> Emit:
-    return lambda code, x: call(code, name, x)
+    return lambda code, *xs: call(code, name, *xs)
 
 
 def _library(name: str) -> Emit:
@@ -197,7 +197,7 @@ EMIT: dict[str, Emit] = {
     **{name: _arithmetic(f"f{name}") for name in ("add", "sub", "mul", "div")},
     "add_any": _arithmetic("fadd"),
     **{name: _compare(x) for name, x in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}.items()},
-    **{name: _intrinsic(name) for name in ("sqrt", "sin", "cos", "pow")},
+    **{name: _intrinsic(name) for name in ("sqrt", "sin", "cos")},
     **{name: _vector(name) for name in FUNCTIONS},
     **{name: _intrinsic(x) for name, x in {"abs": "fabs", "max": "maximum", "min": "minimum"}.items()},
     **{name: _library(name) for name in ("tan", "tanh", "erf", "erfc", "cbrt")},

@@ -2,7 +2,8 @@
 
 The C library's take one number at a time, and most of the time of a closed-form part went there. These are the usual
 ones: a reduction by powers of two and a polynomial, after fdlibm (Sun Microsystems 1993, ``e_log.c``). They are
-accurate to a few units in the last place, with the limits of the C library: infinities, 0, NaN and denormal numbers.
+accurate to a few units in the last place (`pow` to some more), with the limits of the C library: infinities, 0, NaN and
+denormal numbers.
 """
 
 from __future__ import annotations
@@ -125,15 +126,32 @@ def _expm1(code: Code, x: Any) -> Any:
     return code.ir.select(code.ir.fcmp_ordered("==", u, _number(1.0)), x, code.ir.select(ends, less, value))
 
 
-FUNCTIONS: dict[str, Callable[[Code, Any], Any]] = {"exp": _exp, "log": _log, "log1p": _log1p, "expm1": _expm1}
+def _pow(code: Code, x: Any, y: Any) -> Any:
+    """``exp(y log x)``, whose relative error is as many units as y log x is large."""
+    value = call(code, "exp", code.ir.fmul(y, call(code, "log", code.intrinsic("fabs", x))))
+    half = code.ir.fmul(y, _number(0.5))
+    whole, even = (code.ir.fcmp_ordered("==", z, code.intrinsic("rint", z)) for z in (y, half))
+    signed = code.ir.select(even, value, code.ir.select(whole, code.ir.fneg(value), _number(math.nan)))
+    value = code.ir.select(code.ir.fcmp_ordered("<", x, _number(0.0)), signed, value)
+    ones = code.ir.or_(code.ir.fcmp_ordered("==", y, _number(0.0)), code.ir.fcmp_ordered("==", x, _number(1.0)))
+    return code.ir.select(ones, _number(1.0), value)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "exp": _exp,
+    "log": _log,
+    "log1p": _log1p,
+    "expm1": _expm1,
+    "pow": _pow,
+}
 """Builders of the functions, by the name that JAX has for them."""
 
 
-def call(code: Code, name: str, x: Any) -> Any:
+def call(code: Code, name: str, *xs: Any) -> Any:
     """Call a function of `FUNCTIONS`, which is built once in a module."""
     own = f"vector.{name}"
     if own not in code.module.globals:
-        function = Code(code.module, own, [DOUBLES], result=DOUBLES)
+        function = Code(code.module, own, [DOUBLES] * len(xs), result=DOUBLES)
         function.function.attributes.add("noinline")
         function.ir.ret(FUNCTIONS[name](function, *function.arguments))
-    return code.call(own, x)
+    return code.call(own, *xs)
