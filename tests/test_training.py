@@ -147,7 +147,7 @@ def test_go_labels_by_quadrature_agree_with_the_closed_form() -> None:
 
 
 def test_no_press_is_as_likely_as_among_trials_whose_drift_varies() -> None:
-    """Labels at given trials, which checks of go/no-go fits use; without the variability it is 0.05 less likely."""
+    """Labels at given trials, which checks of go/no-go fits use; without the variability it is another probability."""
     theta, t, deadline, n = {"v": 2.5, "a": 1.2, "z": 0.5, "sv": 2.0}, 0.3, 1.2, 40_000
     trials = pl.simulate("ddm_sdv", theta | {"t": t}, n=n, seed=5)
     share = 1 - ((trials["response"] == 1) & (trials["rt"] <= deadline)).mean()
