@@ -210,7 +210,7 @@ def test_a_network_is_used_without_its_simulator_and_not_with_that_of_another(co
     assert alone.spec.simulator is None
     rt, response, theta = fresh(100)
     np.testing.assert_array_equal(alone.logpdf(rt, response, **theta), coin.logpdf(rt, response, **theta))
-    with pytest.raises(ValueError, match=r"Expected a model whose drift and boundary are known"):
+    with pytest.raises(ValueError, match=r"Expected a model whose simulator is known"):
         pl.simulate(alone.spec, {"rate": 8.0, "p": 0.5, "t": 0.3}, n=2)
     with pytest.raises(RegistryError, match=r"parameters rate, p, t.*give the spec that the network was trained with"):
         load_folder(folder / "coin" / "1.0", GIVEN_UP)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 import pymc as pm
 import pytest
+from functions import by_functions
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import hyp1f1
@@ -135,7 +135,7 @@ def test_blocks_of_longer_steps_draw_what_one_block_does(monkeypatch: pytest.Mon
 
 def test_a_drift_that_holds_for_ever_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passages, "FEWER_DOUBLINGS", 1)
-    spec = replace(pl.get_model("ornstein"), name="held", drift=leaky)
+    spec = by_functions("ornstein", name="held", drift=leaky)
     theta = HELD | {"g": 4.0, "t": 0.2}
     with pytest.raises(ValueError, match=r"trials of 'held' that are decided at some time\. Found .* in 3 of 3 rows"):
         pl.simulate(spec, theta, n=3, seed=1)

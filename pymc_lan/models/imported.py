@@ -236,7 +236,7 @@ class Imported(Model):
 
     @property
     def escapes(self) -> bool:
-        """As the model's decisions do."""
+        """Whether a decision of the model that never comes means that boundaries ran away."""
         return self.known.escapes
 
     def draw(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:

@@ -172,7 +172,7 @@ def passage_logpdf(xp: Any, passage: Any) -> Any:
     xp : Namespace
         Array namespace.
     passage : Passage
-        From `pymc_lan.models.diffusion.closed_view.Transform.passage`.
+        Time u, distances w and eps from either end of the interval, and log_factor.
 
     Returns
     -------
@@ -181,10 +181,10 @@ def passage_logpdf(xp: Any, passage: Any) -> Any:
 
     Examples
     --------
-    >>> from pymc_lan.models.diffusion.closed_view import TRANSFORMS
+    >>> from pymc_lan.models.diffusion.closed_view import straight
     >>> from pymc_lan.numerics.passage import NUMPY
     >>> theta = {"v": 1.0, "a": 1.0, "z": 0.5, "theta": 0.3}
-    >>> passage = TRANSFORMS["straight_boundary"].passage(NUMPY, 0.5, 1, theta)
+    >>> passage = straight(NUMPY, 0.5, 1, theta)
     >>> float(passage_logpdf(NUMPY, passage).round(3))
     -0.002
     """

@@ -220,7 +220,7 @@ class LikelihoodGraph:
     choice: MLP | None
 
     def log_trial(self, xp: Namespace, rt: Any, response: Any, deadline: Any, theta: Theta) -> TensorVariable:
-        """As `log_likelihood`, whose namespace is always PyTensor's."""
+        """Log density of trials as a graph; the namespace is always PyTensor's."""
         given = (rt, response, deadline, *(theta[name] for name in self.spec.names))
         inputs = [None if x is None else pt.as_tensor_variable(x) for x in given]
         return log_likelihood(self.spec, self.lan, self.choice, inputs)

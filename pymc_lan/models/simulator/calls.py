@@ -36,7 +36,7 @@ def run_simulator(spec: Model, theta: Float, rng: np.random.Generator) -> tuple[
         For other shapes, rt that is NaN or not above 0 (or above the shift), responses that are no choice.
     """
     if spec.simulator is None:
-        expected = f"a model whose drift and boundary or simulator are known, to draw trials of {spec.name!r}"
+        expected = f"a model whose simulator is known, to draw trials of {spec.name!r}"
         remedy = "load its network with spec=..., your own"
         raise ValueError(explain(expected, "one of which only a network was loaded", remedy))
     each = spec.simulator

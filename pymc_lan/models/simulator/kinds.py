@@ -65,7 +65,9 @@ class SimulatedTimes(Simulated):
         Simulated.__post_init__(self)
         n, names = len(self.choices), {p.name for p in seen(self)}
         if self.symmetry is not None and not (set(self.symmetry.named) <= names and self.symmetry.fits(n)):
-            expected = f"symmetries of the parameters {', '.join(self.names)} and choices {self.choices}"
+            expected = (
+                f"symmetries of the model's own parameters and choices, {', '.join(self.names)} and {self.choices}"
+            )
             found = f"{self.symmetry.word} {self.symmetry.stored}"
             raise ValueError(explain(expected, found, "correct it, and train the model anew"))
         if self.baseline is not None:

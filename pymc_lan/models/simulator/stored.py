@@ -46,12 +46,13 @@ def stored_model(given: Model | None, config: Mapping[str, Any]) -> Model:
             raise ValueError(explain("a baseline", "none", "train it anew"))
         about |= {"shift": lan.get("shift"), "symmetry": stored_symmetry(lan)}
         about |= {"baseline": Reference.from_lists(lan["baseline"]), "omissions": "choice" in config["networks"]}
+    if given is not None and type(given) is not kind:
+        found = "no networks" if given.views is None else f"{given.views.tag!r}"
+        expected, remedy = f"a model of the kind {lan['transform']!r}", "give the spec that it was trained with"
+        raise ValueError(explain(expected, found, remedy))
     stored = kind(**about)
     if given is None:
         return stored
-    if type(given) is not kind:
-        kinds = [f"{each.views.tag!r}" if each.views is not None else "no networks" for each in (stored, given)]
-        raise ValueError(explain(f"a model of the kind {kinds[0]}", kinds[1], "give the spec that it was trained with"))
     if _told(given) != _told(stored):
         expected, remedy = f"{_told(stored)} of {stored.name!r}", "give the spec that the network was trained with"
         raise ValueError(explain(expected, _told(given), remedy))

@@ -35,7 +35,7 @@ class Symmetry(ABC):
     @property
     @abstractmethod
     def stored(self) -> list[Any]:
-        """As a config has it."""
+        """What a config says of it."""
 
     @property
     @abstractmethod
@@ -80,7 +80,7 @@ class Mirror(Symmetry):
 
     @property
     def stored(self) -> list[Any]:
-        """As a config has it."""
+        """What a config says of it."""
         return list(self.names)
 
     @property
@@ -122,7 +122,7 @@ class Exchange(Symmetry):
 
     @property
     def stored(self) -> list[Any]:
-        """As a config has it."""
+        """What a config says of it."""
         return list(map(list, self.groups))
 
     @property

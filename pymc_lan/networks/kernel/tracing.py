@@ -39,7 +39,7 @@ def trace(model: Any) -> bytes:
 
 
 def _elsewhere(model: Any) -> bytes | None:
-    """The same in another process; None where that fails."""
+    """Trace and compile a model's closed-form parts in another process; None where that fails."""
     import cloudpickle
 
     try:
