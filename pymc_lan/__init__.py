@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from pymc_lan.models.parameters import Parameter as Parameter
     from pymc_lan.models.simulate import simulate as simulate
     from pymc_lan.models.simulator.spec import simulator_spec as simulator_spec
-    from pymc_lan.registry.exchange import export as export
-    from pymc_lan.registry.exchange import import_onnx as import_onnx
-    from pymc_lan.registry.exchange import import_orbax as import_orbax
+    from pymc_lan.registry.export import export as export
+    from pymc_lan.registry.import_onnx import import_onnx as import_onnx
     from pymc_lan.registry.listing import list_models as list_models
     from pymc_lan.registry.load import load_network as load_network
     from pymc_lan.registry.load import pull as pull
     from pymc_lan.registry.load import register as register
+    from pymc_lan.registry.orbax import import_orbax as import_orbax
     from pymc_lan.registry.publish import publish as publish
     from pymc_lan.training.simulated.offline import simulate_to as simulate_to
     from pymc_lan.training.train import train as train
@@ -54,11 +54,11 @@ _SOURCES = {
     "as_observed": "data.observed",
     "check": "diagnostics.check",
     "cite": "distributions.provenance",
-    "export": "registry.exchange",
+    "export": "registry.export",
     "fit_map": "inference",
     "get_model": "models.catalogue",
-    "import_onnx": "registry.exchange",
-    "import_orbax": "registry.exchange",
+    "import_onnx": "registry.import_onnx",
+    "import_orbax": "registry.orbax",
     "initvals": "inference",
     "list_models": "registry.listing",
     "load_network": "registry.load",

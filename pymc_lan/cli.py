@@ -217,7 +217,7 @@ def export(
     part: Annotated[str, typer.Option(help="Of ONNX: density, or nogo.")] = "density",
 ) -> None:
     """Write a network for other tools."""
-    from pymc_lan.registry.exchange import export as export_network
+    from pymc_lan.registry.export import export as export_network
 
     export_network(name, out, format_, part=part)
     typer.echo(f"{out}")
@@ -235,7 +235,7 @@ def import_onnx(
     """Import a network as a version of a registry."""
     import warnings
 
-    from pymc_lan.registry.exchange import import_onnx as import_network
+    from pymc_lan.registry.import_onnx import import_onnx as import_network
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from harm_checks import code_of_name
 
+from pymc_lan.models.catalogue import get_model
 from pymc_lan.models.imported import PLAIN_OMISSION, imported_model
 from pymc_lan.models.model import Model
 from pymc_lan.networks.kernel.formulas import build_formulas
@@ -47,3 +48,12 @@ def test_kernel_of_awkward_names() -> None:
     value, partials = compile_kernel(spec, lan, None)(np.array([1.5, 1.0, np.inf, *row])[:, None])
     assert value == pytest.approx(weights @ [*row, 1.5, 1.0], rel=1e-6)
     assert partials[:, 0] == pytest.approx([weights[n], 0.0, *weights[:n]], rel=1e-6)
+
+
+def test_a_network_of_another_size_is_refused() -> None:
+    """What the kernel leaves room for follows from the model, so it would write beyond it."""
+    small = MLP((np.zeros((3, 1), np.float32),), (np.zeros(1, np.float32),), "tanh")
+    with pytest.raises(
+        ValueError, match=r"Expected a network 'lan' of 4 inputs for 'ddm'\. Found one of 3\. Remedy: load"
+    ):
+        compile_kernel(get_model("ddm"), small, None)

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 
 from pymc_lan.data.array import Observed
-from pymc_lan.data.columns import by_label, column, from_table, subjects, table_columns
 from pymc_lan.data.observed import as_observed, trial_type_is_go
+from pymc_lan.data.tables import by_label, column, from_table, subjects, table_columns
 from pymc_lan.errors import check_length
 
 NAN = np.nan

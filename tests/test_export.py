@@ -19,7 +19,7 @@ import pymc_lan as pl
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.onnx import write as onnx_writer
 from pymc_lan.numerics.passage import NUMPY
-from pymc_lan.registry import exchange as interop
+from pymc_lan.registry import import_onnx as interop
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "interoperability.md"
 

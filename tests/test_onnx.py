@@ -38,7 +38,7 @@ from pymc_lan.networks.network import Network
 from pymc_lan.networks.onnx.read import read_onnx
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.ops.likelihood import LANLogp, compiled_kernel
-from pymc_lan.registry import exchange as interop
+from pymc_lan.registry import import_onnx as interop
 
 # ssm-simulators' bounds of the race model whose network HSSM has; a model that is not known here.
 RACE = {"v0": (0.0, 2.5), "v1": (0.0, 2.5), "v2": (0.0, 2.5), "a": (1.0, 3.0), "z": (0.0, 0.9), "t": (0.0, 2.0)}

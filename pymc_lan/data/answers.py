@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.data.columns import floats
 from pymc_lan.data.guesses import NO_RESPONSE, Float
+from pymc_lan.data.tables import floats
 from pymc_lan.errors import describe_codes, refuse
 
 Mask = NDArray[np.bool_]

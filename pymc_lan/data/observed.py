@@ -18,7 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from pymc_lan.data.answers import Columns
 from pymc_lan.data.array import Observed
-from pymc_lan.data.columns import as_array, as_table, floats, from_table, row_labels, subjects, table_columns
 from pymc_lan.data.guesses import NO_RESPONSE
 from pymc_lan.data.observation import UNSEEN, EveryResponse, Observation, PressOrNot, ResponseOrOmission
 from pymc_lan.data.plausible import (
@@ -34,6 +33,7 @@ from pymc_lan.data.plausible import (
     settle,
     signed_by_response,
 )
+from pymc_lan.data.tables import as_array, as_table, floats, from_table, row_labels, subjects, table_columns
 from pymc_lan.errors import check_length, describe_codes, explain, is_missing, nearest, refuse
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from pymc_lan.networks.bounds import has_closed_form
 from pymc_lan.numerics.passage import NUMPY
 
 if TYPE_CHECKING:
+    from pymc_lan.distributions.response_rv import ResponseRV
     from pymc_lan.distributions.trial_rv import TrialRV
-    from pymc_lan.ops.likelihood import ResponseRV
 
 Float = NDArray[np.float64]
 Parameters = dict[str, Float]
@@ -77,8 +77,8 @@ def find_trials(model: Any) -> list[Trials]:
 
 def is_trials(rv: Any) -> bool:
     """Whether a variable is one of this package's distributions."""
+    from pymc_lan.distributions.response_rv import ResponseRV
     from pymc_lan.distributions.trial_rv import TrialRV
-    from pymc_lan.ops.likelihood import ResponseRV
 
     return rv.owner is not None and isinstance(rv.owner.op, (TrialRV, ResponseRV))
 

@@ -16,10 +16,10 @@ from pytensor.graph.basic import Constant, Variable
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.data.columns import AUTO, by_label, column_names, from_table
 from pymc_lan.data.messages import say
 from pymc_lan.data.observation import Observation
 from pymc_lan.data.observed import read_observed
+from pymc_lan.data.tables import AUTO, by_label, column_names, from_table
 from pymc_lan.distributions.provenance import COORDINATE, DATA, record
 from pymc_lan.distributions.trial_rv import TrialRV
 from pymc_lan.distributions.values import (

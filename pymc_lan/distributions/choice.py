@@ -14,8 +14,8 @@ from pymc.pytensorf import convert_observed_data
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.data.columns import column, subjects, table_columns
 from pymc_lan.data.observed import nameless
+from pymc_lan.data.tables import column, subjects, table_columns
 from pymc_lan.distributions.base import (
     apply_rv,
     extract_theta,
@@ -26,12 +26,13 @@ from pymc_lan.distributions.base import (
     write_record,
 )
 from pymc_lan.distributions.provenance import record
+from pymc_lan.distributions.response_rv import ResponseRV
 from pymc_lan.distributions.values import check_covariates, check_fraction, check_indices, check_parameter, known_value
 from pymc_lan.errors import check_length, describe_codes, explain, is_missing, refuse
 from pymc_lan.models.likelihood import Likelihood, mix_lapses
 from pymc_lan.models.model import Model
 from pymc_lan.networks.network import Network
-from pymc_lan.ops.likelihood import PYTENSOR, ResponseRV
+from pymc_lan.ops.likelihood import PYTENSOR
 from pymc_lan.registry.sources import AnyModel
 
 

@@ -10,10 +10,10 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.data.columns import AUTO, from_table
 from pymc_lan.data.messages import say
 from pymc_lan.data.observation import Observation, PressOrNot, Silence
 from pymc_lan.data.observed import trial_type_is_go
+from pymc_lan.data.tables import AUTO, from_table
 from pymc_lan.distributions.base import (
     TrialDistribution,
     constant_value,

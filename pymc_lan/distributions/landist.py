@@ -8,8 +8,8 @@ import numpy as np
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.data.columns import AUTO, from_table
 from pymc_lan.data.observation import EveryResponse, Observation, ResponseOrOmission, Silence
+from pymc_lan.data.tables import AUTO, from_table
 from pymc_lan.distributions.base import (
     TrialDistribution,
     constant_value,

@@ -19,7 +19,8 @@ from pymc_lan.models.likelihood import Likelihood, mix_lapses
 from pymc_lan.models.model import Model, require_views, shift
 from pymc_lan.networks.bounds import watch
 from pymc_lan.networks.mlp import MLP
-from pymc_lan.ops.likelihood import PYTENSOR, LikelihoodGraph, register_with_backend
+from pymc_lan.ops.backends import register_with_backend
+from pymc_lan.ops.likelihood import PYTENSOR, LikelihoodGraph
 
 
 class TrialRV(RandomVariable):

@@ -15,8 +15,8 @@ from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.random.type import RandomType
 from pytensor.tensor.subtensor import AdvancedSubtensor
 
-from pymc_lan.data.columns import as_array, by_label, floats
 from pymc_lan.data.observed import check_deadlines
+from pymc_lan.data.tables import as_array, by_label, floats
 from pymc_lan.errors import describe_codes, explain, refuse
 from pymc_lan.models.parameters import Parameter
 

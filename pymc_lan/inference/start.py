@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.data.columns import column, table_columns
 from pymc_lan.data.observation import Silence
+from pymc_lan.data.tables import column, table_columns
 from pymc_lan.distributions.trial_rv import TrialRV
 from pymc_lan.errors import check_length, explain, is_missing, refuse, unknown
 from pymc_lan.inference.posterior import Point, not_finite, resolve_model

@@ -12,7 +12,7 @@ Only the JAX mode touches JAX, because a JAX call in a forked worker never retur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -20,26 +20,21 @@ from typing import Any, cast
 
 import numpy as np
 import pytensor.tensor as pt
-from pytensor.compile.mode import optdb
 from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply, Constant
-from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import Op
 from pytensor.graph.replace import clone_replace
-from pytensor.graph.rewriting.basic import GraphRewriter
 from pytensor.raise_op import CheckAndRaise
-from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.data.observation import EveryResponse
 from pymc_lan.errors import LengthError, explain
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.model import Model, require_views
-from pymc_lan.networks.bounds import watch
 from pymc_lan.networks.kernel.kernel import Kernel, compile_kernel
 from pymc_lan.networks.kernel.layout import LEADING
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.numerics.passage import Namespace, Theta
+from pymc_lan.ops.backends import register_with_backend
 
 PYTENSOR = pt
 
@@ -226,35 +221,6 @@ class LikelihoodGraph:
         return log_likelihood(self.spec, self.lan, self.choice, inputs)
 
 
-class _RegisterDispatch(GraphRewriter):
-    """A rewrite that leaves the graph as it is and tells the backend about our Ops."""
-
-    def __init__(self, register: Callable[[], None]):
-        super().__init__()
-        self._register = register
-
-    def apply(self, fgraph: FunctionGraph, *args: Any, **kwargs: Any) -> None:
-        self._register()
-
-
-def register_with_backend(backend: str, name: str, register: Callable[[], None]) -> None:
-    """Have `register` called when, and only when, a backend compiles a graph.
-
-    To register with JAX means to import it, which costs seconds and makes forking unsafe; a rewrite that belongs to the
-    backend's mode is the moment at which it is known to be wanted.
-
-    Parameters
-    ----------
-    backend : str
-        ``"numba"`` or ``"jax"``.
-    name : str
-        Unique among PyTensor's rewrites.
-    register : callable
-        Called at every compilation, so it must return at once where it has nothing left to do.
-    """
-    optdb.register(name, _RegisterDispatch(register), backend, position=100)
-
-
 def compiled_kernel(op: LANLogp) -> Kernel:
     """An Op's kernel."""
     return compile_kernel(op.spec, op.lan, op.choice)
@@ -346,64 +312,3 @@ def _register_jax() -> None:
 
 register_with_backend("numba", "pymc_lan_numba", _register_numba)
 register_with_backend("jax", "pymc_lan_jax", _register_jax)
-
-
-class ResponseRV(RandomVariable):
-    """One of a model's choices, of known log probabilities.
-
-    Inputs: the log probabilities, and the parameters that they were computed from, for those who ask what these are.
-
-    Parameters
-    ----------
-    spec : Model
-    lan : MLP
-    record : tuple of str
-        What `pymc_lan.distributions.provenance.record` says of the network; no part of what makes two of these equal.
-    """
-
-    name = "response"
-    dtype = "int64"
-    choice = None
-    lapses = False
-    observation = EveryResponse(())
-    __props__ = ("name", "signature", "dtype", "inplace", "spec", "lan")  # type: ignore[assignment]
-
-    def __init__(self, spec: Model, lan: MLP, *, record: tuple[str, ...] = (), **fixed: Any):
-        self.spec, self.lan, self.record, self.parameters = spec, lan, record, spec.names
-        label = spec.name.upper()
-        self._print_name = (label, rf"\operatorname{{{label}}}")
-        super().__init__(**{"signature": f"(c){',()' * len(spec.names)}->()"} | fixed)
-
-    def perform(self, node: Apply, inputs: Any, outputs: Any) -> None:
-        """Draw responses, one posterior draw at a time, and look whether it lies within the bounds."""
-        watch(self, node, inputs)
-        super().perform(node, inputs, outputs)
-
-    def rng_fn(self, rng: np.random.Generator, *args: Any) -> Any:
-        """Draw responses."""
-        log_p, size = args[0], args[-1]
-        shape = log_p.shape[:-1] if size is None else tuple(size)
-        # Outside a network's bounds log probabilities carry a penalty, and so add up to less than one.
-        upto = np.cumsum(np.exp(log_p - log_p.max(axis=-1, keepdims=True)), axis=-1)
-        number = (rng.random(shape)[..., None] * upto[..., -1:] >= upto).sum(axis=-1)
-        return np.asarray(self.spec.choices, np.int64)[np.minimum(number, len(self.spec.choices) - 1)]
-
-
-def _register_jax_responses() -> None:
-    from pytensor.link.jax.dispatch.random import jax_sample_fn
-
-    if ResponseRV in jax_sample_fn.registry:
-        return
-
-    @jax_sample_fn.register(ResponseRV)
-    def jax_response_rv(op: ResponseRV, node: Apply) -> Any:
-        import jax
-        import jax.numpy as jnp
-
-        def response(key: Any, size: Any, dtype: Any, log_p: Any, *_: Any) -> Any:
-            return jnp.asarray(op.spec.choices, dtype)[jax.random.categorical(key, log_p, shape=size)]
-
-        return response
-
-
-register_with_backend("jax", "pymc_lan_jax_responses", _register_jax_responses)

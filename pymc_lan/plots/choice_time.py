@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.data.columns import column
+from pymc_lan.data.tables import column
 from pymc_lan.errors import explain
 from pymc_lan.plots.predictive import CHOICES
 from pymc_lan.plots.statistics import (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pymc_lan.data.columns import column
+from pymc_lan.data.tables import column
 from pymc_lan.errors import check_length, explain
 from pymc_lan.plots.style import LOWER, UPPER, panel_axes, result
 from pymc_lan.plots.trials import Level, levels

@@ -9,9 +9,9 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.data.columns import column
 from pymc_lan.data.observation import EveryResponse, Observation
 from pymc_lan.data.observed import read_observed
+from pymc_lan.data.tables import column
 from pymc_lan.errors import describe_rows, explain, is_missing, unknown
 
 Float = NDArray[np.float64]

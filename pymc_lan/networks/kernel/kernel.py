@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pymc_lan.errors import explain
-from pymc_lan.models.model import Model
+from pymc_lan.models.model import Model, require_views
 from pymc_lan.networks.kernel.cache import kept
 from pymc_lan.networks.kernel.fingerprint import fingerprint, versions
 from pymc_lan.networks.kernel.layout import LEADING
@@ -90,7 +90,17 @@ def compile_kernel(model: Model, lan: MLP, choice: MLP | None) -> Kernel:
     Returns
     -------
     Kernel
+
+    Raises
+    ------
+    ValueError
+        For a network of another number of inputs than the model's: it would be read and written beyond its end.
     """
+    takes = require_views(model).n_inputs
+    for key, mlp in (("lan", lan), ("choice", choice)):
+        if mlp is not None and mlp.sizes[0] != takes[key]:
+            expected = f"a network {key!r} of {takes[key]} inputs for {model.name!r}"
+            raise ValueError(explain(expected, f"one of {mlp.sizes[0]}", "load the model's own weights"))
     networks, n = {"density": lan, "nogo": choice}, len(model.names)
     of_model = fingerprint(model)
     if of_model is None:

@@ -1,0 +1,39 @@
+"""How PyTensor's backends learn of our Ops: when they compile a graph, and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pytensor.compile.mode import optdb
+from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.rewriting.basic import GraphRewriter
+
+
+class _RegisterDispatch(GraphRewriter):
+    """A rewrite that leaves the graph as it is and tells the backend about our Ops."""
+
+    def __init__(self, register: Callable[[], None]):
+        super().__init__()
+        self._register = register
+
+    def apply(self, fgraph: FunctionGraph, *args: Any, **kwargs: Any) -> None:
+        self._register()
+
+
+def register_with_backend(backend: str, name: str, register: Callable[[], None]) -> None:
+    """Have `register` called when, and only when, a backend compiles a graph.
+
+    To register with JAX means to import it, which costs seconds and makes forking unsafe; a rewrite that belongs to the
+    backend's mode is the moment at which it is known to be wanted.
+
+    Parameters
+    ----------
+    backend : str
+        ``"numba"`` or ``"jax"``.
+    name : str
+        Unique among PyTensor's rewrites.
+    register : callable
+        Called at every compilation, so it must return at once where it has nothing left to do.
+    """
+    optdb.register(name, _RegisterDispatch(register), backend, position=100)
