@@ -84,3 +84,21 @@ def test_a_comparison_of_draws_outside_or_of_chains_apart_says_so() -> None:
     posterior = {"v": rng.normal([[0.9], [1.1]], 0.02, (2, 500))}
     with pytest.warns(UserWarning, match=r"The chains have not met: R-hat is up to .* \(v;"):
         pl.diagnostics.loo(az.from_dict({"posterior": posterior}), model)
+
+
+@pytest.mark.slow
+def test_a_posterior_that_is_cut_at_a_bound_is_told() -> None:
+    """400 trials of an easy task: the closed form finds v = 4.5, the network's posterior ends at 3."""
+    df = pl.simulate("ddm", {"v": 4.5, "a": 0.9, "z": 0.5, "t": 0.3}, n=400, seed=1)
+    with pm.Model() as model:
+        v, a, t = pm.Normal("v", 0, 5), pm.HalfNormal("a", 2), pm.HalfNormal("t", 0.5)
+        pl.DDM("obs", v=v, a=a, z=0.5, t=t, observed=df)
+        idata = pm.sample(draws=400, tune=400, chains=2, cores=1, progressbar=False, random_seed=1)
+        with pytest.warns(UserWarning, match=r"v within -3 to 3.*v outside in .* ddm_extended"):
+            pm.sample_posterior_predictive(idata, progressbar=False, random_seed=1)
+    assert float(idata.posterior["v"].mean()) < 3.3
+    with pytest.warns(UserWarning, match="v outside"):
+        pl.diagnostics.loo(idata, model)
+    found = pl.check(idata, model)
+    assert "v within -3 to 3" in found.verdict
+    assert "are right" not in found.verdict

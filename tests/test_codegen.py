@@ -53,7 +53,5 @@ def test_kernel_of_awkward_names() -> None:
 def test_a_network_of_another_size_is_refused() -> None:
     """What the kernel leaves room for follows from the model, so it would write beyond it."""
     small = MLP((np.zeros((3, 1), np.float32),), (np.zeros(1, np.float32),), "tanh")
-    with pytest.raises(
-        ValueError, match=r"Expected a network 'lan' of 4 inputs for 'ddm'\. Found one of 3\. Remedy: load"
-    ):
+    with pytest.raises(ValueError, match=r"a network 'lan' of 4 inputs for 'ddm'\. Found one of 3\. Remedy"):
         compile_kernel(get_model("ddm"), small, None)
