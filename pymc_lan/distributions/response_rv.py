@@ -12,7 +12,7 @@ from pymc_lan.data.observation import EveryResponse
 from pymc_lan.models.model import Model
 from pymc_lan.networks.bounds import watch
 from pymc_lan.networks.mlp import MLP
-from pymc_lan.ops.backends import register_with_backend
+from pymc_lan.ops.backends import register_choices
 
 
 class ResponseRV(RandomVariable):
@@ -57,21 +57,4 @@ class ResponseRV(RandomVariable):
         return np.asarray(self.spec.choices, np.int64)[np.minimum(number, len(self.spec.choices) - 1)]
 
 
-def _register_jax_responses() -> None:
-    from pytensor.link.jax.dispatch.random import jax_sample_fn
-
-    if ResponseRV in jax_sample_fn.registry:
-        return
-
-    @jax_sample_fn.register(ResponseRV)
-    def jax_response_rv(op: ResponseRV, node: Apply) -> Any:
-        import jax
-        import jax.numpy as jnp
-
-        def response(key: Any, size: Any, dtype: Any, log_p: Any, *_: Any) -> Any:
-            return jnp.asarray(op.spec.choices, dtype)[jax.random.categorical(key, log_p, shape=size)]
-
-        return response
-
-
-register_with_backend("jax", "pymc_lan_jax_responses", _register_jax_responses)
+register_choices(ResponseRV)

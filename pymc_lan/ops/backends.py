@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from pytensor.compile.mode import optdb
+from pytensor.graph.basic import Apply
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import GraphRewriter
+from pytensor.tensor.random.op import RandomVariable
 
 
 class _RegisterDispatch(GraphRewriter):
@@ -37,3 +39,31 @@ def register_with_backend(backend: str, name: str, register: Callable[[], None])
         Called at every compilation, so it must return at once where it has nothing left to do.
     """
     optdb.register(name, _RegisterDispatch(register), backend, position=100)
+
+
+def register_choices(kind: type[RandomVariable]) -> None:
+    """Let JAX draw a random variable whose first input is the log probabilities of its model's choices.
+
+    Parameters
+    ----------
+    kind : type
+        With a `spec`, whose choices they are.
+    """
+
+    def register() -> None:
+        from pytensor.link.jax.dispatch.random import jax_sample_fn
+
+        if kind in jax_sample_fn.registry:
+            return
+
+        @jax_sample_fn.register(kind)
+        def jax_choices(op: Any, node: Apply) -> Any:
+            import jax
+            import jax.numpy as jnp
+
+            def response(key: Any, size: Any, dtype: Any, log_p: Any, *_: Any) -> Any:
+                return jnp.asarray(op.spec.choices, dtype)[jax.random.categorical(key, log_p, shape=size)]
+
+            return response
+
+    register_with_backend("jax", f"pymc_lan_jax_{kind.__name__}", register)
