@@ -171,7 +171,12 @@ def test_a_kind_of_observation_is_one_class(mode: str) -> None:
 def test_nothing_else_asks_what_is_seen() -> None:
     """Classes of the family are named where one is chosen, and nowhere is one told from another."""
     package = Path(pl.__file__).parent
-    chosen_in = {"data/observed.py", "distributions/landist.py", "distributions/gonogo.py", "ops/likelihood.py"}
+    chosen_in = {
+        "data/observed.py",
+        "distributions/landist.py",
+        "distributions/gonogo.py",
+        "distributions/response_rv.py",
+    }
     chosen_in |= {"plots/trials.py", "plots/predictive.py", "data/observation.py"}
     named = [x.__name__ for x in (EveryResponse, ResponseOrOmission, PressOrNot)]
     found = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from pymc_lan.errors import describe_codes, describe_rows, explain
 
 Float = NDArray[np.float64]
+
+# Warnings are about the line of whoever calls the package.
+_PACKAGE = str(Path(__file__).parents[1])
 Mask = NDArray[np.bool_]
 
 # The models here describe decisions of about 0.2 to 3 s; the same times in milliseconds have a median in the
@@ -67,7 +71,7 @@ def settle(doubts: Iterator[Doubt], *, strict: bool) -> None:
             raise ValueError(
                 f"{doubt} Or, where it is right as it is, pass the matrix of as_observed(..., strict=False) itself."
             )
-        warnings.warn(str(doubt), UserWarning, stacklevel=3)
+        warnings.warn(str(doubt), UserWarning, skip_file_prefixes=(_PACKAGE,))
 
 
 def missing_codes(times: Float) -> Mask:
