@@ -148,8 +148,10 @@ def test_the_specs_say_the_truth(model: str) -> None:
         df = pl.simulate(model, theta, n=50, seed=1)
         assert (df["rt"] > theta["t"]).all()
         assert set(df["response"]) <= set(spec.choices)
-    with pytest.raises(ValueError, match="known by its simulator"):
-        spec.drift(0.0, 0.0, {})
+    # Nothing is known of it but its trials.
+    assert spec.labels is None
+    assert spec.exact is None
+    assert not hasattr(spec, "drift")
     with pytest.raises(ValueError, match=r"z0? strictly between 0 and 1"):
         pl.simulate(model, {p.name: p.bounds[1] + 1.5 for p in spec.parameters})
 
