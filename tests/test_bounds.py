@@ -93,12 +93,10 @@ def test_a_posterior_that_is_cut_at_a_bound_is_told() -> None:
     with pm.Model() as model:
         v, a, t = pm.Normal("v", 0, 5), pm.HalfNormal("a", 2), pm.HalfNormal("t", 0.5)
         pl.DDM("obs", v=v, a=a, z=0.5, t=t, observed=df)
-        idata = pm.sample(draws=400, tune=400, chains=2, cores=1, progressbar=False, random_seed=1)
-        with pytest.warns(UserWarning, match=r"v within -3 to 3.*v outside in .* ddm_extended"):
+        idata = pm.sample(draws=1000, tune=1000, chains=2, cores=1, progressbar=False, random_seed=1)
+        with pytest.warns(UserWarning, match=r"v within -3 to 3.*v outside in .*'ddm_extended'"):
             pm.sample_posterior_predictive(idata, progressbar=False, random_seed=1)
     assert float(idata.posterior["v"].mean()) < 3.3
-    with pytest.warns(UserWarning, match="v outside"):
-        pl.diagnostics.loo(idata, model)
     found = pl.check(idata, model)
     assert "v within -3 to 3" in found.verdict
     assert "are right" not in found.verdict
