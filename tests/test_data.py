@@ -17,8 +17,8 @@ import pytest
 import xarray as xr
 
 from pymc_lan import errors as errors_module
-from pymc_lan.data import columns as columns_module
 from pymc_lan.data import observed as data_module
+from pymc_lan.data import tables as tables_module
 from pymc_lan.data.observed import as_dataframe, as_observed
 from pymc_lan.errors import RegistryError, nearest, unknown
 
@@ -390,7 +390,7 @@ def test_registry_errors_are_not_value_errors():
     assert not issubclass(RegistryError, ValueError)
 
 
-@pytest.mark.parametrize("module", [columns_module, data_module, errors_module], ids=["columns", "data", "errors"])
+@pytest.mark.parametrize("module", [tables_module, data_module, errors_module], ids=["tables", "data", "errors"])
 def test_examples_in_docstrings(module):
     result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert result.attempted > 0
