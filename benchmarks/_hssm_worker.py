@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from _common import BOUNDS
-from _serve import serve
+from _common import BOUNDS, TRUTH
+from _serve import Truth, serve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def build_model(trials: NDArray[np.float64], likelihood: str) -> pm.Model:
+def build_model(trials: NDArray[np.float64], likelihood: str) -> tuple[pm.Model, Truth]:
     """Return the model that HSSM builds for the DDM, without lapses and with the priors of `BOUNDS`."""
     import hssm
     import pandas as pd
@@ -31,7 +31,7 @@ def build_model(trials: NDArray[np.float64], likelihood: str) -> pm.Model:
         for name, (low, high) in BOUNDS.items()
     ]
     data = pd.DataFrame(trials, columns=["rt", "response"])
-    return hssm.HSSM(data, model="ddm", include=include, p_outlier=0.0, **kinds[likelihood]).pymc_model
+    return hssm.HSSM(data, model="ddm", include=include, p_outlier=0.0, **kinds[likelihood]).pymc_model, TRUTH
 
 
 if __name__ == "__main__":

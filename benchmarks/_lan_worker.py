@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from _common import BOUNDS
-from _serve import serve
+from _common import BOUNDS, TRUTH
+from _serve import Truth, serve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def build_model(trials: NDArray[np.float64], likelihood: str) -> pm.Model:
+def build_model(trials: NDArray[np.float64], likelihood: str) -> tuple[pm.Model, Truth]:
     """Return the DDM of `trials` with the priors of `BOUNDS`."""
     import pymc as pm
 
@@ -22,7 +22,7 @@ def build_model(trials: NDArray[np.float64], likelihood: str) -> pm.Model:
     with pm.Model() as model:
         parameters = [pm.Uniform(name, *BOUNDS[name]) for name in ("v", "a", "z", "t")]
         pl.DDM("obs", *parameters, likelihood=likelihood, observed=trials)
-    return model
+    return model, TRUTH
 
 
 if __name__ == "__main__":

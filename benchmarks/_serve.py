@@ -1,4 +1,4 @@
-"""The loop both workers of likelihood.py run: build a PyMC model, compile its logp and gradient, time it.
+"""The loop of the workers of likelihood.py and versions.py: build a PyMC model, compile logp and gradient, time them.
 
 Requests come one JSON object a line. ``{"do": "prepare", "case", "likelihood", "backend", "data"}`` compiles,
 ``{"do": "time", "case", "repeats"}`` measures what was prepared, ``{"do": "memory"}`` tells the peak.
@@ -12,29 +12,29 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
-from _common import TRUTH
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pymc as pm
 
 Evaluate = Callable[[], tuple[float, list[float]]]
-BuildModel = Callable[[NDArray[np.float64], str], "pm.Model"]
+Truth = Mapping[str, float]
+BuildModel = Callable[[NDArray[np.float64], str], "tuple[pm.Model, Truth]"]
 
 WARM_UP = 3
 
 
-def unconstrained_truth(model: pm.Model) -> dict[str, float]:
-    """Return `TRUTH` on the scale the samplers work on, by parameter, in the model's own order."""
+def unconstrained(model: pm.Model, truth: Truth) -> dict[str, float]:
+    """Return `truth` on the scale the samplers work on, by parameter, in the model's own order."""
     point = {}
     for value_var in model.continuous_value_vars:
         rv = model.values_to_rvs[value_var]
         transform = model.rvs_to_transforms[rv]
-        point[rv.name] = float(transform.forward(TRUTH[rv.name], *rv.owner.inputs).eval())
+        point[rv.name] = float(transform.forward(truth[rv.name], *rv.owner.inputs).eval())
     return point
 
 
@@ -57,17 +57,28 @@ def compile_logp_and_gradient(model: pm.Model, backend: str, point: list[float])
     return lambda: jax.block_until_ready(compiled(arrays))
 
 
+def clocks() -> tuple[float, float]:
+    """Return the time by the clock and by the processor, this process's and its children's, in seconds."""
+    spent = os.times()
+    return time.perf_counter(), spent.user + spent.system + spent.children_user + spent.children_system
+
+
 def prepare(build_model: BuildModel, request: dict[str, Any]) -> tuple[Evaluate, dict[str, Any]]:
     """Build and compile one case; return it, with the seconds that took and the values it computes."""
-    start = time.perf_counter()
-    model = build_model(np.load(request["data"]), request["likelihood"])
-    point = unconstrained_truth(model)
-    built = time.perf_counter()
+    start, _ = clocks()
+    model, truth = build_model(np.load(request["data"]), request["likelihood"])
+    point = unconstrained(model, truth)
+    built, built_cpu = clocks()
+    if request["backend"] == "jax":
+        import pymc.sampling.jax  # noqa: F401, timed by itself
+    _, imported_cpu = clocks()
     evaluate = compile_logp_and_gradient(model, request["backend"], list(point.values()))
     logp, gradient = evaluate()
-    seconds = {"build_s": built - start, "first_call_s": time.perf_counter() - built}
+    ended, ended_cpu = clocks()
+    seconds = {"build_s": built - start, "first_call_s": ended - built}
+    cpu = {"imports_cpu_s": imported_cpu - built_cpu, "first_call_cpu_s": ended_cpu - imported_cpu}
     values = {"logp": float(logp), "gradient": dict(zip(point, map(float, gradient), strict=True))}
-    return evaluate, {**seconds, **values}
+    return evaluate, {**seconds, **cpu, **values}
 
 
 def measure(evaluate: Evaluate, repeats: int) -> dict[str, float]:
@@ -101,8 +112,8 @@ def claim_stdout() -> TextIO:
 def serve(build_model: BuildModel) -> None:
     """Answer requests until standard input ends.
 
-    `build_model` makes the model of a likelihood and trials. It should import its package itself, because
-    what a package prints while it loads must not come between the answers.
+    `build_model` makes the model of a likelihood and trials, and says at which parameters it is evaluated. It should
+    import its package itself, because what a package prints while it loads must not come between the answers.
     """
     answers = claim_stdout()
     cases: dict[str, Evaluate] = {}

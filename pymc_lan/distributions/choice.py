@@ -135,7 +135,10 @@ class ChoiceDist(Discrete):
         _n_trials: int | None = None,
         **kwargs: Any,
     ) -> TensorVariable:
-        """Build the distribution outside a model; see the class."""
+        """Return trials outside a model, for `pm.draw` and `pm.logp`.
+
+        Arguments as inside a model, without the name and ``observed``; ``shape=(n,)`` says how many trials there are.
+        """
         source, positional = split_model(cls, args)
         network = _network(source, weights)
         theta = extract_theta(network.spec, positional, kwargs)

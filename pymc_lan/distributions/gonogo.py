@@ -135,7 +135,10 @@ class GoNoGo(TrialDistribution):
         _times: Any = None,
         **kwargs: Any,
     ) -> TensorVariable:
-        """Build the distribution outside a model; see the class."""
+        """Return trials outside a model, for `pm.draw` and `pm.logp`.
+
+        Arguments as inside a model, without the name and ``observed``; ``shape=(n, 2)`` says how many trials there are.
+        """
         source, positional = split_model(cls, args)
         theta = extract_theta(find_model(source), positional, kwargs)
         trial_type, deadline = (

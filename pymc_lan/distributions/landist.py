@@ -112,7 +112,10 @@ class LANDist(TrialDistribution):
         _times: Any = None,
         **kwargs: Any,
     ) -> TensorVariable:
-        """Build the distribution outside a model; see the class."""
+        """Return trials outside a model, for `pm.draw` and `pm.logp`.
+
+        Arguments as inside a model, without the name and ``observed``; ``shape=(n, 2)`` says how many trials there are.
+        """
         source, positional = split_model(cls, args)
         spec = find_model(source)
         theta = extract_theta(spec, positional, kwargs)
