@@ -12,6 +12,10 @@ PYTEST_ARGS ?=
 JOBS ?= 2
 MODEL ?= ddm
 
+# Where the environment forbids it, every process compiles anew all modules that it imports (PyMC and this package: 4.3
+# CPU seconds instead of 1.3), and many tests start processes.
+export PYTHONDONTWRITEBYTECODE :=
+
 VENV := .venv$(if $(PYTHON_VERSION),-$(PYTHON_VERSION))
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
