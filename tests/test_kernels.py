@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import gc
+import weakref
 
 import mpmath
 import numpy as np
@@ -90,3 +92,13 @@ def test_powers_have_the_signs_and_limits_of_the_c_library() -> None:
     y = np.array([2.0, 3.0, 0.5, 0.0, 2.0, -1.0, 2.0, -2.0, np.inf, 0.0, 0.0, np.nan, -1.0])
     with np.errstate(invalid="ignore", divide="ignore"):
         np.testing.assert_allclose(compiled("pow", x, y), np.power(x, y), rtol=4 * np.finfo(float).eps)
+
+
+def test_code_stays_where_it_is() -> None:
+    """What XLA or numba was given the address of is called whoever has forgotten it: it crashed."""
+    module = ir.Module()
+    code = Code(module, "run", [PTR], internal=False)
+    code.ir.ret_void()
+    known = weakref.ref(load_objects(compile_module(module)))
+    gc.collect()
+    assert known() is not None

@@ -46,8 +46,6 @@ class Kernel:
         Length of the last argument, which the kernel writes over.
     rows : int
         How many rows there are.
-    engine : object
-        Owns the code.
     """
 
     name: str
@@ -55,7 +53,6 @@ class Kernel:
     handler: int
     scratch: int
     rows: int
-    engine: Any
 
     def __call__(self, x: Any) -> tuple[Any, Any]:
         """Value and derivatives of the trials in the columns of `x`."""
@@ -76,8 +73,6 @@ class Kernel:
 @cache
 def compile_kernel(model: Model, lan: MLP, choice: MLP | None) -> Kernel:
     """Make the log likelihood of a model with its networks ready to be called, once in a process.
-
-    None is ever dropped: what other code calls must stay where it is.
 
     Parameters
     ----------
@@ -114,4 +109,4 @@ def compile_kernel(model: Model, lan: MLP, choice: MLP | None) -> Kernel:
     engine = load_objects(formulas, trials)
     address, handler = (engine.get_function_address(symbol) for symbol in (name, handler_name(name)))
     make_known(name, address)
-    return Kernel(name, address, handler, scratch_length(n, networks), len(LEADING) + n, engine)
+    return Kernel(name, address, handler, scratch_length(n, networks), len(LEADING) + n)

@@ -146,6 +146,9 @@ def compile_module(module: ir.Module) -> bytes:
     return bytes(machine.emit_object(parsed))
 
 
+_loaded: list[Any] = []
+
+
 def load_objects(*objects: bytes) -> Any:
     """Make object code ready to run.
 
@@ -157,12 +160,14 @@ def load_objects(*objects: bytes) -> Any:
     Returns
     -------
     llvmlite.binding.ExecutionEngine
-        Knows the address of every function, and owns the code: it must live as long as anything calls it.
+        Knows the address of every function, and owns the code. It is never dropped: what was compiled against an
+        address, by numba or by XLA, calls it as long as the process lives.
     """
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
     for content in objects:
         engine.add_object_file(llvm.ObjectFileRef.from_data(content))
     engine.finalize_object()
+    _loaded.append(engine)
     return engine
 
 
