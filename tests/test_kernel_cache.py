@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import importlib
+import operator
 import os
 import pickle
+import pwd
 import signal
 import subprocess
 import sys
@@ -14,9 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import jax
 import numpy as np
 import pytest
+from scipy.interpolate import CubicSpline
 
+import pymc_lan as pl
 from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.imported import PLAIN_OMISSION, imported_model
 from pymc_lan.networks.kernel import cache, kernel, tracing
@@ -148,6 +156,45 @@ def test_without_a_folder_everything_is_made(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv(cache.ENVIRONMENT, str(tmp_path / "file"))
     assert asked()
     assert asked()
+
+
+def too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cache.ENVIRONMENT, str(tmp_path / (300 * "a")))
+
+
+def no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for the users of containers, whom no list of users knows."""
+    for name in (cache.ENVIRONMENT, "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+
+
+def no_longer_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cache.ENVIRONMENT, "relative")
+    (tmp_path / "removed").mkdir()
+    monkeypatch.chdir(tmp_path / "removed")
+    (tmp_path / "removed").rmdir()
+
+
+def out_of_sight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the home of another user."""
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    for name in ("open", "stat", "lstat", "mkdir"):
+        monkeypatch.setattr(os, name, refuse)
+    monkeypatch.setattr(os, "supports_dir_fd", {refuse})
+    monkeypatch.setenv(cache.ENVIRONMENT, "/home/of/another")
+
+
+@pytest.mark.parametrize("spoil", [too_long, no_home, no_longer_there, out_of_sight])
+def test_nor_where_there_is_no_place_for_one(
+    spoil: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as here:
+        spoil(tmp_path, here)
+        assert asked()
 
 
 def test_a_full_disk_is_no_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -423,9 +470,193 @@ def test_nothing_else_does(change: tuple[str, str], monkeypatch: pytest.MonkeyPa
     assert digest(change, monkeypatch) == digest(("", ""), monkeypatch)
 
 
-def test_what_cannot_be_followed_has_no_fingerprint() -> None:
-    assert fingerprint(iter([])) is None
-    assert fingerprint(np.array([object()])) is None
+class Wrapper:
+    """A function in the clothes of another."""
+
+    def __init__(self, function: Any, gain: float):
+        self.function, self.gain = function, gain
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any) -> Any:
+        return self.gain * self.function(*args)
+
+
+class Slotted:
+    __slots__ = ("gain",)
+
+    def __init__(self, gain: float):
+        self.gain = gain
+
+
+@dataclasses.dataclass
+class Beside:
+    """A record with something beside its fields."""
+
+    name: str
+
+    def holding(self, gain: float) -> Beside:
+        self.gain = gain
+        return self
+
+
+class Number(float):
+    pass
+
+
+def remark(x: Any, gain: float) -> Any:
+    x.gain = gain
+    return x
+
+
+def with_rule(gain: float) -> Any:
+    @jax.custom_jvp
+    def square(x: Any) -> Any:
+        return x * x
+
+    square.defjvp(lambda x, change: (x[0] ** 2, gain * x[0] * change[0]))
+    return square
+
+
+def wraps_a_formula(gain: float) -> Any:
+    """A user's function with the name and module of one of the house."""
+    known = {"formula": pl.get_model("angle").boundary, "GAIN": gain, "wraps": functools.wraps}
+    exec("@wraps(formula)\ndef boundary(t, theta):\n    return GAIN * formula(t, theta)", known)
+    return known["boundary"]
+
+
+def called_tuple(gain: float) -> Any:
+    """A tuple with a method: the same numbers do something else."""
+
+    def call(self: Any, t: float) -> float:
+        return gain * t
+
+    return type("Tuple", (tuple,), {"__call__": call})((1.0,))
+
+
+def closed_module(gain: float) -> Any:
+    """A function whose inner function looks into a module that it is given."""
+    helper = types.ModuleType("given")
+    helper.gain = gain  # type: ignore[attr-defined]
+    return lambda t: sum(helper.gain * k for k in range(3))
+
+
+# What differs in one number, which is in a place of its own.
+TOLD_APART: dict[str, Callable[[float], Any]] = {
+    "a wrapper's state": lambda gain: Wrapper(len, gain),
+    "a slot": Slotted,
+    "beside the fields": lambda gain: Beside("x").holding(gain),
+    "an attribute of a number": lambda gain: remark(Number(1.0), gain),
+    "an attribute of a function": lambda gain: remark(lambda x: x, gain),
+    "a rule for derivatives": with_rule,
+    "a global of a function that wraps one of the house": wraps_a_formula,
+    "a method of a tuple": called_tuple,
+    "a closed-over module": closed_module,
+    "a mapped function": lambda gain: jax.vmap(lambda x: gain * x),
+    "an item's name": lambda gain: operator.itemgetter(str(gain)),
+    "a spline": lambda gain: CubicSpline([0.0, 1.0, 2.0], [0.0, gain, 1.0]),
+    "a mask": lambda gain: np.ma.array([1.0, 2.0], mask=[False, gain == 1]),
+    "a field's name": lambda gain: np.zeros(2, [(f"gain {gain}", float)]),
+}
+
+
+@pytest.mark.parametrize("make", TOLD_APART.values(), ids=TOLD_APART)
+def test_what_differs_in_a_number_has_another_fingerprint(make: Callable[[float], Any]) -> None:
+    assert None is not fingerprint(make(1.0)) == fingerprint(make(1.0)) != fingerprint(make(2.0))
+
+
+PACKAGE = {
+    "__init__": "RATE = {gain}",
+    "random": "RATE = {gain}",
+    "far": "",
+    "use": """
+def of_a_namesake(t):
+    from .random import RATE
+    return RATE * t
+def of_the_package(t):
+    from . import RATE
+    return RATE * t
+def of_the_package_by_name(t):
+    import folder_of_rates.far
+    return folder_of_rates.RATE * t
+def in_an_inner_function(t):
+    import folder_of_rates as rates
+    return sum(rates.RATE * k for k in range(3))
+""",
+}
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Any]:
+    """Return what imports a package of a user's anew, as it is with another number in it."""
+
+    def load(gain: float) -> Any:
+        folder = tmp_path / str(gain) / "folder_of_rates"
+        folder.mkdir(parents=True)
+        for name, source in PACKAGE.items():
+            (folder / f"{name}.py").write_text(source.format(gain=gain))
+            monkeypatch.delitem(sys.modules, f"folder_of_rates.{name}".removesuffix(".__init__"), raising=False)
+        monkeypatch.syspath_prepend(folder.parent)
+        for name in ("random", "far"):
+            importlib.import_module(f"folder_of_rates.{name}")
+        return importlib.import_module("folder_of_rates.use")
+
+    yield load
+    for name in [name for name in sys.modules if name.startswith("folder_of_rates")]:
+        del sys.modules[name]
+
+
+def test_imports_inside_functions_are_followed(package: Callable[[float], Any]) -> None:
+    digests = []
+    for gain in (1.0, 2.0):
+        module = package(gain)
+        digests.append({name: fingerprint(x) for name, x in vars(module).items() if isinstance(x, types.FunctionType)})
+    assert len(digests[0]) == 4
+    for name, found in digests[0].items():
+        assert None is not found != digests[1][name], name
+
+
+def reads(source: str) -> Any:
+    known: dict[str, Any] = {"np": np, "os": os, "GAIN": 1.0}
+    exec(f"def drift(t):\n    return {source} * t", known)
+    return known["drift"]
+
+
+UNKNOWN = {
+    "a generator": (x for x in ()),
+    "an object in an array": np.array([object()]),
+    "a ufunc of a user's": np.frompyfunc(lambda x: x, 1, 1),
+    "a file": reads("float(open('rate').read())"),
+    "a table": reads("np.loadtxt('rate')"),
+    "the environment": reads("float(os.environ['RATE'])"),
+    "a name made up": reads("globals()['GA' + 'IN']"),
+    "code made up": reads("eval('GAIN')"),
+}
+
+
+@pytest.mark.parametrize("thing", UNKNOWN.values(), ids=UNKNOWN)
+def test_what_cannot_be_followed_has_no_fingerprint(thing: Any) -> None:
+    assert fingerprint(thing) is None
+
+
+@pytest.mark.parametrize("in_the_file", [1.0, 2.0])
+def test_code_of_what_lies_in_the_file_of_a_module_is_not_taken_for_that_of_the_session(
+    in_the_file: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module goes to the tracing process by its name; here its global is 2."""
+    module = types.ModuleType("of_a_user")
+    exec("def drift(t):\n    return RATE * t", vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    vars(module)["RATE"] = 2.0
+
+    def another_process(command: Any, *, input: bytes, **kwargs: Any) -> Any:
+        with monkeypatch.context() as there:
+            there.setitem(vars(module), "RATE", in_the_file)
+            answer = str(fingerprint(pickle.loads(input))).encode() + b"code"
+        return types.SimpleNamespace(returncode=0, stdout=answer)
+
+    monkeypatch.setattr(tracing.subprocess, "run", another_process)
+    monkeypatch.setattr(tracing, "trace", lambda model: b"code of this process")
+    assert tracing.object_code(vars(module)["drift"]) == (b"code" if in_the_file == 2 else b"code of this process")
 
 
 def test_models_of_this_release_can_be_kept() -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import ctypes
 import gc
 import weakref
+from collections.abc import Callable
+from typing import Any
 
+import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
 from llvmlite import ir
 from numpy.typing import NDArray
 
+from pymc_lan.networks.kernel import formulas
 from pymc_lan.networks.kernel.functions import DOUBLES, call
-from pymc_lan.networks.kernel.layout import LANES
+from pymc_lan.networks.kernel.layout import LANES, TILE
 from pymc_lan.networks.kernel.llvm import PTR, Code, compile_module, load_objects
 
 Float = NDArray[np.float64]
@@ -102,3 +106,48 @@ def test_code_stays_where_it_is() -> None:
     known = weakref.ref(load_objects(compile_module(module)))
     gc.collect()
     assert known() is not None
+
+
+# What users write with whole numbers and truths, and what it is of a number.
+WHOLE: dict[str, tuple[Callable[[Any], Any], Callable[[Float], Float]]] = {
+    "a whole number": (lambda x: x.astype(int) * 0.5, lambda x: np.trunc(x) / 2),
+    "a product of whole numbers": (lambda x: x.astype(int) * 2 + 1, lambda x: 2 * np.trunc(x) + 1),
+    "steps": (lambda x: jnp.floor(x / 0.4) * x, lambda x: np.floor(x / 0.4) * x),
+    "steps up": (lambda x: jnp.ceil(x), np.ceil),
+    "a count of truths": (
+        lambda x: (x > -1).astype(int) + (x > 1).astype(int),
+        lambda x: np.digitize(x, [-1, 1]) * 1.0,
+    ),
+    "a number as a truth": (lambda x: jnp.where(x.astype(bool), 2, 3), lambda x: np.where(x == 0, 3.0, 2.0)),
+    "a chosen whole number": (lambda x: jnp.where(x > 0, 1, 2) * x, lambda x: np.where(x > 0, x, 2 * x)),
+    "an array of one": (lambda x: (jnp.array([2.0]) * x)[0], lambda x: 2 * x),
+}
+
+
+def test_whole_numbers_and_truths_are_what_they_are_in_numpy() -> None:
+    x = np.array([-2.6, -1.2, -0.3, 0.0, 0.3, 0.9, 1.2, 2.6])
+    module = ir.Module()
+    for k, (function, _) in enumerate(WHOLE.values()):
+        formulas._build_function(module, f"f{k}", [0], lambda x, f=function: (jnp.asarray(f(x), float),))
+    engine = load_objects(compile_module(module))
+    for k, (name, (_, expected)) in enumerate(WHOLE.items()):
+        run = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2)(engine.get_function_address(f"f{k}"))
+        tile, out = np.resize(x, TILE), np.empty(TILE)
+        run(tile.ctypes.data, out.ctypes.data)
+        np.testing.assert_allclose(out[:LANES], expected(x), rtol=1e-15, err_msg=name)
+
+
+NOT_KNOWN: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "an array": (lambda x: jnp.interp(x, jnp.array([0.0, 1.0]), jnp.array([1.0, 2.0])), r"an array of shape \(2,\)"),
+    "a quotient of whole numbers": (lambda x: x.astype(int) // 2, "'div' of whole numbers"),
+    "bits": (lambda x: x.astype(int) & 1, "'and' of whole numbers"),
+    "an unknown function": (lambda x: jnp.arctan2(x, 1.0), "'atan2'"),
+}
+
+
+@pytest.mark.parametrize(("function", "found"), NOT_KNOWN.values(), ids=NOT_KNOWN)
+def test_what_kernels_do_not_know_is_a_sentence(function: Callable[[Any], Any], found: str) -> None:
+    with pytest.raises(
+        NotImplementedError, match=rf"Expected formulas that kernels know\. Found {found}.*Remedy: write"
+    ):
+        formulas._build_function(ir.Module(), "f", [0], lambda x: (jnp.asarray(function(x), float),))

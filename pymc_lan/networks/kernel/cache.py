@@ -51,13 +51,16 @@ def kept(key: str, make: Callable[[], bytes]) -> bytes:
     return content
 
 
-def folder() -> Path:
-    """Where object code is kept, whether or not there is such a folder."""
-    if given := os.environ.get(ENVIRONMENT):
-        return Path(given).absolute() / "kernels"
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    # As the XDG base directory specification has it, a relative path counts as none.
-    return (Path(base) if os.path.isabs(base) else Path("~/.cache").expanduser()) / "pymc_lan" / "kernels"
+def folder() -> Path | None:
+    """Where object code is kept, whether or not there is such a folder; None where there is no place for one."""
+    # A user without a home, or a relative path from a folder that has been removed.
+    with suppress(RuntimeError, OSError):
+        if given := os.environ.get(ENVIRONMENT):
+            return Path(given).absolute() / "kernels"
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        # As the XDG base directory specification has it, a relative path counts as none.
+        return (Path(base) if os.path.isabs(base) else Path("~/.cache").expanduser()) / "pymc_lan" / "kernels"
+    return None
 
 
 def _file_name(key: str) -> str:
@@ -72,13 +75,14 @@ def _seal(key: str, content: bytes) -> bytes:
 def _opened() -> Iterator[int | None]:
     """Open the folder as one that only this user can write to; None where it is none, or there is none."""
     place = folder()
-    if not hasattr(os, "geteuid") or os.open not in os.supports_dir_fd:
+    if place is None or not hasattr(os, "geteuid") or os.open not in os.supports_dir_fd:
         yield None
         return
     try:
         descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
-        if place.is_symlink() or place.exists():
+        # Of a path that this user may not even look at, nothing is known.
+        if os.path.lexists(place):
             _warn(place, "a link, a file, or a folder that cannot be opened")
         yield None
         return
@@ -133,6 +137,8 @@ def _read(key: str) -> bytes | None:
 def _write(key: str, content: bytes) -> None:
     """Keep the content of a key, where that can be done."""
     place = folder()
+    if place is None:
+        return
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.mkdir(mode=0o700)

@@ -1,15 +1,18 @@
 """What the compiled formulas of a model depend on, as a digest: the model, its functions and what these refer to.
 
 A model of a user's own is given by functions. Their code is followed through what it closes over, the globals and the
-modules that it names; what comes from a library is known by name and version, and this package by its source. Where
-something cannot be followed there is no digest, and what depends on it is not kept.
+modules that it names; an object is its class and what pickle would write of it; what comes from a library is known by
+name and version, and this package by its source. Where something cannot be followed, such as code that reads a file or
+looks names up while it runs, there is no digest, and what depends on it is not kept.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import builtins
 import dis
 import functools
+import importlib.util
+import itertools
 import sys
 import types
 from collections.abc import Iterable, Mapping
@@ -29,7 +32,21 @@ _BUILDERS = ("models", "numerics", "networks/kernel")
 # What a class has that says nothing of what it does.
 _IDLE = frozenset({"__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "__abstractmethods__"})
 _IDLE |= {"_abc_impl", "__dataclass_fields__", "__dataclass_params__", "__firstlineno__", "__static_attributes__"}
-_IDLE |= {"__annotations_cache__", "__annotate_func__", "__conditional_annotations__", "__match_args__"}
+_IDLE |= {
+    "__annotations_cache__",
+    "__annotate_func__",
+    "__conditional_annotations__",
+    "__match_args__",
+    "__slotnames__",
+}
+# With these, what code does depends on more than its text and what it names: on files, the environment, a clock, or
+# on names that are made up while it runs.
+_OUTSIDE = frozenset({"os", "posix", "sys", "io", "pathlib", "random", "time", "datetime", "importlib", "subprocess"})
+_OUTSIDE |= {"socket", "sqlite3", "urllib", "json", "pickle", "csv", "shelve", "glob", "tempfile", "inspect"}
+_LOOKS_UP = frozenset({"getattr", "eval", "exec", "globals", "locals", "vars", "open", "input", "__import__"})
+_READS = frozenset({"load", "loadtxt", "genfromtxt", "fromfile", "memmap", "loadmat"})
+# Values that are told by their type and how they are written.
+_PLAIN = frozenset({type(None), type(...), bool, int, float, complex, str, bytes})
 
 
 class UnknownCodeError(Exception):
@@ -98,23 +115,23 @@ class _Walk:
 
     def visit(self, x: Any) -> None:
         """Add a thing."""
-        match x:
-            case None | bool() | int() | float() | complex() | str() | bytes():
-                self.write(type(x).__name__, repr(x))
-            case np.ndarray() | np.generic():
-                self._visit_array(np.asarray(x))
-            case tuple() | list():
-                self.write(type(x).__name__, len(x))
-                self._visit_all(x)
-            case set() | frozenset():
-                self._visit_set(x)
-            case Mapping():
-                self.write("mapping", len(x))
-                self._visit_all(part for item in x.items() for part in item)
-            case types.CodeType():
-                self._visit_code(x)
-            case _:
-                self._visit_once(x)
+        kind = type(x)
+        if kind in _PLAIN:
+            self.write(kind.__name__, repr(x))
+        elif kind is np.ndarray or isinstance(x, np.generic):
+            self._visit_array(np.asarray(x))
+        elif kind in (tuple, list):
+            self.write(kind.__name__, len(x))
+            self._visit_all(x)
+        elif kind in (set, frozenset):
+            self._visit_set(x)
+        elif kind in (dict, types.MappingProxyType):
+            self.write("mapping", len(x))
+            self._visit_all(itertools.chain.from_iterable(x.items()))
+        elif kind is types.CodeType:
+            self._visit_code(x)
+        else:
+            self._visit_once(x)
 
     def _visit_all(self, things: Iterable[Any]) -> None:
         for thing in things:
@@ -123,7 +140,7 @@ class _Walk:
     def _visit_array(self, array: np.ndarray[Any, Any]) -> None:
         if array.dtype.hasobject:
             raise UnknownCodeError
-        self.write("array", array.dtype.str, array.shape, array.tobytes())
+        self.write("array", array.dtype, array.shape, array.tobytes())
 
     def _visit_set(self, members: Iterable[Any]) -> None:
         digests = []
@@ -146,9 +163,8 @@ class _Walk:
         match x:
             case types.ModuleType():
                 raise UnknownCodeError
-            case functools.partial():
-                self.write("partial")
-                self._visit_all((x.func, x.args, x.keywords))
+            case types.MemberDescriptorType() | types.GetSetDescriptorType():
+                self.write("slot", x.__name__)
             case types.MethodType():
                 self.write("method")
                 self._visit_all((x.__self__, x.__func__))
@@ -156,39 +172,55 @@ class _Walk:
                 self.write(type(x).__name__)
                 self._visit_all(getattr(x, name, None) for name in ("fget", "__func__", "func"))
             case _ if _of_a_library(x):
+                if _package(x.__module__) in _OUTSIDE:
+                    raise UnknownCodeError
                 self.write("known", x.__module__, _name(x))
             case types.FunctionType():
                 self._visit_function(x)
             case type():
                 self._visit_class(x)
-            case _ if hasattr(x, "__wrapped__"):
-                self.write("wrapped", type(x).__module__, type(x).__qualname__)
-                self.visit(x.__wrapped__)
             case _:
                 self._visit_object(x)
 
     def _visit_function(self, function: types.FunctionType) -> None:
+        code, known = function.__code__, function.__globals__
         self.write("function")
-        self._visit_all((function.__code__, function.__defaults__, function.__kwdefaults__))
-        self._visit_all(cell.cell_contents for cell in function.__closure__ or ())
-        # The source of the house is known, and with it what its functions refer to.
-        if _package(function.__module__) != HOUSE:
-            self._visit_globals(function.__code__, function.__globals__)
+        self._visit_all((code, function.__defaults__, function.__kwdefaults__, function.__dict__))
+        wanted = _attributes(code)
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            self._visit_named(name, cell.cell_contents, wanted)
+        # The source of the house and of libraries is known, and with it what their functions refer to. It is the home
+        # of the globals that counts: a function that wraps another takes over the name of its module.
+        if not _is_library(known.get("__name__")):
+            self._visit_globals(code, known, wanted)
 
-    def _visit_globals(self, code: types.CodeType, known: Mapping[str, Any]) -> None:
+    def _visit_globals(self, code: types.CodeType, known: Mapping[str, Any], wanted: list[str]) -> None:
         """Add what code refers to by name; of modules only what it takes from them."""
-        instructions = [*dis.get_instructions(code)]
-        wanted = sorted({str(i.argval) for i in instructions if i.opname in _ATTRIBUTES})
-        for i in instructions:
-            if i.opname in ("LOAD_GLOBAL", "LOAD_NAME") and i.argval in known:
-                self._visit_named(i.argval, known[i.argval], wanted)
-            elif i.opname == "IMPORT_NAME" and not _is_library(i.argval):
-                if i.argval not in sys.modules:
+        instructions = [i for i in dis.get_instructions(code) if i.opname != "EXTENDED_ARG"]
+        for k, i in enumerate(instructions):
+            if i.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+                if i.argval in known:
+                    self._visit_named(i.argval, known[i.argval], wanted)
+                elif i.argval in _LOOKS_UP and hasattr(builtins, i.argval):
                     raise UnknownCodeError
-                self._visit_named(i.argval, sys.modules[i.argval], wanted)
+            elif i.opname == "IMPORT_NAME":
+                # Before it the level of a relative import and the names that are taken from the module are loaded.
+                level, taken = (instructions[k - back].argval for back in (2, 1))
+                self._visit_import(i.argval, level, taken or (), known, wanted)
         for constant in code.co_consts:
             if isinstance(constant, types.CodeType):
-                self._visit_globals(constant, known)
+                self._visit_globals(constant, known, wanted)
+
+    def _visit_import(
+        self, name: str, level: int, taken: tuple[str, ...], known: Mapping[str, Any], wanted: list[str]
+    ) -> None:
+        """Add what an import inside a function brings: of a dotted name every package on the way."""
+        name = importlib.util.resolve_name("." * level + name, known.get("__package__")) if level else name
+        for path in itertools.accumulate(name.split("."), "{}.{}".format):
+            module = sys.modules.get(path)
+            if module is None or (path == name and not {*taken} <= vars(module).keys()):
+                raise UnknownCodeError
+            self._visit_named(path, module, wanted)
 
     def _visit_named(self, name: str, x: Any, wanted: list[str]) -> None:
         self.write("name", name)
@@ -198,32 +230,47 @@ class _Walk:
             for attribute in wanted:
                 if attribute in vars(x):
                     self._visit_named(attribute, vars(x)[attribute], wanted)
+        elif _package(x.__name__) in _OUTSIDE or not _READS.isdisjoint(wanted):
+            raise UnknownCodeError
+        else:
+            self.write("library", x.__name__)
 
     def _visit_class(self, kind: type) -> None:
         self.write("class", kind.__module__, kind.__qualname__)
-        if _package(kind.__module__) != HOUSE:
-            self._visit_all(kind.__bases__)
-            for name, member in vars(kind).items():
+        if _package(kind.__module__) not in (HOUSE, "builtins"):
+            self._visit_all((type(kind), *kind.__bases__))
+            for name, member in sorted(vars(kind).items()):
                 if name not in _IDLE:
                     self.write(name)
                     self.visit(member)
 
     def _visit_object(self, x: Any) -> None:
-        if hasattr(x, "__array__") and _package(type(x).__module__) in LIBRARIES:
-            self._visit_array(np.asarray(x))
-            return
+        """Add what pickle writes of an object: its class, what that is called with, its state and what it contains."""
         self.write("object")
         self.visit(type(x))
-        if dataclasses.is_dataclass(x):
-            state = {field.name: getattr(x, field.name) for field in dataclasses.fields(x)}
-        elif hasattr(x, "__dict__"):
-            state = vars(x)
-        else:
+        # What jit and caches make of a function; pickle writes no more than its name.
+        by_name = _package(type(x).__module__) == "jaxlib" or type(x) is functools._lru_cache_wrapper
+        if by_name and hasattr(x, "__wrapped__"):
+            self.visit(x.__wrapped__)
+            return
+        try:
+            written = x.__reduce_ex__(4)
+        except Exception as error:  # whatever objects raise that cannot be copied
+            raise UnknownCodeError from error
+        if isinstance(written, str):
             raise UnknownCodeError
-        self.visit(state)
+        make, given, *rest = written
+        state, *contents = rest or (None,)
+        self._visit_all((make, given, state, *(None if each is None else [*each] for each in contents)))
 
 
 _ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM", "LOAD_SUPER_ATTR"})
+
+
+def _attributes(code: types.CodeType) -> list[str]:
+    """The names of all attributes that code takes, and the functions inside it."""
+    found = {str(i.argval) for i in dis.get_instructions(code) if i.opname in _ATTRIBUTES}
+    return sorted(found.union(*(_attributes(x) for x in code.co_consts if isinstance(x, types.CodeType))))
 
 
 def _package(module: str | None) -> str:

@@ -25,7 +25,9 @@ from pymc_lan.networks.kernel.llvm import F64, I64, PTR, Code
 
 BOOLEANS = ir.VectorType(ir.IntType(1), LANES)
 
-SAME = {"convert_element_type", "stop_gradient", "copy", "copy_p", "reshape", "broadcast_in_dim"}
+SAME = {"stop_gradient", "copy", "copy_p", "reshape", "broadcast_in_dim", "squeeze"}
+# Of whole numbers these are other operations than of numbers.
+WHOLE = {"div", "and", "or", "not"}
 INLINE = {"pjit": "jaxpr", "jit": "jaxpr", "custom_jvp_call": "call_jaxpr", "closed_call": "call_jaxpr"}
 
 Function = Callable[..., Any]
@@ -73,6 +75,10 @@ def walk[T](
     return [name(atom) for atom in jaxpr.outvars]
 
 
+def _not_known(found: str, remedy: str) -> NotImplementedError:
+    return NotImplementedError(explain("formulas that kernels know", f"{found} in one", remedy))
+
+
 class Graph:
     """The operations of jaxprs over numbers, each common one once; then as code over vectors of trials."""
 
@@ -83,6 +89,9 @@ class Graph:
     def constant(self, value: Any) -> int:
         """The place of a constant."""
         number = np.asarray(value)
+        if number.size != 1:
+            raise _not_known(f"an array of shape {number.shape}", "write it with single numbers, or sums of them")
+        number = number.reshape(())
         if number.dtype == bool:
             return self._place(("truth", bool(number)))
         # By its bits, because 0 and -0 are equal and NaN is not.
@@ -99,9 +108,9 @@ class Graph:
     def _record(self, primitive: str, inputs: list[int], equation: Any) -> int:
         zero, one = self.constant(0.0), self.constant(1.0)
         if primitive in SAME:
-            if equation.invars[0].aval.dtype != equation.outvars[0].aval.dtype == np.float64:
-                return self._place(("as_number", *inputs))
             return inputs[0]
+        if primitive == "convert_element_type":
+            return self._converted(inputs[0], equation.invars[0].aval.dtype, equation.params["new_dtype"])
         if primitive == "mul" and zero in inputs:
             return zero
         if primitive == "mul" and one in inputs:
@@ -119,10 +128,22 @@ class Graph:
         if primitive == "logistic":
             above = self._place(("add", one, self._place(("exp", self._place(("neg", *inputs))))))
             return self._place(("div", one, above))
-        if primitive not in EMIT:
-            remedy = "write it with other functions of jax.numpy"
-            raise NotImplementedError(explain("formulas that kernels know", f"{primitive!r} in one", remedy))
+        whole = primitive in WHOLE and any(np.issubdtype(x.aval.dtype, np.integer) for x in equation.invars)
+        if primitive not in EMIT or whole:
+            found = f"{primitive!r}{' of whole numbers' * whole}"
+            raise _not_known(found, "write it with other functions of jax.numpy, of numbers such as 1.0")
         return self._place((primitive, *inputs))
+
+    def _converted(self, place: int, given: Any, wanted: Any) -> int:
+        """A truth as the number 0 or 1, a number as whether it is not 0 or, as a whole number, without its fraction."""
+        match given.kind, wanted.kind:
+            case "b", "f" | "i" | "u":
+                return self._place(("as_number", place))
+            case "f" | "i" | "u", "b":
+                return self._place(("ne", place, self.constant(0.0)))
+            case "f", "i" | "u":
+                return self._place(("trunc", place))
+        return place
 
     def _power(self, base: int, exponent: int) -> int:
         one = self.constant(1.0)
@@ -197,7 +218,7 @@ EMIT: dict[str, Emit] = {
     **{name: _arithmetic(f"f{name}") for name in ("add", "sub", "mul", "div")},
     "add_any": _arithmetic("fadd"),
     **{name: _compare(x) for name, x in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}.items()},
-    **{name: _intrinsic(name) for name in ("sqrt", "sin", "cos")},
+    **{name: _intrinsic(name) for name in ("sqrt", "sin", "cos", "floor", "ceil", "trunc")},
     **{name: _vector(name) for name in FUNCTIONS},
     **{name: _intrinsic(x) for name, x in {"abs": "fabs", "max": "maximum", "min": "minimum"}.items()},
     **{name: _library(name) for name in ("tan", "tanh", "erf", "erfc", "cbrt")},
