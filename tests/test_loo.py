@@ -9,8 +9,10 @@ import arviz as az
 import numpy as np
 import pymc as pm
 import pytest
+from arviz_stats.base import array_stats
 
 import pymc_lan as pl
+from pymc_lan.diagnostics.loo import pointwise
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,24 @@ def test_it_is_that_of_arviz(fitted: tuple[Any, pm.Model], monkeypatch: pytest.M
     assert "elpd_loo" in repr(found)
     table = az.compare({"ours": found, "theirs": expected})
     assert abs(table["elpd_diff"]).max() < 1e-2
+
+
+DRAWS = np.random.default_rng(3).normal(-1, 0.3, (2, 200))
+# In half of the draws a guess of density 0.02, in the others of density 1: left out, the harmonic mean of the two.
+IN_HALF = np.repeat([np.log(0.02), 0.0], 200).reshape(2, 200)
+GUESSES = {
+    "in all draws": (np.full((2, 200), np.log(0.02)), np.log(0.02), 0.0),
+    "but for rounding": (np.log(0.02) * (1 + 1e-9 * DRAWS), np.log(0.02), 0.0),
+    "in half of the draws": (IN_HALF, np.log(2 / 51), np.log(0.51) - np.log(2 / 51)),
+}
+
+
+@pytest.mark.parametrize(("log_p", "elpd", "p"), GUESSES.values(), ids=GUESSES)
+def test_trials_that_are_guesses_have_no_tail_to_smooth(log_p: Any, elpd: float, p: float) -> None:
+    found = pointwise(np.stack([DRAWS, log_p, DRAWS + 1]), 0.9)
+    np.testing.assert_allclose(found[:, 1], [elpd, 0, p], atol=1e-7)
+    # The others are as they were.
+    np.testing.assert_allclose(found[:, ::2], array_stats.loo(np.stack([DRAWS, DRAWS + 1]), r_eff=0.9))
 
 
 def test_trials_that_rule_the_posterior_are_told() -> None:

@@ -24,6 +24,8 @@ from pymc_lan.errors import explain, unknown
 CHUNK = 4_000_000
 # Draws whose parameters are looked at.
 LOOKED_AT = 1000
+# Log likelihoods that differ by less than this share of themselves are the same: some steps of single precision.
+SAME = 4 * float(np.finfo(np.float32).eps)
 
 
 def loo(idata: Any, model: Any, *, var_name: str | None = None) -> Any:
@@ -31,6 +33,9 @@ def loo(idata: Any, model: Any, *, var_name: str | None = None) -> Any:
 
     ``pm.compute_log_likelihood`` keeps 8 bytes for each trial and draw, several times over; this keeps 4, once: 1.6 GB
     for 100,000 trials and 4,000 draws. A trial's log likelihood loses less than 1e-6 of its size by that.
+
+    A response that is certain to be a guess has the same likelihood in all draws, where `p_lapse` is a number. There
+    is no tail then that could be smoothed, and ``az.loo`` raises; here its Pareto k is 0: its weights are bounded.
 
     Parameters
     ----------
@@ -86,8 +91,8 @@ def loo(idata: Any, model: Any, *, var_name: str | None = None) -> Any:
     parts, step = [], max(1, CHUNK // log_p.shape[0])
     for begin in range(0, log_p.shape[1], step):
         some = log_p[:, begin : begin + step].T.astype(np.float64).reshape(-1, n_chains, n_draws)
-        parts.append(array_stats.loo(some, r_eff=r_eff))
-    elpd_i, pareto_k, p_i = (np.concatenate([np.ravel(part[i]) for part in parts]) for i in range(3))
+        parts.append(pointwise(some, r_eff))
+    elpd_i, pareto_k, p_i = np.concatenate(parts, axis=1)
     elpd, se, p, *_ = array_stats.loo_summary(elpd_i, p_i)
     limit = good_k(log_p.shape[0])
     high = int((pareto_k > limit).sum())
@@ -165,6 +170,46 @@ def _log_likelihood(model: Any, rv: Any, draws: dict[str, Any], n: int) -> tuple
             result = np.empty((n, found.size), np.float32)
         result[row] = found.ravel()
     return result, found.shape
+
+
+def pointwise(log_p: NDArray[np.float64], r_eff: float) -> NDArray[np.float64]:
+    """Expected log density, Pareto k and effective parameters of each trial.
+
+    Where the least likelihoods of a trial are all the same, there is no tail that a Pareto distribution could be
+    fitted to: the weights of its draws, one over its likelihood, are bounded, and need no smoothing.
+
+    Parameters
+    ----------
+    log_p : ndarray, shape (trials, chains, draws)
+    r_eff : float
+        Effective draws for each draw.
+
+    Returns
+    -------
+    ndarray, shape (3, trials)
+
+    Examples
+    --------
+    >>> pointwise(np.full((1, 2, 100), -4.0), 1.0).ravel().tolist()
+    [-4.0, 0.0, 0.0]
+    """
+    from arviz_stats.base import array_stats
+    from scipy.special import logsumexp
+
+    result = np.zeros((3, len(log_p)))
+    flat = log_p.reshape(len(log_p), -1)
+    n = flat.shape[1]
+    # As many as arviz-stats takes.
+    tail = int(3 * (n / r_eff) ** 0.5 if n * r_eff > 225 else n / 5)
+    least = np.partition(flat, tail - 1, axis=1)[:, :tail]
+    level = np.ptp(least, axis=1) <= SAME * np.maximum(np.abs(least).max(axis=1), 1)
+    if not level.all():
+        result[:, ~level] = array_stats.loo(log_p[~level], r_eff=r_eff)
+    if level.any():
+        flat = flat[level]
+        result[0, level] = np.log(n) - logsumexp(-flat, axis=1)
+        result[2, level] = logsumexp(flat, axis=1) - np.log(n) - result[0, level]
+    return result
 
 
 def _relative_efficiency(idata: Any, n: int) -> float:
