@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +20,9 @@ from pymc_lan.numerics.parallel import WorkerDiedError
 
 app = typer.Typer(help="Neural likelihoods for decision data.", no_args_is_help=True, pretty_exceptions_enable=False)
 
+# Characters of a line, of a table that is piped: its columns are as wide as what is in them.
+UNLIMITED = 10_000
+
 Name = Annotated[str, typer.Argument(help="A model, 'ddm', 'ddm@1.0' or 'org/repo:ddm@1.0', or a version's folder.")]
 
 
@@ -27,27 +32,38 @@ def list_(
 ) -> None:
     """List models and versions."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from pymc_lan.registry.listing import list_models
 
-    figures = ("mean abs error", "p99", "mass, corners")
+    figures = ("mean abs\nerror", "p99", "mass,\ncorners")
     origin = ["registry"] if everywhere else []
-    table = Table("model", "version", "parameters", *figures, "sha256", *origin)
+    # Nothing is cut: a name that is has to be guessed. What is piped has a line for each version.
+    # What looks like markup in the name of a folder is none.
+    console = Console(markup=False, emoji=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = UNLIMITED
+    whole, folded = partial(Column, no_wrap=True), partial(Column, overflow="fold")
+    table = Table(
+        whole("model"),
+        folded("version", min_width=len("(default)")),
+        folded("parameters"),
+        *map(whole, figures),
+        *map(folded, ("sha256", *origin)),
+        box=None,
+        pad_edge=False,
+    )
     for row in list_models(everywhere=everywhere).itertuples():
         version = f"{row.version} (default)" if row.default and row.version else row.version or row.registry
         table.add_row(
             row.model,
             version,
             " ".join(row.parameters),
-            f"{row.mean_abs_error:g}",
-            f"{row.p99_abs_error:g}",
-            f"{row.mass_corners:g}",
+            *(f"{x:g}" if x == x else "-" for x in (row.mean_abs_error, row.p99_abs_error, row.mass_corners)),
             row.sha256[:12],
             *([row.registry] if everywhere else []),
         )
-    # What looks like markup in the name of a folder is none.
-    Console(markup=False, emoji=False).print(table)
+    console.print(table)
 
 
 @app.command()

@@ -69,9 +69,25 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_list(run: Run) -> None:
     result = run("list")
     assert result.code == 0
-    row = next(line for line in result.out.splitlines() if "│ ddm " in line)
+    row = next(line for line in result.out.splitlines() if line.startswith("ddm "))
     for text in ("ddm", "1.0 (default)", "v a z t", pl.load_network("ddm").sha256[:12]):
         assert text in row
+
+
+@pytest.mark.parametrize("columns", [None, "80"])
+def test_list_cuts_nothing(run: Run, columns: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if columns is None:
+        monkeypatch.delenv("COLUMNS")
+    else:
+        monkeypatch.setenv("COLUMNS", columns)
+    out = run("list").out
+    lines = out.splitlines()
+    assert "…" not in out
+    assert {*pl.list_models()["model"]} <= {line.split()[0] for line in lines if line.strip()}
+    if columns is None:
+        assert len([line for line in lines if line.strip()]) == len(pl.list_models()) + 2  # and the head, with its line
+    else:
+        assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize("name", [(), ("ddm",), ("ddm@1.0",), (str(SHIPPED / "ddm" / "1.0"),)], ids=str)
