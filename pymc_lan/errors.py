@@ -156,7 +156,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     Parameters
     ----------
     kind : str
-        What the name stands for, in the singular: "model", "parameter", "column".
+        What the name stands for, in the singular: "model", "parameter of model 'ddm'", "column".
     name : str
         The name that was asked for.
     known : iterable of str
@@ -170,10 +170,14 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     --------
     >>> unknown("model", "dmd", ["ddm", "weibull"])
     "Unknown model 'dmd'. Known models: ddm, weibull. Did you mean 'ddm'?"
+    >>> unknown("version of model 'ddm'", "x", ["1.0"])
+    "Unknown version of model 'ddm' 'x'. Known versions of model 'ddm': 1.0."
     """
     names = list(known)
     guess = nearest(name, names)
-    sentences = [f"Unknown {kind} {name!r}.", f"Known {kind}s: {', '.join(names) or '(none)'}."]
+    what, of, whose = kind.partition(" of ")
+    many = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
+    sentences = [f"Unknown {kind} {name!r}.", f"Known {many}{of}{whose}: {', '.join(names) or '(none)'}."]
     if guess is not None:
         sentences.append(f"Did you mean {guess!r}?")
     return " ".join(sentences)

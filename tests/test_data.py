@@ -347,6 +347,7 @@ def test_no_response_comes_back_as_nan_and_zero():
     ("draws", "like", "pieces"),
     [
         pytest.param(np.ones((2, 5)), None, (r"shape \(\.\.\., n_trials, 2\)", r"shape \(2, 5\)", "move"), id="axis"),
+        pytest.param(xr.Dataset({"obs": ("x", [1.0])}), None, ("one variable", "Dataset", "choose"), id="all"),
         pytest.param(np.ones(2), None, ("last axis", r"shape \(2,\)", "transpose"), id="one axis"),
         pytest.param(CHOSEN, pd.DataFrame({"s": [1, 2]}), ("3 trials", "length 2 for like", "give"), id="short like"),
         pytest.param(CHOSEN, pd.DataFrame({"s": [1]}), ("3 trials", "length 1 for like", "give"), id="like of 1"),

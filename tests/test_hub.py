@@ -242,7 +242,7 @@ def test_not_found(hub: Hub, nets: Repository, lab: Path, name: str, sentences: 
 
 UNKNOWN = {
     "lab/nets:dmd": "Unknown model 'dmd'. Known models: ddm. Did you mean 'ddm'",
-    "lab/nets:ddm@1.2": "Unknown version of model 'ddm' '1.2'. Known version of model 'ddm's: 1.1. Did you mean '1.1'",
+    "lab/nets:ddm@1.2": "Unknown version of model 'ddm' '1.2'. Known versions of model 'ddm': 1.1. Did you mean '1.1'",
     "lab/nets:": "Unknown model ''. Known models: ddm",
     "lab/nets:../x": "Unknown model '../x'. Known models: ddm",
     "lab/nets:ddm@../x": "Unknown version of model 'ddm' '../x'. Known ",

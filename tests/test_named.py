@@ -48,6 +48,15 @@ def test_a_model_describes_its_distribution() -> None:
     assert "The likelihood is a closed form" in (inspect.getdoc(pl.LBA2) or "")
 
 
+def test_a_parameter_of_other_models_leads_to_them() -> None:
+    others = "ddm_sdv, full_ddm"
+    with pytest.raises(ValueError, match=rf"v, a, z, t of model 'ddm'\. Found sv, a parameter of {others}\. Remedy"):
+        pl.DDM.dist(1.0, 1.0, t=0.3, sv=0.5)
+    # Of an accumulator, whose responses are others.
+    with pytest.raises(ValueError, match=r"Unknown parameter of model 'ddm' 'A'.*Did you mean 'a'"):
+        pl.DDM.dist(1.0, A=1.0, t=0.3)
+
+
 def test_all_names_come_with_a_star() -> None:
     names: dict[str, Any] = {}
     exec("from pymc_lan import *", names)

@@ -300,6 +300,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "other lengths": (lambda: pl.plots.predictive(draws_of(5), SIX), r"each of the 6 trials.*Found shape \(3, 5, 2\)"),
     "nan": (lambda: pl.plots.predictive(np.nan * draws_of(6), SIX), "NaN among them"),
+    "go/no-go": (
+        lambda: pl.plots.predictive(None, pd.DataFrame({"rt": [0.5, np.nan], "response": [1, 0]})),
+        "for a figure pl.plots.predictive_gonogo",
+    ),
+    "predictions with other codes": (
+        lambda: pl.plots.quantile_probability(draws_of(6) * [1, 0], SIX),
+        r"predictions with the responses -1, 1\. Found others: 0.*recode predictions as the data",
+    ),
     "no draws": (lambda: pl.plots.predictive(draws_of(6)[:0], SIX), "none at all"),
     "draws wanted": (lambda: pl.plots.predictive(draws_of(6), SIX, n_draws=0), "n_draws=0"),
     "no column": (lambda: pl.plots.predictive(None, SIX, condition="cu"), "Did you mean 'cue'?"),

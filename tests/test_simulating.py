@@ -37,7 +37,7 @@ WRONG_SPECS: dict[str, tuple[dict[str, Any], str]] = {
     "a model of this release": ({"name": "ddm"}, r"that no model of this release has\. Found 'ddm'\."),
     "names": ({"context": {"t": (0.0, 1.0)}}, r"Expected each name once\. Found rate, p, t, t\."),
     "shift": ({"shift": "tt"}, r"Unknown parameter 'tt'.*Did you mean 't'\?"),
-    "library": ({"library": "torch"}, r"Unknown library 'torch'\. Known librarys?: numpy, jax"),
+    "library": ({"library": "torch"}, r"Unknown library 'torch'\. Known libraries: numpy, jax"),
     "choices": ({"choices": [1, 1]}, r"Expected whole numbers as choices, each once\. Found \(1, 1\)"),
 }
 
@@ -110,6 +110,13 @@ def test_a_shift_that_is_none_is_found_out() -> None:
 
     with pytest.raises(ValueError, match=r"Expected the same decisions.*t is.*pure shift.*leave out shift='t'"):
         check_shift(replace(COIN, simulator=Simulator(slowed)))
+
+
+def test_randomness_from_elsewhere_is_not_taken_for_a_shift_that_is_none() -> None:
+    elsewhere = rng()
+    spec = replace(COIN, simulator=Simulator(lambda theta, _: gamma_coin(theta, elsewhere)))
+    with pytest.raises(ValueError, match=r"the same trials.*two calls.*all randomness from the second argument"):
+        check_shift(spec)
 
 
 def test_simulate_takes_a_spec_and_leaves_rt_empty_without_a_response() -> None:

@@ -52,8 +52,9 @@ def responded(columns: Columns) -> Mask:
         columns.show(),
         expected=f"a finite {rt!r} on every trial, because in this model every trial ends with a response",
         found=f"missing or infinite {rt!r}",
-        remedy="use a distribution that knows trials without a response: go/no-go (as_observed(..., go_nogo=True)) "
-        "if withholding is one of the answers, or one with a deadline whose network has an OPN; slow trials are "
+        remedy="use a distribution that knows trials without a response: go/no-go (as_observed(..., go_nogo=True); for "
+        "a figure pl.plots.predictive_gonogo) if withholding is one of the answers, or one with a deadline whose "
+        "network has an OPN; slow trials are "
         f"missing more often than fast ones, so that estimates without them are biased. Where {rt!r} was lost, "
         "fill it in from the raw data",
     )

@@ -190,6 +190,9 @@ def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
     """
     import pandas as pd
 
+    if hasattr(draws, "data_vars"):
+        remedy = "choose one, for instance idata.posterior_predictive['obs']"
+        raise ValueError(explain("the draws of one variable", f"a {type(draws).__name__} of variables", remedy))
     values = (
         np.ma.filled(np.ma.asarray(draws, dtype=np.float64), np.nan)
         if np.ma.isMA(draws)

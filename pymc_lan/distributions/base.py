@@ -31,6 +31,7 @@ from pymc_lan.distributions.values import (
     known_value,
 )
 from pymc_lan.errors import check_length, explain, refuse, unknown
+from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.density import DeadlineView
 from pymc_lan.models.model import Model, bind, require_views
 from pymc_lan.models.simulator.logits import require_times
@@ -289,7 +290,19 @@ def extract_theta(spec: Model, positional: Sequence[Any], kwargs: dict[str, Any]
     known_to_pymc = {"shape", "size", "rng", "return_next_rng"}
     names = {p.keyword: p.name for p in spec.parameters}
     named = {names.get(key, key): kwargs.pop(key) for key in [*kwargs] if key not in known_to_pymc}
+    _refuse_of_others(spec, named)
     return {name: as_numbers(spec.parameter(name).keyword, x) for name, x in bind(spec, positional, named).items()}
+
+
+def _refuse_of_others(spec: Model, named: Mapping[str, Any]) -> None:
+    """Refuse a parameter that other models have: they are told, and not one that is spelled like it."""
+    alike = [other for other in MODELS.values() if other.choices == spec.choices]
+    for name in named:
+        others = [other.name for other in alike if name in other.names]
+        if others and name not in spec.names:
+            found = f"{name}, a parameter of {', '.join(others)}"
+            remedy = "take one of those, or leave it out"
+            raise ValueError(explain(f"the parameters {', '.join(spec.names)} of model {spec.name!r}", found, remedy))
 
 
 def lapse_window(value: Any, p_lapse: Any, deadline: Any, times: Any) -> Any:

@@ -53,6 +53,9 @@ class Network:
     sha256: str = ""
     origin: str = ""
 
+    def __repr__(self) -> str:
+        return f"Network({self.name}, lan={self.lan}, choice={self.choice}, origin={self.origin!r})"
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Network) and self._key == other._key
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pymc_lan.data.observation import EveryResponse, Observation
 from pymc_lan.data.observed import read_observed
 from pymc_lan.data.tables import column
-from pymc_lan.errors import describe_rows, explain, is_missing, unknown
+from pymc_lan.errors import describe_codes, describe_rows, explain, is_missing, unknown
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -83,11 +83,29 @@ def read_trials(
     ------
     ValueError
         For data that `pymc_lan.as_observed` refuses; if there are no predictions, or they are of another number of
-        trials.
+        trials or have other responses.
     """
     observed = read_observed(data, observation, rt=rt, response=response)
     drawn = None if idata is None else predictions(idata, var_name, len(observed), n_draws)
+    if drawn is not None:
+        _check_codes(drawn, observation)
     return Trials(data, observed[:, 0], observed[:, 1], drawn)
+
+
+def _check_codes(drawn: Float, observation: Observation) -> None:
+    """Refuse predicted responses that the data cannot have: none of them would be seen in the figure."""
+    codes = drawn[..., 1][np.isfinite(drawn[..., 0])]
+    other = codes[~np.isin(codes, observation.responses)]
+    if other.size:
+        listed = ", ".join(f"{code:g}" for code in observation.responses)
+        remedy = (
+            "recode predictions as the data, for instance with rows = "
+            "idata.posterior_predictive['obs'].to_numpy(copy=True) and rows[..., 1] = (rows[..., 1] == 1) * 2 - 1, and "
+            "give the rows in the place of idata"
+        )
+        raise ValueError(
+            explain(f"predictions with the responses {listed}", f"others: {describe_codes(other)}", remedy)
+        )
 
 
 def predictions(idata: Any, var_name: str, n_trials: int, n_draws: int) -> Float:

@@ -21,7 +21,7 @@ from typing import Any
 
 from pymc_lan.data.files import alone, whole_folder, write_whole, writing
 from pymc_lan.data.reading import LARGEST_FILE, LARGEST_TEXT, read_file
-from pymc_lan.errors import RegistryError, explain, unknown
+from pymc_lan.errors import RegistryError, explain, nearest, unknown
 from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.model import Model
 from pymc_lan.networks.config import CONFIG, REMEDY_ANEW, read_config
@@ -228,7 +228,11 @@ def _unknown(name: ModelName, where: Sequence[Registry]) -> RegistryError:
     versions = [version for model, version in known if model == name.model]
     if versions:
         return RegistryError(unknown(f"version of model {name.model!r}", name.version or "", versions))
-    return RegistryError(unknown("model", name.model, dict.fromkeys(model for model, _ in known)))
+    models = dict.fromkeys(model for model, _ in known)
+    message = unknown("model", name.model, models)
+    if name.model not in MODELS and nearest(name.model, models) is None:
+        message += " Remedy: train and name a model of your own first: pl.register(spec, pl.train(spec, 'weights'))."
+    return RegistryError(message)
 
 
 def _refuse_disagreement(entry: Entry, registry: Registry, where: Sequence[Registry]) -> None:

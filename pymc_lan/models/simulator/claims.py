@@ -37,6 +37,8 @@ def check_shift(spec: Simulated, seed: int = 0, n: int = 200) -> None:
         ends.append((rt - value, response))
     (first, one), (second, other) = ends
     same = (one == other) & (np.isclose(first, second, rtol=1e-3, atol=1e-4) | (first == second))
+    if not same.all():
+        _refuse_other_randomness(spec, theta, seed)
     refuse(
         ~same,
         {f"decision time at {spec.shift} = {low[column]:g}": first, f"at {high[column]:g}": second},
@@ -44,6 +46,18 @@ def check_shift(spec: Simulated, seed: int = 0, n: int = 200) -> None:
         "a pure shift",
         found="others",
         remedy=f"leave out shift={spec.shift!r}: the network then learns what it does",
+    )
+
+
+def _refuse_other_randomness(spec: Simulated, theta: Float, seed: int) -> None:
+    """Refuse a function that draws other trials from the same generator: nothing can be said of it then."""
+    (rt, response), (again, other) = (run_simulator(spec, theta, np.random.default_rng(seed)) for _ in range(2))
+    refuse(
+        (rt != again) | (response != other),
+        {"rt": rt, "rt of the second call": again},
+        expected=f"the same trials from the simulator of {spec.name!r} in two calls with the same random numbers",
+        found="others",
+        remedy="take all randomness from the second argument, as in rng.normal(), and none from np.random or random",
     )
 
 
