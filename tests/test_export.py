@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,37 @@ def test_orbax_keeps_every_bit(tmp_path: Path) -> None:
         pl.import_orbax(tmp_path / "x")
     with pytest.raises(pl.RegistryError, match=r"Expected a file .*config\.json.*Remedy: export the network anew"):
         pl.import_orbax(tmp_path / "nothing")
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "cut": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
+    "gone": lambda file: file.unlink(),
+    "other bytes": lambda file: file.write_bytes(bytes(byte ^ 0x55 for byte in file.read_bytes())),
+    "empty": lambda file: file.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_checkpoint_is_one_sentence_and_nothing_is_printed(
+    tmp_path: Path, damage: Callable[[Path], object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    pl.export("ddm", tmp_path / "x", "orbax")
+    files = sorted(file.relative_to(tmp_path) for file in (tmp_path / "x" / "arrays").rglob("*") if file.is_file())
+    refused = []
+    for file in files:
+        shutil.copytree(tmp_path / "x", tmp_path / "damaged" / "x")
+        damage(tmp_path / "damaged" / file)
+        try:
+            # Some files hold nothing of an array.
+            assert pl.import_orbax(tmp_path / "damaged" / "x") == pl.load_network("ddm")
+        except pl.RegistryError as error:
+            refused.append(str(error))
+        shutil.rmtree(tmp_path / "damaged")
+    # The manifest, the tree that it leads to, and the values.
+    assert len(refused) == 3
+    assert all(re.match(r"Expected a checkpoint of pl\.export in .* Found .* Remedy: export", each) for each in refused)
+    # Threads that read print what they do not hand on.
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,14 +14,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import tensorstore
 from numpy.typing import NDArray
 
 from pymc_lan.data.files import writing
-from pymc_lan.data.reading import LARGEST_FILE, LARGEST_TEXT
+from pymc_lan.data.reading import LARGEST_FILE
 from pymc_lan.errors import RegistryError, explain
-
-# The file in which orbax says what tree there is; the others hold arrays.
-_TREE = "_METADATA"
 
 
 @contextmanager
@@ -134,7 +132,6 @@ def write_arrays(directory: Path, arrays: Mapping[str, NDArray[np.float32]]) -> 
         checkpointer.save(directory.absolute(), tree)
 
 
-@_root_logger_kept()
 def read_arrays(directory: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.float32]]:
     """Read them back, by path.
 
@@ -148,25 +145,31 @@ def read_arrays(directory: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[
     ------
     RegistryError
         If a file is of another kind than regular, or they are too large.
-    OSError, ValueError, KeyError, TypeError
+    OSError, ValueError
         If there is no whole checkpoint, or one of other arrays.
     """
     _check_files(directory)
-    largest = max(map(math.prod, shapes.values()))
-    try:
-        with ocp.StandardCheckpointer() as checkpointer:
-            stored = dict(_flatten(checkpointer.metadata(directory.absolute()).item_metadata.tree, ()))
-            found = {path: (tuple(each.shape), np.dtype(each.dtype)) for path, each in stored.items()}
-            # Values come out of chunks, which may claim to be larger than the array that they are of.
-            chunks = [math.prod(each.storage.chunk_shape) for each in stored.values()]
-            if (
-                found != {path: (shape, np.dtype(np.float32)) for path, shape in shapes.items()}
-                or max(chunks) > largest
-            ):
-                raise ValueError(f"arrays {found} in chunks of at most {max(chunks):,} numbers")
-            return {path: np.asarray(x) for path, x in _flatten(checkpointer.restore(directory.absolute()), ())}
-    except (RecursionError, MemoryError, AttributeError) as error:
-        raise ValueError(f"a damaged checkpoint ({type(error).__name__})") from error
+    # What orbax keeps arrays in, asked for one after another: orbax asks for all at once, goes away when the first is
+    # found damaged, and each of the others that then comes prints a traceback.
+    store = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{directory.absolute()}/"}}
+    keys = tensorstore.KvStore.open(store).result().list().result()
+    known = {key.decode().rpartition("/")[0].replace(".", "/") for key in keys}
+    if known != shapes.keys():
+        raise ValueError(f"the arrays {', '.join(sorted(known)) or '(none)'}")
+    opened = {path: _open_array(store, path) for path in shapes}
+    found = {path: (array.shape, array.dtype.numpy_dtype) for path, array in opened.items()}
+    # Values come out of chunks, which may claim to be larger than the array that they are of.
+    largest = max(math.prod(array.chunk_layout.read_chunk.shape or ()) for array in opened.values())
+    expected = {path: (shape, np.dtype(np.float32)) for path, shape in shapes.items()}
+    if found != expected or largest > max(map(math.prod, shapes.values())):
+        raise ValueError(f"arrays {found} in chunks of at most {largest:,} numbers")
+    return {path: np.asarray(array.read().result()) for path, array in opened.items()}
+
+
+def _open_array(store: Mapping[str, Any], path: str) -> Any:
+    """An array as it is stored, without its values."""
+    where = {**store, "path": f"{path.replace('/', '.')}/"}
+    return tensorstore.open({"driver": "zarr", "kvstore": where}, open=True, read=True).result()
 
 
 def _check_files(directory: Path) -> None:
@@ -178,16 +181,6 @@ def _check_files(directory: Path) -> None:
             size = path.stat().st_size
             if not stat.S_ISREG(path.stat().st_mode):
                 raise RegistryError(explain(f"regular files in {directory}", f"{path}", "export the network anew"))
-            if name == _TREE and size > LARGEST_TEXT:
-                raise RegistryError(explain(f"at most {LARGEST_TEXT:,} bytes in {path}", f"{size:,}", "export it anew"))
             total += size
     if total > LARGEST_FILE:
         raise RegistryError(explain(f"at most {LARGEST_FILE:,} bytes in {directory}", f"{total:,}", "export it anew"))
-
-
-def _flatten(tree: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    if not isinstance(tree, Mapping):
-        yield "/".join(path), tree
-        return
-    for name, branch in tree.items():
-        yield from _flatten(branch, (*path, name))
