@@ -176,13 +176,37 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
     assert 300 < refused < 600
 
 
+OWN: dict[str, Any] = {"model": "own", "bounds": {"v": (-3, 3), "t": (0, 2)}, "choices": (-1, 1)}
 ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "both networks of no response": ({"cpn": "x.onnx", "opn": "x.onnx"}, "Expected a CPN or an OPN"),
     "an unknown model": ({"model": "addm"}, "Remedy: give bounds="),
     "without t": ({"model": "addm", "bounds": {"v": (0, 1)}, "choices": (-1, 1)}, "t among them"),
-    "another parameter": ({"bounds": {"theta": (0, 1)}}, "Unknown parameter of model 'ddm' 'theta'"),
+    "another parameter": ({"bounds": {"theta": (0, 1)}}, "Unknown parameter 'theta' of model 'ddm'"),
     "bounds the wrong way round": ({"bounds": {"v": (3, -3)}}, "Expected bounds of v as finite (low, high)"),
     "other choices": ({"choices": (0, 1)}, "the responses (-1, 1) of 'ddm'"),
+    "bounds where the model is not": ({"bounds": {"a": (-1, 3)}}, "bounds of a within 0 to inf"),
+    "no model": ({"model": 3}, "Expected a model or its name, to import networks of. Found a int"),
+    **{
+        f"choices {choices!r}": (OWN | {"choices": choices}, f"as choices, each once. Found {choices}")
+        for choices in ((), (1, 1), (0.5, 1), 5, ("a", "b"))
+    },
+    **{
+        f"bounds {ends!r}": (
+            OWN | {"bounds": {"v": ends, "t": (0, 2)}},
+            f"bounds of v as finite (low, high). Found {told}",
+        )
+        for ends, told in (
+            (3, "3"),
+            ((1, 2, 3), "1 and 2 and 3"),
+            (("a", "b"), "'a' and 'b'"),
+            ((None, 3), "None and 3"),
+            ((0, 0), "0 and 0"),
+            ((0, 10**400), "0 and 1000"),
+            ((), "none"),
+        )
+    },
+    "t before the stimulus": (OWN | {"bounds": {"v": (-3, 3), "t": (-1, 2)}}, "bounds of t within 0 to inf"),
+    "bounds without names": (OWN | {"bounds": [(-3, 3), (0, 2)]}, "bounds by the names of parameters. Found a list"),
 }
 
 

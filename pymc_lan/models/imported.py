@@ -27,7 +27,7 @@ from pymc_lan.models.density import DeadlineView, Density, Network, Views
 from pymc_lan.models.diffusion.closed_view import ONSET_MAX
 from pymc_lan.models.labels import Labels
 from pymc_lan.models.model import Model
-from pymc_lan.models.parameters import POSITIVE, Parameter, Simulator, Variability
+from pymc_lan.models.parameters import POSITIVE, Parameter, Simulator, Variability, as_bounds, as_choices
 from pymc_lan.models.residual import CorrectedDensity
 from pymc_lan.numerics.passage import Namespace, Theta, softplus
 
@@ -283,7 +283,7 @@ class UnknownProcess(Model):
         raise ValueError(explain(expected, found, "give a ModelSpec as model when importing, or do not draw from it"))
 
 
-def imported_model(model: str | Model, bounds: Bounds, choices: Sequence[int] | None, tag: str) -> Imported:
+def imported_model(model: Any, bounds: Any, choices: Sequence[int] | None, tag: str) -> Imported:
     """The model of networks that others trained.
 
     Parameters
@@ -302,12 +302,18 @@ def imported_model(model: str | Model, bounds: Bounds, choices: Sequence[int] | 
     ValueError
         For a parameter that a known model does not have, bounds that are none, or too little about another model.
     """
-    known = MODELS.get(model) if isinstance(model, str) else model
+    if not isinstance(model, str | Model):
+        expected, found = "a model or its name, to import networks of", f"a {type(model).__name__}"
+        raise ValueError(explain(expected, found, "give a name such as 'ddm'"))
+    if not isinstance(bounds, Mapping):
+        remedy = "give a dict, such as {'v': (-3, 3), ...}, in the order of the network's inputs"
+        raise ValueError(explain("bounds by the names of parameters", f"a {type(bounds).__name__}", remedy))
+    known: Any = MODELS.get(model) if isinstance(model, str) else model
     if known is None:
-        return Imported(_unknown(str(model), bounds, choices), tag)
+        return Imported(_unknown(f"{model}", bounds, choices), tag)
     if isinstance(known, Imported):
         known = known.known
-    if choices is not None and tuple(choices) != known.choices:
+    if choices is not None and as_choices(choices) != known.choices:
         raise ValueError(explain(f"the responses {known.choices} of {known.name!r}", f"{choices}", "leave choices out"))
     for name in bounds:
         known.parameter(name)
@@ -319,13 +325,8 @@ def within(model: Model, bounds: Bounds) -> Model:
     """A model within other bounds of all its parameters."""
     if isinstance(model, Imported):
         return Imported(within(model.known, bounds), model.tag)
-    parameters = tuple(replace(p, bounds=_pair(bounds[p.name])) for p in model.parameters)
+    parameters = tuple(replace(p, bounds=as_bounds(p.name, bounds[p.name])) for p in model.parameters)
     return replace(model, parameters=parameters)  # type: ignore[type-var]
-
-
-def _pair(bounds: tuple[float, float]) -> tuple[float, float]:
-    low, high = bounds
-    return float(low), float(high)
 
 
 def _unknown(name: str, bounds: Bounds, choices: Sequence[int] | None) -> UnknownProcess:
@@ -339,8 +340,8 @@ def _unknown(name: str, bounds: Bounds, choices: Sequence[int] | None) -> Unknow
         )
     domain = {"t": POSITIVE}
     parameters = tuple(
-        Parameter(key, _pair(pair), "", "", domain=domain.get(key, (-math.inf, math.inf)))
+        Parameter(key, as_bounds(key, pair), "", "", domain=domain.get(key, (-math.inf, math.inf)))
         for key, pair in bounds.items()
     )
     about = f"A model of which only a network is known, {name}."
-    return UnknownProcess(name, parameters, about, "unknown", tuple(choices))
+    return UnknownProcess(name, parameters, about, "unknown", as_choices(choices))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import numbers
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from pymc_lan.errors import check_name, check_text, explain
 
@@ -59,15 +63,65 @@ class Parameter:
             raise ValueError(explain("another name of a parameter", found, "rename it, for instance to 'limit'"))
         check_text(f"the unit of {self.name}", self.unit)
         check_text(f"the meaning of {self.name}", self.meaning)
-        low, high = self.bounds
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            found = f"{low!r:.40} and {high!r:.40}"
-            raise ValueError(explain(f"bounds of {self.name} as finite (low, high)", found, "give the trained range"))
+        low, high = as_bounds(self.name, self.bounds)
+        if not self.domain[0] <= low < high <= self.domain[1]:
+            expected = f"bounds of {self.name} within {self.domain[0]:g} to {self.domain[1]:g}, where it is defined"
+            raise ValueError(explain(expected, f"{low:g} and {high:g}", "give the trained range"))
 
     @property
     def keyword(self) -> str:
         """What the argument of a distribution is called: the name, with an underscore where it means something else."""
         return f"{self.name}_" if self.name in RESERVED else self.name
+
+
+def as_bounds(name: str, given: Any) -> tuple[float, float]:
+    """The bounds of a parameter as two finite numbers, the lower first.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for the message.
+    given : object
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+
+    Examples
+    --------
+    >>> as_bounds("v", [-3, 3])
+    (-3.0, 3.0)
+    """
+    pair = tuple(given) if isinstance(given, Iterable) else (given,)
+    if len(pair) == 2 and all(isinstance(end, numbers.Real) for end in pair):
+        # Of a whole number beyond all floats there is no float.
+        low, high = (float(end) if abs(end) <= sys.float_info.max else math.inf for end in pair)
+        if math.isfinite(low) and math.isfinite(high) and low < high:
+            return low, high
+    found = " and ".join(f"{end!r:.40}" for end in pair[:3])
+    raise ValueError(explain(f"bounds of {name} as finite (low, high)", found or "none", "give the trained range"))
+
+
+def as_choices(given: Any) -> tuple[int, ...]:
+    """Response codes as whole numbers, each once.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+
+    Examples
+    --------
+    >>> as_choices([-1.0, 1])
+    (-1, 1)
+    """
+    codes = tuple(given) if isinstance(given, Iterable) else (given,)
+    whole = all(isinstance(code, numbers.Real | np.bool_) and float(code).is_integer() for code in codes)
+    if not codes or not whole or not isinstance(given, Iterable) or len(set(codes)) < len(codes):
+        expected, remedy = "whole numbers as choices, each once", "give (-1, 1), or 0 to n - 1"
+        raise ValueError(explain(expected, f"{codes if isinstance(given, Iterable) else given}", remedy))
+    return tuple(int(code) for code in codes)
 
 
 @dataclass(frozen=True, slots=True)

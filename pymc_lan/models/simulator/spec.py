@@ -8,7 +8,7 @@ from typing import Any
 
 from pymc_lan.errors import explain, unknown
 from pymc_lan.models.catalogue import MODELS
-from pymc_lan.models.parameters import POSITIVE, Parameter, Simulator
+from pymc_lan.models.parameters import POSITIVE, Parameter, Simulator, as_bounds, as_choices
 from pymc_lan.models.simulator.kinds import SimulatedResponses, SimulatedTimes
 from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.models.simulator.symmetry import Exchange, Mirror, Symmetry
@@ -122,15 +122,12 @@ def simulator_spec(
         raise ValueError(explain("names of parameters that no column of data has", f"{taken.pop()!r}", "rename it"))
     if library not in LIBRARIES:
         raise ValueError(unknown("library", library, LIBRARIES))
-    if not choices or len(set(choices)) < len(choices) or any(code != int(code) for code in choices):
-        raise ValueError(
-            explain("whole numbers as choices, each once", f"{tuple(choices)}", "give (-1, 1), or 0 to n - 1")
-        )
+    choices = as_choices(choices)
     decisive = {p.name: p for p in every if p.name != shift}
-    _check_mirror(mirror, decisive, tuple(choices))
-    _check_exchange(exchange, decisive, tuple(choices), mirror)
+    _check_mirror(mirror, decisive, choices)
+    _check_exchange(exchange, decisive, choices, mirror)
     if not times and (shift is not None or mirror or exchange or omissions or len(choices) < 2):
-        given = {"choices": tuple(choices), "shift": shift, "mirror": mirror, "exchange": exchange}
+        given = {"choices": choices, "shift": shift, "mirror": mirror, "exchange": exchange}
         found = ", ".join(f"{k}={x!r}" for k, x in given.items()) + f" and omissions={omissions}"
         expected = "two choices or more, and neither shift, mirror, exchange nor omissions, without times"
         raise ValueError(explain(expected, found, REMEDY))
@@ -139,7 +136,7 @@ def simulator_spec(
         "parameters": every,
         "description": description or f"A model known by its simulator, {name}.",
         "reference": reference,
-        "choices": tuple(int(code) for code in choices),
+        "choices": choices,
         "simulator": Simulator(function, vectorised, library),
     }
     if not times:
@@ -185,8 +182,7 @@ def _parameters(given: Ranges, meaning: str) -> list[Parameter]:
         return list(given)
     result = []
     for name, bounds in given.items():
-        low, high = (float(x) for x in bounds)
         # Non-decision times have this name wherever one looks.
         domain = POSITIVE if name == "t" else (-math.inf, math.inf)
-        result.append(Parameter(name, (low, high), "s" if name == "t" else "", meaning, domain=domain))
+        result.append(Parameter(name, as_bounds(name, bounds), "s" if name == "t" else "", meaning, domain=domain))
     return result
