@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,7 +74,7 @@ def open_simulations(folder: Path) -> tuple[Arrays, Arrays] | None:
     ValueError
         If they cannot be read.
     """
-    if not (folder / STUDY).exists():
+    if not os.path.exists(folder / STUDY):
         return None
     try:
         arrays = read_arrays(folder / SIMULATIONS)

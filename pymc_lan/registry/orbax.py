@@ -39,7 +39,7 @@ def export_orbax(network: Network, out: Path) -> None:
     from pymc_lan.networks.orbax import write_arrays
 
     check_names(network.spec.name, network.version)
-    if out.exists():
+    if os.path.exists(out):
         raise RegistryError(explain("a new folder", f"{out}, which exists", "choose another, or remove it"))
     config = {
         **version_config(network, ""),

@@ -91,7 +91,7 @@ def simulate_to(
         raise ValueError(explain("sets, trials and files of 1 or more", f"{sets}, {trials}, {files}", "raise them"))
     folder = Path(folder)
     paths = [folder / f"simulations-{number:04d}.npy" for number in range(files)]
-    if begun := [path for path in paths if path.exists()]:
+    if begun := [path for path in paths if os.path.exists(path)]:
         raise ValueError(explain("files that are new", f"{begun[0]}", "give another folder, or remove the file"))
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -131,9 +131,9 @@ def find_files(given: Paths) -> list[Path]:
     """
     one = [given] if isinstance(given, str | os.PathLike) else [*given]
     paths = [Path(each) for each in one]
-    if len(paths) == 1 and paths[0].is_dir():
+    if len(paths) == 1 and os.path.isdir(paths[0]):
         paths = sorted(path for path in paths[0].iterdir() if path.suffix in KINDS)
-    wrong = [path for path in paths if path.suffix not in KINDS or not path.is_file()]
+    wrong = [path for path in paths if path.suffix not in KINDS or not os.path.isfile(path)]
     if wrong or not paths:
         found = f"{wrong[0]}" if wrong else f"none in {given}"
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -164,6 +165,7 @@ def refuse_begun(spec: Model, checkpoints: Path) -> None:
     ValueError
         If there is such a state.
     """
-    if begun := sorted(checkpoints.glob(f"{spec.name}-simulated-*")):
+    begun = sorted(checkpoints.glob(f"{spec.name}-simulated-*")) if os.path.isdir(checkpoints) else []
+    if begun:
         expected = f"no run of {spec.name!r} that has begun"
         raise ValueError(explain(expected, f"{begun[0]}", "go on with --resume, or remove the folder"))
