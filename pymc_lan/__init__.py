@@ -25,10 +25,8 @@ if TYPE_CHECKING:
     from pymc_lan.inference import fit_map as fit_map
     from pymc_lan.inference import initvals as initvals
     from pymc_lan.inference import sample_blackjax as sample_blackjax
-    from pymc_lan.models.catalogue import get_model as get_model
     from pymc_lan.models.diffusion.kinds import ModelSpec as ModelSpec
     from pymc_lan.models.parameters import Parameter as Parameter
-    from pymc_lan.models.simulate import simulate as simulate
     from pymc_lan.models.simulator.spec import simulator_spec as simulator_spec
     from pymc_lan.registry.export import export as export
     from pymc_lan.registry.import_onnx import import_onnx as import_onnx
@@ -38,6 +36,8 @@ if TYPE_CHECKING:
     from pymc_lan.registry.load import register as register
     from pymc_lan.registry.orbax import import_orbax as import_orbax
     from pymc_lan.registry.publish import publish as publish
+    from pymc_lan.registry.simulate import simulate as simulate
+    from pymc_lan.registry.sources import get_model as get_model
     from pymc_lan.training.simulated.offline import simulate_to as simulate_to
     from pymc_lan.training.train import train as train
 
@@ -56,7 +56,7 @@ _SOURCES = {
     "cite": "distributions.provenance",
     "export": "registry.export",
     "fit_map": "inference",
-    "get_model": "models.catalogue",
+    "get_model": "registry.sources",
     "import_onnx": "registry.import_onnx",
     "import_orbax": "registry.orbax",
     "initvals": "inference",
@@ -66,7 +66,7 @@ _SOURCES = {
     "pull": "registry.load",
     "register": "registry.load",
     "sample_blackjax": "inference",
-    "simulate": "models.simulate",
+    "simulate": "registry.simulate",
     "simulate_to": "training.simulated.offline",
     "simulator_spec": "models.simulator.spec",
     "train": "training.train",

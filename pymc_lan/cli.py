@@ -180,8 +180,8 @@ def train(
     ] = True,
 ) -> None:
     """Train a model's networks from nothing, measure them, and write them with their card."""
-    from pymc_lan.models.catalogue import get_model
     from pymc_lan.registry.card import accuracy_lines
+    from pymc_lan.registry.sources import get_model
     from pymc_lan.training.recipes import usual_simulation_recipe
     from pymc_lan.training.simulated.teacher import SimulationTeacher, refuse_begun
     from pymc_lan.training.train import teacher_of
@@ -271,7 +271,7 @@ def spec_of_file(text: str) -> Model:
     """
     path, _, name = text.rpartition(":")
     file = Path(path).resolve()
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise ValueError(explain("a Python file and a name in it, 'my_model.py:spec'", f"{text!r}", "check the path"))
     # By its own name and from its own folder, so that worker processes find its functions too.
     sys.path.insert(0, str(file.parent))

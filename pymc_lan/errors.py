@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import keyword
+import numbers
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -22,6 +23,10 @@ class RegistryError(Exception):
 
     Raised for weights only; mistakes in data and parameters are a ``ValueError``.
     """
+
+
+class UnknownNameError(RegistryError, ValueError):
+    """A name that no model or version has: no registry knows it, and it is a mistake in an argument."""
 
 
 def explain(expected: str, found: str, remedy: str) -> str:
@@ -150,7 +155,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_lower[close[0]] if close else None
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+def unknown(kind: str, name: str, known: Iterable[str], *, of: str = "") -> str:
     """Word the error for a name that is not known, with the names that are and the nearest of them.
 
     Parameters
@@ -161,6 +166,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
         The name that was asked for.
     known : iterable of str
         The names there are, in the order in which they are to be listed.
+    of : str
+        What has such names, where that needs saying: "model 'ddm'".
 
     Returns
     -------
@@ -170,17 +177,47 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     --------
     >>> unknown("model", "dmd", ["ddm", "weibull"])
     "Unknown model 'dmd'. Known models: ddm, weibull. Did you mean 'ddm'?"
-    >>> unknown("version of model 'ddm'", "x", ["1.0"])
-    "Unknown version of model 'ddm' 'x'. Known versions of model 'ddm': 1.0."
+    >>> unknown("parameter", "w", ["v", "a"], of="model 'ddm'")
+    "Unknown parameter 'w' of model 'ddm'. Known parameters: v, a."
     """
     names = list(known)
     guess = nearest(name, names)
-    what, of, whose = kind.partition(" of ")
-    many = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
-    sentences = [f"Unknown {kind} {name!r}.", f"Known {many}{of}{whose}: {', '.join(names) or '(none)'}."]
+    kinds = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+    whose = f" of {of}" if of else ""
+    sentences = [f"Unknown {kind} {name!r}{whose}.", f"Known {kinds}: {', '.join(names) or '(none)'}."]
     if guess is not None:
         sentences.append(f"Did you mean {guess!r}?")
     return " ".join(sentences)
+
+
+def check_count(name: str, value: Any, least: int = 1) -> int:
+    """A whole number, from Python or NumPy, of at least `least`; 1e3 is one, True is none.
+
+    Parameters
+    ----------
+    name : str
+        What it counts, for the message: the argument.
+    value : object
+    least : int
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> check_count("n", 1e3)
+    1000
+    """
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real or not (isinstance(value, numbers.Integral) or float(value).is_integer()) or value < least:
+        found = f"{name}={value!r:.80}"
+        raise ValueError(explain(f"{name} as a whole number, {least} or more", found, f"give {name} so"))
+    return int(value)
 
 
 def is_missing(value: Any) -> bool:

@@ -127,7 +127,7 @@ SENTENCES = {
         "response times. Remedy: use LANDist."
     ),
     "two": "Expected a model of two choices, +1 and -1. Found {name!r} with choices {choices}. Remedy: choose another.",
-    "unknown": "Unknown model {name!r}. ",
+    "unknown": "Expected a model with a network. Found {name!r}, a closed form. Remedy: use its distribution",
     "unplain": (
         "Expected a diffusion with drift v, boundary a and non-decision time t. Found {name!r} with {names}. "
         "Remedy: give initvals by hand."

@@ -11,7 +11,7 @@ import pytest
 from scipy.linalg import eigh_tridiagonal
 from tables import one_of_a_kind
 
-from pymc_lan.models.catalogue import get_model
+from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.diffusion.path_view import PathView
 from pymc_lan.numerics.potential import ACROSS, log_free, log_spared
 
@@ -96,7 +96,7 @@ def test_no_potential_changes_nothing() -> None:
 
 def test_the_baseline_of_a_leaky_process_is_near_its_density() -> None:
     """What is left for the network, until the boundaries rule alone."""
-    spec = get_model("ornstein")
+    spec = MODELS["ornstein"]
     trials = spec.labels.model_trials(np.random.default_rng(4), 4000)
     found = PathView(spec).baseline(np, trials.d, trials.response, trials.theta)
     short = (trials.d > 5e-3) & (trials.d < 0.8 * trials.theta["a"] ** 2)

@@ -20,7 +20,7 @@ from pymc_lan.diagnostics import check as checks
 from pymc_lan.diagnostics import differences
 from pymc_lan.diagnostics.convergence import Convergence
 from pymc_lan.diagnostics.fitted_trials import chunks, find_trials, log_likelihood
-from pymc_lan.models.catalogue import get_model
+from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.network import Network
@@ -71,7 +71,7 @@ def model_of(network: Network | None) -> pm.Model:
 
 
 def exact_moments(x: np.ndarray) -> tuple[float, float]:
-    p = on_grid(Likelihood(get_model("ddm")))
+    p = on_grid(Likelihood(MODELS["ddm"]))
     mean = p @ x
     return mean, np.sqrt(p @ (x - mean) ** 2)
 
@@ -405,7 +405,7 @@ def test_of_a_simulator_what_can_be_said_is_said() -> None:
 def test_solved_labels_are_those_of_the_closed_form(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The angle model: its density is known, and no press is as likely as its trained network says."""
     monkeypatch.setattr("pymc_lan.models.diffusion.solved_labels.BLOCK", block)
-    spec = get_model("angle")
+    spec = MODELS["angle"]
     theta = {"v": np.array([1.0, -0.5]), "a": np.array([1.2, 0.9]), "z": np.array([0.5, 0.4])}
     theta["theta"] = np.array([0.2, 0.5])
     which = np.array([0, 0, 1, 1, 0, 1])

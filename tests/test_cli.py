@@ -192,7 +192,7 @@ def test_a_run_that_fails_is_one_sentence(
 
 MISTAKES = {
     "info, unknown model": (("info", "dmd"), "Did you mean 'ddm'?"),
-    "info, unknown version": (("info", "ddm@1.2"), "Unknown version of model 'ddm' '1.2'"),
+    "info, unknown version": (("info", "ddm@1.2"), "Unknown version '1.2' of model 'ddm'"),
     "info, no folder": (("info", "./nowhere"), "Expected a folder with weights.safetensors and config.json"),
     "verify, unknown model": (("verify", "dmd"), "Did you mean 'ddm'?"),
     "evaluate, unknown model": (("evaluate", "dmd"), "Did you mean 'ddm'?"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from harm_checks import code_of_name
 
-from pymc_lan.models.catalogue import get_model
+from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.imported import PLAIN_OMISSION, imported_model
 from pymc_lan.models.model import Model
 from pymc_lan.networks.kernel.formulas import build_formulas
@@ -54,4 +54,4 @@ def test_a_network_of_another_size_is_refused() -> None:
     """What the kernel leaves room for follows from the model, so it would write beyond it."""
     small = MLP((np.zeros((3, 1), np.float32),), (np.zeros(1, np.float32),), "tanh")
     with pytest.raises(ValueError, match=r"a network 'lan' of 4 inputs for 'ddm'\. Found one of 3\. Remedy"):
-        compile_kernel(get_model("ddm"), small, None)
+        compile_kernel(MODELS["ddm"], small, None)

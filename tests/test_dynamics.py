@@ -88,7 +88,7 @@ REFUSED: dict[str, tuple[Callable[[], Model], tuple[str, ...]]] = {
     "a shift": (lambda: by_functions(DDM, shift="tt"), ("FunctionDiffusion", "Found shift")),
     "a misspelled shift": (
         lambda: replace(pl.get_model("levy"), shift="tt"),
-        ("Unknown shift of model 'levy' 'tt'", "v, a", "'t'?"),
+        ("Unknown shift 'tt' of model 'levy'", "v, a", "'t'?"),
     ),
     "exact functions": (lambda: by_functions(WEIBULL, exact=True), ("FunctionDiffusion", "Found exact")),
     "other choices": (lambda: by_functions(DDM, choices=(0, 1)), ("the choices (-1, 1)", "(0, 1)", "leave choices")),

@@ -157,7 +157,7 @@ def test_a_bare_name_moves_when_it_is_pulled(hub: Hub, nets: Repository, lab: Pa
 
 def test_a_version_published_later_is_found(hub: Hub, nets: Repository, lab: Path, tmp_path: Path) -> None:
     assert pl.load_network("lab/nets:ddm").version == "1.1"
-    with pytest.raises(RegistryError, match=r"Unknown version of model 'ddm' '1.2'. .*Did you mean '1.1'"):
+    with pytest.raises(RegistryError, match=r"Unknown version '1.2' of model 'ddm'. .*Did you mean '1.1'"):
         pl.load_network("lab/nets:ddm@1.2")
     newer = shutil.copytree(lab, tmp_path / "newer")
     write(newer, "1.2", 0.7)
@@ -242,10 +242,10 @@ def test_not_found(hub: Hub, nets: Repository, lab: Path, name: str, sentences: 
 
 UNKNOWN = {
     "lab/nets:dmd": "Unknown model 'dmd'. Known models: ddm. Did you mean 'ddm'",
-    "lab/nets:ddm@1.2": "Unknown version of model 'ddm' '1.2'. Known versions of model 'ddm': 1.1. Did you mean '1.1'",
+    "lab/nets:ddm@1.2": "Unknown version '1.2' of model 'ddm'. Known versions: 1.1. Did you mean '1.1'",
     "lab/nets:": "Unknown model ''. Known models: ddm",
     "lab/nets:../x": "Unknown model '../x'. Known models: ddm",
-    "lab/nets:ddm@../x": "Unknown version of model 'ddm' '../x'. Known ",
+    "lab/nets:ddm@../x": "Unknown version '../x' of model 'ddm'. Known ",
     "lab--x/nets:ddm": "Expected a repository's name. Found Cannot have -- or .. in repo_id: 'lab--x/nets'",
     "lab/nets@..:ddm": "Expected a ",
     "nets:ddm": "Expected a repository as 'org/repo' or 'org/repo@revision'. Found 'nets'",

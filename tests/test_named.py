@@ -53,7 +53,7 @@ def test_a_parameter_of_other_models_leads_to_them() -> None:
     with pytest.raises(ValueError, match=rf"v, a, z, t of model 'ddm'\. Found sv, a parameter of {others}\. Remedy"):
         pl.DDM.dist(1.0, 1.0, t=0.3, sv=0.5)
     # Of an accumulator, whose responses are others.
-    with pytest.raises(ValueError, match=r"Unknown parameter of model 'ddm' 'A'.*Did you mean 'a'"):
+    with pytest.raises(ValueError, match=r"Unknown parameter 'A' of model 'ddm'.*Did you mean 'a'"):
         pl.DDM.dist(1.0, A=1.0, t=0.3)
 
 

@@ -10,7 +10,7 @@ import pytest
 import pymc_lan as pl
 from pymc_lan.errors import RegistryError
 from pymc_lan.registry.names import ModelName, RepositoryName, parse_source
-from pymc_lan.registry.sources import AnyModel, find_model, find_network
+from pymc_lan.registry.sources import AnyModel, find_network, get_model
 
 NAMES = {
     "ddm": ModelName("ddm"),
@@ -78,10 +78,12 @@ FORMS = {
 def test_a_model_in_any_form(form: Callable[[], AnyModel]) -> None:
     network = pl.load_network(FOLDER)
     assert find_network(form()) == network
-    assert find_model(form()).names == ("v", "a", "z", "t", "theta")
+    assert get_model(form()).names == ("v", "a", "z", "t", "theta")
+    theta = {"v": [0.0, 2.0], "a": 1.0, "t": 0.3, "theta": 0.4}
+    assert pl.simulate(form(), theta, seed=1).equals(pl.simulate("angle", theta, seed=1))
 
 
 def test_a_closed_form_is_a_model_without_a_network() -> None:
-    assert find_model("lba2") is find_model(pl.get_model("lba2")) is pl.get_model("lba2")
-    with pytest.raises(RegistryError, match="Unknown model 'lba2'"):
+    assert get_model("lba2") is get_model(pl.get_model("lba2")) is pl.get_model("lba2")
+    with pytest.raises(RegistryError, match=r"a model with a network\. Found 'lba2', a closed form"):
         find_network("lba2")

@@ -311,9 +311,9 @@ UNKNOWN = {
     "dmd": "Unknown model 'dmd'. Known models: .*ddm.*Did you mean 'ddm'",
     "DDM": "Unknown model 'DDM'. Known models: .*ddm.*Did you mean 'ddm'",
     "": "Unknown model ''. Known models: .*ddm",
-    "ddm@1.1": "Unknown version of model 'ddm' '1.1'. Known versions of model 'ddm': 1.0.*Did you mean '1.0'",
-    "ddm@": "Unknown version of model 'ddm' ''",
-    "ddm@..": "Unknown version of model 'ddm' '..'",
+    "ddm@1.1": "Unknown version '1.1' of model 'ddm'. Known versions: 1.0.*Did you mean '1.0'",
+    "ddm@": "Unknown version '' of model 'ddm'",
+    "ddm@..": "Unknown version '..' of model 'ddm'",
     "ddm@../x": "Expected a folder with weights.safetensors and config.json. Found no folder 'ddm@../x'. Remedy: ",
     "../registry/x": "Found no folder '../registry/x'",
     "./ddm@1.0": "Found no folder",
@@ -420,7 +420,7 @@ def test_logpdf_names_its_parameters() -> None:
     network = pl.load_network("ddm")
     assert len(repr(network)) < 150  # without the model's functions and the weights
     assert repr(network).startswith("Network(ddm@1.0, ")
-    with pytest.raises(ValueError, match="Unknown parameter of model 'ddm' 'tt'"):
+    with pytest.raises(ValueError, match="Unknown parameter 'tt' of model 'ddm'"):
         network.logpdf(0.8, 1, v=1, a=1, z=0.5, tt=0.3)
     with pytest.raises(ValueError, match=r"Expected the parameters v, a, z, t. Found no z. Remedy"):
         network.logpdf(0.8, 1, v=1, a=1, t=0.3)

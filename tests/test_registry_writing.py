@@ -391,5 +391,5 @@ def test_a_killed_write_leaves_the_old_version(root: Path, method: str) -> None:
     assert {name: after[name] for name in before} == before
     assert pl.load_network("ddm").version == "1.0"
     assert verify_network("ddm@1.0")
-    with pytest.raises(RegistryError, match=r"Unknown version of model 'ddm' '1.1'"):
+    with pytest.raises(RegistryError, match=r"Unknown version '1.1' of model 'ddm'"):
         pl.load_network("ddm@1.1")

@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import chi2
 from tables import one_of_a_kind
 
-from pymc_lan.models.catalogue import get_model
+from pymc_lan.models.diffusion.catalogue import DIFFUSIONS
 from pymc_lan.models.diffusion.solver import STEPS, solve
 from pymc_lan.models.proposals import draw_theta
 from pymc_lan.numerics.fokker_planck import fokker_planck
@@ -330,7 +330,7 @@ def test_estimates_are_honest(model: str) -> None:
 
 
 def test_solve_refines_where_it_must() -> None:
-    spec = get_model("weibull")
+    spec = DIFFUSIONS["weibull"]
     theta = draw_theta(spec, np.random.default_rng(3), 48)
     found = solve(spec, theta)
     report = found.report
@@ -341,7 +341,7 @@ def test_solve_refines_where_it_must() -> None:
 
 
 def test_solve_drops_what_it_cannot_solve() -> None:
-    spec = get_model("exponential_collapse")
+    spec = DIFFUSIONS["exponential_collapse"]
     found = solve(spec, draw_theta(spec, np.random.default_rng(0), 8), tolerance=1e-17, grids=STEPS[:2])
     assert found.report.refined == {400: 0, 800: 0}
     assert found.report.share_dropped == 1

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hub_checks import forget, write
 from hub_server import Hub, Repository
+from onnx_files import layers, make_file
 
 import pymc_lan as pl
 from pymc_lan import cli
@@ -65,7 +66,7 @@ def test_the_order_is_argument_environment_configuration(
 
 @pytest.mark.parametrize("where", ["environment", "configuration"])
 def test_a_configured_folder_is_searched(lab: Path, configure: Configure, where: str) -> None:
-    with pytest.raises(RegistryError, match=r"Unknown version of model 'ddm' '1\.1'"):
+    with pytest.raises(RegistryError, match=r"Unknown version '1\.1' of model 'ddm'"):
         pl.load_network("ddm@1.1")
     configure(where, lab)
     network = pl.load_network("ddm@1.1")
@@ -74,6 +75,22 @@ def test_a_configured_folder_is_searched(lab: Path, configure: Configure, where:
     # The bare name is the embedded version still.
     assert pl.load_network("ddm").name == "ddm@1.0"
     assert pl.load_network("ddm").origin == "embedded"
+
+
+def test_a_model_of_a_configured_folder_is_one(tmp_path: Path, configure: Configure) -> None:
+    file = make_file(tmp_path / "x.onnx", layers(4, 3, 1))
+    with pytest.warns(UserWarning, match="its accuracy is unknown"):
+        pl.import_onnx(file, "drum", bounds={"v": (-3, 3), "t": (0, 2)}, choices=(-1, 1), out=tmp_path / "nets")
+    with pytest.raises(ValueError, match=r"Unknown model 'drum'\. Known models: .*, ddm, .*, lba2"):
+        pl.get_model("drum")
+    configure("environment", tmp_path / "nets")
+    for name in ("drum", "drum@imported"):
+        assert pl.get_model(name).names == ("v", "t")
+        assert pl.get_model(name) == pl.load_network(name).spec
+        with pytest.raises(ValueError, match=r"whose process is known, to draw trials of 'drum'"):
+            pl.simulate(name, {"v": 1.0, "t": 0.3})
+    with pytest.raises(ValueError, match=r"Unknown version '2' of model 'drum'\. Known versions: imported\."):
+        pl.get_model("drum@2")
 
 
 def test_the_first_registry_that_has_it(lab: Path, other: Path) -> None:

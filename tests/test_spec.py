@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -55,7 +55,6 @@ UNKNOWN_MODELS = {
     "dmd": "Did you mean 'ddm'",
     "DDM": "Did you mean 'ddm'",
     "": "ddm",
-    "ddm@1.0": "Did you mean 'ddm'",
 }
 
 
@@ -65,9 +64,17 @@ def test_unknown_models_are_refused(name: str, message: str) -> None:
         pl.get_model(name)
 
 
+COUNTS = {"1e3": (1e3, 1000), "float64": (np.float64(3), 3), "int64": (np.int64(3), 3), "left out": (None, 1)}
+
+
+@pytest.mark.parametrize(("n", "rows"), COUNTS.values(), ids=COUNTS)
+def test_simulate_counts_in_whole_numbers(n: Any, rows: int) -> None:
+    assert len(pl.simulate("ddm", THETA, n=n, seed=1)) == rows
+
+
 def test_unknown_parameters_are_refused_with_the_nearest() -> None:
     spec = replace(DDM, parameters=(*DDM.parameters, pl.Parameter("theta", (0.0, 1.0), "1", "collapse")))
-    with pytest.raises(ValueError, match=r"Unknown parameter of model 'ddm' 'thetas'.*Did you mean 'theta'"):
+    with pytest.raises(ValueError, match=r"Unknown parameter 'thetas' of model 'ddm'.*Did you mean 'theta'"):
         spec.parameter("thetas")
 
 
@@ -93,7 +100,7 @@ BIND_ERRORS = {
         {},
         "Expected at most the 4 parameters v, a, z, t.*Found 5 positional.*Remedy",
     ),
-    "unknown name": ((1, 2), {"t": 1, "tt": 3}, "Unknown parameter of model 'ddm' 'tt'.*Did you mean 't'"),
+    "unknown name": ((1, 2), {"t": 1, "tt": 3}, "Unknown parameter 'tt' of model 'ddm'.*Did you mean 't'"),
     "given twice": ((1, 2), {"t": 1, "v": 3}, "Expected v once. Found v by position and by name. Remedy"),
     "missing": ((1,), {"t": 1}, "Expected the parameters v, a, z, t.*Found no a. Remedy: give a="),
     "nothing": ((), {}, "Found no v"),
@@ -152,9 +159,9 @@ def test_simulate_takes_a_spec_and_agrees_without_its_closed_form() -> None:
     assert abs((exact["response"] == 1).mean() - (stepped["response"] == 1).mean()) < 4 * math.sqrt(0.5 / n)
 
 
-SIMULATE_ERRORS: dict[str, tuple[str, Mapping[str, Any], int | None, str]] = {
+SIMULATE_ERRORS: dict[str, tuple[Any, Any, Any, str]] = {
     "unknown model": ("dmd", THETA, None, "Did you mean 'ddm'"),
-    "unknown parameter": ("ddm", THETA | {"sz": 0.1}, None, "Unknown parameter of model 'ddm' 'sz'"),
+    "unknown parameter": ("ddm", THETA | {"sz": 0.1}, None, "Unknown parameter 'sz' of model 'ddm'"),
     "missing parameter": ("ddm", {"v": 1, "a": 1}, None, "Found no t"),
     "two lengths": (
         "ddm",
@@ -181,14 +188,26 @@ SIMULATE_ERRORS: dict[str, tuple[str, Mapping[str, Any], int | None, str]] = {
     ),
     "st before 0": ("ddm_st", SPREADING | {"t": 0.05}, None, "Expected t less and plus st between 0 and inf"),
     "t = inf": ("ddm", THETA | {"t": math.inf}, None, "Expected t strictly between"),
-    "n negative": ("ddm", THETA, -1, "Expected n to be a whole number of trials"),
-    "text": ("ddm", THETA | {"v": "fast"}, None, "fast"),
+    **{
+        f"n = {n!r}": ("ddm", THETA, n, f"n as a whole number, 1 or more. Found n={re.escape(repr(n))}. Remedy: give n")
+        for n in (-1, 0, 2.5, True, math.inf, math.nan, "3", [3])
+    },
+    "no trial": ("ddm", THETA | {"v": []}, None, r"one for each of the trials. Found v of shape \(0,\)"),
+    "no trial of three": ("ddm", THETA | {"v": []}, 3, r"one for each of 3 trials. Found v of shape \(0,\)"),
+    "a list": ("ddm", [1.0, 1.0], None, "Expected parameters by name. Found a list"),
+    "no model": (3, THETA, None, "Expected the name of a model, or the path"),
+    "text": (
+        "ddm",
+        THETA | {"v": "fast"},
+        None,
+        "Expected numbers as v. Found others in 1 of 1 rows: row 0 \\(v = 'fast'",
+    ),
 }
 
 
 @pytest.mark.parametrize(("model", "params", "n", "message"), SIMULATE_ERRORS.values(), ids=SIMULATE_ERRORS)
-def test_simulate_refuses(model: str, params: Mapping[str, Any], n: int | None, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_simulate_refuses(model: Any, params: Any, n: Any, message: str) -> None:
+    with pytest.raises((ValueError, pl.RegistryError), match=message):
         pl.simulate(model, params, n=n)
 
 

@@ -36,7 +36,7 @@ from pymc_lan.models.density import DeadlineView
 from pymc_lan.models.model import Model, bind, require_views
 from pymc_lan.models.simulator.logits import require_times
 from pymc_lan.networks.network import Network
-from pymc_lan.registry.sources import AnyModel, find_model, find_network
+from pymc_lan.registry.sources import AnyModel, find_network, get_model
 
 LIKELIHOODS = ("lan", "exact")
 
@@ -53,7 +53,7 @@ class TrialDistribution(Continuous):
         """Add the trials to the current PyMC model."""
         if observed is not None:
             source, positional = split_model(cls, args)
-            spec = find_model(source)
+            spec = get_model(source)
             require_times(spec)
             table = None if isinstance(observed, Variable) else observed
             theta = in_order(table, dict(zip(spec.names, positional, strict=False)))
@@ -253,7 +253,7 @@ def resolve_model(source: AnyModel, weights: AnyModel | None, likelihood: str | 
     """
     if likelihood not in (None, *LIKELIHOODS):
         raise ValueError(unknown("likelihood", str(likelihood), LIKELIHOODS))
-    spec = find_model(source)
+    spec = get_model(source)
     if spec.views is None:
         if likelihood == "lan" or weights is not None:
             found = "likelihood='lan'" if weights is None else "weights"

@@ -27,7 +27,7 @@ from pymc_lan.errors import check_length, explain
 from pymc_lan.models.model import Model, require_views
 from pymc_lan.networks.network import Network
 from pymc_lan.ops.likelihood import known_codes
-from pymc_lan.registry.sources import AnyModel, find_model
+from pymc_lan.registry.sources import AnyModel, get_model
 
 
 class GoNoGo(TrialDistribution):
@@ -140,7 +140,7 @@ class GoNoGo(TrialDistribution):
         Arguments as inside a model, without the name and ``observed``; ``shape=(n, 2)`` says how many trials there are.
         """
         source, positional = split_model(cls, args)
-        theta = extract_theta(find_model(source), positional, kwargs)
+        theta = extract_theta(get_model(source), positional, kwargs)
         trial_type, deadline = (
             x if isinstance(x, Variable) else from_table(x, None, name)
             for name, x in (("trial_type", trial_type), ("deadline", deadline))

@@ -22,7 +22,7 @@ from pymc_lan.distributions.values import check_deadline, check_fraction, known_
 from pymc_lan.errors import explain
 from pymc_lan.models.model import Model
 from pymc_lan.networks.network import Network
-from pymc_lan.registry.sources import AnyModel, find_model
+from pymc_lan.registry.sources import AnyModel, get_model
 
 
 class LANDist(TrialDistribution):
@@ -117,7 +117,7 @@ class LANDist(TrialDistribution):
         Arguments as inside a model, without the name and ``observed``; ``shape=(n, 2)`` says how many trials there are.
         """
         source, positional = split_model(cls, args)
-        spec = find_model(source)
+        spec = get_model(source)
         theta = extract_theta(spec, positional, kwargs)
         deadline = deadline if isinstance(deadline, Variable) else from_table(deadline, None, "deadline")
         if spec.omissions and deadline is None:

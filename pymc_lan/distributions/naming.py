@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pymc_lan.distributions.base import TrialDistribution
-from pymc_lan.models.catalogue import get_model
+from pymc_lan.models.catalogue import MODELS
 
 # All of them, by name: `pymc_lan` takes its public names from here, so that no list of them is kept by hand.
 DISTRIBUTIONS: dict[str, type[TrialDistribution]] = {}
@@ -54,7 +54,7 @@ def named[Form: TrialDistribution](cls: type[Form]) -> type[Form]:
 def _describe(cls: type[TrialDistribution]) -> str:
     """A docstring from the model's spec."""
     assert cls.model is not None, f"{cls.__name__} names no model"
-    spec = get_model(cls.model)
+    spec = MODELS[cls.model]
     closed = spec.views is None
     about = [spec.description]
     if closed or (spec.labels is not None and spec.labels.learned is not None):

@@ -62,7 +62,7 @@ class Model(ABC):
         if len({*self.names}) < len(self.names):
             raise ValueError(explain("each name once", ", ".join(self.names), "rename the parameter that repeats"))
         if self.shift is not None and self.shift not in self.names:
-            raise ValueError(unknown(f"shift of model {self.name!r}", self.shift, self.names))
+            raise ValueError(unknown("shift", self.shift, self.names, of=f"model {self.name!r}"))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ class Model(ABC):
         for p in self.parameters:
             if p.name == name:
                 return p
-        raise ValueError(unknown(f"parameter of model {self.name!r}", name, self.names))
+        raise ValueError(unknown("parameter", name, self.names, of=f"model {self.name!r}"))
 
     @property
     def shift(self) -> str | None:
@@ -226,9 +226,9 @@ def bind(model: Model, positional: Sequence[Any], named: Mapping[str, Any]) -> d
 
     Examples
     --------
-    >>> from pymc_lan.models.catalogue import get_model
+    >>> from pymc_lan.models.catalogue import MODELS
     >>> from pymc_lan.models.model import bind
-    >>> bind(get_model("ddm"), (1.0, 1.2), {"t": 0.3})
+    >>> bind(MODELS["ddm"], (1.0, 1.2), {"t": 0.3})
     {'v': 1.0, 'a': 1.2, 'z': 0.5, 't': 0.3}
     """
     if len(positional) > len(model.names):

@@ -1,4 +1,4 @@
-"""Random trials of a model: what posterior prediction draws, and `simulate` for planning and recovery."""
+"""Random trials of a model: what posterior prediction draws, and what `pymc_lan.simulate` returns."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from pymc_lan.data.guesses import NO_RESPONSE
 from pymc_lan.data.observation import Observation
 from pymc_lan.data.observed import as_dataframe
-from pymc_lan.errors import explain, refuse
-from pymc_lan.models.catalogue import as_model
+from pymc_lan.data.tables import as_array, floats
+from pymc_lan.errors import check_count, explain, refuse
 from pymc_lan.models.model import Model, bind, seen
 
 if TYPE_CHECKING:
@@ -24,55 +24,20 @@ Float = NDArray[np.float64]
 ATTEMPTS = 100
 
 
-def simulate(
-    model: str | Model, params: Mapping[str, ArrayLike], n: int | None = None, seed: int | None = None
+def simulate_trials(
+    spec: Model, params: Mapping[str, ArrayLike], n: int | None = None, seed: int | None = None
 ) -> pd.DataFrame:
-    """Simulate trials of a model.
-
-    Parameters
-    ----------
-    model : str or Model
-        For instance ``"ddm"``.
-    params : mapping of str to array_like
-        Every parameter by name, scalar or one per trial; those with a default may be left out.
-    n : int, optional
-        Number of trials; not needed where a parameter has one value per trial.
-    seed : int, optional
-        The same seed gives the same trials.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per trial: ``trial``, ``rt`` in seconds, ``response``. A model of responses alone has no ``rt``; of one
-        whose simulator has omissions, ``rt`` is NaN where there is no response.
-
-    Raises
-    ------
-    ValueError
-        For an unknown model or parameter, a missing parameter, lengths that do not match, values outside the model's
-        domain, or with which no trial is decided.
-
-    Notes
-    -----
-    Trials are drawn until they are decided, however late that is. Boundaries that run away leave some undecided for
-    ever; such a trial is drawn again.
-
-    Examples
-    --------
-    >>> import pymc_lan as pl
-    >>> pl.simulate("ddm", dict(v=1.0, a=1.0, z=0.5, t=0.3), n=3, seed=1).columns.tolist()
-    ['trial', 'rt', 'response']
-    """
-    spec = as_model(model)
-    if n is not None and (n != int(n) or n < 1):
-        raise ValueError(explain("n to be a whole number of trials, 1 or more", f"{n!r}", "give n, or leave it out"))
-    theta = {name: np.asarray(value, np.float64) for name, value in bind(spec, (), params).items()}
+    """Simulate trials of a model; see `pymc_lan.simulate`."""
+    if not hasattr(params, "items"):
+        found = f"a {type(params).__name__}"
+        raise ValueError(explain("parameters by name", found, "give a dict, such as {'v': 1.0, ...}"))
+    theta = {name: _numbers(name, value) for name, value in bind(spec, (), params).items()}
     lengths = {x.size for x in theta.values() if x.ndim}
-    n = max(lengths, default=1) if n is None else n
-    if lengths - {1, n} or any(x.ndim > 1 for x in theta.values()):
+    n = max(lengths, default=1) if n is None else check_count("n", n)
+    if 0 in lengths or lengths - {1, n} or any(x.ndim > 1 for x in theta.values()):
         raise ValueError(
             explain(
-                f"parameters that are scalar or one for each of {n} trials",
+                f"parameters that are scalar or one for each of {n or 'the'} trials",
                 ", ".join(f"{name} of shape {x.shape}" for name, x in theta.items()),
                 "give every parameter that varies the same length, and n either that length or not at all",
             )
@@ -81,6 +46,14 @@ def simulate(
     values = {name: np.broadcast_to(x, n) for name, x in theta.items()}
     table = as_dataframe(_draw_decisions(spec, np.random.default_rng(seed), values, never=False))
     return table if spec.times else table.drop(columns="rt")
+
+
+def _numbers(name: str, value: ArrayLike) -> Float:
+    """Values of a parameter, of any library's column too."""
+    given = as_array(value)
+    x, wrong = floats(given.ravel())
+    refuse(wrong, {name: given.ravel()}, expected=f"numbers as {name}", found="others", remedy="convert them")
+    return x.reshape(given.shape)
 
 
 def _check_domain(spec: Model, theta: Mapping[str, Float]) -> None:

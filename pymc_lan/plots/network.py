@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.errors import RegistryError, explain
 from pymc_lan.models.model import Model, bind
-from pymc_lan.models.simulate import simulate
+from pymc_lan.models.simulate import simulate_trials
 from pymc_lan.networks.network import Network
 from pymc_lan.plots.cartoon import SHOWN
 from pymc_lan.plots.densities import check_two_choices, find, network_densities, true_densities
@@ -94,7 +94,7 @@ def network(
         raise ValueError(explain("a list of values", f"shape {steps.shape}", "give values=[...]"))
     sets = [bind(spec, (), {**params, sweep: value}) for value in steps]
     _check_bounds(spec, sets)
-    trials = [simulate(spec, theta, n, seed + k).dropna(subset="rt") for k, theta in enumerate(sets)]
+    trials = [simulate_trials(spec, theta, n, seed + k).dropna(subset="rt") for k, theta in enumerate(sets)]
     if last is None:
         last = float(np.ceil(10 * np.quantile(np.concatenate([each["rt"] for each in trials]), SHOWN)) / 10)
     axes = panel_axes(ax, (len(sets),))

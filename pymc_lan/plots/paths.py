@@ -65,9 +65,9 @@ def simulate_paths(spec: Diffusion, theta: Mapping[str, Float], noise: Float, st
     Examples
     --------
     >>> import numpy as np
-    >>> from pymc_lan.models.catalogue import get_model
+    >>> from pymc_lan.models.catalogue import MODELS
     >>> theta = {"v": np.ones(1), "a": np.ones(1), "z": np.full(1, 0.5), "t": np.full(1, 0.3)}
-    >>> (path,) = simulate_paths(get_model("ddm"), theta, np.zeros((400, 1)))
+    >>> (path,) = simulate_paths(MODELS["ddm"], theta, np.zeros((400, 1)))
     >>> path.response, round(float(path.rt[-1]), 2), float(path.x[-1])
     (1, 1.3, 1.0)
     """

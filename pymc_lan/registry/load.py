@@ -21,7 +21,7 @@ from typing import Any
 
 from pymc_lan.data.files import alone, whole_folder, write_whole, writing
 from pymc_lan.data.reading import LARGEST_FILE, LARGEST_TEXT, read_file
-from pymc_lan.errors import RegistryError, explain, nearest, unknown
+from pymc_lan.errors import RegistryError, UnknownNameError, explain, nearest, unknown
 from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.model import Model
 from pymc_lan.networks.config import CONFIG, REMEDY_ANEW, read_config
@@ -227,12 +227,17 @@ def _unknown(name: ModelName, where: Sequence[Registry]) -> RegistryError:
     known = [each for registry in where for each in registry.known()]
     versions = [version for model, version in known if model == name.model]
     if versions:
-        return RegistryError(unknown(f"version of model {name.model!r}", name.version or "", versions))
+        return UnknownNameError(unknown("version", name.version or "", versions, of=f"model {name.model!r}"))
     models = dict.fromkeys(model for model, _ in known)
+    if name.repository is None:
+        if name.model in MODELS and MODELS[name.model].views is None:
+            found = f"{name.model!r}, a closed form"
+            return RegistryError(explain("a model with a network", found, "use its distribution, which needs none"))
+        models = dict.fromkeys([*models, *MODELS])
     message = unknown("model", name.model, models)
-    if name.model not in MODELS and nearest(name.model, models) is None:
+    if nearest(name.model, models) is None:
         message += " Remedy: train and name a model of your own first: pl.register(spec, pl.train(spec, 'weights'))."
-    return RegistryError(message)
+    return UnknownNameError(message)
 
 
 def _refuse_disagreement(entry: Entry, registry: Registry, where: Sequence[Registry]) -> None:
@@ -290,7 +295,7 @@ def verify_network(source: str) -> list[Path]:
 
 def load_folder(folder: Path, spec: Model | None = None) -> Network:
     """Load a version from its folder, of a model known by name or of the given one."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # False of a path that no folder can have, of which a method of Path is an OSError
         raise RegistryError(
             explain(
                 f"a folder with {WEIGHTS} and {CONFIG}",
@@ -381,7 +386,7 @@ def write_version(
                 for name, content in contents.items():
                     write_whole(folder / name, content)
             try:
-                models = read_registry(root) if (root / REGISTRY).exists() else {}
+                models = read_registry(root) if os.path.exists(root / REGISTRY) else {}
                 table = add_version(models, model, version, {name: digest(x) for name, x in contents.items()})
                 write_whole(root / REGISTRY, table.encode())
             except BaseException:
@@ -404,7 +409,7 @@ def refuse_existing(root: str | os.PathLike[str], model: str, version: str) -> N
     root = Path(root)
     check_names(model, version)
     with writing(f"{model}@{version} in {root}", RegistryError):
-        listed = read_registry(root) if (root / REGISTRY).exists() else {}
+        listed = read_registry(root) if os.path.exists(root / REGISTRY) else {}
         there = (root / model / version).exists()
         existing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
         if not existing.is_dir():

@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, final
+from typing import Any, Self, final
 
 from pymc_lan.errors import RegistryError, explain
 
@@ -106,7 +106,7 @@ class ModelName:
         return cls(model, version if at else None, RepositoryName.parse(place) if colon else None)
 
 
-def parse_source(source: str | os.PathLike[str]) -> Path | ModelName:
+def parse_source(source: Any) -> Path | ModelName:
     """What networks are loaded from: a version's folder, or its name.
 
     Parameters
@@ -118,15 +118,18 @@ def parse_source(source: str | os.PathLike[str]) -> Path | ModelName:
     Raises
     ------
     RegistryError
-        As `ModelName.parse`.
+        As `ModelName.parse`, and for what is neither text nor a path.
 
     Examples
     --------
     >>> parse_source("ddm@1.0")
     ModelName(model='ddm', version='1.0', repository=None)
     """
-    if not isinstance(source, str):
+    if isinstance(source, os.PathLike):
         return Path(source)
+    if not isinstance(source, str):
+        expected, found = "the name of a model, or the path of a version's folder", f"a {type(source).__name__}"
+        raise RegistryError(explain(expected, found, "name it like 'ddm' or 'ddm@1.0'"))
     place, colon, _ = source.partition(":")
     separated = os.sep in source or "/" in source
     return Path(source) if separated and not (colon and RepositoryName.match(place)) else ModelName.parse(source)

@@ -13,22 +13,31 @@ AnyModel = str | os.PathLike[str] | Model | Network
 """The name of a model or of a version, a version's folder, a model itself, or its network."""
 
 
-def find_model(source: AnyModel) -> Model:
-    """The model, of a version the one that it was trained as.
+def get_model(source: AnyModel) -> Model:
+    """Look up a model, wherever `pymc_lan.load_network` finds its networks too.
 
     Parameters
     ----------
-    source : AnyModel
+    source : str, path, Model or Network
+        The name of a model of this release, or of one in a registry; a version, which gives the model as its networks
+        were trained; a version's folder. What is a model already comes back, and of a network its model.
+
+    Returns
+    -------
+    Model
 
     Raises
     ------
+    ValueError
+        For an unknown name; the message gives the nearest known one.
     RegistryError
         As `pymc_lan.load_network`.
 
     Examples
     --------
-    >>> find_model("ddm@1.0").names
-    ('v', 'a', 'z', 't')
+    >>> import pymc_lan as pl
+    >>> pl.get_model("ddm").parameter("a").bounds
+    (0.3, 2.5)
     """
     match source:
         case Model():

@@ -9,13 +9,13 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 
 from pymc_lan.errors import explain
-from pymc_lan.models.catalogue import as_model
 from pymc_lan.models.imported import Imported
 from pymc_lan.models.model import Model, require_labels, require_views
 from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.networks.network import Network, version_config
 from pymc_lan.registry.card import write_card
 from pymc_lan.registry.load import load_folder, refuse_existing, write_version
+from pymc_lan.registry.sources import AnyModel, get_model
 from pymc_lan.training.labelled.teacher import LabelTeacher
 from pymc_lan.training.recipes import Recipe, SimulationRecipe
 from pymc_lan.training.simulated.offline import Paths
@@ -46,7 +46,7 @@ def _of_imported(spec: Imported) -> type[Teacher]:
 
 
 def train(
-    model: str | Model = "ddm",
+    model: AnyModel = "ddm",
     out: str | os.PathLike[str] = "weights",
     *,
     version: str = "1.0",
@@ -65,7 +65,7 @@ def train(
 
     Parameters
     ----------
-    model : str or Model
+    model : str, path, Model or Network
         A name, or a spec of your own: its drift and boundary are enough, or a simulator (`pymc_lan.simulator_spec`).
     out : path
         The registry's folder; the version becomes ``out/model/version``.
@@ -117,7 +117,7 @@ def train(
     >>> pl.train("ddm", out, lan_recipe=small, choice_recipe=small, progress=False).name
     'ddm@1.0'
     """
-    spec = as_model(model)
+    spec = get_model(model)
     wishes = Wishes(lan_recipe, choice_recipe, simulation_recipe, simulations, report, scheduler)
     teacher = teacher_of(spec).of(spec, wishes, seed)
     refuse_existing(out, spec.name, version)

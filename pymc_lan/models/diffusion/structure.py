@@ -97,9 +97,9 @@ def structure(process: Process) -> Structure:
 
     Examples
     --------
-    >>> from pymc_lan.models.catalogue import get_model
+    >>> from pymc_lan.models.catalogue import MODELS
     >>> from pymc_lan.models.diffusion.structure import structure
-    >>> structure(get_model("hyperbolic_collapse"))
+    >>> structure(MODELS["hyperbolic_collapse"])
     Structure(positional=False, varying=False, moving=True, linear=True)
     """
     theta = {p.name: 0.5 * (p.bounds[0] + p.bounds[1]) for p in process.parameters}

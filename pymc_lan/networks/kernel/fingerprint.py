@@ -86,9 +86,9 @@ def fingerprint(model: Any) -> str | None:
 
     Examples
     --------
-    >>> from pymc_lan.models.catalogue import get_model
+    >>> from pymc_lan.models.catalogue import MODELS
     >>> from pymc_lan.networks.kernel.fingerprint import fingerprint
-    >>> fingerprint(get_model("ddm")) == fingerprint(get_model("angle"))
+    >>> fingerprint(MODELS["ddm"]) == fingerprint(MODELS["angle"])
     False
     """
     walk = _Walk()

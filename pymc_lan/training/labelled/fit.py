@@ -101,12 +101,12 @@ def fit(
 
     Examples
     --------
-    >>> from pymc_lan.models.catalogue import get_model
+    >>> from pymc_lan.models.catalogue import MODELS
     >>> from pymc_lan.training.labelled.fit import fit
     >>> from pymc_lan.training.recipes import Recipe
     >>> from pymc_lan.training.labelled.tasks import lan_task
     >>> recipe = Recipe(hidden=(8,), steps=1000, batch=64, pool=1000)
-    >>> fit(lan_task(get_model("ddm")), recipe, progress=False).sizes
+    >>> fit(lan_task(MODELS["ddm"]), recipe, progress=False).sizes
     (4, 8, 1)
     """
     # PyTensor's JAX mode turns float64 on for the whole process, and other random numbers with it.
