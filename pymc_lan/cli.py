@@ -105,7 +105,7 @@ def pull(
 @app.command()
 def publish(
     folder: Annotated[Path, typer.Argument(help="A version's folder, as train writes it.")],
-    repo: Annotated[str, typer.Option(help="'org/repo', a repository of the hub that exists.")],
+    repo: Annotated[str, typer.Option(help="'org/repo', a repository of the hub that exists, or a folder.")],
     license_: Annotated[str | None, typer.Option("--license", help="For the card, such as 'cc-by-4.0'.")] = None,
     n: Annotated[
         int | None,
@@ -120,7 +120,7 @@ def publish(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print what would be written.")] = False,
 ) -> None:
-    """Check a version, and add it to a repository of the hub in one commit with a tag."""
+    """Check a version, and add it to a repository of the hub, in one commit with a tag, or to a registry's folder."""
     from pymc_lan.registry.publish import publish as publish_version
 
     spec = None if simulator is None else spec_of_file(simulator)

@@ -120,6 +120,41 @@ def test_a_model_of_responses_alone(hub: Hub, empty: Repository, tmp_path: Path)
     np.testing.assert_array_equal(found, pl.load_network(tmp_path / "oddity" / "1.0").probabilities(delta=6.0))
 
 
+@pytest.mark.parametrize("place", [str, Path], ids=["text", "path"])
+def test_to_a_folder(folder: Path, tmp_path: Path, as_claimed: None, place: Callable[[Path], Any]) -> None:
+    nets = tmp_path / "Netze für alle"
+    planned = publish(folder, place(nets), dry_run=True)
+    assert not nets.exists()
+    assert str(planned).splitlines()[-1] == f"{nets}: dry run, nothing was written"
+    done = publish(folder, place(nets))
+    assert (done.files, done.folder) == (planned.files, nets / "ddm" / "1.1")
+    assert str(done).splitlines()[-1] == f"{nets}: {nets / 'ddm' / '1.1'}"
+    # What the plan says is what lies there, and the weights are those of the folder to the last bit.
+    written = {path.relative_to(nets).as_posix(): path.read_bytes() for path in nets.rglob("*.*") if path.is_file()}
+    assert {name: x for name, x in written.items() if name[0] != "."} == done.files
+    for name in (WEIGHTS, CONFIG):
+        assert done.files[f"ddm/1.1/{name}"] == (folder / name).read_bytes()
+    assert pl.load_network("ddm@1.1", registries=[nets]) == pl.load_network(folder)
+    with pytest.raises(RegistryError, match=r"Expected a new version\. Found ddm@1\.1 in .* already"):
+        publish(folder, place(nets))
+    edit(folder, version="1.2")
+    publish(folder, place(nets))
+    assert pl.load_network("ddm@1.1", registries=[nets]).version == "1.1"
+    assert pl.load_network("ddm@1.2", registries=[nets]).version == "1.2"
+
+
+PLACES = {
+    "a relative folder": ("nets", {}, "'org/repo@revision' or a folder's whole path. Found 'nets'"),
+    "a license": (Path("nets"), {"license": "cc-by-4.0"}, "a license for a repository of the hub"),
+}
+
+
+@pytest.mark.parametrize(("place", "options", "message"), PLACES.values(), ids=PLACES)
+def test_places_that_are_refused(folder: Path, place: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(RegistryError, match=message):
+        publish(folder, place, **options)
+
+
 def test_a_second_version_keeps_the_first(hub: Hub, empty: Repository, folder: Path, as_claimed: None) -> None:
     publish(folder, "lab/nets")
     pl.load_network("lab/nets:ddm")

@@ -337,15 +337,11 @@ def write_version(
     config: Mapping[str, Any],
     write_card: Callable[[Mapping[str, Any]], str],
 ) -> Path:
-    """Write a network as a new version of a registry.
-
-    The folder appears whole or not at all, and the registry names it only after that; where that fails the folder goes
-    again. A version that is there already stays as it is. Processes that write to one registry wait for one another.
+    """Write a network as a new version of a registry; see `add_files`.
 
     Parameters
     ----------
     root : path
-        The registry; made when missing.
     network : Network
         With its version.
     config : mapping
@@ -361,15 +357,11 @@ def write_version(
     Raises
     ------
     RegistryError
-        If the version exists, it or its model cannot be called so, the registry cannot be read, or its folder not be
-        written to.
+        As `add_files`.
     """
     from safetensors.numpy import save
 
-    root = Path(root)
-    model, version = network.spec.name, network.version
-    target = root / model / version
-    refuse_existing(root, model, version)
+    refuse_existing(root, network.spec.name, network.version)
     weights = save(network_tensors(network))
     full = dict(config) | {"weights_sha256": digest(weights)}
     contents = {
@@ -377,7 +369,38 @@ def write_version(
         CONFIG: (json.dumps(full, indent=2) + "\n").encode(),
         CARD: write_card(full).encode(),
     }
-    with writing(f"{network.name} in {root}", RegistryError):
+    return add_files(Path(root), network.spec.name, network.version, contents)
+
+
+def add_files(root: Path, model: str, version: str, contents: Mapping[str, bytes]) -> Path:
+    """Add a new version to a registry in a folder.
+
+    The version's folder appears whole or not at all, and the registry names it only after that; where that fails the
+    folder goes again. A version that is there already stays as it is. Processes that write to one registry wait for one
+    another.
+
+    Parameters
+    ----------
+    root : Path
+        The registry; made when missing.
+    model, version : str
+    contents : mapping of str to bytes
+        The version's files by name.
+
+    Returns
+    -------
+    Path
+        The version's folder.
+
+    Raises
+    ------
+    RegistryError
+        If the version exists, it or its model cannot be called so, the registry cannot be read, or its folder not be
+        written to.
+    """
+    refuse_existing(root, model, version)
+    target = root / model / version
+    with writing(f"{model}@{version} in {root}", RegistryError):
         target.parent.mkdir(parents=True, exist_ok=True)
         with alone(root, RegistryError):
             # Another process may have written it since the first look.
@@ -386,15 +409,19 @@ def write_version(
                 for name, content in contents.items():
                     write_whole(folder / name, content)
             try:
-                models = read_registry(root) if os.path.exists(root / REGISTRY) else {}
-                table = add_version(models, model, version, {name: digest(x) for name, x in contents.items()})
-                write_whole(root / REGISTRY, table.encode())
+                write_whole(root / REGISTRY, table_with(root, model, version, contents).encode())
             except BaseException:
                 shutil.rmtree(target, ignore_errors=True)
                 raise
     # The bare name means another version now.
     _load_named.cache_clear()
     return target
+
+
+def table_with(root: Path, model: str, version: str, contents: Mapping[str, bytes]) -> str:
+    """The text of a folder's table when a version has been added; of a new one where it has none."""
+    models = read_registry(root) if os.path.exists(root / REGISTRY) else {}
+    return add_version(models, model, version, {name: digest(content) for name, content in contents.items()})
 
 
 def refuse_existing(root: str | os.PathLike[str], model: str, version: str) -> None:

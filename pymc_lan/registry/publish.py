@@ -1,12 +1,13 @@
-"""From a version's folder to a repository of the hub: checked first, then added in one commit, with a tag."""
+"""From a version's folder to a registry: checked first, then added to a folder, or to the hub in one tagged commit."""
 
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -19,8 +20,8 @@ from pymc_lan.networks.network import Network
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.registry.card import write_card
 from pymc_lan.registry.hub import HubRegistry, explained
-from pymc_lan.registry.load import load_folder
-from pymc_lan.registry.names import RepositoryName
+from pymc_lan.registry.load import add_files, load_folder, refuse_existing, table_with
+from pymc_lan.registry.search import FolderRegistry, Registry, as_registry
 from pymc_lan.registry.table import CARD, REGISTRY, WEIGHTS, add_version, digest
 
 # What a config says: what rebuilds the networks, and what a card needs beside it.
@@ -45,58 +46,102 @@ _TAGS = ("pymc", "likelihood-approximation-network", "sequential-sampling-model"
 
 
 @dataclass(frozen=True)
-class Publication:
-    """What is added to a repository, or would be.
+class Publication(ABC):
+    """What is added to a registry, or would be.
+
+    Parameters
+    ----------
+    registry : HubRegistry or FolderRegistry
+    files : mapping of str to bytes
+        Content by path, the table included.
+    """
+
+    registry: Registry
+    files: Mapping[str, bytes]
+
+    def __str__(self) -> str:
+        """Print one line for each file, and what became of them."""
+        lines = [f"write  {path}  {len(c):,} bytes  sha256 {digest(c)}" for path, c in self.files.items()]
+        return "\n".join([*lines, *self._outcome()])
+
+    @abstractmethod
+    def _outcome(self) -> list[str]:
+        """Lines about where the files are."""
+
+
+_DRY = "dry run, nothing was written"
+
+
+@final
+@dataclass(frozen=True)
+class HubPublication(Publication):
+    """What is added to a repository of the hub, its card included.
 
     Parameters
     ----------
     registry : HubRegistry
+    files : mapping of str to bytes
     parent : str
         The commit it is added to.
-    files : mapping of str to bytes
-        Content by path, the table and the repository's card included.
     tag : str
     commit : str, optional
         None where nothing was written.
     """
 
-    registry: HubRegistry
     parent: str
-    files: Mapping[str, bytes]
     tag: str
     commit: str | None = None
 
-    def __str__(self) -> str:
-        """Print one line for each file, the commit and the tag."""
-        lines = [f"write  {path}  {len(c):,} bytes  sha256 {digest(c)}" for path, c in self.files.items()]
-        done = f"commit {self.commit}" if self.commit else "dry run, nothing was written"
-        return "\n".join([*lines, f"tag    {self.tag}", f"{self.registry}: {done}, on top of {self.parent}"])
+    def _outcome(self) -> list[str]:
+        done = f"commit {self.commit}" if self.commit else _DRY
+        return [f"tag    {self.tag}", f"{self.registry}: {done}, on top of {self.parent}"]
+
+
+@final
+@dataclass(frozen=True)
+class FolderPublication(Publication):
+    """What is added to a registry in a folder.
+
+    Parameters
+    ----------
+    registry : FolderRegistry
+    files : mapping of str to bytes
+    folder : Path, optional
+        Of the version; None where nothing was written.
+    """
+
+    folder: Path | None = None
+
+    def _outcome(self) -> list[str]:
+        return [f"{self.registry}: {_DRY if self.folder is None else self.folder}"]
 
 
 def publish(
     folder: str | os.PathLike[str],
-    repo: str,
+    repo: str | os.PathLike[str],
     *,
     spec: Model | None = None,
     license: str | None = None,
     n_measured: int | None = None,
     dry_run: bool = False,
 ) -> Publication:
-    """Publish a version: check its folder, then add it to a registry in a repository of the hub.
+    """Publish a version: check its folder, then add it to a registry, in a repository of the hub or in a folder.
 
     The version's files, the table ``registry.toml`` and the repository's card go in one commit, which the hub refuses
-    where somebody else has committed meanwhile; then the tag ``MODEL-VERSION`` is set.
+    where somebody else has committed meanwhile; then the tag ``MODEL-VERSION`` is set. In a folder the files appear
+    whole, then the table names them.
 
     Parameters
     ----------
     folder : path
         What `pymc_lan.train` wrote: ``weights.safetensors``, ``config.json`` and ``README.md``.
-    repo : str
-        ``"org/repo"``, which must exist, or ``"org/repo@branch"`` for another branch than main.
+    repo : str or path
+        ``"org/repo"``, which must exist, or ``"org/repo@branch"`` for another branch than main; or a registry's folder,
+        made when missing: its whole path, or a `pathlib.Path`.
     spec : Model, optional
         Of a model of your own; one that is known by its simulator needs it, to be measured.
     license : str, optional
-        For the card, as the hub abbreviates it: ``"apache-2.0"``, ``"cc-by-4.0"``.
+        For the card of the repository, as the hub abbreviates it: ``"apache-2.0"``, ``"cc-by-4.0"``.
     n_measured : int, optional
         Trials on which the accuracy is measured anew, on a seed that follows from the weights: by default 4,000; with
         a simulator, 50,000 of each of 50 parameter sets.
@@ -111,8 +156,8 @@ def publish(
     Raises
     ------
     RegistryError
-        If the folder is not whole and right, its accuracy not what is measured, the version there already, or the hub
-        cannot be reached or refuses.
+        If the folder is not whole and right, its accuracy not what is measured, the version there already, the hub
+        cannot be reached or refuses, or the registry's folder cannot be written to; for a license and a folder.
 
     Examples
     --------
@@ -121,31 +166,59 @@ def publish(
     Traceback (most recent call last):
     pymc_lan.errors.RegistryError: Expected a folder with weights.safetensors and config.json. ...
     """
-    registry = HubRegistry(RepositoryName.parse(repo))
+    registry = as_registry(repo, "the argument repo")
+    if license is not None and isinstance(registry, FolderRegistry):
+        expected, found = "a license for a repository of the hub, whose card names it", f"the folder {registry}"
+        raise RegistryError(explain(expected, found, "leave it out, and put a file with the license beside the table"))
     network = load_folder(Path(folder), spec)
     check_version(network, n_measured)
-    model, version = network.spec.name, network.version
-    tag = f"{model}-{version}"
-    parent, table = registry.head()
-    if version in table.get(model, {}).get("versions", {}) or registry.has(tag):
-        found = f"{model}@{version} or the tag {tag} in {repo} already"
-        raise RegistryError(explain("a new version", found, "raise the version; published ones never change"))
     contents = {
         WEIGHTS: read_file(Path(folder) / WEIGHTS, _WRITE),
         CONFIG: read_file(Path(folder) / CONFIG, _WRITE, LARGEST_TEXT),
         CARD: write_card(network.config).encode(),
     }
+    match registry:
+        case FolderRegistry():
+            return _to_folder(registry, network, contents, dry_run=dry_run)
+        case HubRegistry():
+            return _to_hub(registry, network, contents, license, dry_run=dry_run)
+
+
+def _to_folder(
+    registry: FolderRegistry, network: Network, contents: Mapping[str, bytes], *, dry_run: bool
+) -> FolderPublication:
+    model, version = network.spec.name, network.version
+    refuse_existing(registry.root, model, version)
+    table = table_with(registry.root, model, version, contents)
+    planned = FolderPublication(registry, _placed(model, version, contents) | {REGISTRY: table.encode()})
+    return planned if dry_run else replace(planned, folder=add_files(registry.root, model, version, contents))
+
+
+def _to_hub(
+    registry: HubRegistry, network: Network, contents: Mapping[str, bytes], license: str | None, *, dry_run: bool
+) -> HubPublication:
+    model, version = network.spec.name, network.version
+    tag = f"{model}-{version}"
+    parent, table = registry.head()
+    if version in table.get(model, {}).get("versions", {}) or registry.has(tag):
+        found = f"{model}@{version} or the tag {tag} in {registry} already"
+        raise RegistryError(explain("a new version", found, "raise the version; published ones never change"))
     text = add_version(table, model, version, {name: digest(content) for name, content in contents.items()})
-    files = {f"{model}/{version}/{name}": content for name, content in contents.items()}
-    files |= {REGISTRY: text.encode(), CARD: repository_card(registry, network, license).encode()}
-    publication = Publication(registry, parent, files, tag)
-    return publication if dry_run else _commit(publication, f"{model} {version}")
+    card = repository_card(registry, network, license)
+    files = _placed(model, version, contents) | {REGISTRY: text.encode(), CARD: card.encode()}
+    planned = HubPublication(registry, files, parent, tag)
+    return planned if dry_run else _commit(planned, registry, f"{model} {version}")
 
 
-def _commit(new: Publication, message: str) -> Publication:
+def _placed(model: str, version: str, contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    """A version's files by their paths in a registry."""
+    return {f"{model}/{version}/{name}": content for name, content in contents.items()}
+
+
+def _commit(new: HubPublication, registry: HubRegistry, message: str) -> HubPublication:
     from huggingface_hub import CommitOperationAdd, HfApi
 
-    repo, branch = new.registry.repo, new.registry.name.revision
+    repo, branch = registry.repo, registry.name.revision
     operations = [CommitOperationAdd(path, content) for path, content in new.files.items()]
     with explained(repo, f"a commit of {message} to {branch}"):
         done = HfApi().create_commit(
