@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from images import TOLERANCE, baseline, difference, keep, render
 from matplotlib.colors import to_hex
+from xarray import Dataset, DataTree
 
 import pymc_lan as pl
 from pymc_lan.plots import style
@@ -154,6 +155,80 @@ def test_a_plot_makes_its_own_axes(name: str) -> None:
     assert extent.y1 < figure.get_size_inches()[1] + 0.01
     sizes = [text.get_fontsize() for text in figure.findobj(mpl.text.Text) if text.get_text() and text.get_visible()]
     assert min(sizes) >= 5.9
+
+
+def drawn(axes: Any) -> Any:
+    """The figure, when everything has its place; nothing is cut off."""
+    figure = np.ravel(axes)[0].figure
+    figure.draw_without_rendering()
+    extent, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(extent.x0, extent.y0, width - extent.x1, height - extent.y1) > -0.01
+    return figure
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 7])
+def test_a_legend_is_as_wide_as_the_figure_at_most(n: int) -> None:
+    """At 85 mm; the two responses of a condition stand one below the other."""
+    df = trials(1).assign(cue=np.resize([f"level {k}" for k in range(n)], N))
+    with pl.plots.paper():
+        ax = pl.plots.quantile_probability(None, df, condition="cue")
+        (legend,) = drawn(ax).legends
+    corners = {text.get_text(): text.get_window_extent().x0 for text in legend.get_texts() if text.get_text()}
+    assert len(corners) == 2 * n
+    for k in range(n):
+        assert corners[f"upper, level {k}"] == pytest.approx(corners[f"lower, level {k}"])
+    assert len({round(x) for x in corners.values()}) == {2: 2, 3: 3, 5: 3, 7: 3}[n]
+
+
+def four() -> pd.DataFrame:
+    """Estimates of four parameters."""
+    return pd.concat([estimates(1), estimates(2).replace({"v": "a", "t": "z"})])
+
+
+@pytest.mark.parametrize("width", ["single", "double"])
+def test_what_recovery_writes_is_over_no_point(width: str) -> None:
+    with pl.plots.paper(width):
+        axes = pl.plots.recovery(four(), parameter="parameter")
+        figure = drawn(axes)
+    for ax in axes:
+        (text,) = ax.texts
+        assert text.get_window_extent().y0 > ax.get_window_extent().y1
+        assert text.get_window_extent().y1 < ax.title.get_window_extent().y0
+    # Panels have room for their labels.
+    assert len({ax.get_subplotspec().colspan.start for ax in axes}) == (2 if width == "single" else 4)
+    boxes = [ax.get_tightbbox() for ax in axes]
+    assert not any(one.overlaps(other) for k, one in enumerate(boxes) for other in boxes[:k])
+    assert figure.axes == list(axes)
+
+
+def study() -> DataTree:
+    """What `sbc` returns, of 200 simulations: a skewed posterior, of which Normal whiskers would cover too few."""
+    rng, n = np.random.default_rng(3), 200
+    truth = rng.normal(size=(1, n, 2))
+    pit = rng.uniform(size=truth.shape)
+    sd = np.full(truth.shape, 0.1)
+    groups = {"prior_sbc": pit, "prior": truth, "posterior_mean": truth - 0.3 * (pit - 0.5), "posterior_sd": sd}
+    dims, coords = ("chain", "draw", "who"), {"who": ["ann", "bob"]}
+    tree = {name: Dataset({"v": (dims, x)}, coords=coords) for name, x in groups.items()}
+    return DataTree.from_dict(tree | {"sample_stats": Dataset({"r_hat": (dims[:2], np.ones((1, n)))})})
+
+
+def test_recovery_takes_a_study() -> None:
+    dt = study()
+    table = pl.diagnostics.recovery(dt)
+    axes = pl.plots.recovery(dt)
+    assert [ax.get_title() for ax in axes] == ["v[ann]", "v[bob]"]
+    for k, ax in enumerate(axes):
+        # The exact count, by the posterior's own shares.
+        inside = int(np.sum(np.abs(dt["prior_sbc"]["v"].to_numpy()[0, :, k] - 0.5) <= 0.45))
+        assert ax.texts[0].get_text().endswith(f"{inside} of 200 cover")
+        assert table.loc[ax.get_title(), "coverage_90"] == pytest.approx(inside / 200)
+        blue, red = (line for line in ax.lines if line.get_marker() in "oX")
+        assert (len(blue.get_xdata()), len(red.get_xdata())) == (inside, 200 - inside)
+        low, high = ax.collections[0].get_segments()[0][:, 1]
+        assert high - low == pytest.approx(2 * 1.644854 * 0.1, rel=1e-3)
+    with pytest.raises(ValueError, match=r"Expected the result of pl.diagnostics.sbc. Found no group prior_sbc"):
+        pl.plots.recovery(DataTree())
 
 
 def test_colours_are_told_apart() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.data.study import check_study, judged
 from pymc_lan.errors import explain
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 Float = NDArray[np.float64]
 
-GROUPS = ("prior_sbc", "prior", "posterior_mean", "posterior_sd", "sample_stats")
 LEVELS = tuple(np.arange(1, 20) / 20)
 # Counts that a right posterior gives in so many of all studies lie between `low` and `high`.
 BAND = 0.95
@@ -68,7 +68,8 @@ def recovery(dt: Any) -> pd.DataFrame:
 
     rows = {}
     _warn_of_chains(dt)
-    for name, pit, truth, mean, sd in _each(dt):
+    for each in judged(dt):
+        name, pit, truth, mean, sd = each
         prior = truth.std(ddof=1)
         # What the prior holds fixed is known before any data.
         unit, constant = (prior, False) if prior > 0 else (1.0, True)
@@ -79,7 +80,7 @@ def recovery(dt: Any) -> pd.DataFrame:
             "z_mean": z.mean(),
             "z_sd": z.std(ddof=1),
             "contraction": np.nan if constant else np.median(1 - (sd / prior) ** 2),
-            "coverage_90": (np.abs(2 * pit - 1) <= 0.9).mean(),
+            "coverage_90": each.covered(0.9).mean(),
             "p_uniform": float(array_stats.uniformity_test(pit)[0]),
         }
     return pd.DataFrame(rows).T
@@ -119,7 +120,7 @@ def coverage(dt: Any, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
     """
     import pandas as pd
 
-    tables = [_curve(np.abs(2 * pit - 1), levels).assign(parameter=name) for name, pit, *_ in _each(dt)]
+    tables = [_curve(np.abs(2 * pit - 1), levels).assign(parameter=name) for name, pit, *_ in judged(dt)]
     table = pd.concat(tables, ignore_index=True)
     return table[["parameter", *table.columns.drop("parameter")]]
 
@@ -160,7 +161,7 @@ def tarp(dt: Any, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
     >>> pl.diagnostics.tarp(dt, [0.5])["level"].tolist()
     [0.5]
     """
-    _check(dt)
+    check_study(dt)
     return _curve(dt["sample_stats"]["tarp"].to_numpy().ravel(), levels)
 
 
@@ -177,16 +178,9 @@ def _curve(statistic: Float, levels: Sequence[float]) -> pd.DataFrame:
     return pd.DataFrame({"level": level, "coverage": share, "low": low, "high": high})
 
 
-def _check(dt: Any) -> None:
-    missing = [group for group in GROUPS if group not in getattr(dt, "children", ())]
-    if missing:
-        found = f"no group {missing[0]}"
-        raise ValueError(explain("the result of pl.diagnostics.sbc", found, "pass what that function returned"))
-
-
 def _warn_of_chains(dt: Any) -> None:
     """Say of how many fits the chains have not met: what is measured then is the sampler."""
-    _check(dt)
+    check_study(dt)
     r_hat = dt["sample_stats"]["r_hat"].to_numpy().ravel()
     if apart := int((r_hat > APART).sum()):
         warnings.warn(
@@ -194,14 +188,3 @@ def _warn_of_chains(dt: Any) -> None:
             "their ranks are no calibration of the model. Give sbc more tune and draws, or another parametrisation.",
             stacklevel=3,
         )
-
-
-def _each(dt: Any) -> Iterator[tuple[str, Float, Float, Float, Float]]:
-    """Every scalar parameter: its name, shares below the truth, truths, posterior means and standard deviations."""
-    _check(dt)
-    for name, whole in dt["prior_sbc"].data_vars.items():
-        arrays = [dt[group][name].to_numpy() for group in GROUPS[:4]]
-        labels = [whole.coords[dim].to_numpy() for dim in whole.dims[2:]]
-        for place in np.ndindex(whole.shape[2:]):
-            where = ", ".join(str(label[i]) for label, i in zip(labels, place, strict=True))
-            yield (f"{name}[{where}]" if where else str(name), *(x[(0, slice(None), *place)] for x in arrays))

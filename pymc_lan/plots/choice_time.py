@@ -102,14 +102,14 @@ def quantile_probability(
     axes = panel_axes(ax, () if col is None else (len(cols),))
     for where, panel in zip(axes.flat, cols, strict=True):
         found = {}
-        # A column of the legend for each condition.
+        # Both responses of a condition stand together in the legend.
         for k, each in enumerate(conditions):
             for code in (1, -1):
                 statistic = partial(_quantiles_of, code, quantiles, fewest)
                 found[code, k] = _summary(trials, panel.mine & each.mine, subject, statistic, prob)
         _draw_quantiles(where, found, [each.label for each in conditions], choices)
         where.set_title(panel.label)
-    tidy(axes, "probability of the response", "response time [s]", own=ax is None, legend_columns=len(conditions))
+    tidy(axes, "probability of the response", "response time [s]", own=ax is None, together=2)
     return result(axes)
 
 

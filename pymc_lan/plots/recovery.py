@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from pymc_lan.data.study import Judged, judged
 from pymc_lan.data.tables import column
 from pymc_lan.errors import check_length, explain
 from pymc_lan.plots.style import LOWER, UPPER, panel_axes, result
 from pymc_lan.plots.trials import Level, levels
+
+Float = NDArray[np.float64]
+
+# The intervals of a study, and how many standard deviations they reach where the posterior is normal.
+LEVEL, WHISKER = 0.9, 1.645
+# Distance of lines of type over its size.
+LINE = 1.2
+
+
+class Estimates(NamedTuple):
+    """What a panel shows: a value for each estimate."""
+
+    label: str
+    truth: Float
+    estimate: Float
+    low: Float
+    high: Float
+    covered: NDArray[np.bool_]
 
 
 def recovery(
@@ -26,12 +45,15 @@ def recovery(
     """Plot estimates with their intervals against the truth, a panel for each parameter.
 
     On the grey line they agree. Intervals that miss the truth are vermilion and end in a cross, the others are blue.
-    Written in are the correlation r, the bias (mean of estimate minus truth), and how many intervals cover the truth.
+    Above each panel are the correlation r, the bias (mean of estimate minus truth), and how many intervals cover the
+    truth.
 
     Parameters
     ----------
-    table : DataFrame, optional
-        A row for each estimate.
+    table : DataFrame or DataTree, optional
+        A row for each estimate. Or what `pymc_lan.diagnostics.sbc` returns, which needs no more arguments: estimates
+        are posterior means, and intervals are of 90 %, drawn as 1.64 posterior standard deviations to either side;
+        whether one covers the truth is counted exactly, by the share of the posterior below it.
     truth, estimate, low, high : str or array_like
         Columns of `table`, or the values: what was simulated with, the estimate, the ends of its interval.
     parameter : str, optional
@@ -46,7 +68,8 @@ def recovery(
     Raises
     ------
     ValueError
-        If a column is missing, lengths differ, a value is not finite, or the ends of an interval are swapped.
+        If a column is missing, lengths differ, a value is not finite, or the ends of an interval are swapped; for
+        another tree than that of a study.
 
     Examples
     --------
@@ -57,7 +80,24 @@ def recovery(
     >>> ax.get_xlabel()
     'truth'
     """
-    given = {"truth": truth, "estimate": estimate, "low": low, "high": high}
+    if hasattr(table, "children"):
+        panels, one = [_of_study(each) for each in judged(table)], False
+    else:
+        panels, one = _of_table(table, parameter, truth=truth, estimate=estimate, low=low, high=high), parameter is None
+    axes = panel_axes(ax, () if one else (len(panels),), aspect=1.0, share=False)
+    for where, panel in zip(axes.flat, panels, strict=True):
+        _draw(where, panel)
+        where.spines[["top", "right"]].set_visible(False)
+        where.set(xlabel="truth", ylabel="estimate")
+    return result(axes)
+
+
+def _of_study(each: Judged) -> Estimates:
+    reach = WHISKER * each.sd
+    return Estimates(each.name, each.truth, each.mean, each.mean - reach, each.mean + reach, each.covered(LEVEL))
+
+
+def _of_table(table: Any, parameter: str | None, **given: str | ArrayLike) -> list[Estimates]:
     values = {name: np.asarray(column(table, x, argument=name), np.float64) for name, x in given.items()}
     n = values["truth"].size
     for name, x in values.items():
@@ -68,19 +108,16 @@ def recovery(
             )
     if (values["low"] > values["high"]).any():
         raise ValueError(explain("low below high", "the reverse", "exchange low and high"))
+    covered = (values["low"] <= values["truth"]) & (values["truth"] <= values["high"])
     panels = [Level("", np.ones(n, bool))] if parameter is None else levels(table, parameter)
-    axes = panel_axes(ax, () if parameter is None else (len(panels),), aspect=1.0, share=False)
-    for where, panel in zip(axes.flat, panels, strict=True):
-        _draw(where, {name: x[panel.mine] for name, x in values.items()})
-        where.set_title(panel.label)
-        where.spines[["top", "right"]].set_visible(False)
-        where.set(xlabel="truth", ylabel="estimate")
-    return result(axes)
+    return [
+        Estimates(each.label, **{name: x[each.mine] for name, x in values.items()}, covered=covered[each.mine])
+        for each in panels
+    ]
 
 
-def _draw(ax: Any, values: dict[str, Any]) -> None:
-    truth, estimate, low, high = values.values()
-    covered = (low <= truth) & (truth <= high)
+def _draw(ax: Any, shown: Estimates) -> None:
+    label, truth, estimate, low, high, covered = shown
     ends = np.array([min(truth.min(), low.min()), max(truth.max(), high.max())])
     ends += np.array([-0.05, 0.05]) * (np.ptp(ends) or 1.0)
     ax.plot(ends, ends, color="0.6", lw=0.8, zorder=0)
@@ -89,9 +126,12 @@ def _draw(ax: Any, values: dict[str, Any]) -> None:
         ax.plot(truth[some], estimate[some], marker, color=colour)
     # One truth for all, as where it is one parameter set many times, has no correlation.
     varies = np.ptp(truth) > 0 and np.ptp(estimate) > 0
-    r = f"r = {np.corrcoef(truth, estimate)[0, 1]:.2f}\n" if varies else ""
-    text = f"{r}bias {np.mean(estimate - truth):+.2g}\n{covered.sum()} of {covered.size} cover"
-    size = 0.85 * ax.title.get_fontsize()
-    ax.text(0.04, 0.97, text, transform=ax.transAxes, va="top", size=size)
+    lines = [f"r = {np.corrcoef(truth, estimate)[0, 1]:.2f}"] if varies else []
+    lines += [f"bias {np.mean(estimate - truth):+.2g}", f"{covered.sum()} of {covered.size} cover"]
+    # Above the panel, where no point can be, and below its name.
+    size, gap = 0.85 * ax.title.get_fontsize(), 3.0
+    where = {"xy": (0.5, 1), "xycoords": "axes fraction", "xytext": (0, gap), "textcoords": "offset points"}
+    ax.annotate("\n".join(lines), **where, ha="center", va="bottom", size=size, linespacing=LINE)
+    ax.set_title(label, pad=2 * gap + LINE * size * len(lines))
     # Each parameter has its own unit, so a scale of its own, shared by truth and estimate.
     ax.set(xlim=ends, ylim=ends, box_aspect=1)

@@ -44,8 +44,8 @@ PAPER = {
 }
 # Height of a panel over its width, and the least and greatest height of one [inch].
 ASPECT, LOWEST, HIGHEST = 0.8, 1.2, 3.2
-# Panels side by side before a new row begins.
-WRAP = 4
+# Panels side by side before a new row begins, and the least width of one that has labels of its own [inch].
+WRAP, NARROWEST = 4, 1.5
 
 
 def pyplot() -> Any:
@@ -123,7 +123,7 @@ def panel_axes(ax: Any, shape: tuple[int, ...], aspect: float = ASPECT, *, share
     ----------
     ax : Axes, array of Axes or None
     shape : tuple of int
-        (): one panel. (n,): n of them, in rows of four. (m, n): m rows.
+        (): one panel. (n,): n of them, in rows of at most four. (m, n): m rows.
     aspect : float
         Height of a panel over its width.
     share : bool
@@ -133,7 +133,8 @@ def panel_axes(ax: Any, shape: tuple[int, ...], aspect: float = ASPECT, *, share
     if ax is not None:
         flat = given_axes(ax, n)
     else:
-        n_rows, n_cols = shape if len(shape) == 2 else _wrapped(n)
+        fit = WRAP if share else int(np.clip(pyplot().rcParams["figure.figsize"][0] / NARROWEST, 1, WRAP))
+        n_rows, n_cols = shape if len(shape) == 2 else _wrapped(n, fit)
         axes = new_axes(n_rows, n_cols, aspect, share=share)
         flat = list(axes.flat[:n])
         for empty in range(n, axes.size):
@@ -144,9 +145,9 @@ def panel_axes(ax: Any, shape: tuple[int, ...], aspect: float = ASPECT, *, share
     return array.reshape(shape)
 
 
-def _wrapped(n: int) -> tuple[int, int]:
-    """Rows and columns of n panels: as few rows as can be, of nearly the same length."""
-    n_rows = -(-n // WRAP)
+def _wrapped(n: int, most: int) -> tuple[int, int]:
+    """Rows and columns of n panels, at most so many side by side: as few rows as can be, of nearly the same length."""
+    n_rows = -(-n // most)
     return n_rows, -(-n // n_rows)
 
 
@@ -155,8 +156,19 @@ def result(axes: Any) -> Any:
     return axes.item() if axes.shape == () else axes
 
 
-def tidy(axes: Any, x: str, y: str, *, legend_columns: int = 4, own: bool = True) -> None:
-    """Label the outer axes, and give the legend a place: above a figure of our own, else in the first panel."""
+def tidy(axes: Any, x: str, y: str, *, together: int = 1, own: bool = True) -> None:
+    """Label the outer axes, and give the legend a place: above a figure of our own, else in the first panel.
+
+    Parameters
+    ----------
+    axes : ndarray of Axes
+    x, y : str
+        Labels.
+    together : int
+        So many entries of the legend stay in one column, one below the other.
+    own : bool
+        Whether the figure is ours.
+    """
     flat = list(axes.flat)
     for each in flat:
         each.spines[["top", "right"]].set_visible(False)
@@ -167,9 +179,24 @@ def tidy(axes: Any, x: str, y: str, *, legend_columns: int = 4, own: bool = True
             each.set_xlabel(x)
     handles, labels = flat[0].get_legend_handles_labels()
     if labels and own:
-        flat[0].figure.legend(handles, labels, loc="outside upper center", ncols=legend_columns, frameon=False)
+        _legend_above(flat[0].figure, handles, labels, together)
     elif labels:
         flat[0].legend(frameon=False)
+
+
+def _legend_above(figure: Any, handles: list[Any], labels: list[str], together: int) -> None:
+    """A legend in as many columns as the figure is wide enough for."""
+    groups = -(-len(labels) // together)
+    for columns in range(groups if together > 1 else min(groups, WRAP), 0, -1):
+        # Columns are filled one after the other, in equal parts: empty entries keep together what belongs together.
+        empty = columns * together * -(-groups // columns) - len(labels)
+        blank = pyplot().Line2D([], [], ls="none")
+        legend = figure.legend(
+            handles + [blank] * empty, labels + [""] * empty, loc="outside upper center", ncols=columns, frameon=False
+        )
+        if legend.get_window_extent().width <= figure.bbox.width or columns == 1:
+            return
+        legend.remove()
 
 
 def listed(values: Sequence[Any]) -> str:
