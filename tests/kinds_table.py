@@ -58,9 +58,9 @@ ornstein      yes     yes     yes     yes      yes     yes
 full_ddm      yes     yes     yes     yes      yes     yes
 lba2          two     two     unknown unknown  unknown yes
 rdm3          two     two     unknown unknown  unknown yes
-poisson_race  bounds   bare    unknown unknown  unknown yes
+poisson_race  yes      bare    unknown unknown  unknown yes
 race_3        two     two     yes     composed bounds  yes
-levy          bounds  unlabelled yes     yes      bounds  yes
+levy          yes     yes     yes     yes      bounds  yes
 lca_3         two     two     yes     yes      bounds  yes
 responses     two     two     yes     untimed  unknown absent
 own           yes     bare    unknown unknown  unknown absent
@@ -68,7 +68,7 @@ omissions     two     two     yes     yes      unknown absent
 imported      yes     yes     yes     yes      -       -
 with_cpn      yes     yes     yes     yes      -       -
 with_opn      yes     yes     yes     yes      -       -
-stranger      bounds  process yes     yes      unknown absent
+stranger      process process yes     yes      unknown absent
 """
 
 # What a word of the tables stands for, with the model's name, its parameters and its choices.
@@ -126,7 +126,7 @@ SENTENCES = {
         "Expected a model of responses alone, from pl.simulator_spec(..., times=False). Found {name!r}, a model of "
         "response times. Remedy: use LANDist."
     ),
-    "two": "Expected a model of two choices, +1 and -1. Found {name!r} with choices {choices}. Remedy: choose another.",
+    "two": "Expected a model of two choices, +1 and -1. Found {name!r} with choices {choices}",
     "unknown": "Expected a model with a network. Found {name!r}, a closed form. Remedy: use its distribution",
     "unplain": (
         "Expected a diffusion with drift v, boundary a and non-decision time t. Found {name!r} with {names}. "

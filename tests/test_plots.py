@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from images import TOLERANCE, baseline, difference, keep, render
 from matplotlib.colors import to_hex
+from scipy.stats import gamma
 from xarray import Dataset, DataTree
 
 import pymc_lan as pl
@@ -343,6 +344,48 @@ def test_a_cartoon_takes_the_posterior() -> None:
     idata = az.from_dict({"posterior": {name: x for name, x in posterior(1).items() if name != "z"}})
     lines = [cartoon_lines(form)[0].lines[0].get_ydata() for form in (idata, dict(posterior(1), z=0.5))]
     np.testing.assert_array_equal(*lines)
+
+
+def gamma_coin(theta: Any, rng: Any) -> tuple[Any, Any]:
+    """A coin whose sides are -1 and 1, thrown after a gamma distributed time and a wait."""
+    rate, side, wait = theta.T
+    return wait + rng.gamma(3.0, 1 / rate), np.where(rng.random(len(rate)) < side, 1, -1)
+
+
+GAMMA = {"rate": (2.0, 20.0), "side": (0.1, 0.9), "wait": (0.1, 0.5)}
+
+
+@pytest.mark.parametrize("shift", ["wait", None])
+def test_a_cartoon_of_a_simulator_shows_trials(shift: str | None) -> None:
+    spec = pl.simulator_spec("plotted_coin", gamma_coin, GAMMA, shift=shift)
+    upper, process, lower = pl.plots.cartoon(spec, {"rate": 8.0, "side": 0.75, "wait": 0.2}, n_paths=6, last=1.5)
+    for ax, share in ((upper, 0.75), (lower, 0.25)):
+        rt, height = ax.lines[0].get_data()
+        # A histogram of 10,000 trials: five standard errors of a bin of 25 ms, and what it is off within one.
+        truth = share * gamma.pdf(rt - 0.2, 3.0, scale=1 / 8.0)
+        assert np.abs(height - truth).max() < 5 * np.sqrt(truth.max() / (10_000 * 0.025)) + 0.05
+        assert abs(int(ax.texts[0].get_text()[-3:-1]) - 100 * share) <= 2
+    ends = [line.get_xydata()[-1] for line in process.lines if line.get_marker() == "o"]
+    assert [height for _, height in ends] == [1, 2, 3, 4, 5, 6]
+    assert all(0.2 < time < 1.5 for time, _ in ends)
+    starts = {line.get_xdata()[0] for line in process.lines if line.get_marker() != "o"}
+    assert starts == {0.2 if shift else 0.0}
+    # Few of many, sorted: a quarter of six, in order of time.
+    assert [line.get_color() for line in process.lines if line.get_marker() == "o"].count(style.LOWER) in (1, 2)
+    assert len(process.texts) == (1 if shift else 0)
+
+
+def test_a_network_of_a_simulator_is_shown_beside_trials() -> None:
+    theta = {"a": 1.0, "z": 0.5, "t": 0.3, "alpha": 1.6}
+    (ax,) = pl.plots.network("levy", theta, "v", [1.0], n=4000, seed=2)
+    labels = {line.get_label(): line for line in ax.lines}
+    assert "network, upper" in labels
+    assert "true" not in labels
+    assert not ax.texts
+    rt, height = labels["network, upper"].get_data()
+    np.testing.assert_allclose(height, np.exp(pl.load_network("levy").logpdf(rt, 1, v=1.0, **theta)))
+    with pytest.raises(ValueError, match=r"two choices, .* may number its two choices so"):
+        pl.plots.cartoon("lca_3", {p.name: np.mean(p.bounds) for p in pl.get_model("lca_3").parameters})
 
 
 def test_a_cartoon_needs_no_network() -> None:

@@ -10,13 +10,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from pymc_lan.data.observed import as_observed
 from pymc_lan.errors import explain
-from pymc_lan.models.diffusion.kinds import Diffusion, vary
-from pymc_lan.models.model import Model, bind
+from pymc_lan.models.model import Model, bind, shift
 from pymc_lan.networks.network import Network
-from pymc_lan.plots.densities import Densities, check_two_choices, densities, find, parameter_arrays
-from pymc_lan.plots.paths import STEP, as_diffusion, boundary_until_closed, simulate_paths
+from pymc_lan.plots.densities import (
+    Densities,
+    check_two_choices,
+    densities,
+    find,
+    is_known,
+    parameter_arrays,
+    some_trials,
+)
+from pymc_lan.plots.process import OF_PATHS, draw_process
 from pymc_lan.plots.statistics import interval
-from pymc_lan.plots.style import BAND, OF_RESPONSE, given_axes, pyplot
+from pymc_lan.plots.style import BAND, OF_RESPONSE, given_axes, pyplot, wide
 from pymc_lan.plots.trials import thin
 from pymc_lan.registry.sources import AnyModel
 
@@ -24,8 +31,6 @@ Float = NDArray[np.float64]
 Theta = Mapping[str, Float]
 
 LABELS = {1: "upper, +1", -1: "lower, -1"}
-# Of the paths that are simulated, sorted by response and time, every so-many-th is drawn, so that few stand for all.
-OF_PATHS = 400
 N_BINS = 60
 # Share of the response times that the picture reaches.
 SHOWN = 0.975
@@ -53,8 +58,9 @@ def cartoon(
     """Plot how a model decides: simulated paths between its boundaries, and the density of each response.
 
     In the middle are the boundaries, paths in the colour of their response (grey: none yet), the path without noise
-    (dashed), the starting point and, shaded, the non-decision time. Above and below are the densities of the two
-    responses on one scale; percentages are their shares.
+    (dashed), the starting point and, shaded, the non-decision time. Of a model that is no diffusion, such as one that
+    is known by its simulator, they are trials: a line for each, which ends at its response. Above and below are the
+    densities of the two responses on one scale; percentages are their shares.
 
     Where `params` are posterior draws, all of this is drawn at the posterior mean, with the central `prob` of the draws
     as bands around densities, boundaries and the path without noise, as a whisker on the starting point, and as a
@@ -64,7 +70,8 @@ def cartoon(
     ----------
     model : str, path, Model or Network
         A name such as ``"ddm"`` or ``"ddm@1.0"``, a version's folder, a model of your own, or a network. Densities are
-        those of its network or, without one, in closed form or solved for.
+        those of its network or, without one, in closed form or solved for; of a simulator alone, a histogram of
+        trials.
     params : mapping of str to array_like, DataTree or InferenceData
         Each parameter of the model by name: a number, or posterior draws of any shape, as many of one as of the others;
         those with a default may be left out. Or what `pymc.sample` returns, if its variables have these names and no
@@ -76,13 +83,13 @@ def cartoon(
     last : float, optional
         Where the axis of times ends [s]; by default where 97.5 % of the response times lie.
     n_paths : int
-        Paths to draw, at most 400.
+        Paths, or trials, to draw, at most 400.
     n_draws : int
         Posterior draws to use, evenly spaced.
     prob : float
         Of bands and whiskers.
     seed : int
-        Of the paths.
+        Of the paths or trials.
     ax : Axes or three Axes, optional
         One, which is divided, or three: upper density, process, lower density. Without it, a new figure.
 
@@ -109,24 +116,25 @@ def cartoon(
     check_two_choices(spec)
     draws = parameter_arrays(bind(spec, (), _values(spec, params)))
     mean = {name: np.atleast_1d(x.mean()) for name, x in draws.items()}
-    some = {name: thin(x, n_draws) for name, x in draws.items()} if draws["t"].size > 1 else None
+    some = {name: thin(x, n_draws) for name, x in draws.items()} if next(iter(draws.values())).size > 1 else None
     observed = None if trials is None else as_observed(trials)
-    shares, usual = _shares(spec, network, mean)
+    rng = np.random.default_rng(seed)
+    shares, usual = _shares(spec, network, mean, rng)
     if observed is not None:
         shares = {code: float((observed[:, 1] == code).mean()) for code in LABELS}
         usual = float(np.quantile(observed[:, 0], SHOWN))
     last = float(np.ceil(10 * usual) / 10) if last is None else last
-    if not last > mean["t"][0]:
-        raise ValueError(explain(f"last beyond t = {mean['t'][0]:g} s", f"last={last}", "give a larger number"))
+    if not last > (onset := float(np.max(shift(spec, mean)))):
+        raise ValueError(explain(f"last beyond t = {onset:g} s", f"last={last}", "give a larger number"))
     if not 0 <= n_paths <= OF_PATHS:
         raise ValueError(explain(f"n_paths from 0 to {OF_PATHS}", f"n_paths={n_paths}", "give another number"))
     axes = _three_axes(ax)
     rt = np.linspace(0, last, 600)[1:]
-    bands = None if some is None else densities(spec, network, some, rt)
-    _draw_densities(axes[0], axes[2], densities(spec, network, mean, rt), bands, prob, rt, observed)
+    bands = None if some is None else densities(spec, network, some, rt, rng)
+    _draw_densities(axes[0], axes[2], densities(spec, network, mean, rt, rng), bands, prob, rt, observed)
     for where, code in ((axes[0], 1), (axes[2], -1)):
         _name(where, code, f"{choices[code]}: {shares[code]:.0%}")
-    _draw_process(axes[1], as_diffusion(spec), mean, some, prob, last, n_paths, np.random.default_rng(seed))
+    draw_process(spec, axes[1], mean, some, prob, last, n_paths, np.random.default_rng(seed))
     _finish(axes, spec, mean, some, prob, last)
     return axes
 
@@ -157,11 +165,17 @@ def _values(spec: Model, params: Any) -> Mapping[str, ArrayLike]:
     return found
 
 
-def _shares(spec: Model, network: Network | None, theta: Theta) -> tuple[dict[int, float], float]:
+def _shares(
+    spec: Model, network: Network | None, theta: Theta, rng: np.random.Generator
+) -> tuple[dict[int, float], float]:
     """Share of each response, and the time by which SHOWN of all have come [s]."""
-    start = theta["t"] + spec.earliest(theta)
+    if network is None and not is_known(spec):
+        rt, response = some_trials(spec, theta, rng)
+        shares = {code: float((response == code).mean()) for code in LABELS}
+        return shares, float(np.quantile(rt[np.isfinite(rt)], SHOWN))
+    start = shift(spec, theta) + spec.earliest(theta)
     rt = start + np.geomspace(1e-4, LONGEST, N_TIMES)
-    found = {code: f[0] for code, f in densities(spec, network, theta, rt).items()}
+    found = {code: f[0] for code, f in densities(spec, network, theta, rt, rng).items()}
     both = sum(found.values())
     steps = np.diff(rt)
     by_then = np.cumsum(steps * (both[1:] + both[:-1]) / 2)
@@ -201,11 +215,6 @@ def _three_axes(ax: Any) -> Any:
     return axes
 
 
-def _wide(points: float) -> float:
-    """A line's width, or a mark's size, in proportion to matplotlib's setting, whose own default is 1.5 points."""
-    return points * float(pyplot().rcParams["lines.linewidth"]) / 1.5
-
-
 def _draw_densities(
     upper: Any, lower: Any, mean: Densities, draws: Densities | None, prob: float, rt: Float, observed: Float | None
 ) -> None:
@@ -223,7 +232,7 @@ def _draw_densities(
             low, _, high = interval(draws[response], prob)
             ax.fill_between(rt, low, high, color=colour, alpha=BAND, lw=0)
             highest = max(highest, high.max())
-        ax.plot(rt, density, color=colour, lw=_wide(1.6))
+        ax.plot(rt, density, color=colour, lw=wide(1.6))
         highest = max(highest, density.max())
     upper.set(ylim=(0, 1.3 * highest), ylabel="density [1/s]")
     lower.set(ylim=(1.3 * highest, 0), ylabel="density [1/s]")
@@ -234,70 +243,28 @@ def _name(ax: Any, code: int, text: str) -> None:
     ax.text(0.99, 0.5 + 0.4 * code, text, color=OF_RESPONSE[code], **where)
 
 
-def _draw_process(
-    ax: Any,
-    spec: Diffusion,
-    mean: Theta,
-    draws: Theta | None,
-    prob: float,
-    last: float,
-    n_paths: int,
-    rng: np.random.Generator,
-) -> None:
-    """Draw boundaries, paths, and the path without noise."""
-    steps = int((last - mean["t"][0]) / STEP) + 1
-    bound = boundary_until_closed(spec, mean, steps)
-    seconds = mean["t"] + STEP * np.arange(len(bound))
-    if draws is not None:
-        _draw_spread(ax, spec, mean, draws, prob, steps)
-    for sign in (1, -1):
-        ax.plot(seconds, sign * bound, color="black", lw=_wide(1.6))
-    noise = rng.standard_normal((steps, OF_PATHS))
-    paths = simulate_paths(spec, vary(spec, rng, {name: np.repeat(x, OF_PATHS) for name, x in mean.items()}), noise)
-    paths.sort(key=lambda path: (path.response, path.rt[-1]))
-    for each in (paths[(2 * i + 1) * OF_PATHS // (2 * n_paths)] for i in range(n_paths)):
-        colour = OF_RESPONSE.get(each.response, "0.6")
-        ax.plot(each.rt, each.x, color=colour, lw=_wide(0.7), alpha=0.8)
-    (still,) = simulate_paths(spec, mean, np.zeros((steps, 1)))
-    ax.plot(still.rt, still.x, color="black", lw=_wide(1.6), ls=(0, (4, 2)))
-    ax.plot(still.rt[0], still.x[0], "o", color="black", ms=_wide(4))
-    ax.set(ylabel="evidence", ylim=(-1.12 * bound[0], 1.12 * bound[0]))
-    ax.set_yticks([-bound[0], 0, bound[0]], ["$-a$", "0", "$a$"])
-
-
-def _draw_spread(ax: Any, spec: Diffusion, mean: Theta, draws: Theta, prob: float, steps: int) -> None:
-    """Draw how far boundaries, path without noise and starting point differ between posterior draws."""
-    times = STEP * np.arange(steps + 1)
-    columns = {name: x[None, :] for name, x in draws.items()}
-    bounds = np.broadcast_to(spec.boundary(times[:, None], columns), (steps + 1, draws["t"].size)).T.clip(0)
-    low, _, high = interval(bounds, prob)
-    for sign in (1, -1):
-        ax.fill_between(mean["t"] + times, sign * low, sign * high, color="0.8", lw=0)
-    # Paths that have arrived stay where they are, or the band would be that of the others.
-    stills = np.empty((draws["t"].size, steps + 1))
-    for row, path in zip(stills, simulate_paths(spec, draws, np.zeros((steps, len(stills)))), strict=True):
-        row[: path.x.size], row[path.x.size :] = path.x, path.x[-1]
-    low, _, high = interval(stills, prob)
-    ax.fill_between(mean["t"] + times, low, high, color="0.8", lw=0)
-    low, _, high = interval(stills[:, 0], prob)
-    ax.vlines(mean["t"], low, high, color="black", lw=_wide(2.4))
-
-
 def _finish(axes: Any, spec: Model, mean: Theta, draws: Theta | None, prob: float, last: float) -> None:
     """Shade the non-decision time, in full where it is certain, and clear away what three axes do not need."""
-    t, reach = mean["t"][0], -float(np.ravel(spec.earliest(mean))[0])
-    begin, end = t - reach, t + reach
-    if draws is not None:
-        low, _, high = interval(draws["t"], prob)
-        begin, end = float(low) - reach, float(high) + reach
+    if spec.shift is not None:
+        _shade(axes, spec.shift, -float(np.ravel(spec.earliest(mean))[0]), mean, draws, prob)
     for ax in axes:
-        ax.axvspan(0, begin, color="0.9", lw=0, zorder=0)
-        ax.axvspan(begin, end, color="0.95", lw=0, zorder=0)
         ax.spines[["top", "right", "bottom"]].set_visible(False)
         ax.tick_params(bottom=False)
-    size = 1.1 * float(pyplot().rcParams["font.size"])
-    axes[1].text(begin / 2, 0, "$t$", ha="center", va="center", color="0.35", size=size)
     axes[2].spines["bottom"].set_visible(True)
     axes[2].tick_params(bottom=True)
     axes[2].set(xlim=(0, last), xlabel="response time [s]")
     axes[0].figure.align_ylabels(list(axes))
+
+
+def _shade(axes: Any, name: str, reach: float, mean: Theta, draws: Theta | None, prob: float) -> None:
+    """Shade the non-decision time on all axes; it varies by `reach` across trials."""
+    begin, end = mean[name][0] - reach, mean[name][0] + reach
+    if draws is not None:
+        low, _, high = interval(draws[name], prob)
+        begin, end = float(low) - reach, float(high) + reach
+    for ax in axes:
+        ax.axvspan(0, begin, color="0.9", lw=0, zorder=0)
+        ax.axvspan(begin, end, color="0.95", lw=0, zorder=0)
+    size = 1.1 * float(pyplot().rcParams["font.size"])
+    where = {"transform": axes[1].get_xaxis_transform(), "ha": "center", "va": "center"}
+    axes[1].text(begin / 2, 0.5, f"$\\mathit{{{name}}}$".replace("_", "\\_"), **where, color="0.35", size=size)

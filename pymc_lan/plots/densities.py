@@ -13,15 +13,22 @@ from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.model import Model, require_labels
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.passage import NUMPY
-from pymc_lan.registry.sources import AnyModel, find_network
+from pymc_lan.plots.statistics import defective_density
+from pymc_lan.registry.sources import AnyModel, find_network, get_model
 
 Float = NDArray[np.float64]
 Densities = dict[int, Float]
 
+# Trials, and bins of their histogram, where nothing but a simulator says what a density is.
+SIMULATED, SIMULATED_BINS = 10_000, 60
+
 
 def find(model: AnyModel) -> tuple[Model, Network | None]:
-    """A model and its network; None for the network of a model that is in no registry."""
+    """A model and its network; None for the network of a closed form, and of a model that is in no registry."""
     if not isinstance(model, Model):
+        spec = get_model(model)
+        if spec.views is None:
+            return spec, None
         network = find_network(model)
         return network.spec, network
     try:
@@ -33,11 +40,11 @@ def find(model: AnyModel) -> tuple[Model, Network | None]:
 
 
 def check_two_choices(spec: Model) -> None:
-    """Refuse a model that is not a diffusion between two boundaries."""
-    if set(spec.choices) != {-1, 1}:
-        raise ValueError(
-            explain("a model of two choices, +1 and -1", f"{spec.name!r} with choices {spec.choices}", "choose another")
-        )
+    """Refuse a model that has not two choices with their times."""
+    if set(spec.choices) != {-1, 1} or not spec.times:
+        found = f"{spec.name!r} with choices {spec.choices}{'' if spec.times else ' and no times'}"
+        remedy = "choose another; a simulator of your own may number its two choices so"
+        raise ValueError(explain("a model of two choices, +1 and -1", found, remedy))
 
 
 def network_densities(network: Network, theta: Mapping[str, Float], rt: Float) -> Densities:
@@ -94,9 +101,35 @@ def true_densities(spec: Model, theta: Mapping[str, Float], rt: Float) -> Densit
     return {response: np.exp(np.where(np.isnan(log_f), -np.inf, log_f)) for response, log_f in found.items()}
 
 
-def densities(spec: Model, network: Network | None, theta: Mapping[str, Float], rt: Float) -> Densities:
-    """The network's densities or, without one, the true ones; see `network_densities`."""
-    return true_densities(spec, theta, rt) if network is None else network_densities(network, theta, rt)
+def is_known(spec: Model) -> bool:
+    """Whether the true densities of a model are known, in closed form or by solving for them."""
+    return spec.exact is not None or spec.labels is not None
+
+
+def some_trials(spec: Model, theta: Mapping[str, Float], rng: np.random.Generator) -> tuple[Float, Float]:
+    """Times, inf where there is no response, and responses of `SIMULATED` trials of one parameter set."""
+    return spec.draw(rng, {name: np.repeat(x, SIMULATED) for name, x in theta.items()})
+
+
+def simulated_densities(spec: Model, theta: Mapping[str, Float], rt: Float, rng: np.random.Generator) -> Densities:
+    """Histograms of simulated trials as densities of each response [1/s], joined by lines; see `network_densities`."""
+    edges = np.linspace(0, rt.max(), SIMULATED_BINS + 1)
+    middles = (edges[1:] + edges[:-1]) / 2
+    found: dict[int, list[Float]] = {1: [], -1: []}
+    for k in range(next(iter(theta.values())).size):
+        drawn, response = some_trials(spec, {name: x[k : k + 1] for name, x in theta.items()}, rng)
+        for code, rows in found.items():
+            rows.append(np.interp(rt, middles, defective_density(drawn, response == code, edges), left=0.0))
+    return {code: np.array(rows) for code, rows in found.items()}
+
+
+def densities(
+    spec: Model, network: Network | None, theta: Mapping[str, Float], rt: Float, rng: np.random.Generator
+) -> Densities:
+    """The network's densities or, without one, the true ones or those of simulated trials; see `network_densities`."""
+    if network is not None:
+        return network_densities(network, theta, rt)
+    return true_densities(spec, theta, rt) if is_known(spec) else simulated_densities(spec, theta, rt, rng)
 
 
 def parameter_arrays(values: Mapping[str, Any]) -> dict[str, Float]:

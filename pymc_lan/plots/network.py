@@ -13,7 +13,7 @@ from pymc_lan.models.model import Model, bind
 from pymc_lan.models.simulate import simulate_trials
 from pymc_lan.networks.network import Network
 from pymc_lan.plots.cartoon import SHOWN
-from pymc_lan.plots.densities import check_two_choices, find, network_densities, true_densities
+from pymc_lan.plots.densities import check_two_choices, find, is_known, network_densities, true_densities
 from pymc_lan.plots.predictive import CHOICES
 from pymc_lan.plots.statistics import defective_density
 from pymc_lan.plots.style import DATA_FILL, DATA_LINE, OF_RESPONSE, panel_axes, tidy
@@ -43,7 +43,8 @@ def network(
     A panel for each value, the upper response upwards, the lower one upside down: the grey histogram is simulated, the
     coloured line is the network's, and the dashed black line is the true density, in closed form or solved for. Where
     it covers the network's, the network is right; the number in the corner is the mean error of log f, in nats, over
-    times at which the density is at least 1 % of its greatest value.
+    times at which the density is at least 1 % of its greatest value. Of a model that is known by its simulator there is
+    no such line and no such number: the histogram is what there is to compare with.
 
     Parameters
     ----------
@@ -144,13 +145,16 @@ def _draw(
     times, edges = np.linspace(0, last, N_TIMES + 1)[1:], np.linspace(0, last, N_BINS + 1)
     arrays = {name: np.atleast_1d(np.asarray(x, np.float64)) for name, x in theta.items()}
     found = {code: f[0] for code, f in network_densities(net, arrays, times).items()}
-    truth = {code: f[0] for code, f in true_densities(spec, arrays, times).items()}
+    truth = {code: f[0] for code, f in true_densities(spec, arrays, times).items()} if is_known(spec) else {}
     for code, name in CHOICES.items():
         bars = defective_density(rt, response == code, edges)
         ax.stairs(code * bars, edges, fill=True, color=DATA_FILL, lw=0)
         ax.stairs(code * bars, edges, color=DATA_LINE, lw=0.6, label="simulated" if code > 0 else None)
         ax.plot(times, code * found[code], color=OF_RESPONSE[code], lw=2, label=f"network, {name}")
         # The last one names them, so that it stands last in the legend.
-        ax.plot(times, code * truth[code], color="black", lw=0.8, ls=(0, (3, 2)), label="true" if code < 0 else None)
-    ax.text(0.98, 0.97, f"{mean_error(found, truth):.1g} nats", transform=ax.transAxes, ha="right", va="top")
-    return {code: float(max(found[code].max(), truth[code].max())) for code in CHOICES}
+        if truth:
+            label = "true" if code < 0 else None
+            ax.plot(times, code * truth[code], color="black", lw=0.8, ls=(0, (3, 2)), label=label)
+    if truth:
+        ax.text(0.98, 0.97, f"{mean_error(found, truth):.1g} nats", transform=ax.transAxes, ha="right", va="top")
+    return {code: float(max(found[code].max(), truth.get(code, found[code]).max())) for code in CHOICES}

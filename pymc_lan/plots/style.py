@@ -90,6 +90,11 @@ def paper(width: str | float = "single") -> Iterator[None]:
         yield
 
 
+def wide(points: float) -> float:
+    """A line's width, or a mark's size, in proportion to matplotlib's setting, whose own default is 1.5 points."""
+    return points * float(pyplot().rcParams["lines.linewidth"]) / 1.5
+
+
 def given_axes(ax: Any, n: int) -> list[Axes]:
     """The axes a user gave, which have to be as many as there are panels."""
     flat = list(np.asarray(ax, dtype=object).ravel())
