@@ -51,7 +51,7 @@ def test_examples_are_found() -> None:
     names = {test.name for module in MODULES for test in examples(module)}
     assert {
         "pymc_lan.registry.load.load_network",
-        "pymc_lan.models.diffusion.kinds.FunctionDiffusion",
+        "pymc_lan.models.diffusion.kinds.ModelSpec",
         "pymc_lan.numerics.samplers.wiener.ddm_draws",
     } <= names
 

@@ -54,7 +54,7 @@ REFUSED: dict[str, tuple[Callable[[], Model], tuple[str, ...]]] = {
     "a drift that is none": (lambda: replace(WEIBULL, drift=None), ("a function as the drift", "NoneType", "give one")),
     "variability that labels ignore": (
         lambda: by_functions(DDM, variability=(Variability("v", "normal", "sv"),)),
-        ("of a FunctionDiffusion only", "Found variability", "ddm_sdv", "pl.simulator_spec"),
+        ("of a ModelSpec only", "Found variability", "ddm_sdv", "pl.simulator_spec"),
     ),
     "variability in a closed form": (
         lambda: replace(DDM, variability=(Variability("z", "uniform", "t"),)),
@@ -82,15 +82,15 @@ REFUSED: dict[str, tuple[Callable[[], Model], tuple[str, ...]]] = {
     ),
     "a transform": (
         lambda: by_functions(DDM, transform="constant drift"),
-        ("of a FunctionDiffusion only name, parameters, drift, boundary", "Found transform", "leave it out"),
+        ("of a ModelSpec only name, parameters, drift, boundary", "Found transform", "leave it out"),
     ),
-    "a view": (lambda: by_functions(DDM, view="residul"), ("FunctionDiffusion", "Found view")),
-    "a shift": (lambda: by_functions(DDM, shift="tt"), ("FunctionDiffusion", "Found shift")),
+    "a view": (lambda: by_functions(DDM, view="residul"), ("ModelSpec", "Found view")),
+    "a shift": (lambda: by_functions(DDM, shift="tt"), ("ModelSpec", "Found shift")),
     "a misspelled shift": (
         lambda: replace(pl.get_model("levy"), shift="tt"),
         ("Unknown shift 'tt' of model 'levy'", "v, a", "'t'?"),
     ),
-    "exact functions": (lambda: by_functions(WEIBULL, exact=True), ("FunctionDiffusion", "Found exact")),
+    "exact functions": (lambda: by_functions(WEIBULL, exact=True), ("ModelSpec", "Found exact")),
     "other choices": (lambda: by_functions(DDM, choices=(0, 1)), ("the choices (-1, 1)", "(0, 1)", "leave choices")),
     "no start and no shift": (
         lambda: by_functions(DDM, parameters=DDM.parameters[:2]),

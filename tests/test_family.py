@@ -67,7 +67,7 @@ def test_nobody_outside_asks_for_the_kind() -> None:
     "source",
     [
         "isinstance(spec, Race)",
-        "isinstance(model, (str, FunctionDiffusion))",
+        "isinstance(model, (str, ModelSpec))",
         "spec.views.tag == 'path'",
         "race_of(spec)",
         "getattr(spec, 'accumulator', None)",
@@ -84,7 +84,7 @@ def parabolic_boundary(time: Any, theta: Theta) -> Any:
     return theta["a"] / (1 + theta["lam"] * time**2)
 
 
-PARABOLIC_SPEC = FunctionDiffusion(
+PARABOLIC_SPEC = ModelSpec(
     name="parabolic",
     parameters=(*HYPERBOLIC_SPEC.parameters[:4], replace(HYPERBOLIC_SPEC.parameters[4], unit="1/s^2")),
     drift=constant_drift,

@@ -69,6 +69,14 @@ def test_the_reference_lists_every_public_name() -> None:
     assert [name for name in RETURNED if locate(f"pymc_lan.{name}") is None] == []
 
 
+def test_no_page_of_the_reference_is_an_alias() -> None:
+    """Of a name for something that is called otherwise there would be no more on its page than that."""
+    found = {name: locate(f"pymc_lan.{name}") for name in public_names()}
+    classes = {name: thing for name, thing in found.items() if isinstance(thing, type)}
+    assert {"ModelSpec", "DDM"} <= {*classes}
+    assert [name for name, thing in classes.items() if thing.__name__ != name.split(".")[-1]] == []
+
+
 def test_every_page_is_in_one_table_of_contents() -> None:
     entries = [entry for text in PAGES.values() for entry in contents(text)]
     pages = {*PAGES} - {"index"} | {"reference"}

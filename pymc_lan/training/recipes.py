@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import singledispatch
 
 from pymc_lan.errors import explain, unknown
-from pymc_lan.models.diffusion.kinds import ClosedDiffusion, FunctionDiffusion, MixtureDiffusion
+from pymc_lan.models.diffusion.kinds import ClosedDiffusion, MixtureDiffusion, ModelSpec
 from pymc_lan.models.diffusion.structure import structure_of
 from pymc_lan.models.model import Model, require_views
 from pymc_lan.models.race.race import Race
@@ -193,7 +193,7 @@ def _of_mixtures(spec: MixtureDiffusion) -> tuple[Recipe, Recipe]:
 
 
 @usual_recipes.register
-def _of_functions(spec: FunctionDiffusion) -> tuple[Recipe, Recipe]:
+def _of_functions(spec: ModelSpec) -> tuple[Recipe, Recipe]:
     if len(spec.parameters) > MANY:
         return _narrow(spec, *MANY_PATH_RECIPES)
     return POSITIONAL_RECIPES if structure_of(spec).positional else (PATH_LAN_RECIPE, PATH_CHOICE_RECIPE)

@@ -16,7 +16,7 @@ from pymc_lan.models.diffusion.closed_forms import (
     constant_drift,
     straight_boundary,
 )
-from pymc_lan.models.diffusion.kinds import ClosedDiffusion, Diffusion, FunctionDiffusion, MixtureDiffusion
+from pymc_lan.models.diffusion.kinds import ClosedDiffusion, Diffusion, MixtureDiffusion, ModelSpec
 from pymc_lan.models.diffusion.structure import Structure
 from pymc_lan.models.parameters import POSITIVE, Parameter, Variability
 from pymc_lan.numerics.passage import CLOSED, Theta
@@ -181,7 +181,7 @@ DDM_SDV_SPEC = replace(
     form=VARIABLE_DRIFT,
 )
 
-WEIBULL_SPEC = FunctionDiffusion(
+WEIBULL_SPEC = ModelSpec(
     name="weibull",
     parameters=(
         _v(-2.5, 2.5),
@@ -237,7 +237,7 @@ FULL_DDM_SPEC = replace(
     ),
 )
 
-EXPONENTIAL_SPEC = FunctionDiffusion(
+EXPONENTIAL_SPEC = ModelSpec(
     name="exponential_collapse",
     parameters=(
         _v(-3.0, 3.0),
@@ -268,7 +268,7 @@ HYPERBOLIC_SPEC = replace(
     closes=None,
 )
 
-ORNSTEIN_SPEC = FunctionDiffusion(
+ORNSTEIN_SPEC = ModelSpec(
     name="ornstein",
     parameters=(
         _v(-2.0, 2.0),
@@ -284,7 +284,7 @@ ORNSTEIN_SPEC = FunctionDiffusion(
     reference="Busemeyer & Townsend (1993), Psychological Review 100, 432-459.",
 )
 
-GAMMA_DRIFT_SPEC = FunctionDiffusion(
+GAMMA_DRIFT_SPEC = ModelSpec(
     name="gamma_drift",
     parameters=(
         _v(-3.0, 3.0),
@@ -322,7 +322,7 @@ def _evidence(name: str, low: float, meaning: str) -> Parameter:
     return Parameter(name, (low, 5.5), "evidence/s", meaning)
 
 
-SHRINK_SPOT_SPEC = FunctionDiffusion(
+SHRINK_SPOT_SPEC = ModelSpec(
     name="shrink_spot",
     parameters=(
         _v(-3.0, 3.0),
@@ -349,7 +349,7 @@ def _upto(name: str, low: float, high: float, unit: str, meaning: str) -> Parame
     return Parameter(name, (low, high), unit, meaning)
 
 
-CONFLICT_DS_SPEC = FunctionDiffusion(
+CONFLICT_DS_SPEC = ModelSpec(
     name="conflict_ds",
     parameters=(
         _v(-3.0, 3.0),

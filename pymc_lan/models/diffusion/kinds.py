@@ -158,8 +158,8 @@ class ClosedDiffusion(Diffusion):
 
 @final
 @dataclass(frozen=True, slots=True)
-class FunctionDiffusion(Diffusion):
-    """A diffusion between two boundaries that is given by its functions; in public ``pymc_lan.ModelSpec``.
+class ModelSpec(Diffusion):
+    """A diffusion between two boundaries that is given by its functions.
 
     The process has unit noise and starts at ``-b + 2 b z`` where ``b = boundary(0, theta)``, moves with
     ``drift(time, position, theta)`` and responds +1 at ``+boundary(time, theta)``, -1 at
@@ -323,7 +323,3 @@ class MixtureDiffusion(Diffusion):
 
     def _decide(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
         return draw_constant(rng, theta)
-
-
-# What users call a diffusion by functions of their own.
-ModelSpec = FunctionDiffusion

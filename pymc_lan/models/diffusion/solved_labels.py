@@ -205,7 +205,7 @@ class PathLabels(SolvedLabels):
 
     Parameters
     ----------
-    model : FunctionDiffusion
+    model : ModelSpec
     """
 
     model: Any
