@@ -13,6 +13,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from safetensors.numpy import load, save
 
 import pymc_lan as pl
 from pymc_lan.errors import RegistryError
+from pymc_lan.models.catalogue import MODELS
 from pymc_lan.registry import load as registry
 from pymc_lan.registry.card import write_card
 from pymc_lan.registry.load import CARD, CONFIG, REGISTRY, WEIGHTS, verify_network
@@ -414,6 +416,12 @@ def test_the_shipped_cards_say_what_the_configs_say() -> None:
         for entry, parameter in zip(network.config["parameters"], network.spec.parameters, strict=True):
             assert (entry["name"], tuple(entry["bounds"])) == (parameter.name, parameter.bounds)
             assert (entry["unit"], entry["default"]) == (parameter.unit, parameter.default)
+
+
+def test_a_model_that_has_no_weights_yet_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "further", replace(MODELS["angle"], name="further"))
+    with pytest.raises(RegistryError, match=r"Found none of 'further', .*pl\.train\('further', 'weights'\)"):
+        pl.load_network("further")
 
 
 def test_logpdf_names_its_parameters() -> None:

@@ -22,7 +22,13 @@ SOURCES = [
     for path in (ROOT / folder).rglob("*.py")
 ]
 # What public functions return, but nobody makes by hand.
-RETURNED = {"networks.network.Network", "diagnostics.check.Check", "registry.publish.Publication"}
+RETURNED = {
+    "networks.network.Network",
+    "diagnostics.check.Check",
+    "registry.publish.Publication",
+    "registry.publish.HubPublication",
+    "registry.publish.FolderPublication",
+}
 
 
 def public_names() -> set[str]:

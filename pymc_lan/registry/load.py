@@ -233,6 +233,10 @@ def _unknown(name: ModelName, where: Sequence[Registry]) -> RegistryError:
         if name.model in MODELS and MODELS[name.model].views is None:
             found = f"{name.model!r}, a closed form"
             return RegistryError(explain("a model with a network", found, "use its distribution, which needs none"))
+        if name.model in MODELS:
+            found = f"none of {name.model!r}, a model whose weights no registry has"
+            remedy = f"train it with pl.train({name.model!r}, 'weights'), and give what that returns as weights=..."
+            return RegistryError(explain("a network", found, remedy))
         models = dict.fromkeys([*models, *MODELS])
     message = unknown("model", name.model, models)
     if nearest(name.model, models) is None:
