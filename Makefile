@@ -47,8 +47,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## fit the go/no-go model of the article
 	$(BIN)/python examples/neuroracer.py
 
+# A process that crashes ends the run: pytest-xdist has waited for ever for what another had been given in its place.
 test: $(STAMP)  ## run the default tests
-	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(PYTEST_ARGS)
 
 test-slow: $(STAMP)  ## run the tests marked slow, and the tables
 	$(ONE_THREAD) $(BIN)/python -m pytest -m "slow or table" $(PYTEST_ARGS)
