@@ -18,6 +18,7 @@ import numpy as np
 import pymc as pm
 import pytensor
 import pytest
+from tables import one_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan.training.labelled import teacher
@@ -33,7 +34,12 @@ def examples(module: str) -> list[doctest.DocTest]:
     return [test for test in found if test.examples]
 
 
-@pytest.mark.parametrize("module", MODULES)
+# What has many examples, or trains, samples or solves in them.
+LONG = {f"pymc_lan.{x}" for x in ("distributions.named", "diagnostics.recovery", "inference.blackjax")}
+LONG |= {f"pymc_lan.numerics.{x}" for x in ("special", "volterra", "fokker_planck")}
+
+
+@pytest.mark.parametrize("module", one_of_a_kind(MODULES, *(set(MODULES) - LONG)))
 def test_examples_run(module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     # The example of `pl.train` is to show a call; measuring 100,000 trials would only take time.
     figures = pl.load_network("ddm").config["accuracy"]

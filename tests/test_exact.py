@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from tables import one_of_a_kind
 
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.wiener import ddm_log_choice, ddm_log_correction, ddm_log_go, ddm_logpdf
@@ -205,6 +206,12 @@ TABLES: dict[str, tuple[Any, Any, list[tuple[float, ...]], tuple[int, ...]]] = {
 DIGITS = {"logpdf": 60, "choice": 400, "go": 90}
 
 
+def some_compiled(backends: Iterable[str]) -> list[Any]:
+    """Every function with every back end; PyTensor's compiler takes long over each, so one stands for them."""
+    pairs = [(name, backend) for name in TABLES for backend in backends]
+    return one_of_a_kind(pairs, *(pair for pair in pairs if pair[1] != "pytensor" or pair[0] == "logpdf"))
+
+
 def columns(cases: list[tuple[float, ...]]) -> Arrays:
     return [np.array(column, dtype=float) for column in zip(*cases, strict=True)]
 
@@ -244,8 +251,7 @@ def test_go_table(backend: str, reference_choice: np.ndarray) -> None:
     np.testing.assert_allclose(nogo, r["log_p_nogo"], rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize("backend", VALUES)
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize(("name", "backend"), some_compiled(VALUES))
 def test_values(name: str, backend: str) -> None:
     function, exact, cases, _ = TABLES[name]
     expected = oracle(exact, cases, DIGITS[name])
@@ -254,8 +260,7 @@ def test_values(name: str, backend: str) -> None:
         np.testing.assert_allclose(found, true, rtol=1e-13, atol=1e-10)
 
 
-@pytest.mark.parametrize("backend", GRADIENTS)
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize(("name", "backend"), some_compiled(GRADIENTS))
 def test_gradients(name: str, backend: str) -> None:
     function, _, cases, _ = TABLES[name]
     found = GRADIENTS[backend](function, columns(cases))

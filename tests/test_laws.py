@@ -166,9 +166,8 @@ for _name, (_two, _go, _extra) in OTHERS.items():
 # One of a kind: a closed form with and without guesses, of parameters that vary or move the boundaries, mixtures,
 # boundaries by a function, drifts that depend on time or position.
 TYPICAL = {
-    *("DDM", "DDM, lapses", "LANDist, per trial, lapses", "GoNoGoDDM, deadline", "GoNoGoDDM, all of it, per trial"),
-    *("GoNoGo of a model by name", "ddm_sdv", "angle, go/no-go", "full_ddm", "weibull, go/no-go"),
-    *("ornstein", "ornstein, go/no-go", "gamma_drift"),
+    *("DDM", "LANDist, per trial, lapses", "GoNoGoDDM, all of it, per trial", "ddm_sdv", "angle, go/no-go"),
+    *("full_ddm", "weibull, go/no-go", "ornstein, go/no-go", "gamma_drift"),
 }
 MARKS = {name: () if name in TYPICAL else pytest.mark.table for name in CASES}
 assert set(CASES) >= TYPICAL

@@ -118,6 +118,7 @@ def named(theta: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(RATES, theta.T, strict=True))
 
 
+@pytest.mark.table
 def test_choices_that_are_exchangeable_have_one_density(race: Network) -> None:
     rt, response, theta = race_trials()
     expected = race.logpdf(rt, response, **named(theta))
@@ -126,6 +127,7 @@ def test_choices_that_are_exchangeable_have_one_density(race: Network) -> None:
     assert np.sqrt(np.mean((expected - gamma_race_logpdf(rt, response, theta)) ** 2)) < 0.1
 
 
+@pytest.mark.table
 def test_an_exchange_is_stored_and_compiled(race: Network, registry: Path) -> None:
     assert race.lan.sizes[0] == LogNormalView(replace(GAMMA_RACE, symmetry=None)).n_inputs - 2
     assert len(race.spec.baseline.outer) == 3

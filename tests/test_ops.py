@@ -15,7 +15,7 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from backends import MODES, assert_backends_agree, evaluate
+from backends import AS_WRITTEN, MODES, assert_backends_agree, evaluate
 from tables import one_of_a_kind
 
 import pymc_lan as pl
@@ -126,7 +126,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", one_of_a_kind(CASES, "shipped weights, a value per trial", "tanh"))
+@pytest.mark.parametrize("case", one_of_a_kind(CASES, "shipped weights, one value for all", "tanh"))
 def test_every_backend_gives_the_formula_and_its_gradient(case):
     activation, n, scalar, go_nogo = CASES[case]
     trials = random_trials(n, scalar=scalar)
@@ -205,8 +205,9 @@ DISTRIBUTIONS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("cls", "kwargs"), DISTRIBUTIONS.values(), ids=DISTRIBUTIONS.keys())
-def test_logp_and_gradient_agree_between_backends(cls, kwargs):
+@pytest.mark.parametrize("case", one_of_a_kind(DISTRIBUTIONS, "GoNoGoDDM, all options"))
+def test_logp_and_gradient_agree_between_backends(case):
+    cls, kwargs = DISTRIBUTIONS[case]
     kwargs = dict(kwargs)
     rng = np.random.default_rng(3)
     missing = np.arange(N) >= N // 2 if cls is pl.GoNoGoDDM else np.zeros(N, bool)
@@ -240,9 +241,9 @@ def test_float64_outside_the_network_whatever_floatx_is(mode):
 @pytest.mark.parametrize(
     ("go_nogo", "mode"),
     [
-        (False, "python"),
-        pytest.param(True, "python", marks=pytest.mark.slow),
-        pytest.param(False, "numba", marks=pytest.mark.slow),
+        (False, AS_WRITTEN),
+        pytest.param(True, AS_WRITTEN, marks=pytest.mark.slow),
+        pytest.param(False, "NUMBA", marks=pytest.mark.slow),
     ],
 )
 def test_hessian_is_the_derivative_of_the_gradient(go_nogo, mode):
@@ -256,8 +257,8 @@ def test_hessian_is_the_derivative_of_the_gradient(go_nogo, mode):
     value = log_likelihood(DDM, lan, choice, [*data, deadline, *(theta[i] for i in range(4))]).sum()
     gradient = pt.grad(value, theta)
     hessian = pt.stack([pt.grad(gradient[i], theta) for i in range(4)])
-    slope = pytensor.function([theta], gradient, mode="FAST_COMPILE")
-    found = pytensor.function([theta], hessian, mode=MODES[mode])(point)
+    slope = pytensor.function([theta], gradient, mode=AS_WRITTEN)
+    found = pytensor.function([theta], hessian, mode=mode)(point)
     # The step is wide because the gradient carries the noise of float32; the curvature's own change is of order h^2.
     h = 2e-3
     expected = np.stack([(slope(point + h * e) - slope(point - h * e)) / (2 * h) for e in np.eye(4)])
@@ -380,8 +381,9 @@ NO_JAX_MODES = {
 }
 
 
-@pytest.mark.parametrize(("mode", "sample"), NO_JAX_MODES.values(), ids=NO_JAX_MODES.keys())
-def test_jax_is_not_imported_outside_jax_mode(mode, sample, tmp_path):
+@pytest.mark.parametrize("case", one_of_a_kind(NO_JAX_MODES, "numba, sampling in forked workers"))
+def test_jax_is_not_imported_outside_jax_mode(case, tmp_path):
+    mode, sample = NO_JAX_MODES[case]
     script = tmp_path / "script.py"
     script.write_text(NO_JAX.format(mode=mode, sample=sample))
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=240, check=False)

@@ -35,6 +35,7 @@ def same(one: Fitted, other: Fitted) -> bool:
     )
 
 
+@pytest.mark.table
 def test_a_stopped_run_goes_on(tmp_path: Path, undisturbed: Fitted) -> None:
     # Before the second round, whose sets depend on what the first has found.
     stopped = fit_from_simulations(COIN, WIDE, source(WIDE), seed=3, checkpoints=tmp_path, progress=False, stop_after=2)
@@ -135,6 +136,7 @@ np.savez(sys.argv[1], *mlp.kernels, *mlp.biases)
 """
 
 
+@pytest.mark.table
 def test_what_is_learned_from_labels_does_not_depend_on_threads(tmp_path: Path) -> None:
     found = []
     for environment in ({}, TOLD_OF_MANY):

@@ -97,7 +97,7 @@ def expected(trials) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
 
 
 # In this process's language, in forked processes, and in JAX.
-@pytest.mark.parametrize("sampler", one_of_a_kind(SAMPLERS, "nutpie", "pymc", "numpyro"))
+@pytest.mark.parametrize("sampler", one_of_a_kind(SAMPLERS, "nutpie", "numpyro"))
 def test_sampler_finishes_and_finds_the_posterior(sampler, trials, expected, tmp_path: Path):
     options, (rows, types) = SAMPLERS[sampler], trials
     given = {"priors": PRIORS, "types": types.tolist(), "observed": rows.tolist(), "options": options}

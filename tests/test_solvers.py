@@ -179,7 +179,7 @@ def test_linear_boundaries() -> None:
     assert (actual(found, lambda d, response: linear_exact(d, response, rows, start)) < 1e-6).all()
 
 
-@pytest.mark.parametrize("model", one_of_a_kind(["angle", "weibull", "ou"], "weibull", "ou"))
+@pytest.mark.parametrize("model", one_of_a_kind(MODELS, "weibull"))
 def test_mass_is_one(model: str) -> None:
     boundaries, clock = MODELS[model]
     rows, start, horizon = random_rows(model, 32)
@@ -215,6 +215,7 @@ def test_order_of_convergence() -> None:
 # Against each other.
 
 
+@pytest.mark.table
 def test_the_closed_form_of_linear_boundaries_by_fokker_planck() -> None:
     rows, start, horizon = linear_rows()
     rows, start, horizon = {k: x[:4] for k, x in rows.items()}, start[:4], horizon[:4]
@@ -250,7 +251,7 @@ AGREE: Mapping[str, tuple[Any, Any, Any, Any, Rows, list[float]]] = {
 }
 
 
-@pytest.mark.parametrize("case", AGREE)
+@pytest.mark.parametrize("case", one_of_a_kind(AGREE, "weibull"))
 def test_volterra_and_fokker_planck_agree(case: str) -> None:
     boundaries, clock, drift, boundary, rows, horizon = AGREE[case]
     start = rows["a"] * np.resize([0.2, -0.5, 0.0], rows["a"].size)
@@ -315,7 +316,7 @@ def test_simulated_trials(case: str) -> None:
 # Estimates, refinement, arguments.
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", one_of_a_kind(MODELS, "angle"))
 def test_estimates_are_honest(model: str) -> None:
     boundaries, clock = MODELS[model]
     steps = 200
@@ -329,6 +330,7 @@ def test_estimates_are_honest(model: str) -> None:
     assert (error[usable] < 3.0 * found.error[usable] + 1e-6).all()
 
 
+@pytest.mark.table
 def test_solve_refines_where_it_must() -> None:
     spec = DIFFUSIONS["weibull"]
     theta = draw_theta(spec, np.random.default_rng(3), 48)
@@ -340,6 +342,7 @@ def test_solve_refines_where_it_must() -> None:
     assert len(found.times) == 48 - report.dropped
 
 
+@pytest.mark.table
 def test_solve_drops_what_it_cannot_solve() -> None:
     spec = DIFFUSIONS["exponential_collapse"]
     found = solve(spec, draw_theta(spec, np.random.default_rng(0), 8), tolerance=1e-17, grids=STEPS[:2])

@@ -204,7 +204,7 @@ def test_weights_do_not_depend_on_the_precision_of_the_process() -> None:
 LEARNING = Recipe(hidden=(16,), steps=2000, batch=128, pool=20_000)
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", one_of_a_kind(TASKS, "lan"))
 def test_a_small_recipe_learns(name: str) -> None:
     task = TASKS[name]()
     mlp = fit(task, LEARNING, progress=False)
@@ -463,6 +463,7 @@ def test_train_refuses_before_it_trains(
     assert [p.name for p in tmp_path.rglob("*")] == ["ddm", "0.1"]
 
 
+@pytest.mark.table
 def test_train_never_goes_on_from_the_state_of_another_seed(tmp_path: Path, train: Callable[..., Any]) -> None:
     plain = train("ddm", tmp_path / "plain", seed=1)
     checkpoints = tmp_path / "checkpoints"
