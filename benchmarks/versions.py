@@ -52,8 +52,9 @@ BARS = {
 }
 # Seconds from a model to its first value in JAX mode, beyond those of the default backend.
 FIRST_BAR = 2.0
-# Kernels are compiled in other ways; values further apart than this, relatively, are not of the same likelihood.
-AGREEMENT = 1e-9
+# Networks are float32 inside and summed in other orders; values further apart than this, relatively, are not of the same
+# likelihood.
+AGREEMENT = 1e-5
 
 
 def diffusions() -> list[str]:

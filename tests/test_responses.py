@@ -248,9 +248,7 @@ def graph_of(case: Case) -> tuple[dict[str, Any], Any, np.ndarray]:
     return inputs, pm.logp(case.dist(inputs), value), value
 
 
-BACKENDS = [
-    (name, mode) for name in ("two choices", "lapses per trial, three choices") for mode in ("numba", "c", "jax")
-]
+BACKENDS = [*product(("two choices", "lapses per trial, three choices"), ("numba", "c", "jax"))]
 
 
 @pytest.mark.parametrize(
