@@ -52,8 +52,7 @@ BARS = {
 }
 # Seconds from a model to its first value in JAX mode, beyond those of the default backend.
 FIRST_BAR = 2.0
-# Networks are float32 inside and summed in other orders; values further apart than this, relatively, are not of the same
-# likelihood.
+# Networks are float32 inside and summed in other orders; relatively further apart than this are other likelihoods.
 AGREEMENT = 1e-5
 
 

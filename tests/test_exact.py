@@ -251,8 +251,9 @@ def test_go_table(backend: str, reference_choice: np.ndarray) -> None:
     np.testing.assert_allclose(nogo, r["log_p_nogo"], rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize(("name", "backend"), some_compiled(VALUES))
-def test_values(name: str, backend: str) -> None:
+@pytest.mark.parametrize("case", some_compiled(VALUES), ids="-".join)
+def test_values(case: tuple[str, str]) -> None:
+    name, backend = case
     function, exact, cases, _ = TABLES[name]
     expected = oracle(exact, cases, DIGITS[name])
     for found, true in zip(VALUES[backend](function, columns(cases)), expected, strict=True):
@@ -260,8 +261,9 @@ def test_values(name: str, backend: str) -> None:
         np.testing.assert_allclose(found, true, rtol=1e-13, atol=1e-10)
 
 
-@pytest.mark.parametrize(("name", "backend"), some_compiled(GRADIENTS))
-def test_gradients(name: str, backend: str) -> None:
+@pytest.mark.parametrize("case", some_compiled(GRADIENTS), ids="-".join)
+def test_gradients(case: tuple[str, str]) -> None:
+    name, backend = case
     function, _, cases, _ = TABLES[name]
     found = GRADIENTS[backend](function, columns(cases))
     for i, by_output in oracle_gradients(name).items():
