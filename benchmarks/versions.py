@@ -52,7 +52,8 @@ BARS = {
 }
 # Seconds from a model to its first value in JAX mode, beyond those of the default backend.
 FIRST_BAR = 2.0
-# Networks are float32 inside and summed in other orders; relatively further apart than this are other likelihoods.
+# Networks are float32 inside and summed in other orders. Two sums further apart than this, per trial, are not of one
+# likelihood.
 AGREEMENT = 1e-5
 
 
@@ -76,10 +77,10 @@ def worker(stack: ExitStack, checkout: Path, cache: Path) -> Worker:
     return stack.enter_context(Worker(sys.executable, [str(BENCHMARKS / "_version_worker.py")], env))
 
 
-def agree(model: str, answers: dict[str, Json]) -> None:
+def agree(model: str, trials: int, answers: dict[str, Json]) -> None:
     """Refuse to compare the speed of two likelihoods that differ."""
     before, now = (np.array([answers[side]["logp"], *answers[side]["gradient"].values()]) for side in SIDES)
-    apart = float(np.max(np.abs(before - now) / np.maximum(1.0, np.abs(before))))
+    apart = float(np.max(np.abs(before - now))) / trials
     if not apart < AGREEMENT:
         raise SystemExit(f"Expected the same likelihood of {model} on both sides, found {apart:.2g} between them.")
 
@@ -105,7 +106,7 @@ def turns(model: str, workers: dict[str, Worker], folder: Path, arguments: argpa
     for backend, trials in itertools.product(BACKENDS, TRIALS):
         case = {"case": f"{backend} {trials}"}
         request = {"likelihood": model, "backend": backend, "data": save_trials(folder, model, trials)}
-        agree(model, {side: workers[side].ask(do="prepare", **case, **request) for side in SIDES})
+        agree(model, trials, {side: workers[side].ask(do="prepare", **case, **request) for side in SIDES})
         ms: dict[str, list[float]] = {side: [] for side in SIDES}
         for _, side in itertools.product(range(arguments.rounds), SIDES):
             ms[side].append(workers[side].ask(do="time", **case, repeats=arguments.repeats)["ms"])
