@@ -20,7 +20,7 @@ Float = NDArray[np.float64]
 Densities = dict[int, Float]
 
 # Trials, and bins of their histogram, where nothing but a simulator says what a density is.
-SIMULATED, SIMULATED_BINS = 10_000, 60
+N_TRIALS, N_BINS = 10_000, 60
 
 
 def find(model: AnyModel) -> tuple[Model, Network | None]:
@@ -107,13 +107,13 @@ def is_known(spec: Model) -> bool:
 
 
 def some_trials(spec: Model, theta: Mapping[str, Float], rng: np.random.Generator) -> tuple[Float, Float]:
-    """Times, inf where there is no response, and responses of `SIMULATED` trials of one parameter set."""
-    return spec.draw(rng, {name: np.repeat(x, SIMULATED) for name, x in theta.items()})
+    """Times, inf where there is no response, and responses of `N_TRIALS` trials of one parameter set."""
+    return spec.draw(rng, {name: np.repeat(x, N_TRIALS) for name, x in theta.items()})
 
 
 def simulated_densities(spec: Model, theta: Mapping[str, Float], rt: Float, rng: np.random.Generator) -> Densities:
     """Histograms of simulated trials as densities of each response [1/s], joined by lines; see `network_densities`."""
-    edges = np.linspace(0, rt.max(), SIMULATED_BINS + 1)
+    edges = np.linspace(0, rt.max(), N_BINS + 1)
     middles = (edges[1:] + edges[:-1]) / 2
     found: dict[int, list[Float]] = {1: [], -1: []}
     for k in range(next(iter(theta.values())).size):
