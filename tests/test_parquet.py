@@ -105,7 +105,11 @@ WRONG = {
     "a list missing": (hole, r"Found lists of the lengths 16.*nan in rt"),
     "a number missing": (missing, r"rt = missing"),
     "empty lists": (lambda df: {"rt": [[0.5][:0]] * len(df)}, r"Found rt of type list<"),
-    "a trial in each row": (lambda df: {"rt": 0.5, "response": 1}, r"rt and response of shape \(sets, trials\)"),
+    "a trial in each row": (
+        lambda df: {"rt": 0.5, "response": 1},
+        r"rt and response of shape \(sets, trials\).* Found response of shape \(700,\) .*, one trial in each row\. "
+        r"Remedy: gather those of each set, df\.groupby\(\['rate', 'p', 't'\]\)\.agg\(list\)\.reset_index\(\)",
+    ),
     "lists of parameters": (lambda df: {"p": list(df[["p", "t"]].to_numpy())}, r"Found p of shape \(700, 2\)"),
     "a column more": (lambda df: {"a": 1.0}, r"the columns rate, p, t, rt, response in .*Found .*response, a\."),
     "bounds": (lambda df: {"rate": 30.0}, r"within the bounds of the spec\. Found others .*rate = 30\.0"),

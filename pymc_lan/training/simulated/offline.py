@@ -293,11 +293,15 @@ class Offline:
             raise ValueError(explain(f"the columns {', '.join(self._columns)} in {path}", found, remedy))
         shape = table["response"].shape
         shapes = {name: shape if name in ("rt", "response") else shape[:1] for name in table}
-        for name, x in table.items():
+        # What the others are compared with comes first.
+        for name, x in sorted(table.items(), key=lambda each: each[0] != "response"):
             if len(shape) != 2 or not shape[1] or x.shape != shapes[name] or x.dtype.kind not in "biuf":
                 expected = f"rt and response of shape (sets, trials) and parameters of shape (sets,) in {path}"
-                found = f"{name} of shape {x.shape} and type {x.dtype}"
-                raise ValueError(explain(expected, found, "give numbers, with a row for each parameter set"))
+                found, remedy = f"{name} of shape {x.shape} and type {x.dtype}", "give numbers, with a row for each set"
+                if len(shape) == 1:
+                    found += ", one trial in each row"
+                    remedy = f"gather those of each set, df.groupby({[*self.spec.names]}).agg(list).reset_index()"
+                raise ValueError(explain(expected, found, remedy))
         return table
 
 
