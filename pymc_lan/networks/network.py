@@ -22,6 +22,11 @@ from pymc_lan.networks.mlp import MLP
 from pymc_lan.numerics.passage import NUMPY
 
 
+def nan_handed_on() -> np.errstate:
+    """A context in which NumPy formulas hand on NaN in silence; of their functions `numpy.logaddexp` alone warns."""
+    return np.errstate(invalid="ignore")
+
+
 @dataclass(frozen=True, eq=False)
 class Network:
     """The likelihood network of a model and its choice/deadline network.
@@ -108,7 +113,8 @@ class Network:
         arrays = np.broadcast_arrays(rt, response, *(theta[name] for name in self.spec.names))
         rt_, response_, *values = (np.asarray(x, np.float64) for x in arrays)
         named = dict(zip(self.spec.names, values, strict=True))
-        return self.likelihood.log_density(NUMPY, rt_, response_, named)
+        with nan_handed_on():
+            return self.likelihood.log_density(NUMPY, rt_, response_, named)
 
     def probabilities(self, **theta: ArrayLike) -> NDArray[np.float64]:
         """Probability of each choice, of a model of responses alone, in NumPy.
