@@ -155,7 +155,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_lower[close[0]] if close else None
 
 
-def unknown(kind: str, name: str, known: Iterable[str], *, of: str = "") -> str:
+def unknown(kind: str, name: str, known: Iterable[str], *, also: Iterable[str] = (), of: str = "") -> str:
     """Word the error for a name that is not known, with the names that are and the nearest of them.
 
     Parameters
@@ -166,6 +166,8 @@ def unknown(kind: str, name: str, known: Iterable[str], *, of: str = "") -> str:
         The name that was asked for.
     known : iterable of str
         The names there are, in the order in which they are to be listed.
+    also : iterable of str
+        Names of another kind that may be meant, too.
     of : str
         What has such names, where that needs saying: "model 'ddm'".
 
@@ -181,7 +183,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, of: str = "") -> str:
     "Unknown parameter 'w' of model 'ddm'. Known parameters: v, a."
     """
     names = list(known)
-    guess = nearest(name, names)
+    guess = nearest(name, [*names, *also])
     kinds = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
     whose = f" of {of}" if of else ""
     sentences = [f"Unknown {kind} {name!r}{whose}.", f"Known {kinds}: {', '.join(names) or '(none)'}."]
@@ -238,10 +240,12 @@ def is_missing(value: Any) -> bool:
     """
     if value is None or value is np.ma.masked or (isinstance(value, str) and not value.strip()):
         return True
+    if isinstance(value, np.ndarray):
+        return False
     try:
         return bool(value != value)
-    except TypeError:  # pandas.NA: the comparison has no truth value
-        return True
+    except TypeError:  # the comparison has no truth value; that of pandas.NA is pandas.NA again
+        return (value != value) is value
 
 
 def describe_codes(values: NDArray[Any]) -> str:
@@ -360,7 +364,7 @@ class LengthError(ValueError):
         super().__init__(explain(expected, found, remedy))
 
 
-def check_length(name: str, values: Any, n_trials: int, *, scalar: bool = True) -> None:
+def check_length(name: str, values: Any, n_trials: int | tuple[int, ...], *, scalar: bool = True) -> None:
     """Check that `values` are one per trial, or a scalar.
 
     Parameters
@@ -370,10 +374,11 @@ def check_length(name: str, values: Any, n_trials: int, *, scalar: bool = True) 
     values : array_like or symbolic variable
         Of a symbolic variable the static shape (``values.type.shape``) is looked at; a length that is not
         known before the computation passes.
-    n_trials : int
-        The number of trials.
+    n_trials : int or tuple of int
+        The number of trials, or their shape: trials of several subjects, (subject, trial), as one array.
     scalar : bool
-        Whether shapes () and (1,), which broadcast to all trials, will do as well.
+        Whether shapes () and (1,), which broadcast to all trials, will do as well; and, in a shape of several axes,
+        any other that broadcasts.
 
     Raises
     ------
@@ -386,17 +391,19 @@ def check_length(name: str, values: Any, n_trials: int, *, scalar: bool = True) 
     """
     static_shape = getattr(getattr(values, "type", None), "shape", None)
     shape = tuple(np.shape(values) if static_shape is None else static_shape)
-    allowed = {(n_trials,), (None,)} | ({(), (1,)} if scalar else set())
-    if shape in allowed:
+    grid = n_trials if isinstance(n_trials, tuple) else (n_trials,)
+    # Axes are counted from the last; one whose length nobody knows yet passes.
+    fits = all(x in (None, n) or (scalar and x == 1) for x, n in zip(shape[::-1], grid[::-1], strict=False))
+    if fits and (len(shape) == len(grid) or (scalar and len(shape) < len(grid))):
         return
     found = f"length {shape[0]}" if len(shape) == 1 else f"shape {shape}"
-    raise ValueError(
-        explain(
-            f"{name} to be {'a scalar or ' if scalar else ''}one value for each of the {n_trials} trials",
-            f"{found} for {name}",
-            f"give one value per trial, indexing values per subject by trial, as in {name}[subject]",
-        )
-    )
+    remedy = f"give one value per trial, indexing values per subject by trial, as in {name}[subject]"
+    trials = f"the {grid[0]} trials"
+    if len(grid) > 1:
+        remedy = f"give it a shape that broadcasts; values per subject need another axis, as in {name}[:, None]"
+        trials = f"the trials, of shape {grid}"
+    expected = f"{name} to be {'a scalar or ' if scalar else ''}one value for each of {trials}"
+    raise ValueError(explain(expected, f"{found} for {name}", remedy))
 
 
 def _show(value: Any) -> str:
@@ -404,4 +411,5 @@ def _show(value: Any) -> str:
         return "missing"
     if isinstance(value, np.timedelta64 | np.datetime64):  # their item() is a bare count of nanoseconds
         return str(value)
-    return repr(value.item() if isinstance(value, np.generic) else value)
+    shown = repr(value.item() if isinstance(value, np.generic) else value)
+    return shown if len(shown) <= MAX_NAME else f"{shown[:MAX_NAME]}..."

@@ -9,6 +9,9 @@ import numpy as np
 import pytensor
 from numpy.typing import NDArray
 from pytensor.compile.mode import Mode
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Constant
+from pytensor.graph.traversal import toposort
 from pytensor.tensor.variable import TensorVariable
 
 MODES: dict[str, Any] = {
@@ -28,6 +31,22 @@ def evaluate(outputs: Sequence[TensorVariable], values: Values, mode: str) -> li
     """Compile a graph for one backend and evaluate it once."""
     function = pytensor.function(list(values), list(outputs), mode=MODES[mode], on_unused_input="ignore")
     return [np.asarray(result) for result in function(*values.values())]
+
+
+def perform(variable: Any) -> Any:
+    """Run a graph of constants and shared variables node by node, as written: no compilation."""
+    values: dict[Any, Any] = {}
+
+    def value(x: Any) -> Any:
+        if isinstance(x, Constant):
+            return x.data
+        return x.get_value() if isinstance(x, SharedVariable) else values[x]
+
+    for node in toposort([variable]):
+        storage: list[list[Any]] = [[None] for _ in node.outputs]
+        node.op.perform(node, [value(x) for x in node.inputs], storage)
+        values |= {x: cell[0] for x, cell in zip(node.outputs, storage, strict=True)}
+    return value(variable)
 
 
 def assert_backends_agree(

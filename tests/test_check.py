@@ -149,10 +149,22 @@ def angle() -> None:
     pl.Angle("obs", pm.Normal("v"), 1.2, 0.5, 0.3, pm.Uniform("theta", 0, 1), observed=[[0.5, 1], [0.9, -1]])
 
 
+def several_subjects() -> None:
+    v, rows = pm.Normal("v", 1, 1, shape=2), [[[0.5, 1], [0.9, -1], [0.7, 1]], [[0.6, -1], [0.4, 1], [0.8, 1]]]
+    pl.DDM("obs", v[:, None], 1.2, 0.5, pm.Uniform("t", 0, 1), likelihood="exact", observed=np.array(rows))
+
+
 @pytest.mark.parametrize(
     "build",
-    [two_choice(), go_nogo(), go_nogo(p_lapse=0.1), go_nogo(likelihood="exact", p_lapse=0.1, lapse_go=0.3), angle],
-    ids=["hierarchical", "go/no-go", "lapses", "exact", "angle"],
+    [
+        two_choice(),
+        go_nogo(),
+        go_nogo(p_lapse=0.1),
+        go_nogo(likelihood="exact", p_lapse=0.1, lapse_go=0.3),
+        angle,
+        several_subjects,
+    ],
+    ids=["hierarchical", "go/no-go", "lapses", "exact", "angle", "several subjects"],
 )
 def test_log_likelihoods_are_those_of_pymc(build: Callable[[], None]) -> None:
     with pm.Model() as model:
@@ -170,7 +182,18 @@ def test_log_likelihoods_are_those_of_pymc(build: Callable[[], None]) -> None:
     op = trials.op
     found = log_likelihood(trials, Likelihood(op.spec, op.lan, op.choice), parameters)
     assert rows.tolist() == list(range(5))
-    np.testing.assert_allclose(found, expected["obs"].to_numpy()[0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found, expected["obs"].to_numpy()[0].reshape(5, -1), rtol=1e-5, atol=1e-5)
+
+
+def test_a_draw_that_is_no_number_has_no_log_likelihood_and_no_warning() -> None:
+    with pm.Model() as model:
+        go_nogo()()
+    (trials,) = find_trials(model)
+    parameters = {name: np.full((2, 4), x) for name, x in {"v": 0.5, "a": 1.2, "z": 0.5, "t": 0.1}.items()}
+    parameters |= {"deadline": np.full((2, 4), 1.5)}
+    parameters["v"][1] = np.nan
+    found = log_likelihood(trials, Likelihood(trials.op.spec, trials.op.lan, trials.op.choice), parameters)
+    np.testing.assert_array_equal(np.isnan(found), [[False] * 4, [True] * 4])
 
 
 def test_guesses_bounds_and_divergences_are_counted() -> None:

@@ -77,10 +77,25 @@ GOOD: dict[str, tuple[Any, dict[str, Any], Any]] = {
         {"go_nogo": True},
         PRESSED[:2],
     ),
+    "a list of masked arrays": (
+        [np.ma.masked_array([0.5, 1], [0, 0]), np.ma.masked_array([0.1, 0], [1, 0])],
+        {"go_nogo": True},
+        PRESSED[:2],
+    ),
     "no response column": (pd.DataFrame({"rt": [0.5, NAN]}), {"go_nogo": True}, PRESSED[:2]),
     "blank text as missing": (pd.DataFrame({"rt": [0.5, " "]}, dtype=object), {"go_nogo": True}, PRESSED[:2]),
     "nobody pressed": (pl.DataFrame({"rt": [None, None]}), {"go_nogo": True}, [PRESSED[1]] * 2),
     "decimals": (pa.table({"rt": [Decimal("0.50")], "response": [1]}), {}, CHOSEN[:1]),
+    "every way to leave out a response, with omissions": (
+        [[0.5, 1], [NAN, 0], [INF, NAN], [None, None], ["", " "], [0.7, -1]],
+        {"omissions": True},
+        [PRESSED[0], *[PRESSED[1]] * 4, CHOSEN[1]],
+    ),
+    "a word for no response, with omissions": (
+        pd.DataFrame({"rt": [0.5, NAN, 0.7], "response": ["left", "none", "right"]}),
+        {"omissions": True, "response": {"left": 1, "right": -1, "none": 0}},
+        [PRESSED[0], PRESSED[1], CHOSEN[1]],
+    ),
     "other names": (
         pd.DataFrame({"latency": [0.5, 0.7], "key": [1, -1]}),
         {"rt": "latency", "response": "key"},
@@ -108,6 +123,7 @@ def frame(rt: Any = (0.5, 0.7), response: Any = (1, -1), **more: Any) -> pd.Data
 
 
 GO = {"go_nogo": True}
+OM = {"omissions": True}
 
 # For each mistake: data, arguments, and what the message must say was expected, found, and is to be done.
 BAD: dict[str, tuple[Any, dict[str, Any], tuple[str, str, str]]] = {
@@ -131,7 +147,11 @@ BAD: dict[str, tuple[Any, dict[str, Any], tuple[str, str, str]]] = {
         {},
         ("columns have different names", "'rt' 2 times", "rename"),
     ),
-    "names that are numbers": (pd.DataFrame({0: [0.5], 1: [1]}), {}, ("columns 'rt', 'response'", "among", "rename")),
+    "names that are numbers": (
+        pd.DataFrame({0: [0.5], 1: [1], 2: [3]}),
+        {},
+        ("columns 'rt', 'response'", "among 0, 1, 2", "rename the columns, by text"),
+    ),
     "empty frame": (pd.DataFrame(), {}, ("at least one trial", "without rows", "check the file")),
     "empty polars frame": (pl.DataFrame({"rt": [], "response": []}), {}, ("one trial", "rows", "filters")),
     "empty array": (np.empty((0, 2)), {}, ("at least one trial", "without rows", "check the file")),
@@ -186,20 +206,35 @@ BAD: dict[str, tuple[Any, dict[str, Any], tuple[str, str, str]]] = {
             "fill in what was answered",
         ),
     ),
-    "coded 0 and 1": (
-        frame(response=[1, 0]),
-        {},
-        ("codes -1, 1", r"unknown response codes 0 in .*row 1", r"df\['response'\].replace\(0, -1\)"),
-    ),
     "coded -1, 0 and 1": (
         frame([0.5, 0.6, 0.7], [1, -1, 0]),
         {},
-        ("codes -1, 1", "codes 0 in", r"\.map\(.*a model with as many"),
+        ("codes -1, 1", "codes 0 in", r"recode them, .*response=\{code: -1, .*a model with as many"),
+    ),
+    "coded 0 and 1, with omissions": (
+        frame([0.5, NAN, 0.7], [1, 0, 0]),
+        OM,
+        ("codes -1, 1", "codes 0 in 1 of 3 rows: row 2", r"make 0 \(False\) -1 where there is an 'rt'"),
+    ),
+    "a word beside an omission": (
+        frame([0.5, NAN, 0.7], [1, "left", -1]),
+        OM,
+        ("no response, or 0", "a response without an rt in 1 of 3 rows: row 1", "response=.'none': 0"),
+    ),
+    "a word among the rows of a list, with omissions": (
+        [[0.5, 1], [NAN, ""], ["soon", -1]],
+        OM,
+        ("numbers of seconds", r"1 of 3 rows: row 2 \(rt = 'soon'\)", "to_numeric"),
+    ),
+    "several responses in a cell, with omissions": (
+        frame([0.5, NAN, 0.7], [[1, 1], 0, -1]),
+        OM,
+        ("codes -1, 1", r"codes \[1, 1\] in 1 of 3 rows: row 0", "recode"),
     ),
     "coded by words": (
         pl.DataFrame({"rt": [0.5, 0.7], "response": ["left", "right"]}),
         {},
-        ("codes -1, 1", "codes 'left', 'right' in 2 of 2 rows", r"\.map\("),
+        ("codes -1, 1", "codes 'left', 'right' in 2 of 2 rows", r"response=\{code: -1"),
     ),
     "unknown accumulator": ([[0.5, 7]], {"choices": (0, 1, 2)}, ("codes 0, 1, 2", "codes 7.0 in", "recode")),
     "accumulators from 1": ([[0.5, 3]], {"choices": (0, 1, 2)}, ("codes 0, 1, 2", "codes 3.0 in", "count .* from 0")),
@@ -336,11 +371,35 @@ def test_columns_of_like_are_joined_by_position(make):
         assert (rt, subject, number) == (LIKE["rt"][trial], LIKE["subject"][trial], LIKE["trial"][trial])
 
 
-def test_no_response_comes_back_as_nan_and_zero():
-    table = as_dataframe(np.array([[[INF, 0.0], [0.5, 1.0]]]))
+MASKED = np.ma.masked_array([[0.4, 1.0], [0.5, 1.0]], [[True, True], [False, False]])
+SILENT: dict[str, Any] = {
+    "infinite": np.array([[[INF, 0.0], [0.5, 1.0]]]),
+    "missing": np.array([[[NAN, NAN], [0.5, 1.0]]]),
+    "infinite and missing": np.array([[[INF, NAN], [0.5, 1.0]]]),
+    "masked": MASKED[None],
+    "masked in a list": [MASKED],
+    "masked in a tuple": (MASKED,),
+}
+
+
+@pytest.mark.parametrize("draws", SILENT.values(), ids=SILENT)
+def test_no_response_comes_back_as_nan_and_zero(draws):
+    table = as_dataframe(draws)
     assert np.isnan(table["rt"][0])
     assert table["response"].tolist() == [0, 1]
     assert table["response"].dtype == np.int64
+
+
+@pytest.mark.parametrize("rest", [[NAN, NAN], [INF, 0.0]], ids=["missing", "none"])
+def test_the_remedy_for_zeros_beside_omissions_works(rest):
+    """It makes of 0 the lower boundary where there is an rt, and nowhere else."""
+    objects, nullable = pd.Series([True, None, False], dtype=object), pd.array([1, None, 0], dtype="Int64")
+    for response in ([1, 0, 0], [True, False, False], objects, nullable):
+        df = pd.DataFrame({"rt": [0.5, rest[0], 0.7], "response": response})
+        with pytest.raises(ValueError, match="Found unknown response codes") as caught:
+            as_observed(df, **OM)
+        exec(str(caught.value).partition("for instance ")[2].removesuffix("."), {"df": df})
+        np.testing.assert_array_equal(as_observed(df, **OM), [PRESSED[0], PRESSED[1], CHOSEN[1]])
 
 
 @pytest.mark.parametrize(
@@ -352,6 +411,18 @@ def test_no_response_comes_back_as_nan_and_zero():
         pytest.param(CHOSEN, pd.DataFrame({"s": [1, 2]}), ("3 trials", "length 2 for like", "give"), id="short like"),
         pytest.param(CHOSEN, pd.DataFrame({"s": [1]}), ("3 trials", "length 1 for like", "give"), id="like of 1"),
         pytest.param(CHOSEN, [1, 2, 3], ("like to be a DataFrame", "type list", "convert"), id="like a list"),
+        pytest.param(
+            np.array([[0.5, NAN]]),
+            None,
+            ("code of a response", r"none in 1 of 1 rows: row 0 \(rt = 0.5, response = missing\)", "fill in"),
+            id="no response",
+        ),
+        pytest.param(
+            CHOSEN,
+            pd.DataFrame({"rt": [0.1] * 3, "rt_observed": [0.2] * 3}),
+            ("columns of like that stay apart", "'rt_observed' twice", "rename 'rt_observed' in like"),
+            id="like of two columns that become one",
+        ),
         pytest.param(
             xr.DataArray(np.ones((2, 3, 2)), dims=["trial", "i", "j"]),
             None,

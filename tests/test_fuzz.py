@@ -17,10 +17,8 @@ import polars
 import pyarrow as pa
 import pymc as pm
 import pytensor.tensor as pt
+from backends import perform
 from hypothesis import HealthCheck, given, settings
-from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Constant
-from pytensor.graph.traversal import toposort
 
 import pymc_lan as pl
 
@@ -36,27 +34,11 @@ SETTINGS = settings(
 ERROR = {"lan": 5e-3, "exact": 1e-8}
 
 
-def evaluate(variable):
-    """Run a graph of constants node by node, as written: no compilation."""
-    values = {}
-
-    def value(x):
-        if isinstance(x, Constant):
-            return x.data
-        return x.get_value() if isinstance(x, SharedVariable) else values[x]
-
-    for node in toposort([variable]):
-        storage = [[None] for _ in node.outputs]
-        node.op.perform(node, [value(x) for x in node.inputs], storage)
-        values |= {x: cell[0] for x, cell in zip(node.outputs, storage, strict=True)}
-    return value(variable)
-
-
 def log_density(cls, arguments):
     with pm.Model() as model:
         observed = arguments["observed"]
         variable = cls("obs", **{**arguments, "observed": observed() if callable(observed) else observed})
-    return evaluate(pm.logp(variable, model.rvs_to_values[variable]))
+    return perform(pm.logp(variable, model.rvs_to_values[variable]))
 
 
 # ---- valid tables, in many forms

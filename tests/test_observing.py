@@ -231,9 +231,12 @@ def free(index: Any, n: int = 2) -> Callable[[], Any]:
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "0 and 1 in pm.Data": (
         choose(observed=in_data([[0.5, 1], [0.7, 0]])),
-        r"codes -1, 1.*codes 0.0 .*replace\(0, -1\)",
+        r"rows \[rt, response\] as pl.as_observed makes them.*row 1 .*Remedy: pass them through it",
     ),
-    "0 and 1 in a constant": (choose(observed=pt.constant([[0.5, 1.0], [0.7, 0.0]])), "codes -1, 1.*codes 0.0 .*row 1"),
+    "0 and 1 in a constant": (
+        choose(observed=pt.constant([[0.5, 1.0], [0.7, 0.0]])),
+        "as pl.as_observed makes them.*row 1",
+    ),
     "milliseconds in pm.Data": (choose(observed=in_data([[500, 1], [700, -1]])), "looks like milliseconds"),
     "999 in pm.Data": (go(observed=in_data([[0.5, 1], [0.7, 1], [999, 1]])), "999.0, which looks like a code .*row 2"),
     "late in pm.Data": (go(observed=in_data([[0.5, 1], [1.6, 1]]), deadline=1.5), "beyond the deadline.*row 1"),

@@ -341,6 +341,7 @@ OBSERVED: dict[str, Callable[[], Any]] = {
     "floats": lambda: np.array([1.0, 0.0, 1.0]),
     "series": lambda: pd.Series([1, 0, 1]),
     "table": lambda: pd.DataFrame({"rt": [0.5, 0.6, 0.7], "response": [1, 0, 1]}),
+    "table with numbers for names": lambda: pd.DataFrame({"response": [1, 0, 1], 0: [0.5, 0.6, 0.7]}),
 }
 
 
@@ -348,6 +349,14 @@ OBSERVED: dict[str, Callable[[], Any]] = {
 def test_observed_responses_come_in_any_form(make: Callable[[], Any]) -> None:
     with pm.Model() as model:
         pl.ChoiceDist("obs", NETWORKS["oddity"], 1.0, observed=make())
+    assert model.rvs_to_values[model["obs"]].eval(mode=AS_WRITTEN).tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("make", [list, lambda x: pd.DataFrame({"response": x})], ids=["a list", "a table"])
+def test_a_mapping_says_what_responses_stand_for(make: Callable[[Any], Any]) -> None:
+    with pm.Model() as model:
+        data = make(["yes", "no", "yes"])
+        pl.ChoiceDist("obs", NETWORKS["oddity"], 1.0, observed=data, response={"yes": 1, "no": 0})
     assert model.rvs_to_values[model["obs"]].eval(mode=AS_WRITTEN).tolist() == [1, 0, 1]
 
 
@@ -432,7 +441,16 @@ ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
     "text": (observed(["0", "1"]), r"the response codes 0, 1"),
     "rows": (observed(np.ones((3, 2))), r"one code per trial. Found shape \(3, 2\)"),
     "nothing": (observed([]), r"Found shape \(0,\)"),
-    "a table without the column": (observed(pd.DataFrame({"resp": [1]})), r"Unknown column 'response'"),
+    "a table without the column": (
+        observed(pd.DataFrame({"resp": [1]})),
+        r"Expected columns 'response'\. .*did you mean 'resp'",
+    ),
+    "whether responses are right": (
+        observed(pd.DataFrame({"correct_response": [1]})),
+        r"no column 'response' among 'correct_response'\. Remedy: .* seems to say whether a response was right",
+    ),
+    "arrays in cells": (observed(pd.DataFrame({"response": [[0], [1]]})), r"row 0 \(response = \[0\]\)"),
+    "unknown words": (observed(["yes", "no"], response={"yes": 1}), r"nothing but 'yes' .* others, 'no', in 1 of 2"),
     "lengths": (observed([0, 1, 1], delta=np.ones(2)), r"delta"),
     "outside the bounds": (observed([0], delta=7.0), r"delta within the network's trained bounds, 0 to 6"),
     "unknown parameter": (observed([0], detla=1.0), r"Did you mean 'delta'"),

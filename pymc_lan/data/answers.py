@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.data.guesses import NO_RESPONSE, Float
+from pymc_lan.data.messages import say
 from pymc_lan.data.tables import floats
 from pymc_lan.errors import describe_codes, refuse
 
@@ -64,15 +65,28 @@ def responded(columns: Columns) -> Mask:
 def responded_if_timed(columns: Columns) -> Mask:
     """Return which trials of several choices have a response: those with an rt, or refuse a response without one."""
     answered = np.isfinite(columns.times)
-    codes = floats(columns.given)[0]
+    codes, not_a_number = floats(columns.given)
     refuse(
-        ~answered & ~(np.isnan(codes) | (codes == NO_RESPONSE)),
+        ~answered & (not_a_number | ~(np.isnan(codes) | (codes == NO_RESPONSE))),
         columns.show(),
         expected=f"no response, or 0, on every trial without an {columns.rt!r}",
         found="a response without an rt",
-        remedy="clear the response of these trials where there was none, or fill in the rt from the raw data",
+        remedy="clear the response of these trials where there was none (of a word for none: response={'none': 0, "
+        "...}), or fill in the rt from the raw data",
     )
     return answered
+
+
+def by_boundary(columns: Columns) -> Columns:
+    """Take 0 and 1, or False and True, of trials that all have a response, for the lower and the upper boundary.
+
+    Where any response is -1, or another, it is left as it is: 0 is then no boundary.
+    """
+    codes = floats(columns.given)[0]
+    if not np.isin(codes, (0, 1)).all() or codes.all():
+        return columns
+    say(f"{columns.response}: 0 and 1 (False and True) are taken for the lower and the upper boundary, -1 and 1.")
+    return columns._replace(raw=np.where(codes == 1, 1, -1))
 
 
 def chosen(columns: Columns, answered: Mask, choices: Sequence[float]) -> Float:
@@ -90,13 +104,15 @@ def chosen(columns: Columns, answered: Mask, choices: Sequence[float]) -> Float:
     )
     bad = answered & ~np.isin(codes, np.asarray(choices, dtype=float))
     remedy = (
-        f"recode them with df[{response!r}].map({{code: choice, ...}}); where there are more kinds of response than "
-        "choices, use a model with as many"
+        f"recode them, or say which response each stands for, response={{code: {choices[0]:g}, ...}}; where there are "
+        "more kinds of response than choices, use a model with as many"
     )
     if tuple(choices) == (-1, 1) and np.isin(codes[answered], (0, 1)).all():
-        remedy = f"recode 0 to -1, for instance df[{response!r}].replace(0, -1)"
-        if raw.dtype.kind == "b":
-            remedy = f"recode False to -1, for instance df[{response!r}].map({{True: 1, False: -1}})"
+        remedy = (
+            f"make 0 (False) -1 where there is an {rt!r}, for instance "
+            f"df[{response!r}] = df[{response!r}].astype(object).mask((df[{response!r}] == 0) & (df[{rt!r}] < "
+            "float('inf')), -1)"
+        )
     elif choices[0] == 0 and np.isin(codes[answered] - 1, np.asarray(choices, dtype=float)).all():
         remedy = f"count responses from 0, for instance df[{response!r}] - 1"
     refuse(
@@ -123,7 +139,7 @@ def pressed(columns: Columns) -> Mask:
         expected=f"1 (pressed) and 0 or -1 (not pressed) in {response!r}",
         found=f"unknown response codes {describe_codes(raw[bad])}",
         remedy=f"recode the column, or leave it out (df.drop(columns={response!r})) if a missing {rt!r} means not "
-        "pressed",
+        "pressed, or say what each code stands for, as in response={'go': 1, 'nogo': 0}",
     )
     said: Mask = codes == 1
     refuse(

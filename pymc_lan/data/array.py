@@ -84,6 +84,12 @@ class Observed(np.ndarray):
         """Pickle the columns, too."""
         return _unpickled, (np.asarray(self), self.columns, self.lost, self.labels, self.lenient)
 
+    def in_shape(self, shape: tuple[int, ...]) -> Observed:
+        """The same trials as an array of more axes, which has no columns."""
+        found = self.reshape(shape).view(Observed)
+        found.lenient = self.lenient
+        return found
+
     def _hand_on(self, found: Observed, rows: NDArray[np.intp]) -> None:
         found.columns = {name: values[rows] for name, values in self.columns.items()}
         found.labels = None if self.labels is None else self.labels[rows]

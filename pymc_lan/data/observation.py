@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.data import guesses
-from pymc_lan.data.answers import Columns, chosen, pressed, responded, responded_if_timed
+from pymc_lan.data.answers import Columns, by_boundary, chosen, pressed, responded, responded_if_timed
 from pymc_lan.data.guesses import NO_RESPONSE, Float, Namespace
 
 # What a trial without a response is, as a row [rt, response].
@@ -190,7 +190,8 @@ class EveryResponse(Observation):
     @override
     def read(self, columns: Columns) -> tuple[NDArray[np.bool_], Float]:
         answered = responded(columns)
-        return answered, chosen(columns, answered, self.responses)
+        boundaries = by_boundary(columns) if tuple(self.responses) == (-1, 1) else columns
+        return answered, chosen(boundaries, answered, self.responses)
 
     @override
     def hide(self, trials: Float, extras: Mapping[str, Float]) -> Float:

@@ -9,7 +9,8 @@ Row numbers in messages are positions counted from 0, as in ``df.iloc``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,18 @@ from pymc_lan.data.plausible import (
     settle,
     signed_by_response,
 )
-from pymc_lan.data.tables import as_array, as_table, floats, from_table, row_labels, subjects, table_columns
+from pymc_lan.data.tables import (
+    as_array,
+    as_table,
+    every_name,
+    floats,
+    from_table,
+    joined,
+    recoded,
+    row_labels,
+    subjects,
+    table_columns,
+)
 from pymc_lan.errors import check_length, describe_codes, explain, is_missing, nearest, refuse
 
 if TYPE_CHECKING:
@@ -41,6 +53,10 @@ if TYPE_CHECKING:
 
 # True and 1.0 hash and compare like 1, so they need no entry of their own.
 TRIAL_TYPE_IS_GO = {"go": True, "no-go": False, "nogo": False, "no_go": False, 1: True, 0: False, -1: False}
+# The name of the column of responses, unless told otherwise.
+RESPONSE = "response"
+# In the names of columns that say whether a response was right, and not which it was.
+OF_ACCURACY = ("corr", "accura")
 
 
 def as_observed(
@@ -50,7 +66,7 @@ def as_observed(
     go_nogo: bool = False,
     omissions: bool = False,
     rt: str = "rt",
-    response: str = "response",
+    response: str | Mapping[Any, Any] = RESPONSE,
     deadline: ArrayLike | str | None = None,
     strict: bool = True,
 ) -> Observed:
@@ -58,12 +74,14 @@ def as_observed(
 
     Parameters
     ----------
-    data : DataFrame or array_like of shape (n_trials, 2)
-        A table of pandas, polars, pyarrow or anything else that narwhals reads, with one row per trial; or an
-        array whose columns are rt and response, in that order. A masked array is missing where its mask is.
+    data : DataFrame or array_like of shape (n_trials, 2) or (..., n_trials, 2)
+        A table of pandas, polars, pyarrow or anything else that narwhals reads, or an xarray.Dataset, with one row per
+        trial; or an array whose columns are rt and response, in that order, of one subject or of several with as many
+        trials each. A masked array is missing where its mask is.
     choices : sequence of float
         The response codes of the model: -1 (lower) and +1 (upper boundary) for two choices, 0 to n - 1 for n
-        accumulators. Ignored if `go_nogo`.
+        accumulators. Ignored if `go_nogo`. For two choices 0 and 1 (False and True) will do where no response is -1
+        and every trial has an rt.
     go_nogo : bool
         False: every trial has an rt, finite and above 0, and one of `choices`. True: a trial is a press with
         such an rt, or it has no rt (NaN, None, an empty string or inf) and nothing was pressed. The response
@@ -72,8 +90,11 @@ def as_observed(
     omissions : bool
         Whether trials of several choices may end without a response. They have no rt, as above, and no response or
         the response 0.
-    rt, response : str
-        The names of the table's columns.
+    rt : str
+        The name of the table's column.
+    response : str or mapping
+        The name of the table's column; or what the cells of the column ``response`` stand for, for instance
+        ``{"left": -1, "right": 1}``.
     deadline : array_like of shape () or (n_trials,), or str, optional
         The end of the response window in seconds from stimulus onset, or the name of its column; no rt may lie beyond
         it. May be inf. What is given here goes along as the column ``deadline``.
@@ -83,10 +104,10 @@ def as_observed(
 
     Returns
     -------
-    ndarray of shape (n_trials, 2)
+    ndarray of shape (n_trials, 2), or of that of an array that was given
         Rows ``[rt, response]``, rt in seconds; without a response ``[inf, 0]``; a go/no-go press ``[rt, 1]``. Other
         columns of a table, such as ``trial_type``, go along with the rows, also when some are chosen by indexing, and a
-        distribution finds them there.
+        distribution finds them there. Nothing goes along with an array of more than two axes.
 
     Raises
     ------
@@ -105,7 +126,8 @@ def as_observed(
         observation = PressOrNot()
     elif omissions:
         observation = ResponseOrOmission(tuple(choices))
-    return read_observed(data, observation, rt=rt, response=response, deadline=deadline, strict=strict)
+    found = read_observed(data, observation, rt=rt, response=response, deadline=deadline, strict=strict)
+    return found if (grid := grid_of(data)) is None else found.in_shape((*grid, 2))
 
 
 def read_observed(
@@ -113,7 +135,7 @@ def read_observed(
     observation: Observation,
     *,
     rt: str = "rt",
-    response: str = "response",
+    response: str | Mapping[Any, Any] = RESPONSE,
     deadline: ArrayLike | str | None = None,
     strict: bool = True,
 ) -> Observed:
@@ -126,21 +148,26 @@ def read_observed(
     observation : Observation
         What is seen of a trial.
 
+    Returns
+    -------
+    Observed
+        Of shape (n_trials, 2), whatever the shape of `data`.
+
     Raises
     ------
     ValueError
         As `as_observed`.
     """
     columns = _raw_columns(data, rt, response, observation)
-    times = columns.times
-    others, whose = _other_columns(data, rt, response), subjects(data)
+    times, whose = columns.times, subjects(data)
+    others = _other_columns(data, rt, columns.response)
     settled = getattr(data, "lenient", False)
     if not settled:
         settle(chain(doubtful_units(times, rt, whose), doubtful_scale(times, rt)), strict=strict)
     check_seconds(times, rt)
     _check_positive(columns, silent=observation.silent)
     if (limits := from_table(deadline, data, "deadline")) is not None:
-        limits = others["deadline"] = check_deadlines(limits, len(times))
+        limits = others["deadline"] = check_deadlines(limits, grid_of(data) or times.shape).ravel()
     if not settled:
         doubts = chain(
             doubtful_times(times, rt, whose),
@@ -162,7 +189,8 @@ def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
     Parameters
     ----------
     draws : array_like or xarray.DataArray of shape (..., n_trials, 2)
-        Rows ``[rt, response]``, for instance ``idata.posterior_predictive["obs"]``.
+        Rows ``[rt, response]``, for instance ``idata.posterior_predictive["obs"]``. A trial without an rt (NaN, inf or
+        masked) is one without a response.
     like : DataFrame of n_trials rows, optional
         A table whose columns (subject, condition, ...) are repeated for every draw, joined by the position of
         the trial. A column whose name is taken, such as the observed ``rt``, comes back as ``rt_observed``.
@@ -178,8 +206,8 @@ def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If the last axis does not hold rt and response, if `like` is no table or has another number of rows,
-        or if a leading dimension is called trial, rt or response.
+        If the last axis does not hold rt and response, an rt has no response, `like` is no table or has another
+        number of rows, a leading dimension is called trial, rt or response, or two columns would have one name.
 
     Examples
     --------
@@ -193,11 +221,8 @@ def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
     if hasattr(draws, "data_vars"):
         remedy = "choose one, for instance idata.posterior_predictive['obs']"
         raise ValueError(explain("the draws of one variable", f"a {type(draws).__name__} of variables", remedy))
-    values = (
-        np.ma.filled(np.ma.asarray(draws, dtype=np.float64), np.nan)
-        if np.ma.isMA(draws)
-        else np.asarray(draws, np.float64)
-    )
+    draws = joined(draws)
+    values = np.ma.asarray(draws, np.float64).filled(np.nan) if np.ma.isMA(draws) else np.asarray(draws, np.float64)
     if values.ndim < 2 or values.shape[-1] != 2:
         raise ValueError(
             explain(
@@ -222,6 +247,13 @@ def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
         columns[name] = np.broadcast_to(labels.reshape(-1, *[1] * (len(grid) - axis)), grid).ravel()
     times, responses = values[..., 0].ravel(), values[..., 1].ravel()
     answered = np.isfinite(times)
+    refuse(
+        answered & ~(np.isfinite(responses) & (np.rint(responses) == responses)),
+        {"rt": times, "response": responses},
+        expected="the code of a response, a whole number, on every trial with an rt",
+        found="another or none",
+        remedy="fill in the response, or make rt NaN where there was none",
+    )
     columns["rt"] = np.where(answered, times, np.nan)
     columns["response"] = np.where(answered, responses, NO_RESPONSE).astype(np.int64)
     table = pd.DataFrame(columns)
@@ -230,6 +262,9 @@ def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
     extra = as_table(like, "like").to_pandas()
     check_length("like", extra.index, grid[-1], scalar=False)
     extra = extra.rename(columns={name: f"{name}_observed" for name in table.columns})
+    if twice := [name for name, n in Counter(map(str, extra.columns)).items() if n > 1]:
+        expected = "columns of like that stay apart, where those of the draws' names come back as ..._observed"
+        raise ValueError(explain(expected, f"{twice[0]!r} twice", f"rename {twice[0]!r} in like"))
     return pd.concat([table, extra.take(columns["trial"]).reset_index(drop=True)], axis=1)
 
 
@@ -262,7 +297,7 @@ def trial_type_is_go(values: ArrayLike) -> NDArray[np.bool_]:
     keys = [code.strip().lower() if isinstance(code, str) else code for code in codes.tolist()]
     bad = np.array([key not in TRIAL_TYPE_IS_GO for key in keys], dtype=bool)
     expected = "trial types coded 'go' and 'no-go' (or 'nogo', 'no_go'), 1 and 0, 1 and -1, or True and False"
-    remedy = "recode them, for instance df['trial_type'].map({'target': 'go', 'distractor': 'no-go'})"
+    remedy = "recode them, or say what each stands for: trial_type={'target': 'go', 'distractor': 'no-go'}"
     found = f"unknown trial-type codes {describe_codes(codes[bad])}"
     refuse(bad, {"trial_type": codes}, expected=expected, found=found, remedy=remedy)
     if {0, -1} <= set(keys):
@@ -270,8 +305,13 @@ def trial_type_is_go(values: ArrayLike) -> NDArray[np.bool_]:
     return np.array([TRIAL_TYPE_IS_GO[key] for key in keys], dtype=bool).reshape(array.shape)
 
 
-def _raw_columns(data: Any, rt: str, response: str, observation: Observation) -> Columns:
+def _raw_columns(data: Any, rt: Any, response: Any, observation: Observation) -> Columns:
     """Return the two columns, of which the response may be left out where it follows from rt."""
+    for argument, name in (("rt", rt), (RESPONSE, response)):
+        if not isinstance(name, str) and not (isinstance(name, Mapping) and argument == RESPONSE):
+            expected = f"the name of a column as {argument}" + ", or what its codes stand for" * (argument == RESPONSE)
+            raise ValueError(explain(expected, f"{name!r:.80}", "name the columns by text, and give such a name"))
+    codes, response = (response, RESPONSE) if isinstance(response, Mapping) else (None, response)
     names = table_columns(data)
     trials: Any = _matrix(data) if names is None else as_table(data, "data")
     if len(trials) == 0:
@@ -279,36 +319,57 @@ def _raw_columns(data: Any, rt: str, response: str, observation: Observation) ->
             explain("at least one trial", "data without rows", "check the file and the filters applied to it")
         )
     if names is None:
-        return Columns(_numeric_rt(trials[:, 0], rt), trials[:, 1], rt, response)
-    # A name chosen by the user was meant: only the default one may be absent.
-    derived = observation.told_by_rt and response == "response" and response not in names
-    wanted = [rt] if derived else [rt, response]
-    if missing := [name for name in wanted if name not in names]:
-        guesses = [f"{guess!r} for {name!r}" for name in missing if (guess := nearest(name, names))]
-        did_you_mean = f" (did you mean {', '.join(guesses)}?)" if guesses else ""
-        raise ValueError(
-            explain(
-                f"columns {', '.join(map(repr, wanted))}",
-                f"no column {' and no column '.join(map(repr, missing))} among "
-                f"{', '.join(map(repr, names))}{did_you_mean}",
-                "rename the columns, or name them with as_observed(data, rt=..., response=...)",
-            )
+        times, given = trials.T
+    else:
+        # A name, or codes, chosen by the user were meant: only the default one may be absent.
+        derived = observation.told_by_rt and codes is None and response == RESPONSE and response not in names
+        check_names(data, names, [rt] if derived else [rt, response])
+        times, given = as_array(trials[rt]), None if derived else as_array(trials[response])
+    if codes is not None:
+        given = recoded(given, codes, response)
+    return Columns(_numeric_rt(times, rt), given, rt, response)
+
+
+def check_names(data: Any, names: Sequence[str], wanted: Sequence[str]) -> None:
+    """Refuse a table that lacks a column."""
+    missing = [name for name in wanted if name not in names]
+    if not missing:
+        return
+    accuracy = [name for name in names if any(part in name.lower() for part in OF_ACCURACY)]
+    meant = {name: nearest(name, [each for each in names if each not in accuracy]) for name in missing}
+    guesses = [f"{guess!r} for {name!r}" for name, guess in meant.items() if guess]
+    found = f"no column {' and no column '.join(map(repr, missing))} among "
+    found += ", ".join(map(repr, every_name(data) or ())) or "(none)"
+    found += f" (did you mean {', '.join(guesses)}?)" if guesses else ""
+    remedy = "rename the columns, by text, or name them: response=..., and rt=... in as_observed"
+    if RESPONSE in missing and accuracy:
+        remedy += (
+            f"; {accuracy[0]!r} seems to say whether a response was right: response={accuracy[0]!r} makes the upper "
+            "boundary that of right ones, which is another model than that of one response and the other"
         )
-    given = None if derived else as_array(trials[response])
-    return Columns(_numeric_rt(as_array(trials[rt]), rt), given, rt, response)
+    raise ValueError(explain(f"columns {', '.join(map(repr, wanted))}", found, remedy))
+
+
+def grid_of(data: Any) -> tuple[int, ...] | None:
+    """The shape of the trials of an array of more than two axes, such as (subject, trial, 2); None of anything else."""
+    shape: tuple[int, ...] = getattr(data, "shape", ())
+    return tuple(shape[:-1]) if len(shape) > 2 and shape[-1] == 2 else None
 
 
 def _matrix(data: Any) -> NDArray[Any]:
+    """Rows ``[rt, response]`` of an array, shape (n, 2)."""
     try:
         matrix = as_array(data)
         shape = str(matrix.shape)
     except ValueError:  # NumPy refuses to make an array of rows of different lengths
         matrix, shape = np.empty(()), "with rows of different lengths"
+    if grid_of(matrix) is not None:
+        return matrix.reshape(-1, 2)
     if matrix.shape == (0,) or (matrix.ndim == 2 and matrix.shape[1] == 2):
         return matrix
     raise ValueError(
         explain(
-            "a DataFrame, or an array of shape (n_trials, 2) with columns rt and response",
+            "a DataFrame, or an array of shape (n_trials, 2) or (..., n_trials, 2) with columns rt and response",
             f"an object of type {type(data).__name__}, shape {shape}",
             "pass a DataFrame, or stack the columns with numpy.column_stack([rt, response])",
         )
@@ -375,25 +436,28 @@ def nameless(name: str, labels: NDArray[Any]) -> Iterator[Doubt]:
         )
 
 
-def check_deadlines(deadline: Any, n_trials: int | None) -> NDArray[np.float64]:
-    """Return deadlines as numbers, one for each trial where their number is known.
+def check_deadlines(deadline: Any, grid: tuple[int, ...] | None) -> NDArray[np.float64]:
+    """Return deadlines as numbers, one for each trial where their shape is known.
 
     Raises
     ------
     ValueError
         If one is not above 0, or there are not as many as trials.
     """
-    limits, not_a_number = floats(np.ravel(as_array(deadline)))
-    if n_trials is not None:
-        check_length("deadline", as_array(deadline), n_trials)
+    given = as_array(deadline)
+    limits, not_a_number = floats(given.ravel())
+    if grid is not None:
+        check_length("deadline", given, grid)
+    bad = not_a_number | ~(limits > 0)
     refuse(
-        not_a_number | ~(limits > 0),
-        {"deadline": limits},
+        bad if bad.any() else np.full(bad.shape, given.dtype.kind not in "iuf"),
+        {"deadline": given.ravel() if given.dtype.kind not in "iuf" else limits},
         expected="a deadline above 0 s, or inf for none",
         found="deadlines that are zero, negative, missing or not numbers",
         remedy="give the time from stimulus onset to the end of the response window, in seconds",
     )
-    return limits if n_trials is None else np.broadcast_to(limits, n_trials).copy()
+    limits = limits.reshape(given.shape)
+    return limits if grid is None else np.broadcast_to(limits, grid).copy()
 
 
 def _check_late(times: NDArray[np.float64], limits: NDArray[np.float64], rt: str, *, silent: bool) -> None:

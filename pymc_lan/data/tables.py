@@ -6,6 +6,7 @@ Tables are read through narwhals, so pandas, polars and pyarrow are handled alik
 from __future__ import annotations
 
 import numbers
+from collections.abc import Hashable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.data.array import Observed
 from pymc_lan.data.messages import say
-from pymc_lan.errors import describe_codes, explain, is_missing, unknown
+from pymc_lan.errors import describe_codes, explain, is_missing, refuse, unknown
 
 # The value of an argument that takes the column of its own name, where there is one.
 AUTO = "auto"
@@ -39,6 +40,7 @@ def table_columns(data: Any) -> list[str] | None:
     Returns
     -------
     list of str or None
+        Names that are text: numbers and tuples, which pandas allows, are none that an argument could have.
 
     Raises
     ------
@@ -53,17 +55,34 @@ def table_columns(data: Any) -> list[str] | None:
     >>> table_columns(np.zeros((3, 2))) is None
     True
     """
+    names = every_name(data)
+    # What pandas.DataFrame(matrix) calls the columns of rows [rt, response].
+    return None if names is None or names == [0, 1] else [name for name in names if isinstance(name, str)]
+
+
+def every_name(data: Any) -> list[Any] | None:
+    """The names of all columns of a table, whatever they are; None if `data` is not a table."""
     try:
-        table = nw.from_native(data, pass_through=True)
-        names: list[Any] | None = None
-        if isinstance(table, nw.DataFrame | nw.LazyFrame):
-            names = table.collect_schema().names()
+        table = _table(data)
+        return None if table is None else list(table.collect_schema().names())
     except DuplicateError as error:
         expected, remedy = "a table whose columns have different names", "rename or leave out one of each"
         found = ", ".join(line[2:] for line in str(error).splitlines()[1:])
         raise ValueError(explain(expected, found, remedy)) from error
-    # Numbers and tuples, which pandas allows, are no name that an argument could have.
-    return None if names is None else [name for name in names if isinstance(name, str)]
+
+
+def _table(data: Any) -> nw.DataFrame[Any] | nw.LazyFrame[Any] | None:
+    """A table of any library, or an xarray.Dataset as one; None for anything else."""
+    if hasattr(data, "data_vars") and hasattr(data, "to_dataframe"):
+        dimensions = {name: variable.dims for name, variable in data.data_vars.items()}
+        # Others would be repeated along the dimensions that they lack, and trials with them.
+        if len({frozenset(each) for each in dimensions.values()}) != 1 or not next(iter(dimensions.values())):
+            expected = "a Dataset whose variables all have the dimensions of the trials"
+            found = ", ".join(f"{name} of {each}" for name, each in dimensions.items()) or "no variables"
+            raise ValueError(explain(expected, found, "choose some of them, as in data[['rt', 'response']]"))
+        data = data.to_dataframe().reset_index()
+    table = nw.from_native(data, pass_through=True)
+    return table if isinstance(table, nw.DataFrame | nw.LazyFrame) else None
 
 
 def column(data: Any, column: Any, *, argument: str = "column") -> NDArray[Any]:
@@ -113,10 +132,10 @@ def column(data: Any, column: Any, *, argument: str = "column") -> NDArray[Any]:
 
 def as_table(data: Any, argument: str) -> nw.DataFrame[Any]:
     """Return a table of any library; ValueError for what is none."""
-    table = nw.from_native(data, pass_through=True)
+    table = _table(data)
     if isinstance(table, nw.LazyFrame):
         table = table.collect()
-    if not isinstance(table, nw.DataFrame):
+    if table is None:
         raise ValueError(
             explain(
                 f"{argument} to be a DataFrame (pandas, polars, pyarrow or another that narwhals reads)",
@@ -131,10 +150,21 @@ def as_array(values: Any) -> NDArray[Any]:
     """Return values of any library as an array; of a masked one None where the mask is."""
     series = nw.from_native(values, pass_through=True, allow_series=True)
     if isinstance(series, nw.Series):
-        return np.asarray(series.to_numpy())
+        column = np.asarray(series.to_numpy())
+        # Of cells that hold several values some libraries make further axes.
+        return column if column.ndim == 1 else np.fromiter(series.to_list(), object, len(series))
+    values = joined(values)
     if isinstance(values, np.ma.MaskedArray):
         values = np.array(values.tolist(), dtype=object)  # tolist() puts None where the mask is
-    return np.asarray(values)
+    found = np.asarray(values)
+    # NumPy makes text of the numbers beside a text in a list.
+    return np.array(values, dtype=object) if found.dtype.kind == "U" and isinstance(values, list | tuple) else found
+
+
+def joined(values: Any) -> Any:
+    """A list of masked arrays as one, because NumPy would take what is below their masks; anything else as it is."""
+    masked = isinstance(values, list | tuple) and any(isinstance(each, np.ma.MaskedArray) for each in values)
+    return np.ma.array(values) if masked else values
 
 
 def floats(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -145,9 +175,74 @@ def floats(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]
         return np.full(values.shape, np.nan), np.ones(values.shape, bool)
     cells = values.tolist()
     missing = np.array([is_missing(cell) for cell in cells], dtype=bool)
-    number = np.array([isinstance(cell, numbers.Real | Decimal | np.bool_) for cell in cells], dtype=bool)
+    number = np.array([_is_number(cell) for cell in cells], dtype=bool)
     found = [float(cell) if ok else np.nan for cell, ok in zip(cells, number & ~missing, strict=True)]
     return np.array(found, dtype=np.float64), ~(number | missing)
+
+
+def _is_number(cell: Any) -> bool:
+    if not isinstance(cell, numbers.Real | Decimal | np.bool_):
+        return False
+    try:
+        float(cell)
+    except OverflowError:
+        return False
+    return True
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Cells of a column that are all numbers, or missing, as floats; anything else as it is."""
+    if values.dtype.kind != "O" or any(isinstance(cell, bool | np.bool_) for cell in values.flat):
+        return values
+    found, not_a_number = floats(values.ravel())
+    return values if not_a_number.any() else found.reshape(values.shape)
+
+
+def labels_of(data: Any, name: str, *, argument: str = "column") -> NDArray[Any]:
+    """Return a column whose cells name something, a subject or a condition; ValueError where a cell is no label."""
+    labels = column(data, name, argument=argument)
+    refuse(
+        np.array([not isinstance(label, Hashable) for label in labels.tolist()], bool),
+        {name: labels},
+        expected=f"labels in {name!r}, texts or numbers",
+        found="cells that hold several values",
+        remedy="make a column of labels of them, one in each cell",
+    )
+    return labels
+
+
+def recoded(values: NDArray[Any], codes: Mapping[Any, Any], argument: str) -> NDArray[Any]:
+    """Replace every cell by what it stands for; a missing one that is not listed stays missing.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+    codes : mapping
+        From cells to what they stand for.
+    argument : str
+        For the message.
+
+    Raises
+    ------
+    ValueError
+        For cells that are not listed.
+
+    Examples
+    --------
+    >>> recoded(np.array(["target", "foil"]), {"target": "go", "foil": "no-go"}, "trial_type").tolist()
+    ['go', 'no-go']
+    """
+    cells = values.tolist()
+    listed = [isinstance(cell, Hashable) and cell in codes for cell in cells]
+    bad = np.array([not ok and not is_missing(cell) for cell, ok in zip(cells, listed, strict=True)], bool)
+    refuse(
+        bad,
+        {argument: values},
+        expected=f"nothing but {', '.join(map(repr, codes))} where {argument}={{...}} says what each stands for",
+        found=f"others, {describe_codes(values[bad])},",
+        remedy="list them, too",
+    )
+    return as_array([codes[cell] if ok else None for cell, ok in zip(cells, listed, strict=True)])
 
 
 def from_table(value: Any, data: Any, argument: str) -> Any:
@@ -155,9 +250,10 @@ def from_table(value: Any, data: Any, argument: str) -> Any:
 
     Parameters
     ----------
-    value : None, str or array_like
+    value : None, str, mapping or array_like
         ``"auto"``: the column called `argument` where `data` has one, with a message, and None where it has none.
-        Another name: that column. None is None; anything else is values, which are put in the order of the trials.
+        Another name: that column. A mapping: the column called `argument`, its cells replaced by what they stand for.
+        None is None; anything else is values, which are put in the order of the trials.
     data : object
         The observed data; None where there are none.
     argument : str
@@ -180,13 +276,15 @@ def from_table(value: Any, data: Any, argument: str) -> Any:
     >>> from_table("auto", pd.DataFrame({"rt": [0.4, 0.5]}), "deadline") is None
     True
     """
+    if isinstance(value, Mapping):
+        return recoded(column(data, argument, argument=argument), value, argument)
     if value is None or not isinstance(value, str):
         return by_label(value, data, argument)
     if value != AUTO:
-        return column(data, value, argument=argument)
+        return _plain(column(data, value, argument=argument))
     if argument in (column_names(data) or ()):
         say(f"{argument}: taken from the column {argument!r} of the observed data; {argument}=None leaves it out.")
-        return column(data, argument, argument=argument)
+        return _plain(column(data, argument, argument=argument))
     if argument in getattr(data, "lost", ()):
         raise ValueError(
             explain(
@@ -204,7 +302,8 @@ def by_label(value: Any, data: Any, argument: str) -> Any:
     Parameters
     ----------
     value : object
-        Columns of libraries that know no labels come back as arrays, anything that is no column as it is.
+        Columns that know no labels (polars, pyarrow, xarray, masked arrays) come back as arrays of floats where they
+        are numbers, anything that is no column as it is.
     data : object
         The observed data. Where they have no labels those of the Series must be 0, 1, 2, and so on.
     argument : str
@@ -227,8 +326,10 @@ def by_label(value: Any, data: Any, argument: str) -> Any:
     """
     series = nw.from_native(value, pass_through=True, allow_series=True)
     if not isinstance(series, nw.Series):
-        return value
-    values, labels = as_array(value), nw.maybe_get_index(series)
+        # Arrays of pandas, pyarrow and xarray are as good as columns.
+        is_column = isinstance(value, np.ma.MaskedArray) or hasattr(value, "to_numpy")
+        return _plain(as_array(value)) if is_column else value
+    values, labels = _plain(as_array(value)), nw.maybe_get_index(series)
     if labels is None:
         return values
     rows = row_labels(data)
@@ -266,7 +367,7 @@ def subjects(data: Any) -> tuple[str, NDArray[Any]] | None:
     """
     known = {name.lower(): name for name in reversed(column_names(data) or [])}
     name = next((known[each] for each in SUBJECTS if each in known), None)
-    return None if name is None else (name, column(data, name))
+    return None if name is None else (name, labels_of(data, name))
 
 
 def column_names(data: Any) -> list[str] | None:

@@ -15,6 +15,7 @@ from pymc_lan.models.likelihood import Likelihood, mix_lapses
 from pymc_lan.models.model import require_labels, shift
 from pymc_lan.networks import bounds
 from pymc_lan.networks.bounds import has_closed_form
+from pymc_lan.networks.network import nan_handed_on
 from pymc_lan.numerics.passage import NUMPY
 
 if TYPE_CHECKING:
@@ -40,12 +41,15 @@ class Trials:
     op : TrialRV or ResponseRV
     rt, response : ndarray, shape (n_trials,)
         Without times, rt is NaN.
+    grid : tuple of int
+        The shape that the trials have in the model: (n_trials,), or (subject, trial).
     """
 
     name: str
     op: TrialRV | ResponseRV
     rt: Float
     response: Float
+    grid: tuple[int, ...]
 
     @property
     def responded(self) -> NDArray[np.bool_]:
@@ -67,7 +71,8 @@ def find_trials(model: Any) -> list[Trials]:
             value = np.asarray(model.rvs_to_values[rv].eval(), np.float64)
             if value.ndim < 2:  # responses without times
                 value = np.stack([np.full(value.shape, np.nan), value], axis=-1)
-            found.append(Trials(rv.name, rv.owner.op, value[..., 0].ravel(), value[..., 1].ravel()))
+            rt, response = value[..., 0], value[..., 1]
+            found.append(Trials(rv.name, rv.owner.op, rt.ravel(), response.ravel(), rt.shape))
     if not found:
         known = ", ".join(rv.name for rv in model.observed_RVs) or "none"
         expected = "a model with observed trials of a pymc_lan distribution"
@@ -121,7 +126,7 @@ def each_draw(model: Any, trials: Sequence[Trials]) -> Callable[[dict[str, Any]]
         values, result = iter(function(*(point[rv.name] for rv in model.free_RVs))), []
         for each in trials:
             wide = ((name, next(values)) for name in each.op.parameters)
-            result.append({name: np.broadcast_to(np.ravel(x), each.rt.shape) for name, x in wide})
+            result.append({name: np.broadcast_to(x, each.grid).ravel() for name, x in wide})
         return result
 
     return evaluate
@@ -171,7 +176,8 @@ def log_likelihood(trials: Trials, likelihood: Likelihood, parameters: Parameter
     ndarray, shape (k, n_trials)
     """
     op, theta = trials.op, {name: parameters[name] for name in trials.op.spec.names}
-    log_p = op.observation.log_trial(NUMPY, likelihood, trials.rt, trials.response, parameters, theta)
+    with nan_handed_on():
+        log_p = op.observation.log_trial(NUMPY, likelihood, trials.rt, trials.response, parameters, theta)
     penalty = likelihood.clamp(NUMPY, theta)[1] if op.lapses else 0.0
     return _with_lapses(trials, parameters, np.broadcast_to(log_p, next(iter(theta.values())).shape), penalty)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.data.messages import say
 from pymc_lan.data.observation import Observation
-from pymc_lan.data.observed import read_observed
+from pymc_lan.data.observed import RESPONSE, grid_of, read_observed
 from pymc_lan.data.tables import AUTO, by_label, column_names, from_table
 from pymc_lan.distributions.provenance import COORDINATE, DATA, record
 from pymc_lan.distributions.trial_rv import TrialRV
@@ -113,20 +114,20 @@ class TrialDistribution(Continuous):
     @classmethod
     def _observe(cls, observed: Any, kwargs: dict[str, Any], spec: Model) -> tuple[Any, dict[str, Any]]:
         """Check the observed data, of a variable as they are now."""
-        deadline = kwargs["deadline"]
+        deadline, response = kwargs["deadline"], kwargs.pop("response", RESPONSE)
         data = known_value(observed) if isinstance(observed, Variable) else observed
-        n_trials, times = None, None
         if data is not None:
             limits = None if deadline is None else known_value(deadline)
-            checked = read_observed(data, cls._observation(spec, deadline), deadline=limits)
-            n_trials, times = len(checked), checked[:, 0]
+            checked = read_observed(data, cls._observation(spec, deadline), response=response, deadline=limits)
+            times, matrix = checked[:, 0], np.asarray(checked).reshape(*(grid_of(data) or (-1,)), 2)
         if isinstance(observed, Variable):
             if data is not None:
-                _check_codes(np.asarray(data), np.asarray(checked))
-            n_trials, times = observed.type.shape[0], None
+                _check_codes(np.asarray(data).reshape(-1, 2), matrix.reshape(-1, 2))
+            grid, times = observed.type.shape[:-1], None
         else:
-            observed = convert_observed_data(np.asarray(checked))
-        return observed, kwargs | {"_n_trials": n_trials, "_times": times}
+            observed, grid = convert_observed_data(matrix), matrix.shape[:-1]
+        # A length that is not known yet is looked at when the model is evaluated.
+        return observed, kwargs | {"_grid": None if None in grid else grid, "_times": times}
 
     @classmethod
     def _make(
@@ -138,7 +139,7 @@ class TrialDistribution(Continuous):
         drifts: Mapping[str, Any] | None = None,
         likelihood: str | None,
         weights: AnyModel | None,
-        n_trials: int | None,
+        grid: tuple[int, ...] | None,
         **kwargs: Any,
     ) -> TensorVariable:
         """Build the random variable from bound parameters and checked extras; `drifts` are what v is made of."""
@@ -154,11 +155,11 @@ class TrialDistribution(Continuous):
         spec.check_values({name: x for name, value in theta.items() if (x := constant_value(value)) is not None})
         params = theta | extras
         for name, value in params.items():
-            check_indices(name, value, n_trials)
-            check_covariates(name, value, n_trials)
-        if n_trials is not None:
+            check_indices(name, value, grid)
+            check_covariates(name, value, grid)
+        if grid is not None:
             for name, value in params.items():
-                check_length(name, value, n_trials)
+                check_length(name, value, grid)
         op = TrialRV(
             spec,
             network.lan if network is not None else None,
@@ -285,12 +286,14 @@ def resolve_model(source: AnyModel, weights: AnyModel | None, likelihood: str | 
     return network.spec, network
 
 
-def extract_theta(spec: Model, positional: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Take the model's parameters out of `kwargs` and match them with the positional ones."""
+def extract_theta(cls: Any, spec: Model, positional: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Take the model's parameters out of `kwargs` and match them with the positional ones of a distribution."""
     known_to_pymc = {"shape", "size", "rng", "return_next_rng"}
     names = {p.keyword: p.name for p in spec.parameters}
     named = {names.get(key, key): kwargs.pop(key) for key in [*kwargs] if key not in known_to_pymc}
     _refuse_of_others(spec, named)
+    for name in named:
+        spec.parameter(name, also=[key for key in signature(cls.dist).parameters if not key.startswith("_")])
     return {name: as_numbers(spec.parameter(name).keyword, x) for name, x in bind(spec, positional, named).items()}
 
 
@@ -357,11 +360,11 @@ def is_zero(value: Any) -> bool:
 
 
 def _value_dims(dims: Any, observed: Any) -> Any:
-    """Let users name the trials' dimension only: the axis of rt and response gets its own name."""
+    """Let users name the trials' dimensions only: the axis of rt and response gets its own name."""
     if dims is None:
         return None
     names = (dims,) if isinstance(dims, str) else tuple(dims)
-    if len(names) == 1:
+    if len(names) == (1 if observed is None else observed.ndim - 1):
         from pymc.model.core import modelcontext
 
         modelcontext(None).add_coord("trial_value", ["rt", "response"])

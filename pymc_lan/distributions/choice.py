@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -14,8 +15,8 @@ from pymc.pytensorf import convert_observed_data
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.data.observed import nameless
-from pymc_lan.data.tables import column, subjects, table_columns
+from pymc_lan.data.observed import RESPONSE, check_names, nameless
+from pymc_lan.data.tables import column, recoded, subjects, table_columns
 from pymc_lan.distributions.base import (
     apply_rv,
     extract_theta,
@@ -73,6 +74,8 @@ class ChoiceDist(Discrete):
         Where `model` is a spec: its network, if it has no registered name.
     observed : array_like, DataFrame or pm.Data, optional
         Codes of the model's choices, one per trial; of a table the column ``response``.
+    response : str or mapping, optional
+        Of `observed`: the name of the column, or what its codes stand for, as ``{"left": 0, "right": 1}``.
     dims : str, optional
         The name of the trials' dimension.
 
@@ -114,13 +117,14 @@ class ChoiceDist(Discrete):
             table = None if isinstance(observed, Variable) else observed
             theta = in_order(table, dict(zip(network.spec.names, positional, strict=False)))
             args, kwargs = (network, *theta.values(), *positional[len(theta) :]), in_order(table, kwargs)
+            response = kwargs.pop("response", RESPONSE)
             if isinstance(observed, Variable):
                 if (now := known_value(observed)) is not None:
-                    observed_responses(now, network.spec)
-                kwargs["_n_trials"] = observed.type.shape[0]
+                    observed_responses(now, network.spec, response)
+                kwargs["_grid"] = None if observed.type.shape[0] is None else observed.type.shape
             else:
-                observed = observed_responses(observed, network.spec)
-                kwargs["_n_trials"] = len(observed)
+                observed = observed_responses(observed, network.spec, response)
+                kwargs["_grid"] = observed.shape
                 observed = convert_observed_data(observed)
         rv = super().__new__(cls, name, *args, observed=observed, **kwargs)
         write_record(rv)
@@ -132,7 +136,7 @@ class ChoiceDist(Discrete):
         *args: Any,
         p_lapse: Any = 0.0,
         weights: AnyModel | None = None,
-        _n_trials: int | None = None,
+        _grid: tuple[int, ...] | None = None,
         **kwargs: Any,
     ) -> TensorVariable:
         """Return trials outside a model, for `pm.draw` and `pm.logp`.
@@ -141,12 +145,12 @@ class ChoiceDist(Discrete):
         """
         source, positional = split_model(cls, args)
         network = _network(source, weights)
-        theta = extract_theta(network.spec, positional, kwargs)
+        theta = extract_theta(cls, network.spec, positional, kwargs)
         for name, value in (theta | {"p_lapse": p_lapse}).items():
-            check_indices(name, value, _n_trials)
-            check_covariates(name, value, _n_trials)
-            if _n_trials is not None:
-                check_length(name, value, _n_trials)
+            check_indices(name, value, _grid)
+            check_covariates(name, value, _grid)
+            if _grid is not None:
+                check_length(name, value, _grid)
         op = ResponseRV(network.spec, network.lan, record=record(network))
         log_p = log_probabilities(network, theta, check_fraction("p_lapse", p_lapse))
         parameters = [pt.cast(pt.as_tensor_variable(x), "float64") for x in theta.values()]
@@ -174,14 +178,15 @@ def _network(source: AnyModel, weights: AnyModel | None) -> Network:
     return network
 
 
-def observed_responses(data: Any, spec: Model) -> NDArray[np.int64]:
+def observed_responses(data: Any, spec: Model, response: str | Mapping[Any, Any] = RESPONSE) -> NDArray[np.int64]:
     """Check observed responses.
 
     Parameters
     ----------
     data : array_like of shape (n_trials,) or DataFrame
-        Of a table the column ``response`` is taken.
     spec : Model
+    response : str or mapping
+        As of `pymc_lan.as_observed`.
 
     Returns
     -------
@@ -195,12 +200,17 @@ def observed_responses(data: Any, spec: Model) -> NDArray[np.int64]:
     if (whose := subjects(data)) is not None:
         for doubt in nameless(*whose):
             raise ValueError(str(doubt))
-    raw = column(data, "response" if table_columns(data) is not None else data, argument="observed")
+    name = RESPONSE if isinstance(response, Mapping) else response
+    if (names := table_columns(data)) is not None:
+        check_names(data, names, [name])
+    raw = column(data, data if names is None else name, argument="response")
     if raw.ndim != 1 or not len(raw):
         expected = "responses of shape (n_trials,), one code per trial"
         raise ValueError(explain(expected, f"shape {raw.shape}", "give one column, with a row for each trial"))
+    if isinstance(response, Mapping):
+        raw = recoded(raw, response, RESPONSE)
     cells, codes = raw.tolist(), set(spec.choices)
-    bad = np.array([is_missing(cell) or isinstance(cell, str) or cell not in codes for cell in cells], dtype=bool)
+    bad = np.array([not isinstance(cell, Hashable) or is_missing(cell) or cell not in codes for cell in cells], bool)
     refuse(
         bad,
         {"response": raw},

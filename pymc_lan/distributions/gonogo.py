@@ -48,9 +48,10 @@ class GoNoGo(TrialDistribution):
         The model's parameters, in its order or by name; scalar or one per trial.
     v_nogo : tensor_like, optional
         Drift on no-go trials; by default ``-v``.
-    trial_type : array_like or str, optional
+    trial_type : array_like, str or mapping, optional
         Whether a trial is a go trial: "go" / "no-go", 1 / 0, 1 / -1 or True / False, one per trial; a variable with
-        such numbers; or the name of a column of `observed`. By default, ``"auto"``, the column ``trial_type`` where
+        such numbers; the name of a column of `observed`; or what the cells of its column ``trial_type`` stand for, as
+        ``{"target": "go", "foil": "no-go"}``. By default, ``"auto"``, the column ``trial_type`` where
         `observed` has one. None, or where there is none: every trial's drift is ``v``.
     deadline : tensor_like or str, optional
         End of the response window, seconds after stimulus onset, or the name of a column. By default, ``"auto"``, the
@@ -67,7 +68,9 @@ class GoNoGo(TrialDistribution):
         As in `LANDist`.
     observed : DataFrame, array or pm.Data, optional
         A column ``rt`` (seconds; empty, NaN or inf where nothing was pressed) and, if there is one, ``response``
-        (1 pressed, 0 or -1 not); or rows of the two.
+        (1 pressed, 0 or -1 not); or rows of the two, also (subject, trial, 2).
+    response : str or mapping, optional
+        Of `observed`: the name of the column, or what its codes stand for, as ``{"go": 1, "nogo": 0}``.
     dims : str, optional
         The name of the trials' dimension.
 
@@ -131,7 +134,7 @@ class GoNoGo(TrialDistribution):
         lapse_window: Any = None,
         likelihood: str | None = None,
         weights: AnyModel | None = None,
-        _n_trials: int | None = None,
+        _grid: tuple[int, ...] | None = None,
         _times: Any = None,
         **kwargs: Any,
     ) -> TensorVariable:
@@ -140,7 +143,7 @@ class GoNoGo(TrialDistribution):
         Arguments as inside a model, without the name and ``observed``; ``shape=(n, 2)`` says how many trials there are.
         """
         source, positional = split_model(cls, args)
-        theta = extract_theta(get_model(source), positional, kwargs)
+        theta = extract_theta(cls, get_model(source), positional, kwargs)
         trial_type, deadline = (
             x if isinstance(x, Variable) else from_table(x, None, name)
             for name, x in (("trial_type", trial_type), ("deadline", deadline))
@@ -150,15 +153,16 @@ class GoNoGo(TrialDistribution):
             found = f"{', '.join(theta)} in its place"
             raise ValueError(explain("a model with a drift v, for go/no-go trials", found, "use LANDist"))
         drifts = {"v": theta["v"]} | ({} if v_nogo is None else {"v_nogo": as_numbers("v_nogo", v_nogo)})
-        theta["v"] = _drift(drifts["v"], drifts.get("v_nogo"), trial_type, _n_trials)
+        theta["v"] = _drift(drifts["v"], drifts.get("v_nogo"), trial_type, _grid)
+        p_lapse = check_fraction("p_lapse", p_lapse)
         extras = {
-            "p_lapse": check_fraction("p_lapse", p_lapse),
+            "p_lapse": p_lapse,
             "lapse_window": _window(lapse_window, p_lapse, deadline, _times),
             "lapse_go": check_fraction("lapse_go", lapse_go),
             "deadline": deadline,
         }
         return cls._make(
-            source, theta, extras, drifts=drifts, likelihood=likelihood, weights=weights, n_trials=_n_trials, **kwargs
+            source, theta, extras, drifts=drifts, likelihood=likelihood, weights=weights, grid=_grid, **kwargs
         )
 
 
@@ -182,7 +186,7 @@ def _check_go_nogo(network: Network, deadline: Any) -> None:
         raise ValueError(explain(expected, found, "leave the deadline out, or use a network trained with pl.train"))
 
 
-def _drift(v: Any, v_nogo: Any, trial_type: Any, n_trials: int | None) -> Any:
+def _drift(v: Any, v_nogo: Any, trial_type: Any, grid: tuple[int, ...] | None) -> Any:
     """Drift per trial: v on go trials, v_nogo (by default -v) on no-go trials; only the drift changes sign."""
     if trial_type is None:
         if v_nogo is not None:
@@ -195,11 +199,11 @@ def _drift(v: Any, v_nogo: Any, trial_type: Any, n_trials: int | None) -> Any:
             )
         return v
     is_go, known = _is_go(trial_type)
-    if n_trials is not None:
-        check_length("trial_type", is_go, n_trials, scalar=False)
-        check_length("v", v, n_trials)
+    if grid is not None:
+        check_length("trial_type", is_go, grid, scalar=len(grid) > 1)
+        check_length("v", v, grid)
         if v_nogo is not None:
-            check_length("v_nogo", v_nogo, n_trials)
+            check_length("v_nogo", v_nogo, grid)
     other = -v if v_nogo is None else v_nogo
     drift = (
         pt.where(is_go, v, other) if isinstance(is_go, Variable) or v_nogo is not None else v * np.where(is_go, 1, -1)

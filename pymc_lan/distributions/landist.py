@@ -54,7 +54,10 @@ class LANDist(TrialDistribution):
         Only networks that were imported with an OPN know how likely they are. Models whose simulator leaves trials
         without a response (``omissions=True``) take none.
     observed : DataFrame, array or pm.Data, optional
-        Columns ``rt`` (seconds) and ``response`` (-1 or +1, or 0 to n - 1 for n accumulators), or rows of the two.
+        Columns ``rt`` (seconds) and ``response`` (-1 or +1, or 0 to n - 1 for n accumulators), or rows of the two, also
+        (subject, trial, 2).
+    response : str or mapping, optional
+        Of `observed`: the name of the column, or what its codes stand for, as ``{"left": -1, "right": 1}``.
     dims : str, optional
         The name of the trials' dimension.
 
@@ -108,7 +111,7 @@ class LANDist(TrialDistribution):
         p_lapse: Any = 0.0,
         lapse_window: Any = None,
         deadline: Any = AUTO,
-        _n_trials: int | None = None,
+        _grid: tuple[int, ...] | None = None,
         _times: Any = None,
         **kwargs: Any,
     ) -> TensorVariable:
@@ -118,18 +121,19 @@ class LANDist(TrialDistribution):
         """
         source, positional = split_model(cls, args)
         spec = get_model(source)
-        theta = extract_theta(spec, positional, kwargs)
+        theta = extract_theta(cls, spec, positional, kwargs)
         deadline = deadline if isinstance(deadline, Variable) else from_table(deadline, None, "deadline")
         if spec.omissions and deadline is None:
             # The simulator knows which trials have no response; none is late beyond that.
             deadline = np.inf
+        p_lapse = check_fraction("p_lapse", p_lapse)
         extras = {
-            "p_lapse": check_fraction("p_lapse", p_lapse),
+            "p_lapse": p_lapse,
             "lapse_window": _window(lapse_window, p_lapse, deadline, _times),
         }
         if deadline is not None:
             extras["deadline"] = check_deadline(deadline)
-        return cls._make(source, theta, extras, likelihood=likelihood, weights=weights, n_trials=_n_trials, **kwargs)
+        return cls._make(source, theta, extras, likelihood=likelihood, weights=weights, grid=_grid, **kwargs)
 
 
 _window = lapse_window

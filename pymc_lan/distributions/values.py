@@ -16,34 +16,39 @@ from pytensor.tensor.random.type import RandomType
 from pytensor.tensor.subtensor import AdvancedSubtensor
 
 from pymc_lan.data.observed import check_deadlines
-from pymc_lan.data.tables import as_array, by_label, floats
+from pymc_lan.data.tables import as_array, by_label
 from pymc_lan.errors import describe_codes, explain, refuse
 from pymc_lan.models.parameters import Parameter
 
 
 def as_numbers(name: str, value: Any) -> Any:
-    """Return a variable as it is and anything else as an array of floats, NaN where a number is missing.
+    """Return a variable as it is and anything else as an array of floats, NaN where a column lacks a number.
 
     Raises
     ------
     ValueError
-        For what is no number, and for a Series with other row labels than 0, 1, 2, ...
+        For what is no number (True, Decimal and arrays of objects are none), and for a Series with other row labels
+        than 0, 1, 2, ...
     """
-    if isinstance(value, Variable):
-        return value
     expected = f"numbers, or a PyTensor variable, as {name}"
-    remedy = f"give {name} as a number, an array with one for each trial, or one variable (several: pt.stack)"
+    remedy = (
+        f"give {name} as a number, an array of a type of numbers (.astype(float)) with one for each trial, or one "
+        "variable (several: pt.stack)"
+    )
+    if isinstance(value, Variable):
+        if np.dtype(getattr(value.type, "dtype", None) or object).kind not in "biuf":
+            raise ValueError(explain(expected, f"a variable of type {value.type}", remedy))
+        return value
     if value is None or isinstance(value, str):
         raise ValueError(explain(expected, repr(value), remedy))
+    column = by_label(value, None, name)
     try:
-        array = as_array(by_label(value, None, name))
-    except TypeError as error:  # a list of variables
+        array = as_array(column)
+    except (TypeError, ValueError) as error:  # a list of variables, or of lists of different lengths
         raise ValueError(explain(expected, f"an object of type {type(value).__name__}", remedy)) from error
-    found, not_a_number = floats(array.ravel())
-    if not_a_number.any():
-        shown = describe_codes(array.ravel()[not_a_number])
-        raise ValueError(explain(expected, f"{shown}, of type {array.dtype}", remedy))
-    return found.reshape(array.shape)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(explain(expected, f"{describe_codes(array.ravel())}, of type {array.dtype}", remedy))
+    return array.astype(np.float64)
 
 
 def known_value(value: Any) -> NDArray[Any] | None:
@@ -116,7 +121,7 @@ def check_deadline(value: Any) -> Any:
     return value
 
 
-def check_indices(name: str, value: Any, n_trials: int | None) -> None:
+def check_indices(name: str, value: Any, grid: tuple[int, ...] | None) -> None:
     """Refuse an index of trials, as in ``v[subject]``, that counts from the end: -1 is what a missing label becomes."""
     if not isinstance(value, Variable):
         return
@@ -126,7 +131,7 @@ def check_indices(name: str, value: Any, n_trials: int | None) -> None:
             known is None
             or known.ndim != 1
             or known.dtype.kind not in "iu"
-            or known.size not in (n_trials or known.size,)
+            or known.size not in (grid or (known.size,))
         ):
             continue
         n = _length(indexed)
@@ -146,13 +151,13 @@ def check_indices(name: str, value: Any, n_trials: int | None) -> None:
         )
 
 
-def check_covariates(name: str, value: Any, n_trials: int | None) -> None:
+def check_covariates(name: str, value: Any, grid: tuple[int, ...] | None) -> None:
     """Refuse known values of each trial, such as a covariate, that are missing somewhere."""
     if not isinstance(value, Variable):
         return
     for variable in _inner(value):
         known = known_value(variable) if isinstance(variable, Constant | SharedVariable) else None
-        if known is None or known.ndim != 1 or known.dtype.kind != "f" or known.size not in (n_trials or known.size,):
+        if known is None or known.ndim != 1 or known.dtype.kind != "f" or known.size not in (grid or (known.size,)):
             continue
         refuse(
             np.isnan(known),

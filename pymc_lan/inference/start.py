@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.data.observation import Silence
-from pymc_lan.data.tables import column, table_columns
+from pymc_lan.data.tables import as_table, every_name, labels_of, table_columns
 from pymc_lan.distributions.trial_rv import TrialRV
 from pymc_lan.errors import check_length, explain, is_missing, refuse, unknown
 from pymc_lan.inference.posterior import Point, not_finite, resolve_model
@@ -93,17 +93,18 @@ def initvals(model: Any = None, df: Any = None, *, by: str | None = None) -> dic
     """
     model = resolve_model(model)
     rv = _trial_variable(model)
-    trials = _trials(model, rv)
+    rows = _trials(model, rv)
+    grid, trials = rows.shape[:-1], rows.reshape(-1, 2)
     rt, op = trials[:, 0], rv.owner.op
     subject = _subjects(df, by, len(rt))
     begin = {name: np.asarray(x, np.float64) for name, x in model.initial_point(random_seed=0).items()}
     named = dict(zip(op.parameters, rv.owner.inputs[2:], strict=True))
-    expressions = _by_trial(model, named, [name for name in SCALES if name in named], len(rt))
+    expressions = _by_trial(model, named, [name for name in SCALES if name in named], grid)
     # Without a press, trials did not reach the upper boundary by the deadline; other trials without a response say
     # nothing.
     deadline, ends = np.full(len(rt), -np.inf), op.observation.deadline(named, frozenset({Silence.NO_PRESS}))
     if ends is not None:
-        [deadline] = _evaluate(model, list(_by_trial(model, {"deadline": ends}, ["deadline"], len(rt)).values()), begin)
+        [deadline] = _evaluate(model, list(_by_trial(model, {"deadline": ends}, ["deadline"], grid).values()), begin)
     anywhere = _evaluate(model, list(expressions.values()), _moved(begin))
     cell = _cells([subject, deadline], anywhere)
     latest = _latest(rt, subject, lapses=op.lapses)
@@ -156,22 +157,22 @@ def _trial_variable(model: Any) -> Any:
 def _trials(model: Any, rv: Any) -> Float:
     from pymc.pytensorf import extract_obs_data
 
-    return np.asarray(extract_obs_data(model.rvs_to_values[rv]), np.float64).reshape(-1, 2)
+    return np.asarray(extract_obs_data(model.rvs_to_values[rv]), np.float64)
 
 
 def _subjects(df: Any, by: str | None, n: int) -> Codes:
     """A code from 0 on for each trial's subject."""
-    columns = table_columns(df)
-    if columns is None:
+    if every_name(df) is None:
         expected, remedy = "a DataFrame with the trials", "pass df, as in initvals(model, df)"
         raise ValueError(explain(expected, type(df).__name__, remedy))
+    columns = table_columns(df) or []
     if by is not None and by not in columns:
         raise ValueError(unknown("column", by, columns))
     by = SUBJECT if by is None else by
-    labels = np.asarray(column(df, by if by in columns else columns[0], argument="by"))
-    check_length("df", labels, n, scalar=False)
+    check_length("df", np.empty(len(as_table(df, "df"))), n, scalar=False)
     if by not in columns:
         return np.zeros(n, np.intp)
+    labels = labels_of(df, by, argument="by")
     refuse(
         np.array([is_missing(label) for label in labels], bool),
         {by: labels},
@@ -182,12 +183,12 @@ def _subjects(df: Any, by: str | None, n: int) -> Codes:
     return np.unique(labels.astype(str), return_inverse=True)[1]
 
 
-def _by_trial(model: Any, named: Mapping[str, Any], names: Sequence[str], n: int) -> dict[str, Any]:
+def _by_trial(model: Any, named: Mapping[str, Any], names: Sequence[str], grid: tuple[int, ...]) -> dict[str, Any]:
     """Parameters, one value for each trial, as functions of the unconstrained values."""
     import pytensor.tensor as pt
 
     values = model.replace_rvs_by_values([named[name] for name in names])
-    return {name: pt.broadcast_to(x, (n,)) for name, x in zip(names, values, strict=True)}
+    return {name: pt.broadcast_to(x, grid).ravel() for name, x in zip(names, values, strict=True)}
 
 
 def _function(model: Any, outputs: Sequence[Any]) -> Any:

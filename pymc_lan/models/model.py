@@ -69,12 +69,12 @@ class Model(ABC):
         """Parameter names, in positional order."""
         return tuple(p.name for p in self.parameters)
 
-    def parameter(self, name: str) -> Parameter:
-        """The parameter of that name; ValueError with the nearest name otherwise."""
+    def parameter(self, name: str, also: Sequence[str] = ()) -> Parameter:
+        """The parameter of that name; ValueError with the nearest name, of those in `also`, too, otherwise."""
         for p in self.parameters:
             if p.name == name:
                 return p
-        raise ValueError(unknown("parameter", name, self.names, of=f"model {self.name!r}"))
+        raise ValueError(unknown("parameter", name, self.names, also=also, of=f"model {self.name!r}"))
 
     @property
     def shift(self) -> str | None:

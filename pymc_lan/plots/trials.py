@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.data.observation import EveryResponse, Observation
 from pymc_lan.data.observed import read_observed
-from pymc_lan.data.tables import column
+from pymc_lan.data.tables import as_table, labels_of
 from pymc_lan.errors import describe_codes, describe_rows, explain, is_missing, unknown
 
 Float = NDArray[np.float64]
@@ -167,7 +167,7 @@ def levels(table: Any, name: str) -> list[Level]:
     ValueError
         If there is no such column, a cell is empty, or there are more than 40 levels.
     """
-    values = column(table, name)
+    values = labels_of(table, name)
     missing = np.array([is_missing(value) for value in values.tolist()], bool)
     if missing.any():
         raise ValueError(
@@ -195,5 +195,5 @@ def levels(table: Any, name: str) -> list[Level]:
 
 
 def _categories(table: Any, name: str) -> list[Any] | None:
-    series = nw.from_native(table)[name]
+    series = as_table(table, "data")[name]
     return series.cat.get_categories().to_list() if series.dtype in (nw.Categorical, nw.Enum) else None
