@@ -62,14 +62,6 @@ def test_times_at_the_deadline_are_those_of_a_timer():
     np.testing.assert_array_equal(pl.as_observed(few, go_nogo=True, deadline=5.0)[:, 0], few["rt"])
 
 
-def test_the_remedy_for_booleans_works():
-    df = pd.DataFrame({"rt": [0.5, 0.6], "response": [True, False]})
-    with pytest.raises(ValueError, match=r"map\(\{True: 1, False: -1\}\)"):
-        pl.as_observed(df)
-    mended = df.assign(response=df["response"].map({True: 1, False: -1}))
-    assert pl.as_observed(mended)[:, 1].tolist() == [1.0, -1.0]
-
-
 @pytest.mark.parametrize("dims", [None, "subject"])
 def test_subjects_are_counted_from_0(dims):
     subject = np.array([1, 2, 3, 1])

@@ -16,7 +16,7 @@ from pymc_lan.errors import check_name, check_text, explain
 # Arguments of every PyMC distribution, and of those of this package.
 RESERVED = {
     *("name", "dims", "shape", "size", "rng", "return_next_rng", "initval", "observed", "total_size", "transform"),
-    *("default_transform", "model", "likelihood", "weights", "deadline", "trial_type", "v_nogo"),
+    *("default_transform", "model", "likelihood", "weights", "response", "deadline", "trial_type", "v_nogo"),
     *("p_lapse", "lapse_go", "lapse_window"),
 }
 
