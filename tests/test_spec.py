@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -317,3 +318,99 @@ def test_a_parameter_has_one_name() -> None:
     ddm = pl.get_model("ddm")
     with pytest.raises(ValueError, match=r"Expected each name once\. Found v, a, z, t, v\."):
         replace(ddm, parameters=(*ddm.parameters, ddm.parameters[0]))
+
+
+def steep(**changes: Any) -> pl.ModelSpec:
+    given = {"drift": lambda t, x, theta: theta["v"], "boundary": lambda t, theta: theta["a"]} | changes
+    own = {"name": "mine", "parameters": pl.get_model("ddm").parameters, "description": "", "reference": ""}
+    return pl.ModelSpec(**own | given)
+
+
+@dataclass
+class Gain:
+    """A function with a state, that says it is equal to another of the same state."""
+
+    gain: float
+
+    def __call__(self, t: Any, x: Any, theta: Any) -> Any:
+        return self.gain * theta["v"]
+
+
+UNFIT = {
+    "parameters by name": ({"parameters": {"v": (-1.0, 1.0)}}, "Expected a tuple of Parameter in 'mine'"),
+    "names of parameters": ({"parameters": ("v", "a", "z", "t")}, "Expected a tuple of Parameter in 'mine'"),
+    "one parameter": ({"parameters": pl.get_model("ddm").parameters[0]}, "Expected a tuple of Parameter in 'mine'"),
+    "no function that closes": ({"closes": 3.0}, "Expected a function as the closes of model 'mine'. Found float"),
+    "a tuple as structure": ({"structure": (False, False, False)}, "Expected a Structure of model 'mine', or None"),
+    "a function without a hash": ({"drift": Gain(2.0)}, "Found unhashable type: 'Gain'. Remedy: write tuples"),
+}
+
+
+@pytest.mark.parametrize(("changes", "sentence"), UNFIT.values(), ids=UNFIT)
+def test_models_that_would_fail_later_are_refused_when_they_are_written(changes: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        steep(**changes)
+
+
+def test_a_list_of_parameters_is_a_tuple() -> None:
+    assert steep(parameters=[*pl.get_model("ddm").parameters]).parameters == pl.get_model("ddm").parameters
+    assert hash(pl.Parameter("k", [0.0, 1.0], "", "")) == hash(pl.Parameter("k", (0.0, 1.0), "", ""))  # type: ignore[arg-type]
+
+
+DRIFTS: dict[str, tuple[Any, str]] = {
+    "nothing": (lambda t, x, theta: None, "Error: "),
+    "text": (lambda t, x, theta: "a", "TypeError: Value 'a'"),
+    "a list": (lambda t, x, theta: [theta["v"]], "an array of shape (1,)"),
+    "a complex number": (lambda t, x, theta: 1j * theta["v"], "a complex number"),
+    "another name": (lambda t, x, theta: theta["q"], "KeyError: 'q'"),
+    "an attribute": (lambda t, x, theta: theta.v, "AttributeError: 'dict' object has no attribute 'v'"),
+    "an error of its own": (lambda t, x, theta: 1 / 0, "ZeroDivisionError: division by zero"),
+    "too few arguments": (lambda t, theta: theta["v"], "TypeError: <lambda>() takes 2 positional arguments"),
+    "a branch": (lambda t, x, theta: theta["v"] if t > 1 else 0.0, "TracerBoolConversionError"),
+    "a function of NumPy's": (lambda t, x, theta: np.sin(theta["v"]), "TracerArrayConversionError"),
+}
+
+
+@pytest.mark.parametrize(("drift", "found"), DRIFTS.values(), ids=DRIFTS)
+def test_functions_that_cannot_be_followed_are_a_sentence(drift: Any, found: str) -> None:
+    spec = steep(drift=drift)
+    with pytest.raises(ValueError, match=rf"Expected a drift of model 'mine' that JAX can follow.*{re.escape(found)}"):
+        pl.simulate(spec, THETA, n=2, seed=1)
+
+
+def test_so_is_a_boundary_that_is_none() -> None:
+    with pytest.raises(ValueError, match="Expected a boundary of model 'mine' that JAX can follow"):
+        pl.simulate(steep(boundary=lambda t, theta: None), THETA, n=2, seed=1)
+
+
+def draws(theta: Any, rng: Any) -> Any:
+    return np.full(len(theta), 0.5), np.ones(len(theta))
+
+
+SIMULATORS: dict[str, tuple[Mapping[str, Any], str]] = {
+    "no function": ({"function": 3}, "Expected a function that draws trials of 'toy'. Found int"),
+    "no parameters": ({"parameters": {}}, "Expected parameters of 'toy'. Found none"),
+    "names": ({"parameters": ["k"]}, "Expected names and bounds of parameters"),
+    "a number": ({"parameters": 3}, "Expected names and bounds of parameters"),
+    "context of names": ({"context": ["k"]}, "Expected names and bounds of parameters"),
+    "one bound": ({"parameters": {"k": 3.0}}, "Expected bounds of k as finite (low, high). Found 3.0."),
+}
+
+
+@pytest.mark.parametrize(("changes", "sentence"), SIMULATORS.values(), ids=SIMULATORS)
+def test_simulators_that_are_none_are_refused(changes: Any, sentence: str) -> None:
+    given = {"name": "toy", "function": draws, "parameters": {"k": (0.0, 1.0)}} | changes
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        pl.simulator_spec(**given)
+
+
+def test_a_simulator_of_one_trial_that_returns_nothing_is_a_sentence() -> None:
+    spec = pl.simulator_spec("toy", lambda theta, rng: None, {"k": (0.0, 1.0)}, vectorised=False)
+    with pytest.raises(ValueError, match=r"Expected a pair \(rt, response\) of 2 numbers.*Found NoneType.*Remedy"):
+        pl.simulate(spec, {"k": 0.5}, n=2)
+
+
+@pytest.mark.parametrize("default", ["a", float("nan"), (1.0,)])
+def test_a_default_is_a_number(default: Any) -> None:
+    with pytest.raises(ValueError, match="Expected a number as the default of k"):
+        pl.Parameter("k", (0.0, 1.0), "", "", default=default)

@@ -55,14 +55,37 @@ class Model(ABC):
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        """Refuse names that could not be used or shown, or that repeat."""
+        """Refuse names that could not be used or shown, or that repeat, and what cannot be told apart."""
         check_name("model", self.name)
+        given: Any = self.parameters
+        if isinstance(given, list):
+            object.__setattr__(self, "parameters", tuple(given))
+        if not (isinstance(given, tuple | list) and all(isinstance(p, Parameter) for p in given)):
+            remedy = "write parameters=(pl.Parameter(name, bounds, unit, meaning), ...)"
+            raise ValueError(explain(f"a tuple of Parameter in {self.name!r}", f"{given!r:.80}", remedy))
+        if missing := [name for name in self.needs if name not in self.names]:
+            expected = f"the parameters {', '.join(self.needs)} of model {self.name!r}"
+            found = f"no {' and no '.join(missing)} among {', '.join(self.names) or 'none'}"
+            remedy = "name them so; a z of 0.5 or a t of 0 is a parameter that distributions are given as a constant"
+            raise ValueError(explain(expected, found, remedy))
         check_text(f"the description of {self.name}", self.description)
         check_text(f"the reference of {self.name}", self.reference)
         if len({*self.names}) < len(self.names):
             raise ValueError(explain("each name once", ", ".join(self.names), "rename the parameter that repeats"))
         if self.shift is not None and self.shift not in self.names:
             raise ValueError(unknown("shift", self.shift, self.names, of=f"model {self.name!r}"))
+        try:
+            hash(self)
+        except TypeError as error:
+            # What is found of a model is kept, so it has to be known again.
+            expected = f"functions and values with a hash in model {self.name!r}, which tells it from others"
+            remedy = "write tuples for lists; make an object that is called a function, or its class a frozen dataclass"
+            raise ValueError(explain(expected, str(error), remedy)) from error
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The parameters that its density looks up by name."""
+        return ()
 
     @property
     def names(self) -> tuple[str, ...]:

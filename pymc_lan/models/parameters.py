@@ -67,6 +67,13 @@ class Parameter:
         if not self.domain[0] <= low < high <= self.domain[1]:
             expected = f"bounds of {self.name} within {self.domain[0]:g} to {self.domain[1]:g}, where it is defined"
             raise ValueError(explain(expected, f"{low:g} and {high:g}", "give the trained range"))
+        given: Any = self.bounds
+        if not isinstance(given, tuple):
+            object.__setattr__(self, "bounds", (low, high))
+        default: Any = self.default
+        if default is not None and not (isinstance(default, numbers.Real) and math.isfinite(default)):
+            expected = f"a number as the default of {self.name}, or None"
+            raise ValueError(explain(expected, f"{default!r:.40}", "leave it out, and it has to be given"))
 
     @property
     def keyword(self) -> str:

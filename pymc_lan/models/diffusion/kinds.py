@@ -55,20 +55,6 @@ class Diffusion(Model, ABC):
     drift: Drift
     boundary: Boundary
 
-    @property
-    @abstractmethod
-    def needs(self) -> tuple[str, ...]:
-        """The parameters that its density looks up."""
-
-    def __post_init__(self) -> None:
-        """Refuse names that cannot be used, and the lack of a parameter that the density looks up."""
-        if missing := [name for name in self.needs if name not in self.names]:
-            expected = f"the parameters {', '.join(self.needs)} of model {self.name!r}"
-            found = f"no {' and no '.join(missing)} among {', '.join(self.names) or 'none'}"
-            remedy = "name them so; a z of 0.5 or a t of 0 is a parameter that distributions are given as a constant"
-            raise ValueError(explain(expected, found, remedy))
-        Model.__post_init__(self)
-
     @abstractmethod
     def _decide(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
         """Decision times and responses, at given values of what varies across trials."""
@@ -219,14 +205,18 @@ class ModelSpec(Diffusion):
 
     def __post_init__(self) -> None:
         """Refuse what is no diffusion by functions between two boundaries."""
-        Diffusion.__post_init__(self)
-        for what in ("drift", "boundary"):
+        Model.__post_init__(self)
+        for what in ("drift", "boundary", *(["closes"] if self.closes is not None else [])):
             if not callable(getattr(self, what)):
                 found = type(getattr(self, what)).__name__
                 raise ValueError(explain(f"a function as the {what} of model {self.name!r}", found, "give one"))
         if self.choices != (-1, 1):
             expected = f"the choices (-1, 1) of the boundaries of model {self.name!r}"
             raise ValueError(explain(expected, f"{self.choices}", "leave choices out, and code the data so"))
+        given: Any = self.structure
+        if not isinstance(given, Structure | None):
+            expected = f"a Structure of model {self.name!r}, or None"
+            raise ValueError(explain(expected, f"{given!r:.80}", "leave it out, and it is read off"))
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -282,7 +272,7 @@ class MixtureDiffusion(Diffusion):
 
     def __post_init__(self) -> None:
         """Refuse what its quadrature does not know."""
-        Diffusion.__post_init__(self)
+        Model.__post_init__(self)
         found = [(each.parameter, each.distribution, each.spread) for each in self.variability]
         known = all(self._varies.get(name) == how and by in self.names for name, how, by in found)
         if not known or not found or len({name for name, _, _ in found}) < len(found):

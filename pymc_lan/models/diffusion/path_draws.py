@@ -46,9 +46,10 @@ def draw_passages(process: Process, rng: np.random.Generator, theta: Mapping[str
     """
     import jax
 
-    key = jax.random.key(int(rng.integers(2**63)))
+    # First, because it refuses functions that cannot be followed.
+    kind, key = structure(process), jax.random.key(int(rng.integers(2**63)))
     start = np.asarray(process.boundary(0.0, theta)) * (2 * theta["z"] - 1)
-    size, kind = start.size, structure(process)
+    size = start.size
 
     def follow(block: int, trials: Any, where: Any, begin: float, horizon: float, dt: float) -> list[Any]:
         inputs = {name: x[trials] for name, x in theta.items()}

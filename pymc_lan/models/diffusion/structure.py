@@ -93,7 +93,7 @@ def structure(process: Process) -> Structure:
     Raises
     ------
     ValueError
-        If its author leaves out what they depend on.
+        If its author leaves out what they depend on, or JAX cannot follow them from numbers to a number.
 
     Examples
     --------
@@ -102,12 +102,14 @@ def structure(process: Process) -> Structure:
     >>> structure(MODELS["hyperbolic_collapse"])
     Structure(positional=False, varying=False, moving=True, linear=True)
     """
-    theta = {p.name: 0.5 * (p.bounds[0] + p.bounds[1]) for p in process.parameters}
+    drift = _traced(process, "drift", process.drift)
+    boundary = _traced(process, "boundary", lambda t, x, theta: process.boundary(t, theta))
+    slope = _traced(process, "drift", lambda t, x, theta: _slope(process, t, x, theta))
     found = Structure(
-        positional=_depends(lambda t, x: process.drift(t, x, theta), 1),
-        varying=_depends(lambda t, x: process.drift(t, x, theta), 0),
-        moving=_depends(lambda t, x: process.boundary(t, theta), 0),
-        linear=not any(_depends(lambda t, x: _slope(process, t, x, theta), i) for i in (0, 1)),
+        positional=_depends(drift, 1),
+        varying=_depends(drift, 0),
+        moving=_depends(boundary, 0),
+        linear=not any(_depends(slope, i) for i in (0, 1)),
     )
     if process.structure is None:
         return found
@@ -130,13 +132,36 @@ def _slope(process: Process, t: Any, x: Any, theta: Theta) -> Any:
     return jax.grad(lambda y: jnp.asarray(process.drift(t, y, theta), y.dtype))(x)
 
 
-def _depends(function: Callable[..., Any], argument: int) -> bool:
-    """Whether a function of two numbers uses one of them."""
+def _traced(process: Process, what: str, function: Callable[[Any, Any, Theta], Any]) -> Any:
+    """What JAX makes of a function of time, position and parameters; a ValueError where that is not one number."""
     import jax
     import jax.numpy as jnp
+
+    theta = {p.name: 0.5 * (p.bounds[0] + p.bounds[1]) for p in process.parameters}
+    names = ", ".join(f"theta[{name!r}]" for name in theta)
+    expected = f"a {what} of model {process.name!r} that JAX can follow from numbers to one number"
+    remedy = f"write it with plain arithmetic and jax.numpy (jnp.where in place of if), of {names}"
+
+    def real(*args: Any) -> Any:
+        found = jnp.asarray(function(*args))
+        if jnp.iscomplexobj(found):
+            raise TypeError("a complex number")
+        return jnp.asarray(found, float)
+
+    try:
+        closed = jax.make_jaxpr(real)(0.5, 0.1, theta)
+    except Exception as error:  # whatever the function raises
+        said = str(error).partition("\n")[0].rstrip(".")
+        raise ValueError(explain(expected, f"{type(error).__name__}: {said}", remedy)) from error
+    if closed.out_avals[0].shape:
+        raise ValueError(explain(expected, f"an array of shape {closed.out_avals[0].shape}", remedy))
+    return closed
+
+
+def _depends(closed: Any, argument: int) -> bool:
+    """Whether what was traced uses one of its arguments."""
     from jax.extend import core
 
-    closed = jax.make_jaxpr(lambda t, x: jnp.asarray(function(t, x), float))(0.5, 0.1)
     tainted = {closed.jaxpr.invars[argument]}
     for equation in closed.jaxpr.eqns:
         if any(not isinstance(x, core.Literal) and x in tainted for x in equation.invars):

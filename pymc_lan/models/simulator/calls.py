@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -53,10 +53,18 @@ def run_simulator(spec: Model, theta: Float, rng: np.random.Generator) -> tuple[
         found = each.function(theta, rng)
     else:
         rows = [each.function(row, rng) for row in theta]
-        found = list(zip(*rows, strict=True)) if spec.times else rows
+        found = _turned(rows) if spec.times else rows
     if not spec.times:
         return np.zeros(len(theta)), check_responses(spec, theta, found)
     return check_trials(spec, theta, found)
+
+
+def _turned(rows: list[Any]) -> Any:
+    """Times and responses from a pair for each trial; where these are no pairs, one of them, to be refused."""
+    try:
+        return list(zip(*rows, strict=True))
+    except (TypeError, ValueError):
+        return next((row for row in rows if not isinstance(row, Iterable)), rows[0])
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pymc_lan.errors import explain, unknown
@@ -114,7 +114,12 @@ def simulator_spec(
     """
     if name in MODELS:
         raise ValueError(explain("a name that no model of this release has", f"{name!r}", "choose another"))
+    _check_function(name, function)
     every = (*_parameters(parameters, ""), *_parameters(context or {}, "context, known of each trial"))
+    if not every:
+        raise ValueError(
+            explain(f"parameters of {name!r}", "none", "give names and bounds, as in {'rate': (2.0, 20.0)}")
+        )
     names = [p.name for p in every]
     if shift is not None and shift not in names:
         raise ValueError(unknown("parameter", shift, names))
@@ -147,6 +152,12 @@ def simulator_spec(
     return SimulatedTimes(**about, shift=shift, symmetry=symmetry, omissions=omissions)
 
 
+def _check_function(name: str, function: Any) -> None:
+    if not callable(function):
+        found, remedy = type(function).__name__, "give a function of (theta, rng)"
+        raise ValueError(explain(f"a function that draws trials of {name!r}", found, remedy))
+
+
 def _check_mirror(mirror: Sequence[str], known: Mapping[str, Parameter], choices: tuple[int, ...]) -> None:
     if isinstance(mirror, str):
         raise ValueError(explain("names of parameters for mirror", f"{mirror!r}", f"give mirror=[{mirror!r}]"))
@@ -177,12 +188,17 @@ def _check_exchange(
         raise ValueError(explain(wanted, found, "correct the groups, or leave out exchange"))
 
 
-def _parameters(given: Ranges, meaning: str) -> list[Parameter]:
-    if not isinstance(given, Mapping):
-        return list(given)
-    result = []
-    for name, bounds in given.items():
-        # Non-decision times have this name wherever one looks.
-        domain = POSITIVE if name == "t" else (-math.inf, math.inf)
-        result.append(Parameter(name, as_bounds(name, bounds), "s" if name == "t" else "", meaning, domain=domain))
-    return result
+def _parameters(given: Any, meaning: str) -> list[Parameter]:
+    if isinstance(given, Mapping):
+        return [_parameter(name, bounds, meaning) for name, bounds in given.items()]
+    listed = [*given] if isinstance(given, Iterable) else [given]
+    if all(isinstance(each, Parameter) for each in listed):
+        return listed
+    expected, remedy = "names and bounds of parameters, or Parameters", "give {'rate': (2.0, 20.0), ...}"
+    raise ValueError(explain(expected, f"{given!r:.80}", remedy))
+
+
+def _parameter(name: str, bounds: Any, meaning: str) -> Parameter:
+    # Non-decision times have this name wherever one looks.
+    domain, unit = (POSITIVE, "s") if name == "t" else ((-math.inf, math.inf), "")
+    return Parameter(name, as_bounds(name, bounds), unit, meaning, domain=domain)
