@@ -22,7 +22,6 @@ import pandas as pd
 import pymc as pm
 
 import pymc_lan as pl
-from pymc_lan.training.recipes import Recipe
 
 TRUTH = {"v": 1.0, "a": 1.3, "z": 0.5, "t": 0.3, "tau": 0.6}
 
@@ -53,7 +52,7 @@ SPEC = pl.ModelSpec(
 
 def train(folder: Path) -> None:
     """Networks of a smaller recipe than the shipped models have: two or three minutes instead of ten."""
-    recipe = Recipe(hidden=(24, 24), steps=20_000, pool=256_000)
+    recipe = pl.Recipe(hidden=(24, 24), steps=20_000, pool=256_000)
     network = pl.train(SPEC, folder, lan_recipe=recipe, choice_recipe=recipe, n_measured=8_000)
     measured = network.config["accuracy"]["lan"]
     print(f"error of log f: mean {measured['mean']:.4f}, p99 {measured['p99']:.4f} nats")

@@ -16,7 +16,6 @@ import pandas as pd
 import pymc as pm
 
 import pymc_lan as pl
-from pymc_lan.training.recipes import SimulationRecipe
 
 TRUTH = {"rate": 1.2, "hold": 1.0, "a": 1.0, "t": 0.3}
 BOUNDS = {"rate": (0.0, 2.0), "hold": (0.0, 2.0), "a": (0.5, 1.5), "t": (0.1, 0.5)}
@@ -39,7 +38,7 @@ def draw(theta, rng, step=0.02):
 def main() -> None:
     seed, start = int(sys.argv[1]) if len(sys.argv) > 1 else 1, time.perf_counter()
     spec = pl.simulator_spec("lca", draw, BOUNDS, choices=[0, 1], shift="t", context={"strength": (0.0, 1.0)})
-    recipe = SimulationRecipe(hidden=(32, 32), chunks=12, passes=4, learning_rate=1e-2)  # 12 million trials
+    recipe = pl.SimulationRecipe(hidden=(32, 32), chunks=12, passes=4, learning_rate=1e-2)  # 12 million trials
     with tempfile.TemporaryDirectory() as folder:
         network = pl.train(spec, folder, simulation_recipe=recipe, n_measured=1_000_000)
     print(f"divergence from the simulator: {network.config['accuracy']['simulations']['median']:.4f} nats")

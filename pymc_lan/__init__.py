@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from pymc_lan.registry.publish import publish as publish
     from pymc_lan.registry.simulate import simulate as simulate
     from pymc_lan.registry.sources import get_model as get_model
+    from pymc_lan.training.recipes import Recipe as Recipe
+    from pymc_lan.training.recipes import SimulationRecipe as SimulationRecipe
     from pymc_lan.training.simulated.offline import simulate_to as simulate_to
     from pymc_lan.training.train import train as train
 
@@ -49,7 +51,9 @@ _SOURCES = {
     "MapFit": "inference",
     "ModelSpec": "models.diffusion.kinds",
     "Parameter": "models.parameters",
+    "Recipe": "training.recipes",
     "RegistryError": "errors",
+    "SimulationRecipe": "training.recipes",
     "as_dataframe": "data.observed",
     "as_observed": "data.observed",
     "check": "diagnostics.check",

@@ -10,7 +10,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -169,6 +169,13 @@ def train(
     scheduler: Annotated[
         str | None, typer.Option(help="A Dask scheduler, tcp://host:8786, whose workers make the training trials.")
     ] = None,
+    hidden: Annotated[
+        str | None, typer.Option(help="Widths of the hidden layers of the likelihood network, such as 32,32.")
+    ] = None,
+    n_measured: Annotated[
+        int | None,
+        typer.Option(min=1, help="Trials that measure the accuracy.", show_default="60000; with a simulator 5000000"),
+    ] = None,
     chunks: Annotated[
         int | None, typer.Option(min=1, help="With a simulator: chunks of about a million trials to train on.")
     ] = None,
@@ -182,17 +189,30 @@ def train(
     """Train a model's networks from nothing, measure them, and write them with their card."""
     from pymc_lan.registry.card import accuracy_lines
     from pymc_lan.registry.sources import get_model
-    from pymc_lan.training.recipes import usual_simulation_recipe
+    from pymc_lan.training.recipes import usual_recipes, usual_simulation_recipe
     from pymc_lan.training.simulated.teacher import SimulationTeacher, refuse_begun
     from pymc_lan.training.train import teacher_of
     from pymc_lan.training.train import train as train_model
 
     spec = spec_of_file(model) if ".py:" in model else get_model(model)
     simulated = teacher_of(spec) is SimulationTeacher
+    given_recipe: dict[str, Any] = {} if hidden is None else {"hidden": _widths(hidden)}
     if not simulated:
         if resume or chunks or simulations:
             raise typer.BadParameter(f"--resume, --chunks and --simulations are for a simulator, which {model} has not")
-        network = train_model(spec, out, version=version, seed=seed, checkpoints=checkpoints, scheduler=scheduler)
+        recipes: dict[str, Any] = (
+            {"lan_recipe": replace(usual_recipes(spec)[0], **given_recipe)} if given_recipe else {}
+        )
+        network = train_model(
+            spec,
+            out,
+            version=version,
+            seed=seed,
+            checkpoints=checkpoints,
+            n_measured=n_measured,
+            scheduler=scheduler,
+            **recipes,
+        )
     else:
         checkpoints = checkpoints or out / ".checkpoints"
         if not resume:
@@ -200,8 +220,8 @@ def train(
         if report and find_spec("matplotlib") is None:
             typer.echo("No report: it needs the package matplotlib, pip install 'pymc-lan[plots]'.")
             report = False
-        recipe = usual_simulation_recipe(spec)
-        recipe = replace(recipe, chunks=chunks) if chunks else recipe
+        given_recipe |= {"chunks": chunks} if chunks else {}
+        recipe = replace(usual_simulation_recipe(spec), **given_recipe)
         try:
             network = train_model(
                 spec,
@@ -210,6 +230,7 @@ def train(
                 seed=seed,
                 checkpoints=checkpoints,
                 simulation_recipe=recipe,
+                n_measured=n_measured,
                 scheduler=scheduler,
                 simulations=simulations,
                 report=report,
@@ -259,6 +280,15 @@ def import_onnx(
     typer.echo(f"{out / network.spec.name / network.version}")
     for each in caught:
         typer.echo(f"{each.message}")
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    """Widths of layers from ``"32,32"``."""
+    found = text.split(",")
+    if not all(each.strip().isdecimal() and int(each) for each in found):
+        expected = "widths of hidden layers as whole numbers with commas between them"
+        raise ValueError(explain(expected, f"--hidden {text}", "write them as in --hidden 32,32"))
+    return tuple(int(each) for each in found)
 
 
 def spec_of_file(text: str) -> Model:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from onnx_files import layers, make_file
@@ -173,6 +173,31 @@ def test_train_passes_its_options_on(run: Run, tmp_path: Path, monkeypatch: pyte
     refused = run("train", "ddm", *options)
     assert refused.code == 1
     assert refused.err.startswith("pymc-lan: Expected a new version. Found ddm@0.7")
+
+
+def test_train_passes_widths_and_measured_trials_on(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: dict[str, Any] = {}
+
+    def train(spec: Any, out: Path, **given: Any) -> Any:
+        taken.update(given)
+        return pl.load_network(spec.name)
+
+    monkeypatch.setattr(build, "train", train)
+    options = ("--out", str(tmp_path), "--n-measured", "900")
+    assert run("train", "ddm", "--hidden", "3, 5", *options).code == 0
+    # What is not said is as it was: 40,000 steps of two layers.
+    assert taken["lan_recipe"] == pl.Recipe(hidden=(3, 5), steps=40_000)
+    assert taken["n_measured"] == 900
+    assert run("train", "levy", "--hidden", "7", "--no-report", *options).code == 0
+    assert taken["simulation_recipe"] == pl.SimulationRecipe((7,), chunks=32, trials=128, batch=64, patience=32)
+    assert run("train", "ddm", *options).code == 0
+    for text in ("3,x", "0", "", "3,,3", "-3"):
+        result = run("train", "ddm", f"--hidden={text}", *options)
+        assert result.code == 1
+        assert (
+            f"Expected widths of hidden layers as whole numbers with commas between them. Found --hidden {text}."
+            in (result.err)
+        )
 
 
 @pytest.mark.parametrize("kind", [FloatingPointError, OSError, WorkerDiedError])

@@ -96,11 +96,10 @@ class ChoiceDist(Discrete):
     Examples
     --------
     >>> import tempfile, pymc as pm, pymc_lan as pl
-    >>> from pymc_lan.training.recipes import SimulationRecipe
     >>> def detect(theta, rng):
     ...     return rng.normal(theta[:, 0], 1.0) > 1.0
     >>> spec = pl.simulator_spec("yes_no", detect, {"d": (0.0, 4.0)}, choices=[0, 1], times=False)
-    >>> small = SimulationRecipe(hidden=(4,), chunks=2, sets=64, trials=64, batch=16, held_out=32)
+    >>> small = pl.SimulationRecipe(hidden=(4,), chunks=2, sets=64, trials=64, batch=16, held_out=32)
     >>> network = pl.train(spec, tempfile.mkdtemp(), simulation_recipe=small, n_measured=5000, progress=False)
     >>> with pm.Model():
     ...     d = pm.Uniform("d", 0, 4)

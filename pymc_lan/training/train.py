@@ -111,8 +111,7 @@ def train(
     Examples
     --------
     >>> import tempfile, pymc_lan as pl
-    >>> from pymc_lan.training.recipes import Recipe
-    >>> small = Recipe(hidden=(4,), steps=10, batch=16, pool=100)
+    >>> small = pl.Recipe(hidden=(4,), steps=10, batch=16, pool=100)
     >>> out = tempfile.mkdtemp()
     >>> pl.train("ddm", out, lan_recipe=small, choice_recipe=small, progress=False).name
     'ddm@1.0'
