@@ -161,7 +161,7 @@ class PlainViews(Views):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Imported(Model):
     """A model as networks see it that others trained.
 
@@ -257,7 +257,7 @@ class Imported(Model):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class UnknownProcess(Model):
     """A model of which nothing but a network is known.
 

@@ -22,8 +22,8 @@ Float = NDArray[np.float64]
 class Model(ABC):
     """A model of decisions, as frozen data: the root of a closed family.
 
-    Its classes are abstract, or final and frozen dataclasses. Methods say what a model is; what an upper floor does
-    with it is said there, by `functools.singledispatch`.
+    Its classes are abstract, or final and frozen dataclasses, shown by name and parameters (``repr=False``).
+    Methods say what a model is; what an upper floor does with it is said there, by `functools.singledispatch`.
 
     Parameters
     ----------
@@ -86,6 +86,9 @@ class Model(ABC):
     def needs(self) -> tuple[str, ...]:
         """The parameters that its density looks up by name."""
         return ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}: {', '.join(self.names)})"
 
     @property
     def names(self) -> tuple[str, ...]:

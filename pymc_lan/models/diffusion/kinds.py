@@ -78,7 +78,7 @@ def vary(model: Model, rng: np.random.Generator, theta: Mapping[str, Float]) -> 
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ClosedDiffusion(Diffusion):
     """A diffusion whose density is a closed form, from which drift and boundary follow.
 
@@ -143,7 +143,7 @@ class ClosedDiffusion(Diffusion):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ModelSpec(Diffusion):
     """A diffusion between two boundaries that is given by its functions.
 
@@ -245,7 +245,7 @@ class ModelSpec(Diffusion):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class MixtureDiffusion(Diffusion):
     """A diffusion with constant drift and boundaries, some of whose parameters vary across trials.
 

@@ -28,7 +28,7 @@ Float = NDArray[np.float64]
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Race(Model):
     """A race of accumulators of one kind, one for each choice, in ascending order.
 

@@ -27,7 +27,7 @@ Float = NDArray[np.float64]
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SimulatedTimes(Simulated):
     """A model of choices and times that is known by its simulator; made by `pymc_lan.simulator_spec`.
 
@@ -138,7 +138,7 @@ class SimulatedViews(Views):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SimulatedResponses(Simulated):
     """A model of responses alone that is known by its simulator; made by `pymc_lan.simulator_spec`.
 
