@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -180,6 +181,27 @@ def saddle() -> pm.Model:
     return model
 
 
+def between_hills() -> pm.Model:
+    """A saddle at 0, between hills of height 1/8 at x = y = 1/2 and x = y = -1/2; z has its mode at 0."""
+    with pm.Model() as model:
+        x, y, z = pm.Flat("x"), pm.Flat("y"), pm.Flat("z")
+        pm.Potential("hills", x * y - x**4 - y**4 - z**2)
+    return model
+
+
+def test_a_saddle_is_no_mode() -> None:
+    fit = pl.fit_map(between_hills(), initvals={"x": 0.0, "y": 0.0, "z": 0.0}, seed=1, tol=1e-6)
+    assert fit.converged
+    assert fit.logp == pytest.approx(1 / 8)
+    np.testing.assert_allclose(np.abs([fit.point["x"], fit.point["y"], fit.point["z"]]), [0.5, 0.5, 0.0], atol=1e-5)
+    # A start that is the mode stays what it is.
+    still = pl.fit_map(regression(), initvals={"weight": MEAN}, seed=1)
+    np.testing.assert_array_equal(still.point["weight"], MEAN)
+    assert len(still.history) == 1
+    assert repr(still).startswith("MapFit(logp=-23.5")
+    assert repr(still).endswith("converged=True, point of weight, twice)")
+
+
 def ridge() -> pm.Model:
     """Only a sum is known, so that one curvature is 0 but for rounding."""
     with pm.Model() as model:
@@ -213,6 +235,10 @@ def discrete() -> pm.Model:
         (lambda: pl.sample_blackjax(bounded(), draws=0), "Found draws=0, tune=1000, chains=4."),
         (lambda: pl.sample_blackjax(bounded(), kernel="mala"), "Found no step_size."),
         (lambda: pl.sample_blackjax(bounded(), kernel="nuts", adapt=False), "Found no step_size, inverse_mass_matrix."),
+        (lambda: pl.sample_blackjax(bounded(), kernel="mclmc"), "Found no L, step_size."),
+        (lambda: pl.sample_blackjax(bounded(), kernel="dynamic_hmc"), "Found no step_size, inverse_mass_matrix."),
+        (lambda: pl.sample_blackjax(bounded(), kernel="dynamic_hmc", adapt=True), "window adaptation can tune"),
+        (lambda: pl.sample_blackjax(bounded(), kernel_parameters={"stepsize": 1}), "Did you mean 'step_size'?"),
         (lambda: pl.sample_blackjax(bounded(), chain_method="vectorised"), "Did you mean 'vectorized'?"),
         (lambda: pl.sample_blackjax(bounded(), chain_method="parallel", chains=1000), "Expected 1000 devices"),
         (lambda: pl.sample_blackjax(outside()), "by y (of x), in every of 10 tries."),
@@ -248,6 +274,42 @@ def test_chains_have_the_posterior_of_the_formula(kernel: str) -> None:
     # lp is the whole of the log density there.
     at = regression().compile_logp()({"weight": draws[0, -1]})
     assert idata.sample_stats["lp"].values[0, -1] == pytest.approx(float(at), abs=1e-9)
+
+
+# Step sizes are tenths of standard deviations; what a kernel has to be told beside them.
+GIVEN: dict[str, dict[str, Any]] = {
+    "mclmc": {"L": 1.0, "step_size": 0.1},
+    "dynamic_hmc": {"step_size": 0.1, "inverse_mass_matrix": np.ones(2)},
+    "adjusted_mclmc": {"step_size": 0.1, "num_integration_steps": 5},
+    "adjusted_mclmc_dynamic": {"step_size": 0.1},
+    "barker_proposal": {"step_size": 0.1},
+    "ghmc": {"step_size": 0.1, "momentum_inverse_scale": np.ones(2), "alpha": 0.5, "delta": 0.1},
+    "hmc": {"num_integration_steps": 3},
+    "mala": {"step_size": 0.01},
+    "nuts": {},
+    "orbital_hmc": {"step_size": 0.1, "inverse_mass_matrix": np.ones(2), "period": 5},
+    "rmhmc": {"step_size": 0.1, "mass_matrix": np.ones(2), "num_integration_steps": 3},
+}
+# What these have to be told are functions of BlackJAX's own points.
+OF_FUNCTIONS = {"additive_step_random_walk", "irmh", "rmh"}
+
+
+@pytest.mark.parametrize("kernel", one_of_a_kind(GIVEN, "mclmc", "dynamic_hmc"))
+def test_every_kernel_that_is_listed_draws(kernel: str) -> None:
+    options = {"kernel_parameters": GIVEN[kernel], "seed": 1}
+    idata = pl.sample_blackjax(regression(), 20, 20, 2, kernel, **options)
+    draws = idata.posterior["weight"].values
+    assert draws.shape == (2, 20, 2)
+    assert np.isfinite(draws).all()
+    assert (np.ptp(draws, axis=1) > 0).all()
+
+
+def test_no_kernel_is_left_out_of_the_table() -> None:
+    with pytest.raises(ValueError, match="Unknown kernel") as caught:
+        pl.sample_blackjax(bounded(), kernel="?")
+    listed = re.search(r"Known kernels: ([^.]+)\.", str(caught.value))
+    assert listed is not None
+    assert set(listed[1].split(", ")) == {*GIVEN, *OF_FUNCTIONS}
 
 
 PARALLEL = """

@@ -109,8 +109,15 @@ def sample_blackjax(
     mapped = _chain_map(chain_method, chains)
     algorithm = _algorithm(blackjax, kernel)
     parameters = dict(kernel_parameters or {})
+    for name in parameters:
+        if name not in _arguments(algorithm):
+            raise ValueError(unknown("kernel parameter", name, _arguments(algorithm)))
     if adapt is None:
         adapt = tune > 0 and _adapts(algorithm)
+    if adapt and not _adapts(algorithm):
+        found = "one whose start or parameters are others"
+        remedy = "leave adapt out and give kernel_parameters, or take kernel='nuts'"
+        raise ValueError(explain("a kernel that window adaptation can tune, for adapt=True", found, remedy))
     if adapt and tune == 0:
         raise ValueError(explain("tune of 1 or more, to adapt in", "tune=0", "raise it, or leave adapt out"))
     if adapt:
@@ -193,7 +200,9 @@ def _arguments(algorithm: Any) -> Mapping[str, inspect.Parameter]:
 def _adapts(algorithm: Any) -> bool:
     """Whether window adaptation finds all that it finds, and can build the kernel."""
     builds = "integrator" in inspect.signature(algorithm.build_kernel).parameters
-    return builds and {"step_size", "inverse_mass_matrix"} <= set(_arguments(algorithm))
+    # It starts from a position and a density; kernels that also draw something at the start cannot be.
+    starts = [name for name, p in inspect.signature(algorithm.init).parameters.items() if p.default is p.empty]
+    return builds and len(starts) == 2 and {"step_size", "inverse_mass_matrix"} <= set(_arguments(algorithm))
 
 
 def _check_parameters(algorithm: Any, parameters: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -38,9 +38,11 @@ MEMORY = 100
 COLUMNS = 8
 # Parameters that a message names.
 SHOWN = 5
+# Share of a log density that may be rounding, of sums over many trials.
+ROUNDING = 1e-10
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MapFit:
     """A posterior mode.
 
@@ -72,9 +74,13 @@ class MapFit:
     logp: float
     converged: bool
     history: pd.DataFrame
-    _model: Any = field(repr=False)
-    _position: Point = field(repr=False)
-    _jacobian: bool = field(repr=False)
+    _model: Any
+    _position: Point
+    _jacobian: bool
+
+    def __repr__(self) -> str:
+        names = ", ".join([*self.point][:SHOWN]) + ", ..." * (len(self.point) > SHOWN)
+        return f"MapFit(logp={self.logp:.6g}, converged={self.converged}, point of {names})"
 
     def laplace(self, draws: int = 1000, *, seed: int | None = None) -> Any:
         """Draw from the normal approximation at the mode, on the unconstrained scale.
@@ -169,6 +175,9 @@ def fit_map(
 
     Notes
     -----
+    A start that nothing draws away may be a saddle or the lowest point of a valley, as all zeros often are. It is tried
+    again from up to 1 beside it in every unconstrained value, and the higher density wins.
+
     A group's standard deviation of 0 with all members equal is an infinite density where members are drawn around
     their group ("centred"). Write members as offsets then, or look at the deviations.
 
@@ -190,6 +199,10 @@ def fit_map(
     chunk = min(log_every or CHUNK, steps)
     runner = _runner(density, _optimizer(optimizer, steps), points[0], steps=steps, chunk=chunk, tol=tol)
     runs = [_descend(runner, point, steps, i, log_every) for i, point in enumerate(points)]
+    # Where nothing is steep at the start there may be a saddle: from beside it the way leads on, or back.
+    still = [i for i, r in enumerate(runs) if len(r.rows) == 1 and not r.failed and _steepest(r.derivative)[0] <= tol]
+    for i, point in zip(still, start_points(model, initvals, seed, [True] * len(still)), strict=True):
+        runs[i] = _better(runs[i], _descend(runner, point, steps, i, log_every))
     fine = [r for r in runs if not r.failed]
     if len(fine) < len(runs):
         message = _not_finite(model, next(r for r in runs if r.failed))
@@ -216,6 +229,12 @@ def fit_map(
         _position=best.position,
         _jacobian=jacobian,
     )
+
+
+def _better(run: _Run, other: _Run) -> _Run:
+    """The other one if it has come to a higher density, by more than rounding."""
+    gain = run.loss - other.loss
+    return other if not other.failed and gain > ROUNDING * max(1.0, abs(run.loss)) else run
 
 
 @dataclass(frozen=True, eq=False)
