@@ -46,6 +46,10 @@ class Observed(np.ndarray):
         self.columns, self.labels, self.lenient = {}, None, False
         self.lost = (*source.columns, *source.lost) if isinstance(source, Observed) else ()
 
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        """Let sums and other single values be plain numbers."""
+        return array[()] if return_scalar else super().__array_wrap__(array, context, return_scalar)
+
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Remember only the names of columns: what ``np.sort`` or ``np.concatenate`` return has other rows."""
         result = super().__array_function__(func, types, args, kwargs)

@@ -65,27 +65,21 @@ def find_trials(model: Any) -> list[Trials]:
     ValueError
         If there is none.
     """
+    from pymc_lan.distributions.nodes import observed_trials, trial_node
+
     found = []
     for rv in model.observed_RVs:
-        if is_trials(rv):
-            value = np.asarray(model.rvs_to_values[rv].eval(), np.float64)
+        if (node := trial_node(rv)) is not None:
+            value = observed_trials(model, rv)
             if value.ndim < 2:  # responses without times
                 value = np.stack([np.full(value.shape, np.nan), value], axis=-1)
             rt, response = value[..., 0], value[..., 1]
-            found.append(Trials(rv.name, rv.owner.op, rt.ravel(), response.ravel(), rt.shape))
+            found.append(Trials(rv.name, node.op, rt.ravel(), response.ravel(), rt.shape))
     if not found:
         known = ", ".join(rv.name for rv in model.observed_RVs) or "none"
         expected = "a model with observed trials of a pymc_lan distribution"
         raise ValueError(explain(expected, f"observed variables: {known}", "pass the model that was sampled"))
     return found
-
-
-def is_trials(rv: Any) -> bool:
-    """Whether a variable is one of this package's distributions."""
-    from pymc_lan.distributions.response_rv import ResponseRV
-    from pymc_lan.distributions.trial_rv import TrialRV
-
-    return rv.owner is not None and isinstance(rv.owner.op, (TrialRV, ResponseRV))
 
 
 def sample_dims(idata: Any, model: Any) -> dict[str, Float]:
@@ -116,8 +110,10 @@ def each_draw(model: Any, trials: Sequence[Trials]) -> Callable[[dict[str, Any]]
     """
     import pytensor
 
+    from pymc_lan.distributions.nodes import trial_node
+
     named = {rv.name: rv for rv in model.observed_RVs}
-    nodes = [named[each.name].owner for each in trials]
+    nodes: list[Any] = [trial_node(named[each.name]) for each in trials]
     graphs = [graph for node in nodes for graph in node.inputs[-len(node.op.parameters) :]]
     # Compiled for a few hundred calls: in Python at once.
     function = pytensor.function(model.free_RVs, graphs, mode="FAST_COMPILE", on_unused_input="ignore")

@@ -13,7 +13,6 @@ from pymc_lan.diagnostics.fitted_trials import (
     chunks,
     find_trials,
     good_k,
-    is_trials,
     outside,
     sample_dims,
     say_all_outside,
@@ -124,9 +123,11 @@ def loo(idata: Any, model: Any, *, var_name: str | None = None) -> Any:
 
 def _doubts(idata: Any, model: Any, draws: dict[str, Any]) -> list[str]:
     """Why no comparison should rest on these draws."""
+    from pymc_lan.distributions.nodes import trial_node
+
     apart = convergence(idata, model).apart
     words = [apart] if apart else []
-    if any(is_trials(rv) for rv in model.observed_RVs):
+    if any(trial_node(rv) for rv in model.observed_RVs):
         trials, every = find_trials(model), -(-len(next(iter(draws.values()))) // LOOKED_AT)
         found = [
             [outside(each, values) for each, values in zip(trials, parameters, strict=True)]

@@ -12,6 +12,7 @@ import numpy as np
 import pytensor.tensor as pt
 from pymc.distributions.distribution import Continuous
 from pymc.distributions.shape_utils import convert_shape, convert_size, find_size
+from pymc.model.core import modelcontext
 from pymc.pytensorf import convert_observed_data
 from pytensor.graph.basic import Constant, Variable
 from pytensor.tensor.random.op import RandomVariable
@@ -21,8 +22,10 @@ from pymc_lan.data.messages import say
 from pymc_lan.data.observation import Observation
 from pymc_lan.data.observed import RESPONSE, grid_of, read_observed
 from pymc_lan.data.tables import AUTO, by_label, column_names, from_table
+from pymc_lan.distributions.nodes import trial_node
 from pymc_lan.distributions.provenance import COORDINATE, DATA, record
 from pymc_lan.distributions.trial_rv import TrialRV
+from pymc_lan.distributions.unobserved import mark_unobserved
 from pymc_lan.distributions.values import (
     as_numbers,
     check_covariates,
@@ -62,8 +65,10 @@ class TrialDistribution(Continuous):
             kwargs = in_order(table, kwargs)
             kwargs |= {each: cls._from_table(each, kwargs, table, source) for each in cls.from_columns}
             observed, kwargs = cls._observe(observed, kwargs, spec)
-        rv = super().__new__(cls, name, *args, observed=observed, dims=_value_dims(dims, observed), **kwargs)
+        rv = super().__new__(cls, name, *args, observed=observed, dims=_value_dims(name, dims, observed), **kwargs)
         write_record(rv)
+        if observed is None:
+            mark_unobserved(rv, modelcontext(None).rvs_to_values[rv])
         return rv
 
     @classmethod
@@ -192,9 +197,10 @@ def _check_codes(given: np.ndarray, checked: np.ndarray) -> None:
 def write_record(rv: TensorVariable) -> None:
     """Put what is known of the weights into the model, so that every sampler copies it into its results."""
     from pymc.data import Data
-    from pymc.model.core import modelcontext
 
-    lines, name = rv.owner.op.record, DATA.format(rv.name)
+    node = trial_node(rv)
+    assert node is not None, rv
+    lines, name = node.op.record, DATA.format(rv.name)
     modelcontext(None).add_coord(COORDINATE.format(rv.name), lines)
     Data(name, np.arange(len(lines)), dims=COORDINATE.format(rv.name))
 
@@ -219,7 +225,11 @@ def apply_rv(
     return_next_rng: bool = False,
 ) -> Any:
     """Apply a random variable as `pymc.Distribution.dist` does, which knows only one random variable per class."""
-    size = find_size(shape=convert_shape(shape), size=convert_size(size), ndim_supp=op.ndim_supp)
+    shape = convert_shape(shape)
+    if shape is not None and len(shape) == max(p.type.ndim for p in params) and op.ndim_supp:
+        # The shape of a parameter, as in shape=v.shape, is that of the trials.
+        shape = (*shape, 2)
+    size = find_size(shape=shape, size=convert_size(size), ndim_supp=op.ndim_supp)
     rng = pt.random.shared_rng(seed=None) if rng is None else rng
     next_rng, rv = op(*params, size=size, rng=rng, return_next_rng=True)
     return (next_rng, rv) if return_next_rng else rv
@@ -359,14 +369,15 @@ def is_zero(value: Any) -> bool:
     return constant is not None and not np.any(constant)
 
 
-def _value_dims(dims: Any, observed: Any) -> Any:
-    """Let users name the trials' dimensions only: the axis of rt and response gets its own name."""
+def _value_dims(name: str, dims: Any, observed: Any) -> Any:
+    """Let users name the trials' dimensions only: the axis of rt and response gets a name that none of theirs is."""
     if dims is None:
         return None
     names = (dims,) if isinstance(dims, str) else tuple(dims)
-    if len(names) == (1 if observed is None else observed.ndim - 1):
-        from pymc.model.core import modelcontext
-
-        modelcontext(None).add_coord("trial_value", ["rt", "response"])
-        return (*names, "trial_value")
-    return names
+    if len(names) != (1 if observed is None else observed.ndim - 1):
+        return names
+    model, labels, axis = modelcontext(None), ("rt", "response"), "trial_value"
+    while axis in {*model.dim_lengths, *model.named_vars, *names} and model.coords.get(axis) != labels:
+        axis = f"{name}_{axis}"
+    model.add_coord(axis, labels)
+    return (*names, axis)

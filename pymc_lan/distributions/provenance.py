@@ -1,7 +1,8 @@
 """Which weights a result rests on: written into the model with each distribution, read again from what was sampled.
 
 PyMC has no hook for attributes of the posterior, but every sampler copies the model's data into ``constant_data``. So
-a distribution ``obs`` adds the data ``obs_network``, whose coordinate says what there is to say, as ``"sha256: ..."``.
+a distribution ``obs`` adds the data ``obs_network__``, whose coordinate says what there is to say: ``"sha256: ..."``.
+PyMC leaves what ends in ``__`` out of its graphs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pymc_lan.errors import explain, printable
 from pymc_lan.networks.network import Network
 
 # What the data beside a variable are called, and the coordinate that has the words.
-DATA, COORDINATE = "{}_network", "{}_network_record"
+DATA, COORDINATE = "{}_network__", "{}_network_record"
 
 PAPERS = (
     "pymc_lan: CITATION.cff",

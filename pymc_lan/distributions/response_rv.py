@@ -28,7 +28,6 @@ class ResponseRV(RandomVariable):
         What `pymc_lan.distributions.provenance.record` says of the network; no part of what makes two of these equal.
     """
 
-    name = "response"
     dtype = "int64"
     choice = None
     lapses = False
@@ -40,7 +39,7 @@ class ResponseRV(RandomVariable):
         label = spec.name.upper()
         self._print_name = (label, rf"\operatorname{{{label}}}")
         signature = f"(c){',()' * len(spec.names)}->()"
-        super().__init__(**({"signature": signature} | fixed))
+        super().__init__(**({"name": label, "signature": signature} | fixed))
 
     def perform(self, node: Apply, inputs: Any, outputs: Any) -> None:
         """Draw responses, one posterior draw at a time, and look whether it lies within the bounds."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytensor.tensor as pt
 from pymc.distributions.distribution import _support_point
+from pymc.distributions.shape_utils import rv_size_is_none
 from pymc.logprob.abstract import _logprob
 from pytensor.graph.basic import Apply
 from pytensor.tensor.random.op import RandomVariable
@@ -15,6 +16,8 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.data.guesses import is_possible
 from pymc_lan.data.observation import Observation, Silence
+from pymc_lan.distributions.unobserved import seen_or_refused
+from pymc_lan.errors import explain
 from pymc_lan.models.likelihood import Likelihood, mix_lapses
 from pymc_lan.models.model import Model, require_views, shift
 from pymc_lan.networks.bounds import watch
@@ -41,7 +44,6 @@ class TrialRV(RandomVariable):
         What `pymc_lan.distributions.provenance.record` says of the networks; no part of what makes two of these equal.
     """
 
-    name = "trial"
     dtype = "float64"
     __props__ = (  # type: ignore[assignment]
         "name", "signature", "dtype", "inplace", "spec", "lan", "choice", "observation", "lapses",
@@ -64,7 +66,7 @@ class TrialRV(RandomVariable):
         self.parameters = (*spec.names, *observation.extras)
         label = f"{observation.prefix}{spec.name.upper()}"
         self._print_name = (label, rf"\operatorname{{{label}}}")
-        super().__init__(signature=f"{','.join(['()'] * len(self.parameters))}->(2)", inplace=inplace)
+        super().__init__(label, signature=f"{','.join(['()'] * len(self.parameters))}->(2)", inplace=inplace)
 
     def make_node(self, rng: Any, size: Any, *params: Any) -> Apply:  # type: ignore[override]
         """Cast parameters to float64."""
@@ -81,6 +83,11 @@ class TrialRV(RandomVariable):
 
         *params, size = args
         shape = np.broadcast_shapes(*(np.shape(p) for p in params)) if size is None else tuple(size)
+        for name, p in zip(self.parameters, params, strict=True):
+            if any(n not in (1, of) for n, of in zip(np.shape(p)[::-1], shape[::-1], strict=False)):
+                found = f"{name} of shape {np.shape(p)}"
+                remedy = "after pm.set_data trials are as many as shape=v.shape, dims or observed=pm.Data(...) say"
+                raise ValueError(explain(f"parameters of as many trials as are drawn, {shape}", found, remedy))
         values = {name: np.broadcast_to(p, shape).ravel() for name, p in zip(self.parameters, params, strict=True)}
         return draw_trials(self.spec, rng, values, self.observation).reshape(*shape, 2)
 
@@ -88,7 +95,7 @@ class TrialRV(RandomVariable):
 @_logprob.register(TrialRV)
 def trial_logprob(op: TrialRV, values: Any, rng: Any, size: Any, *params: Any, **kwargs: Any) -> TensorVariable:
     """One log density per trial."""
-    value = pt.cast(values[0], "float64")
+    value = pt.cast(seen_or_refused(values[0]), "float64")
     rt, response = value[..., 0], value[..., 1]
     named = dict(zip(op.parameters, params, strict=True))
     theta = {name: named[name] for name in op.spec.names}
@@ -116,13 +123,13 @@ def trial_support_point(op: TrialRV, rv: Any, rng: Any, size: Any, *params: Any)
     deadline = op.observation.deadline(named)
     if deadline is not None:
         rt = pt.minimum(rt, deadline)
-    row = pt.stack([rt, pt.full_like(rt, op.spec.choices[-1])], axis=-1)
-    return pt.broadcast_to(row, (*size, 2)) if size.type.ndim == 1 else row
+    rt = pt.broadcast_arrays(rt, *params)[0] if rv_size_is_none(size) else pt.broadcast_to(rt, size)
+    return pt.stack([rt, pt.full_like(rt, op.spec.choices[-1])], axis=-1)
 
 
-# One vectorised call in object mode is what is meant: all trials of a draw are seen at once.
-register_with_backend(
-    "numba",
-    "pymc_lan_draws",
-    lambda: warnings.filterwarnings("ignore", "Numba will use object mode to run (TrialRV|ResponseRV)", UserWarning),
-)
+def _draws_in_object_mode() -> None:
+    """One vectorised call in object mode is what is meant: all trials of a draw are seen at once."""
+    warnings.filterwarnings("ignore", "Numba will use object mode to run (TrialRV|ResponseRV)", UserWarning)
+
+
+register_with_backend("numba", "pymc_lan_draws", _draws_in_object_mode)

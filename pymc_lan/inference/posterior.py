@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.distributions.nodes import trial_node
+from pymc_lan.distributions.unobserved import require_data
 from pymc_lan.errors import explain
 
 Point = dict[str, NDArray[np.float64]]
@@ -34,7 +36,7 @@ def resolve_model(model: Any) -> Any:
     Raises
     ------
     ValueError
-        If there is no free variable, or one of them is discrete.
+        If there is no free variable, or one of them is discrete or is trials without data.
     TypeError
         If there is no model, neither given nor in a context.
 
@@ -49,6 +51,9 @@ def resolve_model(model: Any) -> Any:
     from pymc.model.core import modelcontext
 
     model = modelcontext(model)
+    for rv in model.free_RVs:
+        if trial_node(rv) is not None:
+            require_data(rv.name)
     if not model.free_RVs:
         raise ValueError(explain("a model with free variables", "none", "give at least one parameter a prior"))
     if discrete := [rv.name for rv in model.free_RVs if not rv.dtype.startswith("float")]:
@@ -146,7 +151,8 @@ def not_finite(model: Any, point: Point) -> str:
 
     factors = model.basic_RVs + model.potentials
     # For one call: translating to numba would take longer than the call.
-    terms = model.compile_fn(model.logp(factors, sum=False), mode="FAST_COMPILE", on_unused_input="ignore")(point)
+    options = {"mode": "FAST_COMPILE", "on_unused_input": "ignore", "allow_input_downcast": True}
+    terms = model.compile_fn(model.logp(factors, sum=False), **options)(point)
     bad = [f for f, x in zip(factors, terms, strict=True) if not np.isfinite(x).all()]
     of = [", ".join(rv.name for rv in model.free_RVs if rv is not f and rv in set(ancestors([f]))) for f in bad]
     return ", ".join(f.name + (f" (of {names})" if names else "") for f, names in zip(bad, of, strict=True))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.data.observation import Silence
 from pymc_lan.data.tables import as_table, every_name, labels_of, table_columns
+from pymc_lan.distributions.nodes import observed_trials, trial_node
 from pymc_lan.distributions.trial_rv import TrialRV
 from pymc_lan.errors import check_length, explain, is_missing, refuse, unknown
 from pymc_lan.inference.posterior import Point, not_finite, resolve_model
@@ -93,12 +94,12 @@ def initvals(model: Any = None, df: Any = None, *, by: str | None = None) -> dic
     """
     model = resolve_model(model)
     rv = _trial_variable(model)
-    rows = _trials(model, rv)
+    rows, node = observed_trials(model, rv), _diffusion(rv)
     grid, trials = rows.shape[:-1], rows.reshape(-1, 2)
-    rt, op = trials[:, 0], rv.owner.op
+    rt, op = trials[:, 0], node.op
     subject = _subjects(df, by, len(rt))
     begin = {name: np.asarray(x, np.float64) for name, x in model.initial_point(random_seed=0).items()}
-    named = dict(zip(op.parameters, rv.owner.inputs[2:], strict=True))
+    named = dict(zip(op.parameters, node.inputs[2:], strict=True))
     expressions = _by_trial(model, named, [name for name in SCALES if name in named], grid)
     # Without a press, trials did not reach the upper boundary by the deadline; other trials without a response say
     # nothing.
@@ -142,22 +143,22 @@ def _of_the_known(model: Imported) -> bool:
 
 
 def _trial_variable(model: Any) -> Any:
-    found = [rv for rv in model.observed_RVs if isinstance(rv.owner.op, TrialRV)]
+    found = [rv for rv in model.observed_RVs if (node := trial_node(rv)) is not None and isinstance(node.op, TrialRV)]
     if len(found) != 1:
         expected = "a model with one observed distribution of pymc_lan"
         names = ", ".join(rv.name for rv in found) or "none"
         raise ValueError(explain(expected, names, "give initvals by hand, or pass the model that has the data"))
-    spec = found[0].owner.op.spec
-    if not {"v", "a", "t"} <= set(spec.names) or not speaks_of_diffusion(spec):
-        expected = "a diffusion with drift v, boundary a and non-decision time t"
-        raise ValueError(explain(expected, f"{spec.name!r} with {', '.join(spec.names)}", "give initvals by hand"))
     return found[0]
 
 
-def _trials(model: Any, rv: Any) -> Float:
-    from pymc.pytensorf import extract_obs_data
-
-    return np.asarray(extract_obs_data(model.rvs_to_values[rv]), np.float64)
+def _diffusion(rv: Any) -> Any:
+    """The node that draws a variable, of a diffusion."""
+    node: Any = trial_node(rv)
+    spec = node.op.spec
+    if not {"v", "a", "t"} <= set(spec.names) or not speaks_of_diffusion(spec):
+        expected = "a diffusion with drift v, boundary a and non-decision time t"
+        raise ValueError(explain(expected, f"{spec.name!r} with {', '.join(spec.names)}", "give initvals by hand"))
+    return node
 
 
 def _subjects(df: Any, by: str | None, n: int) -> Codes:
@@ -192,10 +193,11 @@ def _by_trial(model: Any, named: Mapping[str, Any], names: Sequence[str], grid: 
 
 
 def _function(model: Any, outputs: Sequence[Any]) -> Any:
-    """Compile for few calls: translating to numba would take longer than all of them."""
+    """Compile for few calls, in any precision: translating to numba would take longer than all of them."""
     import pytensor
 
-    return pytensor.function(model.value_vars, outputs, mode="FAST_COMPILE", on_unused_input="ignore")
+    mode = "FAST_COMPILE"
+    return pytensor.function(model.value_vars, outputs, mode=mode, on_unused_input="ignore", allow_input_downcast=True)
 
 
 def _evaluate(model: Any, outputs: Sequence[Any], point: Point) -> list[Float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +20,7 @@ from pymc_lan.models.model import Model, require_views
 from pymc_lan.models.simulator.stored import KINDS, stored_model
 from pymc_lan.networks.config import CONFIG_FORMAT, REMEDY_ANEW, check_agreement, check_config
 from pymc_lan.networks.mlp import MLP
-from pymc_lan.numerics.passage import NUMPY
+from pymc_lan.numerics.passage import NUMPY, Namespace
 
 
 def nan_handed_on() -> np.errstate:
@@ -27,7 +28,7 @@ def nan_handed_on() -> np.errstate:
     return np.errstate(invalid="ignore")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """The likelihood network of a model and its choice/deadline network.
 
@@ -54,7 +55,7 @@ class Network:
     lan: MLP
     choice: MLP | None = None
     version: str = "unpublished"
-    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    config: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
     origin: str = ""
 
@@ -82,7 +83,7 @@ class Network:
         return Likelihood(self.spec, self.lan, self.choice)
 
     def logpdf(self, rt: ArrayLike, response: ArrayLike, **theta: ArrayLike) -> NDArray[np.float64]:
-        """Log density of response times and responses, in NumPy.
+        """Log density of response times and responses, in NumPy or, where an argument is an array of JAX, in JAX.
 
         Parameters
         ----------
@@ -95,7 +96,7 @@ class Network:
 
         Returns
         -------
-        ndarray
+        ndarray or jax.Array
 
         Raises
         ------
@@ -110,11 +111,18 @@ class Network:
         -0.1
         """
         self._check_names(theta)
-        arrays = np.broadcast_arrays(rt, response, *(theta[name] for name in self.spec.names))
-        rt_, response_, *values = (np.asarray(x, np.float64) for x in arrays)
+        given = (rt, response, *(theta[name] for name in self.spec.names))
+        xp, likelihood = self._in_jax() if any(map(_of_jax, given)) else (NUMPY, self.likelihood)
+        rt_, response_, *values = xp.broadcast_arrays(*(xp.asarray(x, float) for x in given))
         named = dict(zip(self.spec.names, values, strict=True))
         with nan_handed_on():
-            return self.likelihood.log_density(NUMPY, rt_, response_, named)
+            density: NDArray[np.float64] = likelihood.log_density(xp, rt_, response_, named)
+        return density
+
+    def _in_jax(self) -> tuple[Namespace, Likelihood]:
+        from pymc_lan.networks.flax import JAX, as_network
+
+        return JAX, Likelihood(self.spec, *(mlp and as_network(mlp) for mlp in (self.lan, self.choice)))
 
     def probabilities(self, **theta: ArrayLike) -> NDArray[np.float64]:
         """Probability of each choice, of a model of responses alone, in NumPy.
@@ -159,6 +167,12 @@ class Network:
             raise ValueError(
                 explain(f"the parameters {', '.join(self.spec.names)}", f"no {missing[0]}", "give it by name")
             )
+
+
+def _of_jax(value: Any) -> bool:
+    """Whether a value is an array of JAX, or stands for one while JAX traces a function."""
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(value, jax.Array)
 
 
 def networks_config(network: Network) -> dict[str, Any]:
