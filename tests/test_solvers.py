@@ -198,6 +198,7 @@ def test_mass_is_one(model: str) -> None:
     assert (np.abs(found.survivor[done, -1]) < 1e-4).all()
 
 
+@pytest.mark.table
 def test_order_of_convergence() -> None:
     """Better than third order for curved boundaries, where the trapezoid's own would be 1.5."""
     rows, start, horizon = random_rows("weibull", 48, seed=3)
