@@ -73,11 +73,16 @@ class Form:
         return oracle.choices(CHOICES, **{**THETA, **self.plain})
 
 
+def add(form: Form, **more: Any) -> None:
+    """Add an observed variable `obs` with these arguments to the model at hand; `more` replaces plain ones."""
+    given = {**THETA, "likelihood": "exact", "observed": PRESSED if form.go_nogo else CHOSEN, **form.make(), **more}
+    (pl.GoNoGoDDM if form.go_nogo else pl.DDM)("obs", **given)
+
+
 def model_of(form: Form, **more: Any) -> pm.Model:
-    """A model whose observed variable `obs` has these arguments; `more` replaces plain ones, as by free variables."""
+    """A model of nothing but an observed variable `obs` with these arguments."""
     with pm.Model() as model:
-        given = {**THETA, "likelihood": "exact", "observed": PRESSED if form.go_nogo else CHOSEN, **form.make(), **more}
-        (pl.GoNoGoDDM if form.go_nogo else pl.DDM)("obs", **given)
+        add(form, **more)
     return model
 
 
