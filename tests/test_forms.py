@@ -234,6 +234,10 @@ TAKEN: dict[str, Form] = {
         lambda: {"observed": ROWS.reshape(2, 2, 2), "v": np.array([[0.5], [-0.25]])},
         plain={"v": [0.5, 0.5, -0.25, -0.25]},
     ),
+    "drifts, (subject, 1), and lists of lists": Form(
+        lambda: {"observed": ROWS.reshape(2, 2, 2).tolist(), "v": [[0.5], [-0.25]]},
+        plain={"v": [0.5, 0.5, -0.25, -0.25]},
+    ),
     "drifts, (trial,) of each subject": Form(
         lambda: {"observed": ROWS.reshape(2, 2, 2), "v": [0.5, -0.25]}, plain={"v": [0.5, -0.25, 0.5, -0.25]}
     ),

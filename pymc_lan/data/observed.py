@@ -352,7 +352,10 @@ def check_names(data: Any, names: Sequence[str], wanted: Sequence[str]) -> None:
 
 def grid_of(data: Any) -> tuple[int, ...] | None:
     """The shape of the trials of an array of more than two axes, such as (subject, trial, 2); None of anything else."""
-    shape: tuple[int, ...] = getattr(data, "shape", ())
+    try:
+        shape: tuple[int, ...] = np.shape(data) if isinstance(data, list | tuple) else getattr(data, "shape", ())
+    except ValueError:  # rows of different lengths, which are refused as such
+        return None
     return tuple(shape[:-1]) if len(shape) > 2 and shape[-1] == 2 else None
 
 
