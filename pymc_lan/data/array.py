@@ -89,7 +89,7 @@ class Observed(np.ndarray):
         return _unpickled, (np.asarray(self), self.columns, self.lost, self.labels, self.lenient)
 
     def in_shape(self, shape: tuple[int, ...]) -> Observed:
-        """The same trials as an array of more axes, which has no columns."""
+        """Return an array of more axes of these trials, which has no columns."""
         found = self.reshape(shape).view(Observed)
         found.lenient = self.lenient
         return found

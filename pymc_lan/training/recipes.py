@@ -34,6 +34,13 @@ class Recipe:
         Parameters are drawn from bounds that are wider by this share on either side, and then moved inside. So some lie
         exactly on the bounds, where a network learns from fewer neighbours, and where experiments put parameters such
         as coherence.
+
+    Examples
+    --------
+    >>> import pymc_lan as pl
+    >>> recipe = pl.Recipe(hidden=(32, 32), pool=500_000)  # for pl.train(..., lan_recipe=recipe)
+    >>> recipe.steps
+    10000
     """
 
     hidden: tuple[int, ...] = (16, 16)
@@ -89,6 +96,13 @@ class SimulationRecipe:
     ------
     ValueError
         For another estimator.
+
+    Examples
+    --------
+    >>> import pymc_lan as pl
+    >>> recipe = pl.SimulationRecipe(chunks=24, hidden=(32, 32))  # for pl.train(..., simulation_recipe=recipe)
+    >>> recipe.chunks * recipe.sets * recipe.trials
+    25165824
     """
 
     hidden: tuple[int, ...] = (64, 64, 64)
