@@ -294,7 +294,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 OF_FUNCTIONS = {"additive_step_random_walk", "irmh", "rmh"}
 
 
-@pytest.mark.parametrize("kernel", one_of_a_kind(GIVEN, "mclmc", "dynamic_hmc"))
+@pytest.mark.parametrize("kernel", one_of_a_kind(GIVEN, "mclmc"))
 def test_every_kernel_that_is_listed_draws(kernel: str) -> None:
     options = {"kernel_parameters": GIVEN[kernel], "seed": 1}
     idata = pl.sample_blackjax(regression(), 20, 20, 2, kernel, **options)
