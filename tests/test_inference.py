@@ -287,7 +287,6 @@ GIVEN: dict[str, dict[str, Any]] = {
     "hmc": {"num_integration_steps": 3},
     "mala": {"step_size": 0.01},
     "nuts": {},
-    "orbital_hmc": {"step_size": 0.1, "inverse_mass_matrix": np.ones(2), "period": 5},
     "rmhmc": {"step_size": 0.1, "mass_matrix": np.ones(2), "num_integration_steps": 3},
 }
 # What these have to be told are functions of BlackJAX's own points.

@@ -191,7 +191,7 @@ def pointwise(log_p: NDArray[np.float64], r_eff: float) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> pointwise(np.full((1, 2, 100), -4.0), 1.0).ravel().tolist()
+    >>> pointwise(np.full((1, 2, 100), -4.0), 1.0).ravel().round(6).tolist()
     [-4.0, 0.0, 0.0]
     """
     from arviz_stats.base import array_stats

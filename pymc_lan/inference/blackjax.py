@@ -25,8 +25,9 @@ STATISTICS = {
 # As many as pm.sample tries.
 RETRIES = 10
 
-# Multiplies the density that it is given by a normal prior of its own.
-NO_KERNELS = {"mgrad_gaussian"}
+# The first multiplies the density that it is given by a normal prior of its own; what the second gives are orbits of
+# weighted points, no draws.
+NO_KERNELS = {"mgrad_gaussian", "orbital_hmc"}
 CHAIN_METHODS = ("vectorized", "parallel", "sequential")
 
 
@@ -198,8 +199,8 @@ def _arguments(algorithm: Any) -> Mapping[str, inspect.Parameter]:
 
 
 def _adapts(algorithm: Any) -> bool:
-    """Whether window adaptation finds all that it finds, and can build the kernel."""
-    builds = "integrator" in inspect.signature(algorithm.build_kernel).parameters
+    """Whether window adaptation finds all that the kernel is told, and can build it from an integrator."""
+    builds = next(iter(inspect.signature(algorithm.build_kernel).parameters), "") == "integrator"
     # It starts from a position and a density; kernels that also draw something at the start cannot be.
     starts = [name for name, p in inspect.signature(algorithm.init).parameters.items() if p.default is p.empty]
     return builds and len(starts) == 2 and {"step_size", "inverse_mass_matrix"} <= set(_arguments(algorithm))
