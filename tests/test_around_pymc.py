@@ -296,3 +296,18 @@ def test_log_densities_of_networks_have_gradients_in_jax() -> None:
     # What the drift has to do with log f in the closed form: response a v - v^2 (rt - t) / 2, where z = 0.5.
     assert slope == pytest.approx(-1.0 - 0.5, abs=1e-3)
     assert value == pytest.approx(network.logpdf(0.8, -1, v=1.0, **at), abs=1e-5)
+
+
+# JAX checks lengths when it is called, so PyTensor leaves its own check out, and says so.
+@pytest.mark.table
+@pytest.mark.filterwarnings("ignore:Skipping Assert")
+def test_races_of_unknown_numbers_of_trials_are_computed_in_jax() -> None:
+    spec = pl.get_model("race_3")
+    with pm.Model() as race:
+        rows = pm.Data("rows", np.column_stack([np.linspace(0.6, 1.4, N), np.arange(N) % 3]))
+        slope, x = pm.Normal("slope"), pm.Data("x", np.linspace(0, 0.3, N))
+        middle = {p.keyword: sum(p.bounds) / 2 + slope * x for p in spec.parameters} | {"t": 0.1}
+        pl.Race3("obs", **middle, observed=rows)
+    at = {"slope": np.array(0.3)}
+    found = race.compile_fn(race.logp(), mode="JAX")(at)
+    assert found == pytest.approx(log_density_of(race, ["obs", "slope"], at), rel=1e-6)

@@ -165,7 +165,15 @@ def formula(
 
 def network_graph(mlp: MLP, inputs: Sequence[TensorVariable]) -> TensorVariable:
     """A network of one output as a plain PyTensor graph, in float64."""
-    return mlp.outputs(PYTENSOR, tuple(inputs))[0]
+    axes = max(x.type.ndim for x in inputs)
+    lengths = {x.type.shape[0] for x in inputs if x.type.ndim == axes}
+    if axes < 2 or None in lengths:
+        return mlp.outputs(PYTENSOR, tuple(inputs))[0]
+    # Of a stack row after row: all at once would be reshaped to lengths that JAX has to know.
+    rows = (
+        [x if x.type.ndim < axes else x[0 if x.type.shape[0] == 1 else i] for x in inputs] for i in range(max(lengths))
+    )
+    return cast("TensorVariable", pt.stack([network_graph(mlp, row) for row in rows]))
 
 
 def log_likelihood(
