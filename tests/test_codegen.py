@@ -20,7 +20,8 @@ AWKWARD = (*("t0", "entry", "x0", "tanhf", "density_inputs", "\u03b1"), *("rt", 
 
 
 def of_names(name: str, names: tuple[str, ...]) -> Model:
-    return imported_model(name, dict.fromkeys((*names, "t"), (-1.0, 1.0)), (-1, 1), PLAIN_OMISSION)
+    bounds = dict.fromkeys(names, (-1.0, 1.0)) | {"t": (0.0, 1.0)}
+    return imported_model(name, bounds, (-1, 1), PLAIN_OMISSION)
 
 
 def test_names_are_no_part_of_the_code(tmp_path: Path) -> None:
