@@ -284,7 +284,7 @@ WEIGHED = MLP((WEIGHTS[:, None],), (np.zeros(1, "f4"),), "tanh")
 
 
 def model(name: str = "mine") -> Any:
-    return imported_model(name, {"p": (-1.0, 1.0), "t": (-1.0, 1.0)}, (-1, 1), PLAIN_OMISSION)
+    return imported_model(name, {"p": (-1.0, 1.0), "t": (0.0, 1.0)}, (-1, 1), PLAIN_OMISSION)
 
 
 @pytest.fixture
