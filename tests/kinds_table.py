@@ -17,7 +17,7 @@ race_3        yes     yes     no_drift  no_opn    timed         times     open  
 levy          yes     yes     simulator no_opn    timed         times     open    -
 lca_3         yes     yes     no_drift  no_opn    timed         times     open    -
 responses     untimed untimed no_drift  untimed   yes           yes       open    -
-own           unknown unknown unknown   unknown   unknown       unknown   open    yes
+own           nowhere nowhere nowhere   nowhere   nowhere       nowhere   open    yes
 omissions     yes     yes     no_drift  yes       timed         times     open    -
 imported      yes     yes     no_cpn    no_opn    timed         times     open    yes
 with_cpn      yes     yes     yes       no_opn    timed         times     open    yes
@@ -40,7 +40,7 @@ race_3        yes     yes     yes     unplain   yes     yes     yes
 levy          yes     yes     yes     unplain   yes     yes     unsaid
 lca_3         yes     yes     yes     unplain   yes     yes     unsaid
 responses     yes     yes     yes     unseen    yes     yes     unsaid
-own           yes     unknown unknown unknown   yes     unknown unknown
+own           yes     nowhere nowhere nowhere   yes     nowhere nowhere
 omissions     yes     yes     yes     unplain   yes     yes     unsaid
 imported      yes     yes     yes     yes       refused yes    yes
 with_cpn      yes     yes     yes     yes       refused yes    yes
@@ -62,13 +62,13 @@ poisson_race  yes      bare    unknown unknown  unknown yes
 race_3        two     two     yes     composed bounds  yes
 levy          yes     yes     yes     yes      bounds  yes
 lca_3         two     two     yes     yes      bounds  yes
-responses     two     two     yes     untimed  unknown absent
-own           yes     bare    unknown unknown  unknown absent
-omissions     two     two     yes     yes      unknown absent
+responses     two     two     yes     untimed  nowhere absent
+own           yes     bare    nowhere nowhere  nowhere absent
+omissions     two     two     yes     yes      nowhere absent
 imported      yes     yes     yes     yes      -       -
 with_cpn      yes     yes     yes     yes      -       -
 with_opn      yes     yes     yes     yes      -       -
-stranger      process process yes     yes      unknown absent
+stranger      process process yes     yes      nowhere absent
 """
 
 # What a word of the tables stands for, with the model's name, its parameters and its choices.
@@ -127,6 +127,7 @@ SENTENCES = {
         "response times. Remedy: use LANDist."
     ),
     "two": "Expected a model of two choices, +1 and -1. Found {name!r} with choices {choices}",
+    "nowhere": "Unknown model {name!r}. Known models: angle, ",
     "unknown": "Expected a model with a network. Found {name!r}, a closed form. Remedy: use its distribution",
     "unplain": (
         "Expected a diffusion with drift v, boundary a and non-decision time t. Found {name!r} with {names}. "

@@ -21,6 +21,7 @@ import pytest
 from tables import one_of_a_kind
 
 import pymc_lan as pl
+from pymc_lan.models.catalogue import MODELS
 from pymc_lan.training.labelled import teacher
 
 MODULES = ["pymc_lan", *(module.name for module in walk_packages(pl.__path__, "pymc_lan."))]
@@ -39,6 +40,16 @@ LONG = {f"pymc_lan.{x}" for x in ("distributions.named", "diagnostics.recovery",
 LONG |= {f"pymc_lan.numerics.{x}" for x in ("special", "volterra", "fokker_planck")}
 
 
+@pytest.fixture
+def session() -> Iterator[None]:
+    """Forget models that an example registers."""
+    known = dict(MODELS)
+    yield
+    MODELS.clear()
+    MODELS.update(known)
+
+
+@pytest.mark.usefixtures("session")
 @pytest.mark.parametrize("module", one_of_a_kind(MODULES, *(set(MODULES) - LONG)))
 def test_examples_run(module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     # The example of `pl.train` is to show a call; measuring 100,000 trials would only take time.

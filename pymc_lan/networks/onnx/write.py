@@ -64,12 +64,20 @@ class Graph:
 
     def _record(self, primitive: str, inputs: Sequence[str], equation: Any) -> str:
         if primitive in SAME:
-            return self._converted(inputs[0], equation)
+            return inputs[0]
+        if primitive == "convert_element_type":
+            return self._converted(inputs[0], equation.invars[0].aval.dtype, equation.params["new_dtype"])
         return self._operation(primitive, inputs, equation.params)
 
-    def _converted(self, x: str, equation: Any) -> str:
-        if equation.invars[0].aval.dtype == bool and equation.outvars[0].aval.dtype != bool:
-            return self.node("Where", x, self.constant(1.0), self.constant(0.0))
+    def _converted(self, x: str, given: Any, wanted: Any) -> str:
+        """A truth as 0 or 1, a number as whether it is not 0 or, as a whole number, without its fraction."""
+        match given.kind, wanted.kind:
+            case "b", "f" | "i" | "u":
+                return self.node("Where", x, self.constant(1.0), self.constant(0.0))
+            case "f" | "i" | "u", "b":
+                return self._operation("ne", [x, self.constant(0.0)], {})
+            case "f", "i" | "u":
+                return self.node("Mul", self.node("Sign", x), self.node("Floor", self.node("Abs", x)))
         return x
 
     def _operation(self, primitive: str, inputs: Sequence[str], params: Mapping[str, Any]) -> str:
