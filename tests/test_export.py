@@ -142,8 +142,8 @@ def test_a_damaged_checkpoint_is_one_sentence_and_nothing_is_printed(
         except pl.RegistryError as error:
             refused.append(str(error))
         shutil.rmtree(tmp_path / "damaged")
-    # The manifest, the tree that it leads to, and the values.
-    assert len(refused) == 3
+    # The manifest, the tree that it leads to, and the values, which are in one file or in several.
+    assert len(refused) >= 3
     assert all(re.match(r"Expected a checkpoint of pl\.export in .* Found .* Remedy: export", each) for each in refused)
     # Threads that read print what they do not hand on.
     assert capfd.readouterr() == ("", "")
