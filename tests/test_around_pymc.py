@@ -311,3 +311,10 @@ def test_races_of_unknown_numbers_of_trials_are_computed_in_jax() -> None:
     at = {"slope": np.array(0.3)}
     found = race.compile_fn(race.logp(), mode="JAX")(at)
     assert found == pytest.approx(log_density_of(race, ["obs", "slope"], at), rel=1e-6)
+
+
+def test_a_shape_ends_in_rt_and_response() -> None:
+    assert pm.draw(pl.DDM.dist(1.0, 1.2, 0.5, 0.3, shape=(20, 2)), random_seed=1).shape == (20, 2)
+    for shape in (20, (20,), (20, 3)):
+        with pytest.raises(ValueError, match=r"Expected shape to end in 2, for rt and response\. Found \(20,.* Remedy"):
+            pl.DDM.dist(1.0, 1.2, 0.5, 0.3, shape=shape)

@@ -375,6 +375,22 @@ REFUSED: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
         given(observed=ROWS.reshape(2, 2, 2), v=np.ones(3)),
         r"v to be a scalar or one value for each of the trials, of shape \(2, 2\)\. Found length 3.* v\[:, None\]",
     ),
+    "responses by a name, of rows": (
+        given(observed=ROWS, response="key"),
+        r"Expected a table, because response='key' names a column\. Found rows .* pl\.as_observed\(df, response=",
+    ),
+    "responses by a name, of as_observed": (
+        given(observed=pl.as_observed(CHOSEN.assign(key=[1, 1, -1, 1])), response="key"),
+        r"Expected a table, because response='key' names a column\.",
+    ),
+    "v, labels that are no numbers": (
+        given(observed=ROWS, v=pd.Series(DRIFTS, index=pd.MultiIndex.from_product([[0, 1], [0, 1]]))),
+        r"Found the labels .* observed data without row labels",
+    ),
+    "v, an index from the end, of subjects and trials": (
+        given(observed=ROWS.reshape(2, 2, 2), v=lambda: pt.constant(DRIFTS)[np.array([[0], [-1]])]),
+        r"numbers from 0 on as the index of each trial in v.* Found negative ones",
+    ),
     "v True": (given(v=True), NUMBERS.format("True, of type bool")),
     "v, booleans": (given(v=[True, False, True, True]), NUMBERS.format("True, False, of type bool")),
     "v, booleans of polars": (given(v=polars.Series([True] * 4)), NUMBERS.format("True, of type bool")),

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 TRIAL_TYPE_IS_GO = {"go": True, "no-go": False, "nogo": False, "no_go": False, 1: True, 0: False, -1: False}
 # The name of the column of responses, unless told otherwise.
 RESPONSE = "response"
+# From here on a float is not every whole number.
+LARGEST_CODE = 2.0**53
 # In the names of columns that say whether a response was right, and not which it was.
 OF_ACCURACY = ("corr", "accura")
 
@@ -248,7 +250,7 @@ def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
     times, responses = values[..., 0].ravel(), values[..., 1].ravel()
     answered = np.isfinite(times)
     refuse(
-        answered & ~(np.isfinite(responses) & (np.rint(responses) == responses)),
+        answered & ~((np.abs(responses) < LARGEST_CODE) & (np.rint(responses) == responses)),
         {"rt": times, "response": responses},
         expected="the code of a response, a whole number, on every trial with an rt",
         found="another or none",
@@ -319,6 +321,9 @@ def _raw_columns(data: Any, rt: Any, response: Any, observation: Observation) ->
             explain("at least one trial", "data without rows", "check the file and the filters applied to it")
         )
     if names is None:
+        if response != RESPONSE:
+            expected, found = f"a table, because response={response!r} names a column", "rows [rt, response]"
+            raise ValueError(explain(expected, found, f"pass the table, or pl.as_observed(df, response={response!r})"))
         times, given = trials.T
     else:
         # A name, or codes, chosen by the user were meant: only the default one may be absent.

@@ -334,7 +334,7 @@ def by_label(value: Any, data: Any, argument: str) -> Any:
         return values
     rows = row_labels(data)
     if rows is None:
-        if labels.equals(type(labels)(range(len(labels)))):
+        if np.array_equal(labels.to_numpy(), np.arange(len(labels))):
             return values
         known = "observed data without row labels" if data is not None else "no observed table to compare them with"
         found = f"the labels {describe_codes(labels.to_numpy())}, and {known}"

@@ -229,6 +229,9 @@ def apply_rv(
     if shape is not None and len(shape) == max(p.type.ndim for p in params) and op.ndim_supp:
         # The shape of a parameter, as in shape=v.shape, is that of the trials.
         shape = (*shape, 2)
+    if shape and op.ndim_supp and isinstance(shape[-1], int) and shape[-1] != 2:
+        remedy = f"shape={(*shape, 2)} for as many trials, or give a parameter one value for each"
+        raise ValueError(explain("shape to end in 2, for rt and response", f"{tuple(shape)}", remedy))
     size = find_size(shape=shape, size=convert_size(size), ndim_supp=op.ndim_supp)
     rng = pt.random.shared_rng(seed=None) if rng is None else rng
     next_rng, rv = op(*params, size=size, rng=rng, return_next_rng=True)

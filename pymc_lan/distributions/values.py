@@ -121,19 +121,27 @@ def check_deadline(value: Any) -> Any:
     return value
 
 
+def _fits(shape: tuple[int, ...], grid: tuple[int, ...]) -> bool:
+    """Whether an array is one of trials of that grid, or of some of its axes."""
+    try:
+        return np.broadcast_shapes(shape, grid) == grid
+    except ValueError:
+        return False
+
+
 def check_indices(name: str, value: Any, grid: tuple[int, ...] | None) -> None:
     """Refuse an index of trials, as in ``v[subject]``, that counts from the end: -1 is what a missing label becomes."""
     if not isinstance(value, Variable):
         return
     for index, indexed in _indices(value):
         known = known_value(index)
-        if (
-            known is None
-            or known.ndim != 1
-            or known.dtype.kind not in "iu"
-            or known.size not in (grid or (known.size,))
-        ):
+        if known is None or known.ndim == 0 or known.dtype.kind not in "iu":
             continue
+        if known.ndim == 1 and known.size not in (grid or (known.size,)):
+            continue
+        if known.ndim > 1 and not _fits(known.shape, grid or known.shape):
+            continue
+        known = known.ravel()
         n = _length(indexed)
         refuse(
             known >= (known.max(initial=0) + 1 if n is None else n),
