@@ -94,6 +94,7 @@ def test_no_potential_changes_nothing() -> None:
         assert spared(lambda x: 0 * x, 0.3, time) == pytest.approx(0, abs=2e-5)
 
 
+@pytest.mark.table
 def test_the_baseline_of_a_leaky_process_is_near_its_density() -> None:
     """What is left for the network, until the boundaries rule alone."""
     spec = MODELS["ornstein"]

@@ -256,11 +256,11 @@ NAMED = {name: form for name, form in FORMS.items() if not form.network}
 CASES = [f"{name}: {way}" for name, way in product(NAMED, WAYS)]
 
 
-# Each in a process of its own, some ten seconds: two of them for every run, the table for a night.
-USUAL = ("DDM-lan: numpyro, parallel", "GoNoGoDDM-lan: blackjax, vectorized")
+# Each in a process of its own, some ten seconds: one for every run, another where a change is checked, all for a night.
+USUAL = {"DDM-lan: numpyro, parallel": (), "GoNoGoDDM-lan: blackjax, vectorized": pytest.mark.table}
 
 
-@pytest.mark.parametrize("case", [pytest.param(x, marks=() if x in USUAL else pytest.mark.slow) for x in CASES])
+@pytest.mark.parametrize("case", [pytest.param(x, marks=USUAL.get(x, pytest.mark.slow)) for x in CASES])
 def test_chains_side_by_side_find_the_parameter(case: str, tmp_path: Path) -> None:
     """One parameter is sampled, the others are known; what it should be is the one that the trials were drawn with."""
     name, way = case.split(": ")
