@@ -351,7 +351,7 @@ def test_jax_traces_formulas_once_however_often_they_are_called(monkeypatch):
 NO_JAX = """
 import sys
 from itertools import pairwise
-import numpy as np, pymc as pm, pytensor, pymc_lan as pl
+import arviz, numpy as np, pymc as pm, pytensor, pymc_lan as pl
 from pytensor.compile.mode import Mode
 
 def main():
@@ -364,6 +364,7 @@ def main():
         pl.GoNoGoDDM("go", v, a, t=0.1, deadline=1.5, observed=np.array([[0.5, 1], [np.inf, 0]]))
         model.compile_dlogp()(model.initial_point())
         pm.draw(model["go"], random_seed=1)
+        pl.load_network("ddm").logpdf(np.array([0.5]), 1, v=1.0, a=1.0, z=0.5, t=0.3)
         pm.sample_prior_predictive(3, random_seed=1)
         if {sample}:
             pm.sample(5, tune=5, chains=2, cores=2, nuts_sampler="pymc", progressbar=False, random_seed=1,

@@ -171,8 +171,8 @@ class Network:
 
 def _of_jax(value: Any) -> bool:
     """Whether a value is an array of JAX, or stands for one while JAX traces a function."""
-    jax = sys.modules.get("jax")
-    return jax is not None and isinstance(value, jax.Array)
+    # Under "jax" alone a stand-in may lie, ArviZ's for instance, which would import it when asked for an array.
+    return "jaxlib" in sys.modules and isinstance(value, sys.modules["jax"].Array)
 
 
 def networks_config(network: Network) -> dict[str, Any]:
