@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import onnx
 import pymc as pm
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper, numpy_helper
 from onnx_files import CONSTANT, SAME, by_onnxruntime, layers, make_file, rows_over_bounds, small
 
 import pymc_lan as pl
@@ -85,6 +86,32 @@ def test_a_graph_that_says_something_else_is_not_written(tmp_path: Path, monkeyp
     with pytest.raises(pl.RegistryError, match=r"agrees with ddm@1\.0 within 0\.0001 nats"):
         pl.export(network, tmp_path / "x.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+CONVERTED: dict[str, tuple[Callable[[Any], Any], list[float]]] = {
+    "whole numbers": (lambda x: x.astype(int) * 0.5, [-1.0, 0.0, 0.0, 0.0, 1.0]),
+    "truths": (lambda x: (x > -1).astype(int) + (x > 1).astype(float), [0.0, 1.0, 1.0, 1.0, 2.0]),
+    "numbers as truths": (lambda x: jnp.where(x.astype(bool), 2.0, 3.0), [2.0, 2.0, 3.0, 2.0, 2.0]),
+}
+
+
+@pytest.mark.parametrize(("function", "expected"), CONVERTED.values(), ids=CONVERTED)
+def test_conversions_do_in_a_graph_what_they_do_in_numpy(
+    function: Callable[[Any], Any], expected: list[float], tmp_path: Path
+) -> None:
+    graph = onnx_writer.Graph()
+    (output,) = graph.trace(function, ["x"])
+    names = graph.needed(output)
+    nodes = [helper.make_node(graph.nodes[name][0], graph.nodes[name][1], [name]) for name in names]
+    # HSSM runs graphs with jaxonnxruntime 0.3, which knows these and has neither Floor nor Sign.
+    assert {node.op_type for node in nodes} <= {"Add", "Ceil", "Equal", "Less", "Mul", "Neg", "Where"}
+    ends = [helper.make_tensor_value_info(name, TensorProto.DOUBLE, [1]) for name in ("x", output)]
+    tensors = [numpy_helper.from_array(x, name) for name, x in graph.constants.items()]
+    whole = helper.make_graph(nodes, "f", ends[:1], ends[1:], tensors)
+    model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    file = tmp_path / "f.onnx"
+    file.write_bytes(model.SerializeToString())
+    assert by_onnxruntime(file, np.array([[-2.6], [-0.3], [0.0], [0.3], [2.6]])).tolist() == expected
 
 
 BAD_EXPORTS: dict[str, tuple[dict[str, Any], str]] = {

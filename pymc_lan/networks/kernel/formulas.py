@@ -25,7 +25,7 @@ from pymc_lan.networks.kernel.llvm import F64, I64, PTR, Code
 
 BOOLEANS = ir.VectorType(ir.IntType(1), LANES)
 
-SAME = {"stop_gradient", "copy", "copy_p", "reshape", "broadcast_in_dim", "squeeze"}
+SAME = {"same", "stop_gradient", "copy", "copy_p", "reshape", "broadcast_in_dim", "squeeze"}
 # Of whole numbers these are other operations than of numbers.
 WHOLE = {"div", "and", "or", "not"}
 INLINE = {"pjit": "jaxpr", "jit": "jaxpr", "custom_jvp_call": "call_jaxpr", "closed_call": "call_jaxpr"}
@@ -40,7 +40,7 @@ Operation = tuple[Any, ...]
 def walk[T](
     closed: Any, args: Sequence[T], constant: Callable[[Any], T], record: Callable[[str, list[T], Any], T]
 ) -> list[T]:
-    """Go through the equations of a closed jaxpr, inner ones in their place.
+    """Go through the equations of a closed jaxpr, inner ones in their place; what changes no number is passed over.
 
     Parameters
     ----------
@@ -50,7 +50,8 @@ def walk[T](
     constant : callable
         From a number to what it is called.
     record : callable
-        ``(primitive, inputs, equation)`` to what the result is called.
+        ``(primitive, inputs, equation)`` to what the result is called. Of a conversion the primitive is what it does:
+        ``"as_number"``, ``"as_truth"`` or ``"trunc"``.
 
     Returns
     -------
@@ -67,12 +68,28 @@ def walk[T](
     for equation in jaxpr.eqns:
         inputs = [name(atom) for atom in equation.invars]
         primitive = equation.primitive.name
+        if primitive == "convert_element_type":
+            primitive = _conversion(equation.invars[0].aval.dtype, equation.params["new_dtype"])
         if primitive in INLINE:
             outputs = walk(equation.params[INLINE[primitive]], inputs, constant, record)
+        elif primitive in SAME:
+            outputs = inputs
         else:
             outputs = [record(primitive, inputs, equation)]
         names |= dict(zip(equation.outvars, outputs, strict=True))
     return [name(atom) for atom in jaxpr.outvars]
+
+
+def _conversion(given: Any, wanted: Any) -> str:
+    """What a change of type does: numbers of all sizes, and whole ones, are doubles here."""
+    match given.kind, wanted.kind:
+        case "b", "f" | "i" | "u":
+            return "as_number"
+        case "f" | "i" | "u", "b":
+            return "as_truth"
+        case "f", "i" | "u":
+            return "trunc"
+    return "same"
 
 
 def _not_known(found: str, remedy: str) -> NotImplementedError:
@@ -107,10 +124,8 @@ class Graph:
 
     def _record(self, primitive: str, inputs: list[int], equation: Any) -> int:
         zero, one = self.constant(0.0), self.constant(1.0)
-        if primitive in SAME:
-            return inputs[0]
-        if primitive == "convert_element_type":
-            return self._converted(inputs[0], equation.invars[0].aval.dtype, equation.params["new_dtype"])
+        if primitive == "as_truth":
+            return self._place(("ne", *inputs, zero))
         if primitive == "mul" and zero in inputs:
             return zero
         if primitive == "mul" and one in inputs:
@@ -133,17 +148,6 @@ class Graph:
             found = f"{primitive!r}{' of whole numbers' * whole}"
             raise _not_known(found, "write it with other functions of jax.numpy, of numbers such as 1.0")
         return self._place((primitive, *inputs))
-
-    def _converted(self, place: int, given: Any, wanted: Any) -> int:
-        """A truth as the number 0 or 1, a number as whether it is not 0 or, as a whole number, without its fraction."""
-        match given.kind, wanted.kind:
-            case "b", "f" | "i" | "u":
-                return self._place(("as_number", place))
-            case "f" | "i" | "u", "b":
-                return self._place(("ne", place, self.constant(0.0)))
-            case "f", "i" | "u":
-                return self._place(("trunc", place))
-        return place
 
     def _power(self, base: int, exponent: int) -> int:
         one = self.constant(1.0)

@@ -16,7 +16,7 @@ import numpy as np
 
 from pymc_lan.errors import explain
 from pymc_lan.models.model import Model
-from pymc_lan.networks.kernel.formulas import SAME, network_inputs, value_of_output, walk
+from pymc_lan.networks.kernel.formulas import network_inputs, value_of_output, walk
 from pymc_lan.networks.kernel.layout import PARTS
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.onnx.read import require_onnx
@@ -63,22 +63,16 @@ class Graph:
         return walk(closed, arguments, self.constant, self._record)
 
     def _record(self, primitive: str, inputs: Sequence[str], equation: Any) -> str:
-        if primitive in SAME:
-            return inputs[0]
-        if primitive == "convert_element_type":
-            return self._converted(inputs[0], equation.invars[0].aval.dtype, equation.params["new_dtype"])
+        x, zero = inputs[0], self.constant(0.0)
+        match primitive:
+            case "as_number":
+                return self.node("Where", x, self.constant(1.0), zero)
+            case "as_truth":
+                return self._not(self.node("Equal", x, zero))
+            case "trunc":
+                below = self.node("Neg", self.node("Ceil", self.node("Neg", x)))
+                return self.node("Where", self.node("Less", x, zero), self.node("Ceil", x), below)
         return self._operation(primitive, inputs, equation.params)
-
-    def _converted(self, x: str, given: Any, wanted: Any) -> str:
-        """A truth as 0 or 1, a number as whether it is not 0 or, as a whole number, without its fraction."""
-        match given.kind, wanted.kind:
-            case "b", "f" | "i" | "u":
-                return self.node("Where", x, self.constant(1.0), self.constant(0.0))
-            case "f" | "i" | "u", "b":
-                return self._operation("ne", [x, self.constant(0.0)], {})
-            case "f", "i" | "u":
-                return self.node("Mul", self.node("Sign", x), self.node("Floor", self.node("Abs", x)))
-        return x
 
     def _operation(self, primitive: str, inputs: Sequence[str], params: Mapping[str, Any]) -> str:
         if primitive in OPERATORS:
@@ -90,9 +84,9 @@ class Graph:
             case "select_n":
                 return self.node("Where", x, inputs[2], inputs[1])
             case "not":
-                return self.node("Equal", x, self.constant(False))
+                return self._not(x)
             case "ne":
-                return self.node("Equal", self.node("Equal", *inputs), self.constant(False))
+                return self._not(self.node("Equal", *inputs))
             case "square":
                 return self.node("Mul", x, x)
             case "integer_pow":
@@ -111,6 +105,9 @@ class Graph:
                 "formulas that ONNX has operators for", f"{primitive!r}", "add it to pymc_lan/networks/onnx/write.py"
             )
         )
+
+    def _not(self, x: str) -> str:
+        return self.node("Equal", x, self.constant(False))
 
     def _power(self, x: str, exponent: int) -> str:
         product = x if exponent else self.constant(1.0)
