@@ -196,23 +196,14 @@ def train(
 
     spec = spec_of_file(model) if ".py:" in model else get_model(model)
     simulated = teacher_of(spec) is SimulationTeacher
-    given_recipe: dict[str, Any] = {} if hidden is None else {"hidden": _widths(hidden)}
+    wanted: dict[str, Any] = {} if hidden is None else {"hidden": _widths(hidden)}
+    trained = partial(train_model, spec, out, version=version, seed=seed, n_measured=n_measured, scheduler=scheduler)
     if not simulated:
         if resume or chunks or simulations:
             raise typer.BadParameter(f"--resume, --chunks and --simulations are for a simulator, which {model} has not")
-        recipes: dict[str, Any] = (
-            {"lan_recipe": replace(usual_recipes(spec)[0], **given_recipe)} if given_recipe else {}
-        )
-        network = train_model(
-            spec,
-            out,
-            version=version,
-            seed=seed,
-            checkpoints=checkpoints,
-            n_measured=n_measured,
-            scheduler=scheduler,
-            **recipes,
-        )
+        if wanted:
+            trained = partial(trained, lan_recipe=replace(usual_recipes(spec)[0], **wanted))
+        network = trained(checkpoints=checkpoints)
     else:
         checkpoints = checkpoints or out / ".checkpoints"
         if not resume:
@@ -220,21 +211,10 @@ def train(
         if report and find_spec("matplotlib") is None:
             typer.echo("No report: it needs the package matplotlib, pip install 'pymc-lan[plots]'.")
             report = False
-        given_recipe |= {"chunks": chunks} if chunks else {}
-        recipe = replace(usual_simulation_recipe(spec), **given_recipe)
+        wanted |= {"chunks": chunks} if chunks else {}
+        drawn = replace(usual_simulation_recipe(spec), **wanted)
         try:
-            network = train_model(
-                spec,
-                out,
-                version=version,
-                seed=seed,
-                checkpoints=checkpoints,
-                simulation_recipe=recipe,
-                n_measured=n_measured,
-                scheduler=scheduler,
-                simulations=simulations,
-                report=report,
-            )
+            network = trained(checkpoints=checkpoints, simulation_recipe=drawn, simulations=simulations, report=report)
         except KeyboardInterrupt:
             typer.echo(f"Stopped. {checkpoints} holds the state after the last whole chunk; go on with --resume.")
             raise typer.Exit(130) from None

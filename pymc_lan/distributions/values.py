@@ -121,10 +121,12 @@ def check_deadline(value: Any) -> Any:
     return value
 
 
-def _fits(shape: tuple[int, ...], grid: tuple[int, ...]) -> bool:
-    """Whether an array is one of trials of that grid, or of some of its axes."""
+def _of_trials(known: NDArray[Any], grid: tuple[int, ...] | None) -> bool:
+    """Whether an array may be one of trials of that grid, or of some of its axes; True where that is not known."""
+    if grid is None or known.ndim == 1:
+        return grid is None or known.size in grid
     try:
-        return np.broadcast_shapes(shape, grid) == grid
+        return np.broadcast_shapes(known.shape, grid) == grid
     except ValueError:
         return False
 
@@ -135,11 +137,7 @@ def check_indices(name: str, value: Any, grid: tuple[int, ...] | None) -> None:
         return
     for index, indexed in _indices(value):
         known = known_value(index)
-        if known is None or known.ndim == 0 or known.dtype.kind not in "iu":
-            continue
-        if known.ndim == 1 and known.size not in (grid or (known.size,)):
-            continue
-        if known.ndim > 1 and not _fits(known.shape, grid or known.shape):
+        if known is None or known.ndim == 0 or known.dtype.kind not in "iu" or not _of_trials(known, grid):
             continue
         known = known.ravel()
         n = _length(indexed)
@@ -165,7 +163,7 @@ def check_covariates(name: str, value: Any, grid: tuple[int, ...] | None) -> Non
         return
     for variable in _inner(value):
         known = known_value(variable) if isinstance(variable, Constant | SharedVariable) else None
-        if known is None or known.ndim != 1 or known.dtype.kind != "f" or known.size not in (grid or (known.size,)):
+        if known is None or known.ndim != 1 or known.dtype.kind != "f" or not _of_trials(known, grid):
             continue
         refuse(
             np.isnan(known),

@@ -21,7 +21,7 @@ from pymc_lan.plots.densities import (
     parameter_arrays,
     some_trials,
 )
-from pymc_lan.plots.process import OF_PATHS, draw_process
+from pymc_lan.plots.process import OF_PATHS, Shown, draw_process
 from pymc_lan.plots.statistics import interval
 from pymc_lan.plots.style import BAND, OF_RESPONSE, given_axes, pyplot, wide
 from pymc_lan.plots.trials import thin
@@ -134,7 +134,7 @@ def cartoon(
     _draw_densities(axes[0], axes[2], densities(spec, network, mean, rt, rng), bands, prob, rt, observed)
     for where, code in ((axes[0], 1), (axes[2], -1)):
         _name(where, code, f"{choices[code]}: {shares[code]:.0%}")
-    draw_process(spec, axes[1], mean, some, prob, last, n_paths, np.random.default_rng(seed))
+    draw_process(spec, axes[1], Shown(mean, some, prob, last, n_paths), np.random.default_rng(seed))
     _finish(axes, spec, mean, some, prob, last)
     return axes
 

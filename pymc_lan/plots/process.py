@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import singledispatch
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,23 +24,11 @@ Theta = Mapping[str, Float]
 OF_PATHS = 400
 
 
-@singledispatch
-def draw_process(
-    model: Model,
-    ax: Any,
-    mean: Theta,
-    draws: Theta | None,
-    prob: float,
-    last: float,
-    n_paths: int,
-    rng: np.random.Generator,
-) -> None:
-    """Draw how a model decides; of one of any kind, trials: a line for each from the onset, ending at its response.
+class Shown(NamedTuple):
+    """What is drawn of a model.
 
     Parameters
     ----------
-    model : Model
-    ax : Axes
     mean, draws : mapping of str to ndarray
         Parameters, and draws of them where there are any.
     prob : float
@@ -48,14 +36,24 @@ def draw_process(
     last : float
         Where the axis of times ends [s].
     n_paths : int
-        Of trials.
-    rng : numpy.random.Generator
+        Paths, or trials.
     """
+
+    mean: Theta
+    draws: Theta | None
+    prob: float
+    last: float
+    n_paths: int
+
+
+@singledispatch
+def draw_process(model: Model, ax: Any, shown: Shown, rng: np.random.Generator) -> None:
+    """Draw how a model decides; of one of any kind, trials: a line for each from the onset, ending at its response."""
+    mean, _, _, last, n_paths = shown
     rt, response = model.draw(rng, {name: np.repeat(x, OF_PATHS) for name, x in mean.items()})
     order = np.lexsort((rt, np.where(np.isfinite(rt), response, 0)))
-    shown = order[(2 * np.arange(n_paths) + 1) * OF_PATHS // (2 * n_paths)] if n_paths else order[:0]
     onset = float(np.max(shift(model, mean)))
-    for height, trial in enumerate(shown, 1):
+    for height, trial in enumerate(order[_evenly(n_paths)], 1):
         end, decided = min(rt[trial], last), rt[trial] <= last
         colour = OF_RESPONSE.get(int(response[trial]), "0.6") if decided else "0.6"
         ax.plot([onset, end], [height, height], color=colour, lw=wide(0.7))
@@ -64,23 +62,20 @@ def draw_process(
     ax.set(ylabel="trials", ylim=(0, n_paths + 1), yticks=[])
 
 
-@draw_process.register
-def _of_the_known(model: Imported, *args: Any) -> None:
-    draw_process(model.known, *args)
+def _evenly(n: int) -> list[int]:
+    """Places of n of those that are simulated, in the middle of equal parts."""
+    return [(2 * i + 1) * OF_PATHS // (2 * n) for i in range(n)]
 
 
 @draw_process.register
-def _paths(
-    model: Diffusion,
-    ax: Any,
-    mean: Theta,
-    draws: Theta | None,
-    prob: float,
-    last: float,
-    n_paths: int,
-    rng: np.random.Generator,
-) -> None:
+def _of_the_known(model: Imported, ax: Any, shown: Shown, rng: np.random.Generator) -> None:
+    draw_process(model.known, ax, shown, rng)
+
+
+@draw_process.register
+def _paths(model: Diffusion, ax: Any, shown: Shown, rng: np.random.Generator) -> None:
     """Draw boundaries, paths, and the path without noise."""
+    mean, draws, prob, last, n_paths = shown
     steps = int((last - mean["t"][0]) / STEP) + 1
     bound = boundary_until_closed(model, mean, steps)
     seconds = mean["t"] + STEP * np.arange(len(bound))
@@ -91,7 +86,7 @@ def _paths(
     noise = rng.standard_normal((steps, OF_PATHS))
     paths = simulate_paths(model, vary(model, rng, {name: np.repeat(x, OF_PATHS) for name, x in mean.items()}), noise)
     paths.sort(key=lambda path: (path.response, path.rt[-1]))
-    for each in (paths[(2 * i + 1) * OF_PATHS // (2 * n_paths)] for i in range(n_paths)):
+    for each in (paths[i] for i in _evenly(n_paths)):
         colour = OF_RESPONSE.get(each.response, "0.6")
         ax.plot(each.rt, each.x, color=colour, lw=wide(0.7), alpha=0.8)
     (still,) = simulate_paths(model, mean, np.zeros((steps, 1)))

@@ -365,7 +365,6 @@ def write_version(
     """
     from safetensors.numpy import save
 
-    refuse_existing(root, network.spec.name, network.version)
     weights = save(network_tensors(network))
     full = dict(config) | {"weights_sha256": digest(weights)}
     contents = {
