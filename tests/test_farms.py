@@ -105,7 +105,7 @@ def test_labels_survive_a_worker(cluster: str, tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_scheduler_that_is_not_there() -> None:
-    # Imported before its configuration is set: what is set first takes the defaults of distributed with it when it goes.
+    # Imported before its configuration is set: what is set first takes its defaults away when it goes.
     dask, _ = pytest.importorskip("dask"), pytest.importorskip("distributed", reason="needs the extra dask")
     words = r"Expected a Dask scheduler with workers\. Found 'tcp://127\.0\.0\.1:9'"
     soon = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
