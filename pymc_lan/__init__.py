@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pymc_lan.data.observed import as_dataframe as as_dataframe
     from pymc_lan.data.observed import as_observed as as_observed
+    from pymc_lan.data.trials import read_trials as read_trials
     from pymc_lan.diagnostics.check import check as check
     from pymc_lan.distributions.choice import ChoiceDist as ChoiceDist
     from pymc_lan.distributions.gonogo import GoNoGo as GoNoGo
@@ -68,6 +69,7 @@ _SOURCES = {
     "load_network": "registry.load",
     "publish": "registry.publish",
     "pull": "registry.load",
+    "read_trials": "data.trials",
     "register": "registry.load",
     "sample_blackjax": "inference",
     "simulate": "registry.simulate",
