@@ -65,7 +65,7 @@ def impossible(form: Form, values: Float, extras: dict[str, Float]) -> Float:
     deadline = extras.get("deadline", np.full(len(rt), INF))
     seen = np.minimum(1, deadline / extras["lapse_window"])
     press = extras.get("lapse_go", 1.0)
-    none_by_guess = 1 - press * seen if form.ends or form.go_nogo else 0 * rt
+    none_by_guess = 1 - press * seen if form.ends or form.go_nogo else np.zeros_like(rt)
     some_by_guess = np.where((rt > 0) & (rt <= extras["lapse_window"]), press, 0.0)
     return (extras["p_lapse"] == 1) & (np.where(np.isinf(rt), none_by_guess, some_by_guess) == 0)
 
