@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pymc_lan.registry.publish import publish as publish
     from pymc_lan.registry.simulate import simulate as simulate
     from pymc_lan.registry.sources import get_model as get_model
+    from pymc_lan.regressions.regression import regression as regression
     from pymc_lan.training.recipes import Recipe as Recipe
     from pymc_lan.training.recipes import SimulationRecipe as SimulationRecipe
     from pymc_lan.training.simulated.offline import simulate_to as simulate_to
@@ -71,6 +72,7 @@ _SOURCES = {
     "pull": "registry.load",
     "read_trials": "data.trials",
     "register": "registry.load",
+    "regression": "regressions.regression",
     "sample_blackjax": "inference",
     "simulate": "registry.simulate",
     "simulate_to": "training.simulated.offline",

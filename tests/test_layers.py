@@ -24,7 +24,7 @@ PACKAGE = "pymc_lan"
 # A package imports from itself and from the floors below it; what stands on one floor does not see its neighbours.
 FLOORS = (
     *({"errors"}, {"data", "numerics"}, {"models"}, {"networks"}, {"registry"}, {"ops"}, {"distributions"}, {"plots"}),
-    *({"inference", "diagnostics", "training"}, {"cli"}),
+    *({"inference", "diagnostics", "training"}, {"regressions"}, {"cli"}),
     {""},  # pymc_lan/__init__.py re-exports, so nothing may import from it
 )
 FLOOR = {package: number for number, packages in enumerate(FLOORS) for package in packages}
@@ -32,12 +32,12 @@ FLOOR = {package: number for number, packages in enumerate(FLOORS) for package i
 MOST_ENTRIES = 16
 
 # Libraries that only these modules may import; what is not listed is free for all.
-USES_PYMC = frozenset({"distributions", "diagnostics", "inference", "plots", "cli"})
+USES_PYMC = frozenset({"distributions", "diagnostics", "inference", "plots", "regressions", "cli"})
 USES_JAX = frozenset({"numerics", "models", "networks", "ops", "diagnostics", "inference", "training"})
 IMPORTERS: Mapping[str, frozenset[str]] = {
     "pymc": USES_PYMC,
     "pytensor": USES_PYMC | {"ops"},
-    "arviz": frozenset({"diagnostics", "plots", "cli"}),
+    "arviz": frozenset({"diagnostics", "plots", "regressions", "cli"}),
     "jax": USES_JAX,
     "flax": USES_JAX,
     "optax": frozenset({"training", "inference"}),
@@ -50,6 +50,7 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
     "httpx2": frozenset({"registry"}),
     "sklearn": frozenset({"networks"}),
     "typer": frozenset({"cli"}),
+    "formulae": frozenset({"regressions"}),
 }
 
 # What nobody should wait for, or have installed, to import the package.
@@ -65,6 +66,7 @@ LOADED_LATE = (
     "httpx2",
     "sklearn",
     "typer",
+    "formulae",
 )
 
 LONGEST_BODY = 80
@@ -210,7 +212,7 @@ def test_the_checker_accepts_what_is_allowed() -> None:
         (
             "numerics",
             "import pymc as pm",
-            "numerics:1 imports pymc, which only cli, diagnostics, distributions, inference, plots may",
+            "numerics:1 imports pymc, which only cli, diagnostics, distributions, inference, plots, regressions may",
         ),
         ("ops", "from pymc.distributions import Normal", "ops:1 imports pymc,"),
         ("training.loop", "import pytensor.tensor as pt", "training.loop:1 imports pytensor,"),

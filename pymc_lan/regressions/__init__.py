@@ -1,0 +1,1 @@
+"""Hierarchical regressions: from formulas to an ordinary PyMC model."""
