@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import keyword
+import math
 import numbers
 import unicodedata
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -133,12 +135,13 @@ def _remedy_name(name: Any) -> str:
     return "name it with letters, digits and underscores, like 'drift_rate', and as no word of Python's own"
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: Any, known: Iterable[str]) -> str | None:
     """Return the known name that is spelled most like `name`, ignoring case, or None if none comes close.
 
     Parameters
     ----------
-    name : str
+    name : object
+        Nothing comes close to what is no text.
     known : iterable of str
 
     Returns
@@ -150,22 +153,24 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     >>> nearest("RT", ["subject", "rt"])
     'rt'
     """
+    if not isinstance(name, str):
+        return None
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), list(by_lower), n=1)
     return by_lower[close[0]] if close else None
 
 
-def unknown(kind: str, name: str, known: Iterable[str], *, also: Iterable[str] = (), of: str = "") -> str:
+def unknown(kind: str, name: Any, known: Iterable[str], *, also: Iterable[str] = (), of: str = "") -> str:
     """Word the error for a name that is not known, with the names that are and the nearest of them.
 
     Parameters
     ----------
     kind : str
         What the name stands for, in the singular: "model", "parameter of model 'ddm'", "column".
-    name : str
+    name : object
         The name that was asked for.
     known : iterable of str
-        The names there are, in the order in which they are to be listed.
+        The names there are, in the order in which they are to be listed, each once.
     also : iterable of str
         Names of another kind that may be meant, too.
     of : str
@@ -182,7 +187,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, also: Iterable[str] =
     >>> unknown("parameter", "w", ["v", "a"], of="model 'ddm'")
     "Unknown parameter 'w' of model 'ddm'. Known parameters: v, a."
     """
-    names = list(known)
+    names = list(dict.fromkeys(known))
     guess = nearest(name, [*names, *also])
     kinds = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
     whose = f" of {of}" if of else ""
@@ -192,8 +197,13 @@ def unknown(kind: str, name: str, known: Iterable[str], *, also: Iterable[str] =
     return " ".join(sentences)
 
 
-def check_count(name: str, value: Any, least: int = 1) -> int:
-    """A whole number, from Python or NumPy, of at least `least`; 1e3 is one, True is none.
+def is_real(value: Any) -> bool:
+    """Whether something is a real number, from Python or NumPy; True is none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def check_count(name: str, value: Any, least: int = 1, most: float = math.inf) -> int:
+    """A whole number, from Python or NumPy, from `least` to `most`; 1e3 is one, True is none.
 
     Parameters
     ----------
@@ -201,6 +211,7 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
         What it counts, for the message: the argument.
     value : object
     least : int
+    most : int, optional
 
     Returns
     -------
@@ -215,11 +226,45 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
     >>> check_count("n", 1e3)
     1000
     """
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not (isinstance(value, numbers.Integral) or float(value).is_integer()) or value < least:
+    whole = is_real(value) and (isinstance(value, numbers.Integral) or float(value).is_integer())
+    if not whole or not least <= value <= most:
+        limits = f", {least} or more" if most == math.inf else f" from {least} to {most:,}"
         found = f"{name}={value!r:.80}"
-        raise ValueError(explain(f"{name} as a whole number, {least} or more", found, f"give {name} so"))
+        raise ValueError(explain(f"{name} as a whole number{limits}", found, f"give {name} so"))
     return int(value)
+
+
+def check_path(name: str, value: Any) -> Path:
+    """A path, from text or a path of any kind.
+
+    Parameters
+    ----------
+    name : str
+        What lies there, for the message: the argument.
+    value : object
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> check_path("folder", None)
+    Traceback (most recent call last):
+    ValueError: Expected a path as folder, in text without null characters or a pathlib.Path. Found None. Remedy: ...
+    """
+    try:
+        path = Path(value)
+    except TypeError:
+        path = None
+    if path is None or "\0" in str(path):
+        expected = f"a path as {name}, in text without null characters or a pathlib.Path"
+        raise ValueError(explain(expected, f"{value!r:.80}", f"give {name} so"))
+    return path
 
 
 def is_missing(value: Any) -> bool:

@@ -247,10 +247,10 @@ def test_a_simulation_that_kills_every_worker_is_named(tmp_path: Path, monkeypat
         (partial(scalar, potential=True), {}, "the potentials nudge"),
         (partial(scalar, discrete=True), {}, "the discrete x"),
         (scalar, {"var_names": ["z"]}, "Unknown variable 'z'"),
-        (scalar, {"n_simulations": 1}, "n_simulations of 2 or more"),
-        (scalar, {"draws": 3}, "draws of 4 or more"),
-        (scalar, {"processes": 0}, "processes of 1 or more"),
-        (scalar, {"chunk": 0}, "chunk of 1 or more"),
+        (scalar, {"n_simulations": 1}, "n_simulations as a whole number, 2 or more"),
+        (scalar, {"draws": 3}, "draws as a whole number, 4 or more"),
+        (scalar, {"processes": 0}, "processes as a whole number, 1 or more"),
+        (scalar, {"chunk": 0}, "chunk as a whole number, 1 or more"),
     ],
 )
 def test_what_cannot_be_is_refused(builder: Any, arguments: dict[str, Any], message: str) -> None:

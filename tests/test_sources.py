@@ -16,7 +16,7 @@ from onnx_files import layers, make_file
 
 import pymc_lan as pl
 from pymc_lan import cli
-from pymc_lan.errors import RegistryError
+from pymc_lan.errors import RegistryError, UnknownNameError
 from pymc_lan.registry.load import search_path
 from pymc_lan.registry.search import VARIABLE
 
@@ -117,6 +117,8 @@ def test_registries_that_disagree(hub: Hub, nets: Repository, lab: Path, other: 
 
 def test_registries_that_agree(lab: Path, tmp_path: Path) -> None:
     mirror = shutil.copytree(lab, tmp_path / "mirror")
+    with pytest.raises(UnknownNameError, match=r"Known versions: 1\.0, 1\.1\. Did"):
+        pl.load_network("ddm@1.9", registries=[lab, mirror])
     assert pl.load_network("ddm@1.1", registries=[lab, mirror]).origin == str(lab)
 
 
@@ -146,6 +148,9 @@ WRONG = {
     "./nets": "a folder's whole path. Found './nets'",
     "a/b/c": "a folder's whole path. Found 'a/b/c'",
     "org/repo:ddm": "Found 'org/repo:ddm'",
+    # Of nobody else's home, whether there is one or not.
+    "~root/nets": "a folder's whole path. Found '~root/nets'",
+    "~nobody-is-called-so/nets": "a folder's whole path. Found '~nobody-is-called-so/nets'",
     "/nowhere": "a file /nowhere/registry.toml",
 }
 
@@ -154,6 +159,12 @@ WRONG = {
 def test_registries_that_are_none(registry: str, message: str) -> None:
     with pytest.raises(RegistryError, match=rf"{re.escape(message)}.*Remedy: "):
         pl.load_network("ddm@1.1", registries=[registry])
+
+
+def test_ones_own_home_has_registries(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for home in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(home, str(lab.parent))
+    assert pl.load_network("ddm@1.1", registries=[f"~/{lab.name}"]).origin == str(lab)
 
 
 @pytest.mark.parametrize("content", [b"registries = 3", b"registries = [3]", b"[", b"\xff"])

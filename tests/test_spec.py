@@ -6,9 +6,11 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from functions import by_functions
 
@@ -190,19 +192,36 @@ SIMULATE_ERRORS: dict[str, tuple[Any, Any, Any, str]] = {
     "st before 0": ("ddm_st", SPREADING | {"t": 0.05}, None, "Expected t less and plus st between 0 and inf"),
     "t = inf": ("ddm", THETA | {"t": math.inf}, None, "Expected t strictly between"),
     **{
-        f"n = {n!r}": ("ddm", THETA, n, f"n as a whole number, 1 or more. Found n={re.escape(repr(n))}. Remedy: give n")
-        for n in (-1, 0, 2.5, True, math.inf, math.nan, "3", [3])
+        f"n = {n!r}": (
+            "ddm",
+            THETA,
+            n,
+            f"n as a whole number from 1 to 1,000,000,000. Found n={re.escape(repr(n))}. Rem",
+        )
+        for n in (-1, 0, 2.5, True, math.inf, math.nan, "3", [3], 10**9 + 1, 10**30)
     },
     "no trial": ("ddm", THETA | {"v": []}, None, r"one for each of the trials. Found v of shape \(0,\)"),
     "no trial of three": ("ddm", THETA | {"v": []}, 3, r"one for each of 3 trials. Found v of shape \(0,\)"),
     "a list": ("ddm", [1.0, 1.0], None, "Expected parameters by name. Found a list"),
     "no model": (3, THETA, None, "Expected the name of a model, or the path"),
-    "text": (
-        "ddm",
-        THETA | {"v": "fast"},
-        None,
-        "Expected numbers as v. Found others in 1 of 1 rows: row 0 \\(v = 'fast'",
-    ),
+    **{
+        f"v = {v!r}": (
+            "ddm",
+            THETA | {"v": v},
+            None,
+            rf"Expected numbers as v\. Found {found}.* Remedy: give v as",
+        )
+        for v, found in {
+            "fast": "'fast'",
+            "1.0": r"'1\.0'",
+            True: "True, of type bool",
+            Decimal(2): r"Decimal\('2'\), of type object",
+            1j: "1j, of type complex",
+            10**400: "1000000",
+        }.items()
+    },
+    "lists of two lengths": ("ddm", THETA | {"v": [[1], [1, 2]]}, None, "numbers as v. Found an object of type list"),
+    "a name that is none": ("ddm", {1: 2}, None, "Unknown parameter 1 of model 'ddm'. Known parameters: v, a, z, t."),
 }
 
 
@@ -210,6 +229,17 @@ SIMULATE_ERRORS: dict[str, tuple[Any, Any, Any, str]] = {
 def test_simulate_refuses(model: Any, params: Any, n: Any, message: str) -> None:
     with pytest.raises((ValueError, pl.RegistryError), match=message):
         pl.simulate(model, params, n=n)
+
+
+def test_simulate_pairs_a_series_by_its_labels_as_distributions_do() -> None:
+    table = pd.DataFrame({"v": [-8.0, 8.0], "a": [1.5, 1.0], "t": [0.25, 0.5]}, index=[7, 3])
+    by_position = pl.simulate("ddm", {name: table[name].to_numpy() for name in table}, seed=1)
+    # Of a table the rows are the trials, whatever they are called, as it is where labels are 0 and 1.
+    for given in (table, dict(table.reset_index(drop=True))):
+        assert pl.simulate("ddm", given, seed=1).equals(by_position)
+    for draw in (lambda v: pl.simulate("ddm", THETA | {"v": v}), lambda v: pl.DDM.dist(v, 1.0, 0.5, 0.3)):
+        with pytest.raises(ValueError, match=r"a Series as v that has the row labels.*Found the labels 7, 3, and no"):
+            draw(table["v"])
 
 
 def test_list_models_is_a_table_of_versions() -> None:

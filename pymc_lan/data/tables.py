@@ -161,6 +161,50 @@ def as_array(values: Any) -> NDArray[Any]:
     return np.array(values, dtype=object) if found.dtype.kind == "U" and isinstance(values, list | tuple) else found
 
 
+NUMBERS = ("numbers", "a number, or an array of a type of numbers (.astype(float)) with one for each trial")
+"""What parameters are, and what to give as one, in words."""
+
+
+def as_numbers(name: str, value: Any, data: Any = None, wording: tuple[str, str] = NUMBERS) -> NDArray[np.float64]:
+    """Return a parameter as an array of floats, NaN where a column lacks a number: the one rule for all parameters.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for the message.
+    value : object
+    data : object, optional
+        As of `by_label`.
+    wording : tuple of str
+        What is expected, and what to give, where that is more than `NUMBERS`.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError
+        For what is no number (True, text, Decimal and arrays of objects are none), and as `by_label`.
+
+    Examples
+    --------
+    >>> as_numbers("v", [1, 2]).tolist()
+    [1.0, 2.0]
+    """
+    expected, remedy = f"{wording[0]} as {name}", f"give {name} as {wording[1]}"
+    if value is None or isinstance(value, str):
+        raise ValueError(explain(expected, repr(value), remedy))
+    column = by_label(value, data, name)
+    try:
+        array = as_array(column)
+    except (TypeError, ValueError) as error:  # a list of symbolic variables, or of lists of different lengths
+        raise ValueError(explain(expected, f"an object of type {type(value).__name__}", remedy)) from error
+    if array.dtype.kind not in "iuf":
+        raise ValueError(explain(expected, f"{describe_codes(array.ravel())}, of type {array.dtype}", remedy))
+    return array.astype(np.float64)
+
+
 def joined(values: Any) -> Any:
     """A list of masked arrays as one, because NumPy would take what is below their masks; anything else as it is."""
     masked = isinstance(values, list | tuple) and any(isinstance(each, np.ma.MaskedArray) for each in values)

@@ -31,7 +31,7 @@ from pymc_lan.diagnostics.fitted_trials import (
     sample_dims,
     say_all_outside,
 )
-from pymc_lan.errors import explain
+from pymc_lan.errors import check_count, explain
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.networks.bounds import has_closed_form
 
@@ -197,7 +197,8 @@ def check(
 def _rows(trials: Sequence[Trials], n_draws: int | None, shape: tuple[int, ...]) -> NDArray[np.intp]:
     """The draws at which likelihoods are compared."""
     n, closed = shape[0] * shape[1], all(has_closed_form(each.op) for each in trials)
-    wanted = n_draws if n_draws is not None else DRAWS_CLOSED_FORM if closed else DRAWS_SOLVED
+    usual = DRAWS_CLOSED_FORM if closed else DRAWS_SOLVED
+    wanted = usual if n_draws is None else check_count("n_draws", n_draws, 0)
     if wanted < LEAST_DRAWS:
         expected = f"n_draws of {LEAST_DRAWS} or more, of which something can be said"
         raise ValueError(explain(expected, f"{wanted}", f"leave it out, or give {ENOUGH_DRAWS} or more"))

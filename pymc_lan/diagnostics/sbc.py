@@ -16,7 +16,7 @@ import numpy as np
 
 from pymc_lan.diagnostics import sbc_folder as study
 from pymc_lan.diagnostics.sbc_fits import FIT_STATS, Arrays, Job, Settings, draw_data, fit_chunk
-from pymc_lan.errors import explain, unknown
+from pymc_lan.errors import check_count, check_path, explain, unknown
 from pymc_lan.numerics.parallel import DEATHS, WorkerDiedError, open_executor
 
 
@@ -81,7 +81,7 @@ def sbc(
     ------
     ValueError
         For a model without observed variables, with potentials or discrete parameters; an unknown name; a folder that
-        holds another study.
+        holds another study; a number, a seed or a folder that is none; a builder that cannot be called.
     ImportError
         Without nutpie: ``pip install 'pymc-lan[samplers]'``.
     RuntimeError
@@ -106,14 +106,18 @@ def sbc(
     >>> dt["prior_sbc"]["mu"].shape
     (1, 10)
     """
+    # Fewer than four draws have no effective sample size.
+    n_simulations, draws = check_count("n_simulations", n_simulations, 2), check_count("draws", draws, 4)
+    chains, tune = check_count("chains", chains), check_count("tune", tune, 0)
+    processes, chunk = check_count("processes", processes), check_count("chunk", chunk)
+    seed = check_count("seed", seed, 0)
+    folder = None if folder is None else check_path("folder", folder)
+    builder: Any = model_builder
+    if not callable(builder):
+        found = f"a {type(builder).__name__}"
+        raise ValueError(explain("a function that takes nothing and returns a model", found, "write one: def build()"))
     if find_spec("nutpie") is None:
         raise ImportError(explain("the package nutpie", "none", "pip install 'pymc-lan[samplers]'"))
-    # Fewer than four draws have no effective sample size.
-    at_least = {"n_simulations": 2, "draws": 4, "chains": 1, "processes": 1, "chunk": 1}
-    for name, value in zip(at_least, (n_simulations, draws, chains, processes, chunk), strict=True):
-        least = at_least[name]
-        if value < least:
-            raise ValueError(explain(f"{name} of {least} or more", f"{value}", f"raise {name}"))
     model = model_builder()
     names = _check_model(model, var_names)
     settings = Settings(draws, tune, chains, target_accept)
@@ -121,7 +125,7 @@ def sbc(
     jobs = _jobs(model_builder, names, truth, data, settings, seed, chunk, done=set(fits))
     for index, found in _run(jobs, processes, scheduler, n_simulations, progressbar):
         if folder is not None:
-            study.write_arrays(Path(folder) / study.FITS.format(index[0]), {"index": index} | found)
+            study.write_arrays(folder / study.FITS.format(index[0]), {"index": index} | found)
         fits |= {int(i): {key: x[row] for key, x in found.items()} for row, i in enumerate(index)}
     return _tree(model, {name: truth[name] for name in names}, [fits[i] for i in range(n_simulations)], seed)
 
@@ -145,11 +149,10 @@ def _check_model(model: Any, var_names: Sequence[str] | None) -> list[str]:
 
 
 def _prepare(
-    model: Any, names: list[str], n: int, settings: Settings, seed: int, folder: Any
+    model: Any, names: list[str], n: int, settings: Settings, seed: int, path: Path | None
 ) -> tuple[Arrays, Arrays, dict[int, Arrays]]:
     """Truths, data and finished fits: those of the folder, or new ones."""
     needed = dict.fromkeys([*names, *(rv.name for rv in model.free_RVs)])
-    path = None if folder is None else Path(folder)
     kept = None if path is None else study.open_simulations(path)
     asked = {
         "format": study.FORMAT,

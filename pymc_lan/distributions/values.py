@@ -15,40 +15,34 @@ from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.random.type import RandomType
 from pytensor.tensor.subtensor import AdvancedSubtensor
 
+from pymc_lan.data import tables
 from pymc_lan.data.observed import check_deadlines
-from pymc_lan.data.tables import as_array, by_label
-from pymc_lan.errors import describe_codes, explain, refuse
+from pymc_lan.data.tables import as_array
+from pymc_lan.errors import explain, refuse
 from pymc_lan.models.parameters import Parameter
+
+SYMBOLIC = (
+    "numbers, or a PyTensor variable,",
+    "a number, an array of a type of numbers (.astype(float)) with one for each trial, or one variable "
+    "(several: pt.stack)",
+)
+"""What arguments of distributions are, and what to give as one, in words."""
 
 
 def as_numbers(name: str, value: Any) -> Any:
-    """Return a variable as it is and anything else as an array of floats, NaN where a column lacks a number.
+    """Return a variable as it is and anything else as an array of floats, as `pymc_lan.data.tables.as_numbers` does.
 
     Raises
     ------
     ValueError
-        For what is no number (True, Decimal and arrays of objects are none), and for a Series with other row labels
-        than 0, 1, 2, ...
+        As that, and for a variable of something else than numbers.
     """
-    expected = f"numbers, or a PyTensor variable, as {name}"
-    remedy = (
-        f"give {name} as a number, an array of a type of numbers (.astype(float)) with one for each trial, or one "
-        "variable (several: pt.stack)"
-    )
-    if isinstance(value, Variable):
-        if np.dtype(getattr(value.type, "dtype", None) or object).kind not in "biuf":
-            raise ValueError(explain(expected, f"a variable of type {value.type}", remedy))
-        return value
-    if value is None or isinstance(value, str):
-        raise ValueError(explain(expected, repr(value), remedy))
-    column = by_label(value, None, name)
-    try:
-        array = as_array(column)
-    except (TypeError, ValueError) as error:  # a list of variables, or of lists of different lengths
-        raise ValueError(explain(expected, f"an object of type {type(value).__name__}", remedy)) from error
-    if array.dtype.kind not in "iuf":
-        raise ValueError(explain(expected, f"{describe_codes(array.ravel())}, of type {array.dtype}", remedy))
-    return array.astype(np.float64)
+    if not isinstance(value, Variable):
+        return tables.as_numbers(name, value, wording=SYMBOLIC)
+    if np.dtype(getattr(value.type, "dtype", None) or object).kind not in "biuf":
+        expected, remedy = f"{SYMBOLIC[0]} as {name}", f"give {name} as {SYMBOLIC[1]}"
+        raise ValueError(explain(expected, f"a variable of type {value.type}", remedy))
+    return value
 
 
 def known_value(value: Any) -> NDArray[Any] | None:

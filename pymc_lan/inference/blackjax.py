@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pymc_lan.errors import explain, unknown
+from pymc_lan.errors import check_count, explain, unknown
 from pymc_lan.inference.posterior import as_datatree, log_density, not_finite, resolve_model, start_points
+from pymc_lan.numerics.seeds import as_generator
 
 # What BlackJAX calls its statistics, under the names of pm.sample.
 STATISTICS = {
@@ -104,9 +105,7 @@ def sample_blackjax(
     import jax
     from pymc.stats.convergence import log_warnings, run_convergence_checks
 
-    if min(draws, chains) < 1 or tune < 0:
-        found = f"draws={draws}, tune={tune}, chains={chains}"
-        raise ValueError(explain("at least one draw and chain, and tune of 0 or more", found, "change them"))
+    draws, chains, tune = check_count("draws", draws), check_count("chains", chains), check_count("tune", tune, 0)
     mapped = _chain_map(chain_method, chains)
     algorithm = _algorithm(blackjax, kernel)
     parameters = dict(kernel_parameters or {})
@@ -137,7 +136,7 @@ def sample_blackjax(
         adaptation = None
     chain = partial(_chain, algorithm, density, adaptation, parameters, draws, tune)
     positions = _finite_starts(model, density, initvals, seed, chains, jitter)
-    keys = jax.random.split(jax.random.key(int(np.random.default_rng(seed).integers(2**31))), chains)
+    keys = jax.random.split(jax.random.key(int(as_generator(seed).integers(2**31))), chains)
     began = time.perf_counter()
     found, stats = jax.block_until_ready(mapped(chain)(keys, positions))
     took = time.perf_counter() - began

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.errors import explain, unknown
+from pymc_lan.errors import check_count, explain, unknown
 from pymc_lan.inference.posterior import (
     Point,
     as_datatree,
@@ -21,6 +21,7 @@ from pymc_lan.inference.posterior import (
     resolve_model,
     start_points,
 )
+from pymc_lan.numerics.seeds import as_generator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +112,7 @@ class MapFit:
             raise ValueError(explain("a mode on the unconstrained scale", "one of jacobian=False", remedy))
         flat, unravel = ravel_pytree(self._position)
         precision = _hessian(log_density(self._model), flat, unravel)
-        deviations = _normal_draws(precision, draws, np.random.default_rng(seed), _labels(self._position))
+        deviations = _normal_draws(precision, check_count("draws", draws), as_generator(seed), _labels(self._position))
         rows = flat + jnp.asarray(deviations)
         split = {name: x[None] for name, x in jax.vmap(unravel)(rows).items()}
         return as_datatree(self._model, split, {}, pymc, approximation="Laplace")
@@ -192,9 +193,9 @@ def fit_map(
     model = resolve_model(model)
     # Before anything else touches JAX: see `posterior`.
     density = log_density(model, jacobian=jacobian)
-    if min(steps, n_starts, log_every or 1) < 1:
-        found = f"steps={steps}, n_starts={n_starts}, log_every={log_every}"
-        raise ValueError(explain("steps, n_starts and log_every of at least 1", found, "raise them"))
+    steps, n_starts = check_count("steps", steps), check_count("n_starts", n_starts)
+    if log_every is not None:
+        log_every = check_count("log_every", log_every)
     points = start_points(model, initvals, seed, [False] + [True] * (n_starts - 1))
     chunk = min(log_every or CHUNK, steps)
     runner = _runner(density, _optimizer(optimizer, steps), points[0], steps=steps, chunk=chunk, tol=tol)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pymc_lan.distributions.nodes import trial_node
 from pymc_lan.distributions.unobserved import require_data
 from pymc_lan.errors import explain
+from pymc_lan.numerics.seeds import as_generator
 
 Point = dict[str, NDArray[np.float64]]
 
@@ -117,7 +118,7 @@ def start_points(model: Any, initvals: Mapping[str, Any] | None, seed: Any, jitt
     from pymc.initial_point import make_initial_point_fn
 
     overrides = None if initvals is None else dict(initvals)
-    seeds = np.random.default_rng(seed).integers(2**31, size=len(jitter))
+    seeds = as_generator(seed).integers(2**31, size=len(jitter))
     exact = make_initial_point_fn(model=model, overrides=overrides)
     moved = make_initial_point_fn(model=model, overrides=overrides, jitter_rvs=set(model.free_RVs))
     found = [(moved if move else exact)(int(s)) for move, s in zip(jitter, seeds, strict=True)]

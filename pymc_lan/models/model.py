@@ -189,6 +189,13 @@ class Model(ABC):
         """Refuse, with a ValueError, numbers that do not go together; what is left out is not looked at."""
 
 
+def check_model(spec: Any) -> None:
+    """Refuse what is no model, such as a name, with a ValueError."""
+    if not isinstance(spec, Model):
+        remedy = "give what pl.get_model finds, or what pl.ModelSpec or pl.simulator_spec makes"
+        raise ValueError(explain("spec as a model", f"a {type(spec).__name__}", remedy))
+
+
 def shift(model: Model, theta: Theta) -> Any:
     """By how much every response time of a model comes later than the decision [s]."""
     return 0.0 if model.shift is None else theta[model.shift]

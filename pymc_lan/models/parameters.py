@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pymc_lan.errors import check_name, check_text, explain
+from pymc_lan.errors import check_name, check_text, explain, is_real
 
 # Arguments of every PyMC distribution, and of those of this package.
 RESERVED = {
@@ -71,7 +71,7 @@ class Parameter:
         if not isinstance(given, tuple):
             object.__setattr__(self, "bounds", (low, high))
         default: Any = self.default
-        if default is not None and not (isinstance(default, numbers.Real) and math.isfinite(default)):
+        if default is not None and not (is_real(default) and math.isfinite(default)):
             expected = f"a number as the default of {self.name}, or None"
             raise ValueError(explain(expected, f"{default!r:.40}", "leave it out, and it has to be given"))
 
@@ -101,7 +101,7 @@ def as_bounds(name: str, given: Any) -> tuple[float, float]:
     (-3.0, 3.0)
     """
     pair = tuple(given) if isinstance(given, Iterable) else (given,)
-    if len(pair) == 2 and all(isinstance(end, numbers.Real) for end in pair):
+    if len(pair) == 2 and all(map(is_real, pair)):
         # Of a whole number beyond all floats there is no float.
         low, high = (float(end) if abs(end) <= sys.float_info.max else math.inf for end in pair)
         if math.isfinite(low) and math.isfinite(high) and low < high:

@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from pymc_lan.data.guesses import NO_RESPONSE
 from pymc_lan.data.observation import Observation
 from pymc_lan.data.observed import as_dataframe
-from pymc_lan.data.tables import as_array, floats
+from pymc_lan.data.tables import as_numbers, row_labels
 from pymc_lan.errors import check_count, explain, refuse
 from pymc_lan.models.model import Model, bind, seen
+from pymc_lan.numerics.seeds import as_generator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,8 @@ Float = NDArray[np.float64]
 
 # How often a trial that is never decided is drawn again, where the next one may be.
 ATTEMPTS = 100
+# Trials of a simulation at most: their table alone takes 24 bytes for each.
+MOST = 1_000_000_000
 
 
 def simulate_trials(
@@ -31,9 +34,10 @@ def simulate_trials(
     if not hasattr(params, "items"):
         found = f"a {type(params).__name__}"
         raise ValueError(explain("parameters by name", found, "give a dict, such as {'v': 1.0, ...}"))
-    theta = {name: _numbers(name, value) for name, value in bind(spec, (), params).items()}
+    table = None if row_labels(params) is None else params
+    theta = {name: as_numbers(name, value, table) for name, value in bind(spec, (), params).items()}
     lengths = {x.size for x in theta.values() if x.ndim}
-    n = max(lengths, default=1) if n is None else check_count("n", n)
+    n = max(lengths, default=1) if n is None else check_count("n", n, most=MOST)
     if 0 in lengths or lengths - {1, n} or any(x.ndim > 1 for x in theta.values()):
         raise ValueError(
             explain(
@@ -44,16 +48,8 @@ def simulate_trials(
         )
     _check_domain(spec, theta)
     values = {name: np.broadcast_to(x, n) for name, x in theta.items()}
-    table = as_dataframe(_draw_decisions(spec, np.random.default_rng(seed), values, never=False))
-    return table if spec.times else table.drop(columns="rt")
-
-
-def _numbers(name: str, value: ArrayLike) -> Float:
-    """Values of a parameter, of any library's column too."""
-    given = as_array(value)
-    x, wrong = floats(given.ravel())
-    refuse(wrong, {name: given.ravel()}, expected=f"numbers as {name}", found="others", remedy="convert them")
-    return x.reshape(given.shape)
+    trials = as_dataframe(_draw_decisions(spec, as_generator(seed), values, never=False))
+    return trials if spec.times else trials.drop(columns="rt")
 
 
 def _check_domain(spec: Model, theta: Mapping[str, Float]) -> None:

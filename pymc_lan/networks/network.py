@@ -16,7 +16,7 @@ from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.density import Views
 from pymc_lan.models.imported import TAGS, imported_model, within
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.model import Model, require_views
+from pymc_lan.models.model import Model, check_model, require_views
 from pymc_lan.models.simulator.stored import KINDS, stored_model
 from pymc_lan.networks.config import CONFIG_FORMAT, REMEDY_ANEW, check_agreement, check_config
 from pymc_lan.networks.mlp import MLP
@@ -169,6 +169,13 @@ class Network:
             )
 
 
+def check_network(network: Any) -> None:
+    """Refuse what is no network, such as a name, with a ValueError."""
+    if not isinstance(network, Network):
+        remedy = "give what pl.load_network or pl.train returns"
+        raise ValueError(explain("a Network", f"a {type(network).__name__}", remedy))
+
+
 def _of_jax(value: Any) -> bool:
     """Whether a value is an array of JAX, or stands for one while JAX traces a function."""
     # Under "jax" alone a stand-in may lie, ArviZ's for instance, which would import it when asked for an array.
@@ -223,7 +230,11 @@ def build_network(
     ------
     RegistryError
         If the config is of a newer format or lacks an entry, names an unknown model, or disagrees with the weights.
+    ValueError
+        If the spec is no model.
     """
+    if spec is not None:
+        check_model(spec)
     check_config(config)
     name, version, networks = config["model"], config["version"], config["networks"]
     if (known := spec or MODELS.get(name)) is not None:

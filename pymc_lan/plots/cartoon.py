@@ -12,6 +12,7 @@ from pymc_lan.data.observed import as_observed
 from pymc_lan.errors import explain
 from pymc_lan.models.model import Model, bind, shift
 from pymc_lan.networks.network import Network
+from pymc_lan.numerics.seeds import as_generator
 from pymc_lan.plots.densities import (
     Densities,
     check_two_choices,
@@ -118,7 +119,7 @@ def cartoon(
     mean = {name: np.atleast_1d(x.mean()) for name, x in draws.items()}
     some = {name: thin(x, n_draws) for name, x in draws.items()} if next(iter(draws.values())).size > 1 else None
     observed = None if trials is None else as_observed(trials)
-    rng = np.random.default_rng(seed)
+    rng = as_generator(seed)
     shares, usual = _shares(spec, network, mean, rng)
     if observed is not None:
         shares = {code: float((observed[:, 1] == code).mean()) for code in LABELS}
@@ -134,7 +135,7 @@ def cartoon(
     _draw_densities(axes[0], axes[2], densities(spec, network, mean, rt, rng), bands, prob, rt, observed)
     for where, code in ((axes[0], 1), (axes[2], -1)):
         _name(where, code, f"{choices[code]}: {shares[code]:.0%}")
-    draw_process(spec, axes[1], Shown(mean, some, prob, last, n_paths), np.random.default_rng(seed))
+    draw_process(spec, axes[1], Shown(mean, some, prob, last, n_paths), as_generator(seed))
     _finish(axes, spec, mean, some, prob, last)
     return axes
 

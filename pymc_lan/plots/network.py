@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.errors import RegistryError, explain
+from pymc_lan.errors import RegistryError, check_count, explain
 from pymc_lan.models.model import Model, bind
 from pymc_lan.models.simulate import simulate_trials
 from pymc_lan.networks.network import Network
@@ -95,6 +95,7 @@ def network(
         raise ValueError(explain("a list of values", f"shape {steps.shape}", "give values=[...]"))
     sets = [bind(spec, (), {**params, sweep: value}) for value in steps]
     _check_bounds(spec, sets)
+    seed = check_count("seed", seed, 0)
     trials = [simulate_trials(spec, theta, n, seed + k).dropna(subset="rt") for k, theta in enumerate(sets)]
     if last is None:
         last = float(np.ceil(10 * np.quantile(np.concatenate([each["rt"] for each in trials]), SHOWN)) / 10)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pymc_lan.data.files import write_whole, writing
-from pymc_lan.errors import RegistryError, explain, unknown
+from pymc_lan.errors import RegistryError, check_path, explain, unknown
 from pymc_lan.models.model import require_views, shift
 from pymc_lan.networks.kernel.layout import PARTS
 from pymc_lan.networks.network import (
@@ -57,7 +57,7 @@ def export(
     Raises
     ------
     ValueError
-        For an unknown format or part, or one that the network does not have.
+        For an unknown format or part, or one that the network does not have; for an `out` that is no path.
     RegistryError
         If the network cannot be loaded, the folder exists, or the file does not say what the network does.
     ImportError
@@ -78,11 +78,11 @@ def export(
         raise ValueError(unknown("format", format, FORMATS))
     if part not in PARTS:
         raise ValueError(unknown("part", part, PARTS))
-    network = find_network(network)
+    path, network = check_path("out", out), find_network(network)
     if format == "orbax":
-        export_orbax(network, Path(out))
+        export_orbax(network, path)
     else:
-        _export_onnx(network, Path(out), part)
+        _export_onnx(network, path, part)
 
 
 def _export_onnx(network: Network, out: Path, part: str) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pymc_lan.data.reading import read_file
-from pymc_lan.errors import RegistryError, explain, printable
+from pymc_lan.errors import RegistryError, check_path, explain, printable
 from pymc_lan.models.imported import PLAIN, PLAIN_OMISSION, Bounds, imported_model
 from pymc_lan.models.model import Model, require_views
+from pymc_lan.models.parameters import as_choices
 from pymc_lan.networks.accuracy.accuracy import accuracy
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.network import (
@@ -60,7 +61,7 @@ def import_onnx(
         Where the network was trained, by parameter; by default the model's own bounds. Of a model that is not known
         here, all parameters in the order of the network's inputs.
     choices : sequence of int, optional
-        The response codes of a model that is not known here.
+        The response codes of a model that is not known here, two or more.
     out : path, optional
         A registry's folder, to write the network to as ``out/model/version``, a folder that `pymc_lan.load_network`
         reads.
@@ -110,15 +111,20 @@ def import_onnx(
     if cpn is not None and opn is not None:
         found = f"cpn={str(cpn)!r} and opn={str(opn)!r}"
         raise ValueError(explain("a CPN or an OPN", found, "import the LAN twice, once with each"))
+    if choices is not None and len(as_choices(choices)) < 2:
+        raise ValueError(explain("two response codes or more as choices", f"{choices}", "give (-1, 1), or 0 to n - 1"))
+    given = {"lan": path, "choice": cpn if opn is None else opn}
+    names = {"lan": "path", "choice": "cpn" if opn is None else "opn"}
+    files = {name: check_path(names[name], file) for name, file in given.items() if name == "lan" or file is not None}
     spec = imported_model(model, bounds or {}, choices, PLAIN if opn is None else PLAIN_OMISSION)
     if out is not None:
+        out = check_path("out", out)
         refuse_existing(out, spec.name, version)
-    files = {"lan": path} | ({} if cpn is None else {"choice": cpn}) | ({} if opn is None else {"choice": opn})
-    mlps = {name: _read(spec, name, Path(file)) for name, file in files.items()}
+    mlps = {name: _read(spec, name, file) for name, file in files.items()}
     network = Network(spec, mlps["lan"], mlps.get("choice"), version)
     measured = accuracy(network, n=N_MEASURED, n_mass=N_MASS) if spec.exact else None
     network = replace(network, config=_config(network, files, measured), sha256=weights_sha256(network))
-    warnings.warn(_caution(Path(path), measured), stacklevel=2)
+    warnings.warn(_caution(files["lan"], measured), stacklevel=2)
     if out is None:
         return network
     return load_folder(write_version(out, network, network.config, write_card), spec)
@@ -141,10 +147,10 @@ def _read(spec: Model, name: str, path: Path) -> MLP:
     return mlp
 
 
-def _config(network: Network, files: Mapping[str, Any], measured: dict[str, Any] | None) -> dict[str, Any]:
+def _config(network: Network, files: Mapping[str, Path], measured: dict[str, Any] | None) -> dict[str, Any]:
     """What ``config.json`` says of an imported network."""
     imported = {
-        name: {"file": printable(Path(file).name), "sha256": digest(read_file(Path(file), "check the path"))}
+        name: {"file": printable(file.name), "sha256": digest(read_file(file, "check the path"))}
         for name, file in files.items()
     }
     outcome = f"rt in seconds, response one of {', '.join(map(str, network.spec.choices))}"

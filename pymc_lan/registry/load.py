@@ -21,11 +21,11 @@ from typing import Any
 
 from pymc_lan.data.files import alone, whole_folder, write_whole, writing
 from pymc_lan.data.reading import LARGEST_FILE, LARGEST_TEXT, read_file
-from pymc_lan.errors import RegistryError, UnknownNameError, explain, nearest, unknown
+from pymc_lan.errors import RegistryError, UnknownNameError, explain, is_name, nearest, unknown
 from pymc_lan.models.catalogue import MODELS
-from pymc_lan.models.model import Model
+from pymc_lan.models.model import Model, check_model
 from pymc_lan.networks.config import CONFIG, REMEDY_ANEW, read_config
-from pymc_lan.networks.network import Network, build_network, network_tensors
+from pymc_lan.networks.network import Network, build_network, check_network, network_tensors
 from pymc_lan.registry.hub import HubRegistry
 from pymc_lan.registry.names import ModelName, RepositoryName, parse_source
 from pymc_lan.registry.search import FolderRegistry, Registry, configured
@@ -72,6 +72,8 @@ def load_network(
 
     Raises
     ------
+    ValueError
+        For registries that are no sequence, or a spec that is no model.
     RegistryError
         For an unknown model or version, one that two registries disagree about, a missing, corrupted or mismatching
         file, a config of a newer format, a hub that cannot be reached where nothing is cached.
@@ -88,6 +90,8 @@ def load_network(
     ('v', 'a', 'z', 't')
     """
     named = parse_source(source)
+    if spec is not None:
+        check_model(spec)  # before it becomes part of a key
     if isinstance(named, Path):
         return load_folder(named, spec)
     return _SESSION.get(str(named)) or _load_named(named, search_path(registries), spec)
@@ -148,7 +152,8 @@ def register(spec: Model, network: Network) -> None:
     Raises
     ------
     ValueError
-        If the name belongs to a model of this release, or the network to another model.
+        If the name belongs to a model of this release, or the network to another model; for what is no model or no
+        network.
 
     Notes
     -----
@@ -174,6 +179,8 @@ def register(spec: Model, network: Network) -> None:
     >>> pl.load_network("my_ddm").name
     'my_ddm@1.0'
     """
+    check_model(spec)
+    check_network(network)
     if spec.name in MODELS and spec.name not in _SESSION:
         raise ValueError(explain("a name of your own", f"{spec.name!r}, a model of this release", "choose another"))
     if network.spec.untrained != spec.untrained:
@@ -300,13 +307,13 @@ def verify_network(source: str) -> list[Path]:
 def load_folder(folder: Path, spec: Model | None = None) -> Network:
     """Load a version from its folder, of a model known by name or of the given one."""
     if not os.path.isdir(folder):  # False of a path that no folder can have, of which a method of Path is an OSError
-        raise RegistryError(
-            explain(
-                f"a folder with {WEIGHTS} and {CONFIG}",
-                f"no folder {str(folder)!r}",
-                "check the path, or give a registered name such as 'ddm'",
-            )
-        )
+        remedy = "check the path, or give a registered name such as 'ddm'"
+        registry, colon, name = str(folder).rpartition(":")
+        model, _, version = name.partition("@")
+        if colon and os.path.isabs(registry) and is_name(model):  # as of a repository of the hub
+            whole = f"{Path(registry, model, version or '1.0')}"
+            remedy = f"give the whole path, such as {whole!r}; or {name!r}, with {registry!r} among the registries"
+        raise RegistryError(explain(f"a folder with {WEIGHTS} and {CONFIG}", f"no folder {str(folder)!r}", remedy))
     return _build(folder, read_config(_read(folder / CONFIG), folder / CONFIG), _read(folder / WEIGHTS), spec)
 
 
@@ -427,7 +434,7 @@ def table_with(root: Path, model: str, version: str, contents: Mapping[str, byte
     return add_version(models, model, version, {name: digest(content) for name, content in contents.items()})
 
 
-def refuse_existing(root: str | os.PathLike[str], model: str, version: str) -> None:
+def refuse_existing(root: Path, model: str, version: str) -> None:
     """Refuse to write a version that exists; called before a training as well as before the writing.
 
     Raises
@@ -436,7 +443,6 @@ def refuse_existing(root: str | os.PathLike[str], model: str, version: str) -> N
         If it exists as a folder or in the registry, it or its model cannot be called so, the registry cannot be read,
         or its folder not be written to.
     """
-    root = Path(root)
     check_names(model, version)
     with writing(f"{model}@{version} in {root}", RegistryError):
         listed = read_registry(root) if os.path.exists(root / REGISTRY) else {}

@@ -38,19 +38,19 @@ class RepositoryName:
         return self.repo if self.revision == "main" else f"{self.repo}@{self.revision}"
 
     @classmethod
-    def match(cls, text: str) -> Self | None:
-        """The repository ``"org/repo"`` or ``"org/repo@revision"``; None for any other text.
+    def match(cls, text: Any) -> Self | None:
+        """The repository ``"org/repo"`` or ``"org/repo@revision"``; None for anything else.
 
         Examples
         --------
         >>> RepositoryName.match("lab/nets@v2")
         RepositoryName(repo='lab/nets', revision='v2')
         """
-        found = _REPOSITORY.fullmatch(text)
+        found = _REPOSITORY.fullmatch(text) if isinstance(text, str) else None
         return cls(found["repo"], found["revision"] or "main") if found else None
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: Any) -> Self:
         """The repository that a text must name.
 
         Raises
@@ -60,7 +60,8 @@ class RepositoryName:
         """
         found = cls.match(text)
         if found is None:
-            raise RegistryError(explain("a repository as 'org/repo' or 'org/repo@revision'", f"{text!r}", "name it so"))
+            expected = "a repository as 'org/repo' or 'org/repo@revision'"
+            raise RegistryError(explain(expected, f"{text!r:.80}", "name it so"))
         return found
 
 
@@ -88,19 +89,22 @@ class ModelName:
         return place + self.model + ("" if self.version is None else f"@{self.version}")
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: Any) -> Self:
         """Read ``"model"`` or ``"model@version"``, alone or behind ``"org/repo:"`` or ``"org/repo@revision:"``.
 
         Raises
         ------
         RegistryError
-            If what stands before the colon is no repository.
+            If what stands before the colon is no repository, and for what is no text.
 
         Examples
         --------
         >>> ModelName.parse("lab/nets:ddm@1.0").model
         'ddm'
         """
+        if not isinstance(text, str):
+            found = f"a {type(text).__name__}"
+            raise RegistryError(explain("the name of a model in text", found, "name it like 'ddm' or 'ddm@1.0'"))
         place, colon, name = text.rpartition(":")
         model, at, version = name.partition("@")
         return cls(model, version if at else None, RepositoryName.parse(place) if colon else None)

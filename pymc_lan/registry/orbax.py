@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pymc_lan.data.files import whole_folder, write_whole, writing
 from pymc_lan.data.reading import LARGEST_TEXT, read_file
-from pymc_lan.errors import RegistryError, explain
+from pymc_lan.errors import RegistryError, check_path, explain
 from pymc_lan.models.model import Model
 from pymc_lan.networks.config import CONFIG, CONFIG_FORMAT, read_config
 from pymc_lan.networks.mlp import tensor_shapes
@@ -73,6 +73,8 @@ def import_orbax(folder: str | os.PathLike[str], spec: Model | None = None) -> N
 
     Raises
     ------
+    ValueError
+        For what is no path, or no model.
     RegistryError
         If the checkpoint cannot be read, or its weights are not those that its config was written with.
 
@@ -84,9 +86,9 @@ def import_orbax(folder: str | os.PathLike[str], spec: Model | None = None) -> N
     >>> pl.import_orbax(folder) == pl.load_network("ddm")
     True
     """
+    folder = check_path("folder", folder)
     from pymc_lan.networks.orbax import read_arrays
 
-    folder = Path(folder)
     config = read_config(read_file(folder / CONFIG, _REMEDY_ORBAX, LARGEST_TEXT), folder / CONFIG)
     sizes = {name: entry["sizes"] for name, entry in config["networks"].items()}
     try:

@@ -12,7 +12,7 @@ from typing import Any, final
 import numpy as np
 
 from pymc_lan.data.reading import LARGEST_TEXT, read_file
-from pymc_lan.errors import RegistryError, explain
+from pymc_lan.errors import RegistryError, check_count, check_path, explain
 from pymc_lan.models.model import Model, require_views, shift
 from pymc_lan.networks.accuracy.accuracy import accuracy
 from pymc_lan.networks.config import CONFIG
@@ -137,7 +137,7 @@ def publish(
         What `pymc_lan.train` wrote: ``weights.safetensors``, ``config.json`` and ``README.md``.
     repo : str or path
         ``"org/repo"``, which must exist, or ``"org/repo@branch"`` for another branch than main; or a registry's folder,
-        made when missing: its whole path, or a `pathlib.Path`.
+        made when missing: its whole path, or a `pathlib.Path`. A leading ``~/`` is your home.
     spec : Model, optional
         Of a model of your own; one that is known by its simulator needs it, to be measured.
     license : str, optional
@@ -155,6 +155,8 @@ def publish(
 
     Raises
     ------
+    ValueError
+        For a folder that is no path, a spec that is no model, a number of trials that is none.
     RegistryError
         If the folder is not whole and right, its accuracy not what is measured, the version there already, the hub
         cannot be reached or refuses, or the registry's folder cannot be written to; for a license and a folder.
@@ -170,11 +172,14 @@ def publish(
     if license is not None and isinstance(registry, FolderRegistry):
         expected, found = "a license for a repository of the hub, whose card names it", f"the folder {registry}"
         raise RegistryError(explain(expected, found, "leave it out, and put a file with the license beside the table"))
-    network = load_folder(Path(folder), spec)
+    folder = check_path("folder", folder)
+    if n_measured is not None:
+        n_measured = check_count("n_measured", n_measured)
+    network = load_folder(folder, spec)
     check_version(network, n_measured)
     contents = {
-        WEIGHTS: read_file(Path(folder) / WEIGHTS, _WRITE),
-        CONFIG: read_file(Path(folder) / CONFIG, _WRITE, LARGEST_TEXT),
+        WEIGHTS: read_file(folder / WEIGHTS, _WRITE),
+        CONFIG: read_file(folder / CONFIG, _WRITE, LARGEST_TEXT),
         CARD: write_card(network.config).encode(),
     }
     match registry:

@@ -8,13 +8,13 @@ of the argument ``registries=``, of the environment variable ``PYMC_LAN_REGISTRI
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 from pymc_lan.data.reading import parse_toml, read_if_there
-from pymc_lan.errors import RegistryError, explain
+from pymc_lan.errors import RegistryError, check_path, explain
 from pymc_lan.registry.hub import HubRegistry
 from pymc_lan.registry.names import RepositoryName
 from pymc_lan.registry.table import Entry, read_registry
@@ -82,23 +82,22 @@ def as_registry(source: str | os.PathLike[str], named_by: str) -> Registry:
     ------
     RegistryError
         If it is neither a folder's whole path nor a repository's name. A relative path must be a `pathlib.Path`, so
-        that no folder that happens to lie in the working directory is taken for a repository.
+        that no folder that happens to lie in the working directory is taken for a repository; and ``~`` is the home of
+        who asks, and nobody else's.
+    ValueError
+        For a `pathlib.Path` with a null character.
     """
-    if not isinstance(source, str):
-        return FolderRegistry(Path(source))
-    folder = Path(source).expanduser()
-    if folder.is_absolute():
-        return FolderRegistry(folder)
-    repository = RepositoryName.match(source)
-    if repository is None:
-        raise RegistryError(
-            explain(
-                f"registries in {named_by} as 'org/repo', 'org/repo@revision' or a folder's whole path",
-                f"{source!r}",
-                "name it so",
-            )
-        )
-    return HubRegistry(repository)
+    if isinstance(source, os.PathLike):
+        return FolderRegistry(check_path(named_by, source))
+    if isinstance(source, str):
+        own = Path(source).parts[:1] == ("~",)
+        folder = Path(os.path.expanduser(source) if own else source)
+        if folder.is_absolute() and "\0" not in source:
+            return FolderRegistry(folder)
+        if (repository := RepositoryName.match(source)) is not None:
+            return HubRegistry(repository)
+    expected = f"registries in {named_by} as 'org/repo', 'org/repo@revision' or a folder's whole path"
+    raise RegistryError(explain(expected, f"{source!r:.80}", "name it so"))
 
 
 def configured(registries: Sequence[str | os.PathLike[str]] = ()) -> list[Registry]:
@@ -108,7 +107,12 @@ def configured(registries: Sequence[str | os.PathLike[str]] = ()) -> list[Regist
     ------
     RegistryError
         If one is neither a folder nor a repository, or the configuration cannot be read.
+    ValueError
+        If the argument is no sequence.
     """
+    if isinstance(registries, str | bytes | os.PathLike) or not isinstance(registries, Iterable):
+        expected, remedy = "registries as a list of folders and repositories", "write [...] around one, () for none"
+        raise ValueError(explain(expected, f"{registries!r:.80}", remedy))
     named = {
         "the argument registries": registries,
         VARIABLE: [each for each in os.environ.get(VARIABLE, "").split(os.pathsep) if each],

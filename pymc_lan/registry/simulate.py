@@ -23,10 +23,11 @@ def simulate(
     ----------
     model : str, path, Model or Network
         For instance ``"ddm"``; whatever `pymc_lan.get_model` takes.
-    params : mapping of str to array_like
-        Every parameter by name, scalar or one per trial; those with a default may be left out.
+    params : mapping of str to array_like, or pandas.DataFrame
+        Every parameter by name, scalar or one per trial; those with a default may be left out. What is a number, and
+        which labels a pandas Series may have, is as of distributions; the rows of a table are the trials.
     n : int, optional
-        Number of trials; not needed where a parameter has one value per trial.
+        Number of trials, at most 1,000,000,000; not needed where a parameter has one value per trial.
     seed : int, optional
         The same seed gives the same trials.
 
@@ -39,9 +40,9 @@ def simulate(
     Raises
     ------
     ValueError
-        For an unknown model or parameter, a missing parameter, one that is no number, lengths that do not match,
-        values outside the model's domain, or with which no trial is decided; for a network of which nobody knows the
-        process.
+        For an unknown model or parameter, a missing parameter, one that is no number, lengths that do not match, a
+        Series with other row labels than 0, 1, 2, and so on, a seed that is none, values outside the model's domain, or
+        with which no trial is decided; for a network of which nobody knows the process.
 
     Notes
     -----

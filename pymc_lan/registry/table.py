@@ -123,7 +123,7 @@ def read_registry(root: Path, remedy: str = "reinstall pymc-lan") -> Table:
     return parse_table(read_file(root / REGISTRY, remedy, LARGEST_TEXT), root / REGISTRY, remedy)
 
 
-def check_names(model: str, version: str) -> None:
+def check_names(model: Any, version: Any) -> None:
     """Refuse what a model or a version that is written may not be called.
 
     Raises
@@ -134,7 +134,7 @@ def check_names(model: str, version: str) -> None:
         check_name("model", model)
     except ValueError as error:
         raise RegistryError(f"{error}") from error
-    if not PLAIN_NAME.fullmatch(version):
+    if not (isinstance(version, str) and PLAIN_NAME.fullmatch(version)):
         expected = f"a version of letters, digits, dots, dashes and underscores, {MAX_NAME} of them at most"
         raise RegistryError(explain(expected, f"{version!r:.80}", "name it like '1.0'"))
 

@@ -43,6 +43,15 @@ class Wishes:
     report: bool = False
     scheduler: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse recipes that are none, or another's."""
+        kinds = {"lan_recipe": Recipe, "choice_recipe": Recipe, "simulation_recipe": SimulationRecipe}
+        for name, kind in kinds.items():
+            given = getattr(self, name)
+            if given is not None and not isinstance(given, kind):
+                found = f"a {type(given).__name__}"
+                raise ValueError(explain(f"{name} as a {kind.__name__}", found, f"write pl.{kind.__name__}(...)"))
+
 
 class Learned(NamedTuple):
     """Networks, and how they came about.

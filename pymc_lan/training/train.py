@@ -6,9 +6,8 @@ import os
 import time
 from functools import singledispatch
 from importlib.metadata import version as package_version
-from pathlib import Path
 
-from pymc_lan.errors import explain
+from pymc_lan.errors import check_count, check_path, explain
 from pymc_lan.models.imported import Imported
 from pymc_lan.models.model import Model, require_labels, require_views
 from pymc_lan.models.simulator.simulated import Simulated
@@ -24,6 +23,9 @@ from pymc_lan.training.teacher import Teacher, Wishes
 
 # Whose versions a config names.
 PACKAGES = ("pymc-lan", "numpy", "jax", "flax", "optax")
+
+# JAX makes its keys of 64 bits.
+LARGEST_SEED = 2**63 - 1
 
 
 @singledispatch
@@ -102,7 +104,8 @@ def train(
     ValueError
         For an unknown model, a race of accumulators that has a closed form instead, recipes or simulations of another
         kind of model, a simulator whose trials cannot be or whose `shift`, `mirror` or `exchange` is none; a scheduler
-        that has nothing to do, because labels have a closed form or simulations are in files.
+        that has nothing to do, because labels have a closed form or simulations are in files; a path, a seed or a
+        number of trials that is none.
     RegistryError
         If the version exists.
     ImportError
@@ -116,12 +119,15 @@ def train(
     >>> pl.train("ddm", out, lan_recipe=small, choice_recipe=small, progress=False).name
     'ddm@1.0'
     """
-    spec = get_model(model)
+    spec, out, seed = get_model(model), check_path("out", out), check_count("seed", seed, 0, LARGEST_SEED)
+    if n_measured is not None:
+        n_measured = check_count("n_measured", n_measured)
+    states = None if checkpoints is None else check_path("checkpoints", checkpoints)
     wishes = Wishes(lan_recipe, choice_recipe, simulation_recipe, simulations, report, scheduler)
     teacher = teacher_of(spec).of(spec, wishes, seed)
     refuse_existing(out, spec.name, version)
     started = time.perf_counter()
-    learned = teacher.learn(None if checkpoints is None else Path(checkpoints), progress=progress)
+    learned = teacher.learn(states, progress=progress)
     seconds = round(time.perf_counter() - started, 1)
     network = Network(learned.spec, learned.lan, learned.choice, version=version)
     config = version_config(network, teacher.outcome) | {
@@ -131,5 +137,5 @@ def train(
         "accuracy": teacher.measure(network, n_measured),
     }
     written = load_folder(write_version(out, network, config, write_card), spec)
-    teacher.report(Path(out), written, learned)
+    teacher.report(out, written, learned)
     return written

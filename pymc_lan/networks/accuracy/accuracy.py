@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.data.observation import Silence
+from pymc_lan.errors import check_count
 from pymc_lan.models.imported import Imported
 from pymc_lan.models.labels import Labels
 from pymc_lan.models.likelihood import Likelihood
@@ -22,7 +23,7 @@ from pymc_lan.models.proposals import draw_theta
 from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.networks.accuracy.simulated import accuracy_from_simulations
 from pymc_lan.networks.config import rounded
-from pymc_lan.networks.network import Network
+from pymc_lan.networks.network import Network, check_network
 from pymc_lan.numerics.even import share_at
 from pymc_lan.numerics.passage import NUMPY
 
@@ -63,6 +64,11 @@ def accuracy(network: Network, *, n: int | None = None, n_mass: int | None = Non
         enough), and ``n``, ``n_mass``, ``seed``. Where the density has no
         closed form, ``gradient`` compares central differences.
 
+    Raises
+    ------
+    ValueError
+        For what is no network, numbers of trials or sets that are none, a seed that is none.
+
     Examples
     --------
     >>> import pymc_lan as pl
@@ -70,7 +76,10 @@ def accuracy(network: Network, *, n: int | None = None, n_mass: int | None = Non
     >>> report["lan"]["mean"] < 0.002
     True
     """
-    return measure(network.spec, network, n, n_mass, seed)
+    check_network(network)
+    n = None if n is None else check_count("n", n)
+    n_mass = None if n_mass is None else check_count("n_mass", n_mass)
+    return measure(network.spec, network, n, n_mass, check_count("seed", seed, 0))
 
 
 @singledispatch

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.errors import explain
+from pymc_lan.errors import check_count, explain
 from pymc_lan.models.model import Model, shift
 from pymc_lan.models.simulator.lognormal import SHORTEST
 from pymc_lan.models.simulator.run import draw_sets, draw_trials_of_sets
 from pymc_lan.networks.accuracy import classifier
 from pymc_lan.networks.config import rounded
-from pymc_lan.networks.network import Network
+from pymc_lan.networks.network import Network, check_network
 from pymc_lan.numerics.passage import NUMPY
 
 Float = NDArray[np.float64]
@@ -57,9 +57,12 @@ def accuracy_from_simulations(
     Raises
     ------
     ValueError
-        If the model has no simulator.
+        If the model has no simulator; for numbers of sets or trials, or a seed, that are none.
     """
-    spec = network.spec
+    check_network(network)
+    spec, seed = network.spec, check_count("seed", seed, 0)
+    n_sets, n_trials = check_count("n_sets", n_sets), check_count("n_trials", n_trials)
+    n_shown = check_count("n_shown", n_shown)
     if spec.simulator is None:
         raise ValueError(
             explain(

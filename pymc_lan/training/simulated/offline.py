@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.data.files import FULL, array_header, write_whole, writing
-from pymc_lan.errors import explain, refuse
+from pymc_lan.errors import check_count, check_path, explain, refuse
+from pymc_lan.models.model import check_model
 from pymc_lan.models.simulator.calls import check_responses, check_trials
 from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.training.recipes import LIKELIHOOD
@@ -72,7 +73,7 @@ def simulate_to(
     Raises
     ------
     ValueError
-        If the spec has no simulator, a file exists already, or a number is not positive.
+        If the spec has no simulator, a file exists already, a number is none or not positive, the folder no path.
     OSError
         If a file cannot be written; those before it are whole.
 
@@ -85,11 +86,12 @@ def simulate_to(
     >>> [path.name for path in pl.simulate_to(spec, tempfile.mkdtemp(), sets=100, trials=8)]
     ['simulations-0000.npy']
     """
+    check_model(spec)
     if spec.simulator is None:
         raise ValueError(explain("a model with a simulator", f"{spec.name!r}", "make one with pl.simulator_spec"))
-    if min(sets, trials, files) < 1:
-        raise ValueError(explain("sets, trials and files of 1 or more", f"{sets}, {trials}, {files}", "raise them"))
-    folder = Path(folder)
+    sets, trials = check_count("sets", sets), check_count("trials", trials)
+    files, seed = check_count("files", files), check_count("seed", seed, 0)
+    folder = check_path("folder", folder)
     paths = [folder / f"simulations-{number:04d}.npy" for number in range(files)]
     if begun := [path for path in paths if os.path.exists(path)]:
         raise ValueError(explain("files that are new", f"{begun[0]}", "give another folder, or remove the file"))
@@ -121,7 +123,7 @@ def _table(source: Online, seed: Sequence[int]) -> Iterator[bytes]:
         yield rows.tobytes()
 
 
-def find_files(given: Paths) -> list[Path]:
+def find_files(given: Any) -> list[Path]:
     """The files of simulations in a folder, or those that are given, in order.
 
     Raises
@@ -129,8 +131,8 @@ def find_files(given: Paths) -> list[Path]:
     ValueError
         If there are none, or another kind of file is given.
     """
-    one = [given] if isinstance(given, str | os.PathLike) else [*given]
-    paths = [Path(each) for each in one]
+    several = isinstance(given, Iterable) and not isinstance(given, str | bytes)
+    paths = [check_path("simulations", each) for each in (given if several else [given])]
     if len(paths) == 1 and os.path.isdir(paths[0]):
         paths = sorted(path for path in paths[0].iterdir() if path.suffix in KINDS)
     wrong = [path for path in paths if path.suffix not in KINDS or not os.path.isfile(path)]
