@@ -348,5 +348,5 @@ def test_arguments_that_cannot_be_are_refused(folder: Path) -> None:
             pl.train("ddm", "nowhere", **wrong)
     with pytest.raises(ValueError, match=r"Expected a model with a simulator\. Found 'three'"):
         pl.simulate_to(replace(THREE, simulator=None), "nowhere", sets=1)
-    with pytest.raises(ValueError, match=r"files of 1 or more\. Found 0, 256, 1"):
+    with pytest.raises(ValueError, match=r"sets as a whole number, 1 or more\. Found sets=0"):
         pl.simulate_to(COIN, "nowhere", sets=0)
