@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from pymc_lan.data.programs import JsPsych, Program, practice, program_of
 from pymc_lan.data.trial_answers import answer, fast, late
 from pymc_lan.data.trial_columns import Gathered, gather, name_columns
 from pymc_lan.data.trial_report import Sheet, TrialReport
-from pymc_lan.errors import explain
+from pymc_lan.errors import explain, is_real
 
 UNITS = ("auto", "s", "ms")
 # Decisions of a second and more are no fast ones; milliseconds given as `fastest` are above it.
@@ -122,8 +121,7 @@ def _checked(columns: Any, unit: Any, fastest: Any) -> dict[str, str]:
     """The columns that the user names; ValueError for arguments that cannot be meant."""
     if unit not in UNITS:
         raise ValueError(explain(f"unit as {', '.join(map(repr, UNITS))}", f"{unit!r:.80}", "give one of them"))
-    number = isinstance(fastest, numbers.Real) and not isinstance(fastest, bool)
-    if not number or not 0 <= fastest < SLOWEST:
+    if not is_real(fastest) or not 0 <= fastest < SLOWEST:
         expected = f"fastest as seconds, from 0 (keep all) to below {SLOWEST:g}"
         raise ValueError(explain(expected, f"{fastest!r:.80}", "give the time below which no response is a decision"))
     given = dict(columns) if isinstance(columns, Mapping) else {} if columns is None else None

@@ -10,7 +10,7 @@ import numpy as np
 
 from pymc_lan.data.observed import RESPONSE
 from pymc_lan.data.tables import AUTO, SUBJECTS, as_table, every_name
-from pymc_lan.errors import explain, unknown
+from pymc_lan.errors import explain, is_real, unknown
 from pymc_lan.models.model import Model
 from pymc_lan.registry.sources import get_model
 from pymc_lan.regressions.coding import boundaries
@@ -113,7 +113,7 @@ def _parameter(name: str, value: Any) -> Given:
     """A formula, a number, or a prior."""
     if isinstance(value, str):
         return value
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    number = is_real(value)
     if number:
         return float(value)
     if isinstance(value, Prior) or hasattr(value, "owner"):
