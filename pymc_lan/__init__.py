@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pymc_lan.registry.publish import publish as publish
     from pymc_lan.registry.simulate import simulate as simulate
     from pymc_lan.registry.sources import get_model as get_model
+    from pymc_lan.regressions.bambi import bambi_family as bambi_family
     from pymc_lan.regressions.regression import regression as regression
     from pymc_lan.training.recipes import Recipe as Recipe
     from pymc_lan.training.recipes import SimulationRecipe as SimulationRecipe
@@ -58,6 +59,7 @@ _SOURCES = {
     "SimulationRecipe": "training.recipes",
     "as_dataframe": "data.observed",
     "as_observed": "data.observed",
+    "bambi_family": "regressions.bambi",
     "check": "diagnostics.check",
     "cite": "distributions.provenance",
     "export": "registry.export",

@@ -51,6 +51,7 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
     "sklearn": frozenset({"networks"}),
     "typer": frozenset({"cli"}),
     "formulae": frozenset({"regressions"}),
+    "bambi": frozenset({"regressions"}),
 }
 
 # What nobody should wait for, or have installed, to import the package.
@@ -67,6 +68,7 @@ LOADED_LATE = (
     "sklearn",
     "typer",
     "formulae",
+    "bambi",
 )
 
 LONGEST_BODY = 80
