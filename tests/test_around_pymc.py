@@ -88,13 +88,36 @@ def test_trials_without_data_are_drawn_and_observed_later() -> None:
         assert len(pytensor.grad(m.logp(), m.value_vars[:2])) == 2
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([[0.5, 1], [-0.2, 1]], r"'rt' above 0 s.* 1 of 2 rows: row 1 \(rt = -0\.2"),
+        ([[0.5, 1], [np.nan, 1]], "a finite 'rt' on every trial.* row 1"),
+        ([[0.5, 1], [0.7, 2]], r"unknown response codes 2\.0 .* row 1"),
+        ([[0.5, 1], [0.7, 0]], r"rows \[rt, response\] as pl\.as_observed makes them.* row 1"),
+    ],
+    ids=["rt", "missing", "response", "other codes"],
+)
+def test_what_pm_observe_puts_in_is_checked(rows: list[list[float]], message: str) -> None:
+    later = pm.observe(model(observed=None, shape=(2, 2)), {"obs": np.array(rows)})
+    with pytest.raises(ValueError, match=message):
+        later.logp()
+
+
+def test_no_derivative_is_a_number_without_data() -> None:
+    """What PyMC simplifies before it derives a log density keeps the refusal."""
+    with pytest.raises(ValueError, match=r"Expected data of 'obs'\. .* Remedy: give 'obs' its trials"):
+        model(observed=None).dlogp()
+
+
 # Minibatches
 
 
 def test_total_size_scales_the_log_density() -> None:
     at = {"v": 0.5, "t_log__": np.log(0.2)}
-    whole, scaled = (log_density_of(m, ["obs"], at) for m in (model(), model(total_size=10 * N)))
-    assert scaled == pytest.approx(10 * whole)
+    whole = log_density_of(model(), ["obs"], at)
+    for total in (10 * N, np.int64(10 * N), (10 * N,), [10 * N, ...]):
+        assert log_density_of(model(total_size=total), ["obs"], at) == pytest.approx(10 * whole)
 
 
 def test_minibatches_are_rows_of_the_table() -> None:
@@ -177,6 +200,30 @@ def test_the_shape_of_a_parameter_is_that_of_the_trials() -> None:
     # As before: a single trial, and more of them.
     assert pl.DDM.dist(1.0, 1.0, 0.5, 0.3, shape=(2,)).type.shape == (2,)
     assert pl.DDM.dist(np.ones(4), 1.0, 0.5, 0.3, shape=(3, 4, 2)).type.shape == (3, 4, 2)
+
+
+ENDS, KINDS = np.array([1.0, 1.5, 1.25, 2.0]), ["go", "no-go", "go", "go"]
+FIXED: dict[str, tuple[dict[str, Any], str]] = {
+    "trial types": ({"trial_type": KINDS}, "trial_type"),
+    "deadlines": ({"deadline": ENDS}, "deadline"),
+    "deadlines that are lapse windows": ({"deadline": ENDS, "p_lapse": 0.1}, "deadline"),
+    "shares of lapses": ({"p_lapse": ENDS / 4, "lapse_window": 2.0}, "p_lapse"),
+    "drifts and types": ({"v": ENDS, "trial_type": KINDS}, "v, trial_type"),
+}
+
+
+@pytest.mark.parametrize(("given", "names"), FIXED.values(), ids=FIXED)
+def test_other_rows_beside_what_is_fixed_are_refused(given: dict[str, Any], names: str) -> None:
+    rows = np.array([[0.5, 1], [np.inf, 0], [0.9, 1], [0.6, 1]])
+    with pm.Model() as model:
+        data = pm.Data("data", rows)
+        arguments = {"v": 1.0, "a": 1.0, "z": 0.5, "t": 0.3, "trial_type": None, "deadline": None} | given
+        pl.GoNoGoDDM("obs", **arguments, likelihood="exact", observed=data)
+        pm.set_data({"data": rows[:3]})
+    with pytest.raises(
+        ValueError, match=rf"as many trials as there are values of {names}, 4, .* Remedy: give {names} as pm\.Data, too"
+    ):
+        log_density_of(model, ["obs"], {})
 
 
 def test_rows_that_a_model_has_no_place_for_are_refused() -> None:

@@ -51,7 +51,7 @@ def test_values_need_no_table(values):
             r"Unknown column 'respons'\. .*: rt, response\. Did you mean 'response'\? .*trial_type",
         ),
         (np.zeros((2, 2)), r"Expected a DataFrame .*trial_type='respons' .*Found .*ndarray.*Remedy: pass"),
-        (None, "Expected a DataFrame .*Found .*NoneType.*Remedy: pass"),
+        (None, "Expected a DataFrame .*Found no table; data in a variable, such as pm.Data, have no .*Remedy: pass"),
     ],
 )
 def test_a_column_that_is_not_there(data, message):

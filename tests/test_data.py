@@ -362,7 +362,19 @@ def test_long_form_puts_every_draw_in_its_place(wrap, names, chains):
 LIKE = {"rt": [0.5, 0.6, 0.7, 0.8], "subject": ["a", "a", "b", "b"], "trial": [1, 2, 1, 2]}
 
 
-@pytest.mark.parametrize("make", [pd.DataFrame, lambda c: pd.DataFrame(c, index=[3, 1, 1, 0]), pl.DataFrame, pa.table])
+@pytest.mark.parametrize("order", [("trial", "side", "sample"), ("side", "sample", "trial")])
+def test_draws_come_first_wherever_they_are(order):
+    """As of az.extract, which puts them last."""
+    draws = draws_with_everything_different()[0]
+    array = xr.DataArray(draws[..., ::-1], dims=["sample", "trial", "side"], coords={"side": ["response", "rt"]})
+    pd.testing.assert_frame_equal(
+        as_dataframe(array.transpose(*order)), as_dataframe(draws).rename(columns={"draw_0": "sample"})
+    )
+
+
+@pytest.mark.parametrize(
+    "make", [pd.DataFrame, lambda c: pd.DataFrame(c, index=[3, 1, 1, 0]), pl.DataFrame, pa.table, pa.record_batch]
+)
 def test_columns_of_like_are_joined_by_position(make):
     table = as_dataframe(draws_with_everything_different(), like=make(LIKE))
     assert list(table.columns)[-3:] == ["rt_observed", "subject", "trial_observed"]
@@ -422,6 +434,15 @@ def test_the_remedy_for_zeros_beside_omissions_works(rest):
             pd.DataFrame({"rt": [0.1] * 3, "rt_observed": [0.2] * 3}),
             ("columns of like that stay apart", "'rt_observed' twice", "rename 'rt_observed' in like"),
             id="like of two columns that become one",
+        ),
+        pytest.param(np.array(CHOSEN) + 0j, None, ("draws as numbers", "values of type complex128", "give"), id="complex"),
+        pytest.param("abc", None, ("draws as numbers", "type str that is no array", "give"), id="text"),
+        pytest.param([[0.5, 1], [1]], None, ("draws as numbers", "type list that is no array", "give"), id="ragged"),
+        pytest.param(
+            CHOSEN,
+            pd.DataFrame(np.ones((3, 2)), columns=["s", "s"]),
+            ("columns have different names", "'s' 2 times", "rename"),
+            id="like of two columns of one name",
         ),
         pytest.param(
             xr.DataArray(np.ones((2, 3, 2)), dims=["trial", "i", "j"]),

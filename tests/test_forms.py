@@ -107,6 +107,10 @@ def values(argument: str, plain: Any, make: Callable[[Any], Any]) -> Form:
     return Form(lambda: {argument: make(plain)} | more, go_nogo, {argument: plain} | more)
 
 
+def labelled(rows: Any, columns: list[str]) -> xr.DataArray:
+    return xr.DataArray(rows, dims=["trial", "column"], coords={"column": columns})
+
+
 # ---- observed data
 
 TAKEN: dict[str, Form] = {
@@ -135,6 +139,9 @@ TAKEN: dict[str, Form] = {
     ),
     "pyarrow": observed(lambda: pa.table(CHOICES)),
     "pyarrow, a batch": observed(lambda: pa.record_batch(CHOICES)),
+    "pyarrow, a batch in another order": observed(
+        lambda: pa.record_batch({name: CHOICES[name] for name in ("response", "rt")})
+    ),
     "pyarrow, a dictionary": observed(
         lambda: pa.table({"rt": CHOICES["rt"], "response": pa.array(CHOICES["response"]).dictionary_encode()})
     ),
@@ -147,6 +154,13 @@ TAKEN: dict[str, Form] = {
         lambda: xr.Dataset({name: (("subject", "trial"), np.reshape(x, (2, 2))) for name, x in CHOICES.items()})
     ),
     "xarray, a DataArray": observed(lambda: xr.DataArray(ROWS, dims=["trial", "column"])),
+    "xarray, columns by their labels": observed(lambda: labelled(ROWS[:, ::-1], ["response", "rt"])),
+    "xarray, columns by their labels, as rows": observed(lambda: labelled(ROWS, ["rt", "response"]).T),
+    "xarray, columns of several subjects": observed(
+        lambda: xr.DataArray(
+            ROWS[:, ::-1].reshape(2, 2, 2), dims=["s", "k", "column"], coords={"column": ["response", "rt"]}
+        )
+    ),
     "array": observed(lambda: ROWS),
     "array of objects": observed(lambda: ROWS.astype(object)),
     "array that is masked nowhere": observed(lambda: np.ma.masked_array(ROWS, np.zeros(ROWS.shape))),
@@ -208,6 +222,20 @@ TAKEN: dict[str, Form] = {
         TYPES,
         trial_type={"target": 1, "notarget": 0},
     ),
+    "types, a batch": presses(lambda: pa.record_batch(PRESSES | {"trial_type": TYPES}), TYPES),
+    "types, more columns of xarray": presses(
+        lambda: labelled(
+            np.column_stack([np.where(PRESS_ROWS < INF, PRESS_ROWS, NAN), [1, 0, 1, 1]]),
+            ["rt", "response", "trial_type"],
+        ),
+        TYPES,
+    ),
+    "types, what is missing is listed as None": presses(
+        lambda: PRESSED.assign(trial_type=["a", None, "a", "a"]), TYPES, trial_type={None: "no-go", "a": "go"}
+    ),
+    "types, what is missing is listed as NaN": presses(
+        lambda: PRESSED.assign(trial_type=[1.0, NAN, 1.0, 1.0]), TYPES, trial_type={float("nan"): "no-go", 1: "go"}
+    ),
     "types, polars": presses(lambda: PRESSED, TYPES, trial_type=polars.Series(TYPES)),
     "types, pyarrow": presses(lambda: PRESSED, TYPES, trial_type=pa.array(TYPES)),
     "types, xarray": presses(lambda: PRESSED, TYPES, trial_type=xr.DataArray(TYPES, dims="trial")),
@@ -229,6 +257,37 @@ TAKEN: dict[str, Form] = {
     ),
     "ends, (subject, 1)": presses(
         lambda: PRESS_ROWS.reshape(2, 2, 2), None, [1.0, 1.0, 2.0, 2.0], deadline=np.array([[1.0], [2.0]])
+    ),
+    "ends, by their labels": presses(
+        lambda: PRESSED.set_index(pd.Index(list("abcd"))),
+        None,
+        ENDS,
+        deadline=xr.DataArray(ENDS[::-1], dims="trial", coords={"trial": list("dcba")}),
+    ),
+    "drifts, by the labels of a Dataset": Form(
+        lambda: {
+            "observed": xr.Dataset({k: ("trial", x) for k, x in CHOICES.items()}, coords={"trial": [3, 2, 1, 0]}),
+            "v": xr.DataArray(DRIFTS[::-1], dims="trial", coords={"trial": [0, 1, 2, 3]}),
+        },
+        plain={"v": DRIFTS},
+    ),
+    "drifts, by one of the dimensions of a Dataset": Form(
+        lambda: {
+            "observed": xr.Dataset({k: (("s", "k"), np.reshape(x, (2, 2))) for k, x in CHOICES.items()}),
+            "v": xr.DataArray([0.5, -0.25], dims="s"),
+        },
+        plain={"v": [0.5, 0.5, -0.25, -0.25]},
+    ),
+    "drifts, (subject, 1) in pm.Data": Form(
+        lambda: {"observed": ROWS.reshape(2, 2, 2), "v": pm.Data("given", np.array([[0.5], [-0.25]]))},
+        plain={"v": [0.5, 0.5, -0.25, -0.25]},
+    ),
+    "drifts, (subject, 1) in pm.Data, and trials, too": Form(
+        lambda: {
+            "observed": pm.Data("data", ROWS.reshape(2, 2, 2)),
+            "v": pm.Data("given", np.array([[0.5], [-0.25]])),
+        },
+        plain={"v": [0.5, 0.5, -0.25, -0.25]},
     ),
     "drifts, (subject, 1)": Form(
         lambda: {"observed": ROWS.reshape(2, 2, 2), "v": np.array([[0.5], [-0.25]])},
@@ -330,6 +389,53 @@ REFUSED: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
         given(observed=lambda: pm.Data("data", np.where(ROWS == -1, 0, ROWS))),
         r"rows \[rt, response\] as pl\.as_observed makes them.* 1 of 4 rows: row 1 \(rt = 0\.7, response = 0\.0\)",
     ),
+    "times True among numbers": (given(observed=[[0.5, 1], [True, -1]]), r"numbers of seconds.*row 1 \(rt = True\)"),
+    "a list for a response": (
+        given(response={1: [1, 2], -1: -1}),
+        r"cells and the number or the text that each stands for, as response=\{cell: .* Found \{1: \[1, 2\], -1: -1\}",
+    ),
+    "nothing for responses": (
+        given(response={}),
+        r"as response=\{cell: \.\.\.\}\. Found \{\}\. Remedy: list every cell",
+    ),
+    "responses in words, of pm.Data": (
+        given(observed=lambda: pm.Data("data", ROWS), response={"left": -1}),
+        r"a table beside response=.* Found response=\{'left': -1\} and observed data in a variable",
+    ),
+    "responses by a name, of nothing": (
+        given(observed=None, response="key"),
+        r"observed trials beside response=.* none",
+    ),
+    "rows of a minibatch": (
+        given(observed=lambda: pm.Minibatch(np.where(ROWS == 0.9, -0.2, ROWS), batch_size=2), total_size=4),
+        r"'rt' above 0 s.* 1 of 4 rows: row 2",
+    ),
+    "responses of a minibatch": (
+        given(observed=lambda: pm.Minibatch(pm.Data("data", np.where(ROWS == -1, 2, ROWS)), batch_size=2)),
+        r"unknown response codes 2\.0 in 1 of 4 rows: row 1",
+    ),
+    "v, other labels": (
+        given(
+            observed=CHOSEN.set_index(pd.Index(list("abcd"))),
+            v=xr.DataArray(DRIFTS, dims="trial", coords={"trial": list("abce")}),
+        ),
+        r"a DataArray as v .* Found the labels 'a', 'b', 'c', 'e' of 'trial', where the observed data have 'a', ",
+    ),
+    "v, another dimension beside that of the trials": (
+        given(
+            observed=xr.Dataset({name: ("trial", x) for name, x in CHOICES.items()}),
+            v=xr.DataArray([DRIFTS], dims=["x", "trial"]),
+        ),
+        r"Found \('x', 'trial'\), where the observed data have \('trial',\)",
+    ),
+    "total size as text": (given(total_size="40"), "total_size as a whole number, 1 or more. Found total_size='40'"),
+    "total size below 0": (
+        given(total_size=(-1, None)),
+        "total_size as a whole number, 1 or more. Found total_size=-1",
+    ),
+    "dimensions that are no names": (given(dims=5), "dims as the name of the trials' dimension. Found 5"),
+    "a dimension that nobody knows": (given(dims="trial"), r"dims that the model knows: \(none\)\. Found 'trial'"),
+    "more dimensions than axes": (given(dims=("a", "b", "c")), "1 names as dims, one for each axis.* Found 3"),
     "subjects in arrays": (column(subject=COLUMN["a"]), r"Expected labels in 'subject', texts or numbers\."),
     "subjects in structs": (
         given(observed=polars.DataFrame({**CHOICES, "subject": COLUMN["d"]})),
@@ -397,6 +503,7 @@ REFUSED: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     "v, text": (given(v="1.0"), NUMBERS.format(r"'1\.0'")),
     "v, texts": (given(v=["1.0", "2", "3", "4"]), NUMBERS.format(r"'1\.0', '2', '3', '4'")),
     "v, texts of polars": (given(v=polars.Series(["1"] * 4)), NUMBERS.format("'1'")),
+    "v, True beside numbers": (given(v=[True, 0.5, 0.5, 0.5]), NUMBERS.format(r"True, 0\.5, of type object")),
     "v, text beside numbers": (given(v=[1.0, "2", 0.5, 0.5]), NUMBERS.format(r"1\.0, '2', 0\.5, of type object")),
     "v, a Decimal": (given(v=Decimal("1.0")), NUMBERS.format(r"Decimal\('1\.0'\)")),
     "v, a Fraction": (given(v=Fraction(1, 2)), NUMBERS.format(r"Fraction\(1, 2\)")),
@@ -443,6 +550,22 @@ REFUSED_PRESSES: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
         given(deadline=polars.Series([1.0, None, 1.0, 1.0])),
         "a deadline above 0 s.* row 1",
     ),
+    "deadline True, of a word": (
+        given(observed=PRESSED.assign(deadline=list("abab")), deadline={"a": True, "b": 1.5}),
+        r"a deadline above 0 s.* row 0 \(deadline = True\)",
+    ),
+    "deadline, a Decimal, of a word": (
+        given(observed=PRESSED.assign(deadline=list("abab")), deadline={"a": Decimal("1.5"), "b": 1.5}),
+        r"a deadline above 0 s.* row 0 \(deadline = Decimal",
+    ),
+    "types in words, of pm.Data": (
+        given(observed=lambda: pm.Data("data", PRESS_ROWS), trial_type={"a": 1}),
+        r"trial_type is read from its column\. Found no table; data in a variable, such as pm\.Data, have no columns",
+    ),
+    "deadline by a name, of nothing": (
+        given(observed=None, deadline="limit"),
+        "deadline='limit' names .* Found no table",
+    ),
     "types in unknown words": (
         given(observed=PRESSED.assign(trial_type=["target", "foil", "target", "foil"])),
         r"unknown trial-type codes 'target', 'foil' .* trial_type=\{'target': 'go'",
@@ -477,6 +600,8 @@ TYPICAL = (
     *("pandas, nothing but two columns", "polars, a column of structs", "xarray, a Dataset", "(subject, trial, 2)"),
     *("responses True and False as objects", "responses in words", "presses, rows with empty text"),
     *("types as target and notarget", "ends, (subject, 1)", "v, polars, decimals", "deadline, xarray"),
+    *("pyarrow, a batch in another order", "xarray, columns by their labels, as rows", "ends, by their labels"),
+    *("types, what is missing is listed as NaN", "drifts, (subject, 1) in pm.Data, and trials, too"),
 )
 
 
@@ -559,6 +684,31 @@ def test_several_subjects_as_one_array_start_where_rows_do() -> None:
         starts.append(pl.initvals(model, df))
     np.testing.assert_allclose(starts[0]["v"], starts[1]["v"], rtol=1e-6)
     np.testing.assert_allclose(starts[0]["t"], starts[1]["t"], rtol=1e-6)
+
+
+def test_dimensions_are_those_of_the_model() -> None:
+    """The drift of each trial by the names and labels of its dimensions, in any order."""
+    grid = np.reshape(DRIFTS, (2, 2))
+    given = xr.DataArray(grid, dims=["subject", "trial"], coords={"subject": ["a", "b"]})
+    with pm.Model(coords={"subject": ["a", "b"], "trial": [7, 9], "other": [0, 1]}) as model:
+        for name, v in {"turned": given.T, "reversed": given[::-1]}.items():
+            rows = ROWS.reshape(2, 2, 2)
+            pl.DDM(name, v, 1.0, 0.5, 0.3, likelihood="exact", observed=rows, dims=("subject", "trial"))
+            found = perform(pm.logp(model[name], rows))
+            np.testing.assert_allclose(found.ravel(), oracle.choices(CHOICES, **THETA | {"v": DRIFTS}), rtol=1e-6)
+        with pytest.raises(ValueError, match=r"Found \('other',\), where the model's dims have \('subject', 'trial'\)"):
+            pl.DDM("obs", given[0].rename(trial="other"), 1.0, 0.5, 0.3, observed=rows, dims=("subject", "trial"))
+        with pytest.raises(ValueError, match=r"the labels 8, 9 of 'trial', where the model's dims have 7, 9"):
+            pl.DDM("obs", given[0].assign_coords(trial=[8, 9]), 1.0, 0.5, 0.3, shape=(2, 2), dims="trial")
+
+
+@pytest.mark.parametrize("rows", [ROWS, pt.constant(ROWS)], ids=["table", "variable"])
+def test_a_dimension_has_a_label_for_each_trial(rows: Any) -> None:
+    with (
+        pm.Model(coords={"trial": list("abcde")}),
+        pytest.raises(ValueError, match=r"Expected 4 labels of 'trial', .* Found 5\. Remedy"),
+    ):
+        pl.DDM("obs", **THETA, observed=rows, dims="trial")
 
 
 BARE: dict[str, Any] = {

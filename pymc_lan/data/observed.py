@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from pymc_lan.data.answers import Columns
 from pymc_lan.data.array import Observed
 from pymc_lan.data.guesses import NO_RESPONSE
+from pymc_lan.data.labelled import columns_last, draws_first
 from pymc_lan.data.observation import UNSEEN, EveryResponse, Observation, PressOrNot, ResponseOrOmission
 from pymc_lan.data.plausible import (
     Doubt,
@@ -40,6 +41,7 @@ from pymc_lan.data.tables import (
     every_name,
     floats,
     from_table,
+    is_bool,
     joined,
     recoded,
     row_labels,
@@ -192,7 +194,8 @@ def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
     ----------
     draws : array_like or xarray.DataArray of shape (..., n_trials, 2)
         Rows ``[rt, response]``, for instance ``idata.posterior_predictive["obs"]``. A trial without an rt (NaN, inf or
-        masked) is one without a response.
+        masked) is one without a response. Of a DataArray the dimensions ``chain``, ``draw`` and ``sample`` (of
+        ``az.extract``) come first wherever they are, and labels "rt" and "response" say which column is which.
     like : DataFrame of n_trials rows, optional
         A table whose columns (subject, condition, ...) are repeated for every draw, joined by the position of
         the trial. A column whose name is taken, such as the observed ``rt``, comes back as ``rt_observed``.
@@ -208,8 +211,9 @@ def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If the last axis does not hold rt and response, an rt has no response, `like` is no table or has another
-        number of rows, a leading dimension is called trial, rt or response, or two columns would have one name.
+        If draws are no numbers, the last axis does not hold rt and response, an rt has no response, `like` is no table
+        or has another number of rows, a leading dimension is called trial, rt or response, or two columns would have
+        one name.
 
     Examples
     --------
@@ -223,8 +227,8 @@ def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
     if hasattr(draws, "data_vars"):
         remedy = "choose one, for instance idata.posterior_predictive['obs']"
         raise ValueError(explain("the draws of one variable", f"a {type(draws).__name__} of variables", remedy))
-    draws = joined(draws)
-    values = np.ma.asarray(draws, np.float64).filled(np.nan) if np.ma.isMA(draws) else np.asarray(draws, np.float64)
+    draws = draws_first(joined(draws))
+    values = _drawn(draws)
     if values.ndim < 2 or values.shape[-1] != 2:
         raise ValueError(
             explain(
@@ -268,6 +272,18 @@ def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
         expected = "columns of like that stay apart, where those of the draws' names come back as ..._observed"
         raise ValueError(explain(expected, f"{twice[0]!r} twice", f"rename {twice[0]!r} in like"))
     return pd.concat([table, extra.take(columns["trial"]).reset_index(drop=True)], axis=1)
+
+
+def _drawn(draws: Any) -> NDArray[np.float64]:
+    """Draws as floats, or a ValueError that says what they are."""
+    try:
+        found = draws.filled(np.nan) if np.ma.isMA(draws) and draws.dtype.kind == "f" else np.ma.asarray(draws)
+        if found.dtype.kind not in "cmM":
+            return np.ma.asarray(found, np.float64).filled(np.nan)
+        is_of = f"values of type {found.dtype}"
+    except (TypeError, ValueError, OverflowError):
+        is_of = f"an object of type {type(draws).__name__} that is no array of numbers"
+    raise ValueError(explain("draws as numbers, rows [rt, response]", is_of, "give the array of draws itself"))
 
 
 def trial_type_is_go(values: ArrayLike) -> NDArray[np.bool_]:
@@ -357,6 +373,7 @@ def check_names(data: Any, names: Sequence[str], wanted: Sequence[str]) -> None:
 
 def grid_of(data: Any) -> tuple[int, ...] | None:
     """The shape of the trials of an array of more than two axes, such as (subject, trial, 2); None of anything else."""
+    data = columns_last(data)
     try:
         shape: tuple[int, ...] = np.shape(data) if isinstance(data, list | tuple) else getattr(data, "shape", ())
     except ValueError:  # rows of different lengths, which are refused as such
@@ -396,7 +413,7 @@ def _other_columns(data: Any, rt: str, response: str) -> dict[str, NDArray[Any]]
 def _numeric_rt(raw: NDArray[Any], name: str) -> NDArray[np.float64]:
     times, not_a_number = floats(raw)
     refuse(
-        np.ones(raw.shape, bool) if raw.dtype.kind == "b" else not_a_number,
+        not_a_number if raw.dtype.kind not in "bO" else not_a_number | [is_bool(cell) for cell in raw.tolist()],
         {name: raw},
         expected=f"numbers of seconds in {name!r}",
         found="values that are not numbers",

@@ -16,6 +16,7 @@ from narwhals.exceptions import DuplicateError
 from numpy.typing import NDArray
 
 from pymc_lan.data.array import Observed
+from pymc_lan.data.labelled import Trials, as_dataset, columns_last, in_trials, is_labelled, trials_of
 from pymc_lan.data.messages import say
 from pymc_lan.errors import describe_codes, explain, is_missing, refuse, unknown
 
@@ -62,26 +63,29 @@ def table_columns(data: Any) -> list[str] | None:
 
 def every_name(data: Any) -> list[Any] | None:
     """The names of all columns of a table, whatever they are; None if `data` is not a table."""
-    try:
-        table = _table(data)
-        return None if table is None else list(table.collect_schema().names())
-    except DuplicateError as error:
-        expected, remedy = "a table whose columns have different names", "rename or leave out one of each"
-        found = ", ".join(line[2:] for line in str(error).splitlines()[1:])
-        raise ValueError(explain(expected, found, remedy)) from error
+    table = _table(data)
+    return None if table is None else list(table.collect_schema().names())
 
 
 def _table(data: Any) -> nw.DataFrame[Any] | nw.LazyFrame[Any] | None:
     """A table of any library, or an xarray.Dataset as one; None for anything else."""
-    if hasattr(data, "data_vars") and hasattr(data, "to_dataframe"):
-        dimensions = {name: variable.dims for name, variable in data.data_vars.items()}
+    if (dataset := as_dataset(data)) is not None:
+        dimensions = {name: variable.dims for name, variable in dataset.data_vars.items()}
         # Others would be repeated along the dimensions that they lack, and trials with them.
         if len({frozenset(each) for each in dimensions.values()}) != 1 or not next(iter(dimensions.values())):
             expected = "a Dataset whose variables all have the dimensions of the trials"
             found = ", ".join(f"{name} of {each}" for name, each in dimensions.items()) or "no variables"
             raise ValueError(explain(expected, found, "choose some of them, as in data[['rt', 'response']]"))
-        data = data.to_dataframe().reset_index()
-    table = nw.from_native(data, pass_through=True)
+        data = dataset.to_dataframe().reset_index()
+    pyarrow = nw.dependencies.get_pyarrow()
+    if pyarrow is not None and isinstance(data, pyarrow.RecordBatch):
+        data = pyarrow.Table.from_batches([data])
+    try:
+        table = nw.from_native(data, pass_through=True)
+    except DuplicateError as error:
+        expected, remedy = "a table whose columns have different names", "rename or leave out one of each"
+        found = ", ".join(line[2:] for line in str(error).splitlines()[1:])
+        raise ValueError(explain(expected, found, remedy)) from error
     return table if isinstance(table, nw.DataFrame | nw.LazyFrame) else None
 
 
@@ -117,13 +121,13 @@ def column(data: Any, column: Any, *, argument: str = "column") -> NDArray[Any]:
         return as_array(column)
     names = column_names(data)
     if names is None or (isinstance(data, Observed) and not names):
-        raise ValueError(
-            explain(
-                f"a DataFrame as observed data, because {argument}={column!r} names a column",
-                f"observed data of type {type(data).__name__}",
-                f"pass the values themselves as {argument}, or a DataFrame as observed",
-            )
+        why = f"{argument}={column!r} names a column" if column != argument else f"{argument} is read from its column"
+        found = "no table; data in a variable, such as pm.Data, have no columns"
+        found = found if data is None else f"observed data of type {type(data).__name__}"
+        remedy = (
+            f"pass the values themselves as {argument} (beside pm.Data in a pm.Data, too), or a DataFrame as observed"
         )
+        raise ValueError(explain(f"a DataFrame as observed data, because {why}", found, remedy))
     if column not in names:
         message = unknown("column", column, names)
         raise ValueError(f"{message} Remedy: pass the name of a column, or the values, as {argument}.")
@@ -153,12 +157,15 @@ def as_array(values: Any) -> NDArray[Any]:
         column = np.asarray(series.to_numpy())
         # Of cells that hold several values some libraries make further axes.
         return column if column.ndim == 1 else np.fromiter(series.to_list(), object, len(series))
-    values = joined(values)
+    values = columns_last(joined(values))
     if isinstance(values, np.ma.MaskedArray):
         values = np.array(values.tolist(), dtype=object)  # tolist() puts None where the mask is
     found = np.asarray(values)
-    # NumPy makes text of the numbers beside a text in a list.
-    return np.array(values, dtype=object) if found.dtype.kind == "U" and isinstance(values, list | tuple) else found
+    if not isinstance(values, list | tuple) or found.dtype.kind not in "Uiuf":
+        return found
+    # NumPy makes text of the numbers beside a text in a list, and numbers of what is True or False beside numbers.
+    cells = np.array(values, dtype=object)
+    return cells if found.dtype.kind == "U" or any(map(is_bool, cells.flat)) else found
 
 
 NUMBERS = ("numbers", "a number, or an array of a type of numbers (.astype(float)) with one for each trial")
@@ -224,6 +231,11 @@ def floats(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]
     return np.array(found, dtype=np.float64), ~(number | missing)
 
 
+def is_bool(cell: Any) -> bool:
+    """Whether a cell is True or False."""
+    return isinstance(cell, bool | np.bool_)
+
+
 def _is_number(cell: Any) -> bool:
     if not isinstance(cell, numbers.Real | Decimal | np.bool_):
         return False
@@ -236,7 +248,7 @@ def _is_number(cell: Any) -> bool:
 
 def _plain(values: NDArray[Any]) -> NDArray[Any]:
     """Cells of a column that are all numbers, or missing, as floats; anything else as it is."""
-    if values.dtype.kind != "O" or any(isinstance(cell, bool | np.bool_) for cell in values.flat):
+    if values.dtype.kind != "O" or any(map(is_bool, values.flat)):
         return values
     found, not_a_number = floats(values.ravel())
     return values if not_a_number.any() else found.reshape(values.shape)
@@ -256,7 +268,7 @@ def labels_of(data: Any, name: str, *, argument: str = "column") -> NDArray[Any]
 
 
 def recoded(values: NDArray[Any], codes: Mapping[Any, Any], argument: str) -> NDArray[Any]:
-    """Replace every cell by what it stands for; a missing one that is not listed stays missing.
+    """Replace every cell by what it stands for; a missing one stays missing, unless None or NaN is listed.
 
     Parameters
     ----------
@@ -269,13 +281,19 @@ def recoded(values: NDArray[Any], codes: Mapping[Any, Any], argument: str) -> ND
     Raises
     ------
     ValueError
-        For cells that are not listed.
+        For cells that are not listed, and for codes that stand for nothing, or for several values.
 
     Examples
     --------
     >>> recoded(np.array(["target", "foil"]), {"target": "go", "foil": "no-go"}, "trial_type").tolist()
     ['go', 'no-go']
     """
+    kinds = numbers.Real | Decimal | str | np.bool_
+    if not codes or not all(isinstance(code, kinds) or is_missing(code) for code in codes.values()):
+        expected = f"cells and the number or the text that each stands for, as {argument}={{cell: ...}}"
+        raise ValueError(explain(expected, f"{dict(codes)!r:.80}", "list every cell, with one value"))
+    # One NaN is not another, so they are not found by looking them up.
+    missing = next((code for cell, code in codes.items() if is_missing(cell)), None)
     cells = values.tolist()
     listed = [isinstance(cell, Hashable) and cell in codes for cell in cells]
     bad = np.array([not ok and not is_missing(cell) for cell, ok in zip(cells, listed, strict=True)], bool)
@@ -286,7 +304,7 @@ def recoded(values: NDArray[Any], codes: Mapping[Any, Any], argument: str) -> ND
         found=f"others, {describe_codes(values[bad])},",
         remedy="list them, too",
     )
-    return as_array([codes[cell] if ok else None for cell, ok in zip(cells, listed, strict=True)])
+    return as_array([codes[cell] if ok else missing for cell, ok in zip(cells, listed, strict=True)])
 
 
 def from_table(value: Any, data: Any, argument: str) -> Any:
@@ -340,18 +358,20 @@ def from_table(value: Any, data: Any, argument: str) -> Any:
     return None
 
 
-def by_label(value: Any, data: Any, argument: str) -> Any:
-    """Put a pandas Series in the order of the trials, by the labels of its rows.
+def by_label(value: Any, data: Any, argument: str, dims: Trials | None = None) -> Any:
+    """Put a pandas Series, or a DataArray of xarray, in the order of the trials, by its labels.
 
     Parameters
     ----------
     value : object
-        Columns that know no labels (polars, pyarrow, xarray, masked arrays) come back as arrays of floats where they
-        are numbers, anything that is no column as it is.
+        Columns that know no labels (polars, pyarrow, masked arrays) come back as arrays of floats where they are
+        numbers, anything that is no column as it is.
     data : object
         The observed data. Where they have no labels those of the Series must be 0, 1, 2, and so on.
     argument : str
         For the message.
+    dims : Trials, optional
+        What a model says of the dimensions of the trials.
 
     Returns
     -------
@@ -368,6 +388,9 @@ def by_label(value: Any, data: Any, argument: str) -> Any:
     >>> by_label(pd.Series([1.0, 2.0], index=[1, 0]), pd.DataFrame({"rt": [0.4, 0.5]}), "v").tolist()
     [2.0, 1.0]
     """
+    if is_labelled(value):
+        sources = [trials_of(data, row_labels(data)), *([] if dims is None else [dims])]
+        return _plain(in_trials(value, sources, argument))
     series = nw.from_native(value, pass_through=True, allow_series=True)
     if not isinstance(series, nw.Series):
         # Arrays of pandas, pyarrow and xarray are as good as columns.

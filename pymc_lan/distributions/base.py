@@ -18,12 +18,21 @@ from pytensor.graph.basic import Constant, Variable
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lan.data.labelled import Trials
 from pymc_lan.data.messages import say
 from pymc_lan.data.observation import Observation
 from pymc_lan.data.observed import RESPONSE, grid_of, read_observed
 from pymc_lan.data.tables import AUTO, by_label, column_names, from_table
+from pymc_lan.distributions.extent import (
+    check_dims,
+    check_total_size,
+    fixed_lengths,
+    names_of,
+    trials_of_dims,
+)
 from pymc_lan.distributions.nodes import trial_node
 from pymc_lan.distributions.provenance import COORDINATE, DATA, record
+from pymc_lan.distributions.rows import read_rows
 from pymc_lan.distributions.trial_rv import TrialRV
 from pymc_lan.distributions.unobserved import mark_unobserved
 from pymc_lan.distributions.values import (
@@ -31,10 +40,12 @@ from pymc_lan.distributions.values import (
     check_covariates,
     check_indices,
     check_parameter,
+    is_minibatch,
     known_numbers,
     known_value,
+    shared_by_trials,
 )
-from pymc_lan.errors import check_length, explain, refuse, unknown
+from pymc_lan.errors import check_length, explain, unknown
 from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.density import DeadlineView
 from pymc_lan.models.model import Model, bind, require_views
@@ -55,20 +66,21 @@ class TrialDistribution(Continuous):
 
     def __new__(cls, name: str, *args: Any, observed: Any = None, dims: Any = None, **kwargs: Any) -> TensorVariable:  # type: ignore[misc]
         """Add the trials to the current PyMC model."""
+        kwargs["total_size"] = check_total_size(kwargs.get("total_size"))
+        source, positional = split_model(cls, args)
+        spec, now = get_model(source), None
+        require_times(spec)
+        table, trials = None if isinstance(observed, Variable) else observed, _of_dims(dims)
+        theta = in_order(table, dict(zip(spec.names, positional, strict=False)), trials)
+        kwargs = in_order(table, kwargs, trials)
         if observed is not None:
-            source, positional = split_model(cls, args)
-            spec = get_model(source)
-            require_times(spec)
-            table = None if isinstance(observed, Variable) else observed
-            theta = in_order(table, dict(zip(spec.names, positional, strict=False)))
-            args = (*args[: len(args) - len(positional)], *theta.values(), *positional[len(theta) :])
-            kwargs = in_order(table, kwargs)
             kwargs |= {each: cls._from_table(each, kwargs, table, source) for each in cls.from_columns}
-            observed, kwargs = cls._observe(observed, kwargs, spec)
-        rv = super().__new__(cls, name, *args, observed=observed, dims=_value_dims(name, dims, observed), **kwargs)
+            observed, now, kwargs = cls._observe(observed, kwargs, spec)
+            theta, kwargs = ({k: shared_by_trials(x, now) for k, x in each.items()} for each in (theta, kwargs))
+        args = (*args[: len(args) - len(positional)], *theta.values(), *positional[len(theta) :])
+        rv = super().__new__(cls, name, *args, observed=observed, dims=_value_dims(name, dims, now), **kwargs)
         write_record(rv)
-        if observed is None:
-            mark_unobserved(rv, modelcontext(None).rvs_to_values[rv])
+        finish(cls, rv, observed, theta | kwargs)
         return rv
 
     @classmethod
@@ -117,22 +129,21 @@ class TrialDistribution(Continuous):
         """Refuse, with a ValueError, networks that do not know all that may be seen."""
 
     @classmethod
-    def _observe(cls, observed: Any, kwargs: dict[str, Any], spec: Model) -> tuple[Any, dict[str, Any]]:
-        """Check the observed data, of a variable as they are now."""
+    def _observe(cls, observed: Any, kwargs: dict[str, Any], spec: Model) -> tuple[Any, Any, dict[str, Any]]:
+        """Check the observed data, of a variable as they are now, and return them and the shape of the trials now."""
         deadline, response = kwargs["deadline"], kwargs.pop("response", RESPONSE)
-        data = known_value(observed) if isinstance(observed, Variable) else observed
-        if data is not None:
-            limits = None if deadline is None else known_value(deadline)
-            checked = read_observed(data, cls._observation(spec, deadline), response=response, deadline=limits)
-            times, matrix = checked[:, 0], np.asarray(checked).reshape(*(grid_of(data) or (-1,)), 2)
+        observation = cls._observation(spec, deadline)
         if isinstance(observed, Variable):
-            if data is not None:
-                _check_codes(np.asarray(data).reshape(-1, 2), matrix.reshape(-1, 2))
-            grid, times = observed.type.shape[:-1], None
-        else:
-            observed, grid = convert_observed_data(matrix), matrix.shape[:-1]
-        # A length that is not known yet is looked at when the model is evaluated.
-        return observed, kwargs | {"_grid": None if None in grid else grid, "_times": times}
+            _, now = read_rows(observed, observation, deadline, response)
+            # A length that is not known yet is looked at when the model is evaluated.
+            grid = observed.type.shape[:-1]
+            now = grid if is_minibatch(observed) else now
+            return observed, now, kwargs | {"_grid": None if None in grid else grid, "_times": None}
+        limits = None if deadline is None else known_value(deadline)
+        checked = read_observed(observed, observation, response=response, deadline=limits)
+        matrix = np.asarray(checked).reshape(*(grid_of(observed) or (-1,)), 2)
+        grid = matrix.shape[:-1]
+        return convert_observed_data(matrix), grid, kwargs | {"_grid": grid, "_times": checked[:, 0]}
 
     @classmethod
     def _make(
@@ -176,22 +187,21 @@ class TrialDistribution(Continuous):
         return apply_rv(op, [pt.as_tensor_variable(value) for value in params.values()], **kwargs)
 
 
-def in_order(table: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Put Series among arguments into the order of the observed trials, by the labels of their rows."""
-    return {k: x if isinstance(x, Variable | str) else by_label(x, table, k) for k, x in arguments.items()}
+def in_order(table: Any, arguments: Mapping[str, Any], trials: Trials | None = None) -> dict[str, Any]:
+    """Put what has labels among arguments into the order of the observed trials."""
+    return {k: x if isinstance(x, Variable | str) else by_label(x, table, k, trials) for k, x in arguments.items()}
 
 
-def _check_codes(given: np.ndarray, checked: np.ndarray) -> None:
-    """Refuse data in a variable, which are used as they are, where `as_observed` would have changed them."""
-    wrong = (given[:, 0] != checked[:, 0]) | (np.isfinite(checked[:, 0]) & (given[:, 1] != checked[:, 1]))
-    refuse(
-        wrong,
-        {"rt": given[:, 0], "response": given[:, 1]},
-        expected="observed data in a variable to be rows [rt, response] as pl.as_observed makes them, [inf, 0] without "
-        "a response",
-        found="others",
-        remedy="pass them through it, as in pm.Data('data', pl.as_observed(df))",
-    )
+def finish(cls: Any, rv: TensorVariable, observed: Any, arguments: Mapping[str, Any]) -> None:
+    """Tell the random variable what has been given with it: arguments by name, and whether there are data."""
+    node = trial_node(rv)
+    assert node is not None, rv
+    spec = node.op.spec
+    numbers = {*spec.names, *(p.keyword for p in spec.parameters), *signature(cls.dist).parameters}
+    numbers = {name for name in numbers - {"likelihood", "weights"} if not name.startswith("_")}
+    node.op.lengths = fixed_lengths({name: x for name, x in arguments.items() if name in numbers and x is not None})
+    if observed is None:
+        mark_unobserved(str(rv.name), node.op, modelcontext(None).rvs_to_values[rv])
 
 
 def write_record(rv: TensorVariable) -> None:
@@ -304,6 +314,9 @@ def extract_theta(cls: Any, spec: Model, positional: Sequence[Any], kwargs: dict
     known_to_pymc = {"shape", "size", "rng", "return_next_rng"}
     names = {p.keyword: p.name for p in spec.parameters}
     named = {names.get(key, key): kwargs.pop(key) for key in [*kwargs] if key not in known_to_pymc}
+    if RESPONSE in named and RESPONSE not in spec.names:
+        expected = "observed trials beside response=..., which says how they are read"
+        raise ValueError(explain(expected, "none", "give observed=..., or leave response out"))
     _refuse_of_others(spec, named)
     for name in named:
         spec.parameter(name, also=[key for key in signature(cls.dist).parameters if not key.startswith("_")])
@@ -372,12 +385,19 @@ def is_zero(value: Any) -> bool:
     return constant is not None and not np.any(constant)
 
 
-def _value_dims(name: str, dims: Any, observed: Any) -> Any:
+def _of_dims(dims: Any) -> Trials | None:
+    """What the model says of the trials' dimensions."""
+    return None if dims is None else trials_of_dims(modelcontext(None), names_of(dims))
+
+
+def _value_dims(name: str, dims: Any, grid: tuple[int | None, ...] | None) -> Any:
     """Let users name the trials' dimensions only: the axis of rt and response gets a name that none of theirs is."""
     if dims is None:
         return None
-    names = (dims,) if isinstance(dims, str) else tuple(dims)
-    if len(names) != (1 if observed is None else observed.ndim - 1):
+    names = names_of(dims)
+    if grid is not None:
+        check_dims(modelcontext(None), names[: len(grid)] if len(names) == len(grid) + 1 else names, grid)
+    if len(names) != (1 if grid is None else len(grid)):
         return names
     model, labels, axis = modelcontext(None), ("rt", "response"), "trial_value"
     while axis in {*model.dim_lengths, *model.named_vars, *names} and model.coords.get(axis) != labels:

@@ -11,6 +11,7 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pymc.distributions.distribution import Discrete, _support_point
 from pymc.logprob.abstract import _logprob
+from pymc.model.core import modelcontext
 from pymc.pytensorf import convert_observed_data
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
@@ -20,14 +21,23 @@ from pymc_lan.data.tables import column, recoded, subjects, table_columns
 from pymc_lan.distributions.base import (
     apply_rv,
     extract_theta,
+    finish,
     in_order,
     is_zero,
     resolve_model,
     split_model,
     write_record,
 )
+from pymc_lan.distributions.extent import (
+    check_dims,
+    check_total_size,
+    names_of,
+    of_fixed_length,
+    trials_of_dims,
+)
 from pymc_lan.distributions.provenance import record
 from pymc_lan.distributions.response_rv import ResponseRV
+from pymc_lan.distributions.rows import check_codes_of_rows
 from pymc_lan.distributions.values import check_covariates, check_fraction, check_indices, check_parameter, known_value
 from pymc_lan.errors import check_length, describe_codes, explain, is_missing, refuse
 from pymc_lan.models.likelihood import Likelihood, mix_lapses
@@ -42,7 +52,9 @@ def response_logprob(
     op: ResponseRV, values: Any, rng: Any, size: Any, log_p: Any, *_: Any, **kwargs: Any
 ) -> TensorVariable:
     """Log probability of each response; of another code -inf."""
-    value, result = values[0], pt.constant(-np.inf, dtype="float64")
+    if op.unobserved and (now := known_value(values[0])) is not None:
+        observed_responses(np.atleast_1d(now), op.spec)
+    value, result = of_fixed_length(values[0], op.lengths, 0), pt.constant(-np.inf, dtype="float64")
     for k, code in enumerate(op.spec.choices):
         result = pt.where(pt.eq(value, code), log_p[..., k], result)
     return result
@@ -110,23 +122,31 @@ class ChoiceDist(Discrete):
 
     def __new__(cls, name: str, *args: Any, observed: Any = None, **kwargs: Any) -> TensorVariable:  # type: ignore[misc]
         """Add the responses to the current PyMC model."""
+        kwargs["total_size"] = check_total_size(kwargs.get("total_size"))
+        theta: dict[str, Any] = {}
         if observed is not None:
             source, positional = split_model(cls, args)
             network = _network(source, kwargs.pop("weights", None))
-            table = None if isinstance(observed, Variable) else observed
-            theta = in_order(table, dict(zip(network.spec.names, positional, strict=False)))
-            args, kwargs = (network, *theta.values(), *positional[len(theta) :]), in_order(table, kwargs)
+            table, dims = None if isinstance(observed, Variable) else observed, kwargs.get("dims")
+            names, model = () if dims is None else names_of(dims), modelcontext(None)
+            trials = trials_of_dims(model, names) if names else None
+            theta = in_order(table, dict(zip(network.spec.names, positional, strict=False)), trials)
+            args, kwargs = (network, *theta.values(), *positional[len(theta) :]), in_order(table, kwargs, trials)
             response = kwargs.pop("response", RESPONSE)
             if isinstance(observed, Variable):
+                check_codes_of_rows(response)
                 if (now := known_value(observed)) is not None:
-                    observed_responses(now, network.spec, response)
+                    observed_responses(now, network.spec)
                 kwargs["_grid"] = None if observed.type.shape[0] is None else observed.type.shape
             else:
                 observed = observed_responses(observed, network.spec, response)
                 kwargs["_grid"] = observed.shape
                 observed = convert_observed_data(observed)
+            if names:
+                check_dims(model, names, observed.type.shape if isinstance(observed, Variable) else observed.shape)
         rv = super().__new__(cls, name, *args, observed=observed, **kwargs)
         write_record(rv)
+        finish(cls, rv, observed, theta | kwargs)
         return rv
 
     @classmethod

@@ -11,7 +11,7 @@ from pytensor.graph.basic import Apply
 
 from pymc_lan.distributions.response_rv import ResponseRV
 from pymc_lan.distributions.trial_rv import TrialRV
-from pymc_lan.distributions.values import known_numbers
+from pymc_lan.distributions.values import is_minibatch, known_numbers
 from pymc_lan.errors import explain
 
 
@@ -66,7 +66,8 @@ def observed_trials(model: Any, rv: Any) -> NDArray[np.float64]:
     >>> observed_trials(model, obs).tolist()
     [[0.6, 1.0], [0.9, -1.0]]
     """
-    value = known_numbers(model.rvs_to_values[rv])
+    variable = model.rvs_to_values[rv]
+    value = None if is_minibatch(variable) else known_numbers(variable)
     if value is None:
         remedy = "build the model anew with the whole table, and without total_size"
         raise ValueError(explain(f"all trials of {rv.name!r}", "some of them, drawn anew at each look", remedy))

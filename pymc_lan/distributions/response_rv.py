@@ -9,6 +9,7 @@ from pytensor.graph.basic import Apply
 from pytensor.tensor.random.op import RandomVariable
 
 from pymc_lan.data.observation import EveryResponse
+from pymc_lan.distributions.extent import Lengths
 from pymc_lan.models.model import Model
 from pymc_lan.networks.bounds import watch
 from pymc_lan.networks.mlp import MLP
@@ -26,7 +27,15 @@ class ResponseRV(RandomVariable):
     lan : MLP
     record : tuple of str
         What `pymc_lan.distributions.provenance.record` says of the network; no part of what makes two of these equal.
+
+    Attributes
+    ----------
+    unobserved, lengths
+        As of `pymc_lan.distributions.trial_rv.TrialRV`.
     """
+
+    unobserved = False
+    lengths: Lengths = ()
 
     dtype = "int64"
     choice = None

@@ -16,6 +16,8 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.data.guesses import is_possible
 from pymc_lan.data.observation import Observation, Silence
+from pymc_lan.distributions.extent import Lengths, of_fixed_length
+from pymc_lan.distributions.rows import read_rows
 from pymc_lan.distributions.unobserved import seen_or_refused
 from pymc_lan.errors import explain
 from pymc_lan.models.likelihood import Likelihood, mix_lapses
@@ -42,7 +44,17 @@ class TrialRV(RandomVariable):
         Whether any trial may be a guess; without, the mixture is left out of the graph.
     record : tuple of str
         What `pymc_lan.distributions.provenance.record` says of the networks; no part of what makes two of these equal.
+
+    Attributes
+    ----------
+    unobserved : bool
+        Whether the model had no data of these trials when they were added.
+    lengths : Lengths
+        Of arguments that do not change with the trials. No part of what makes two equal, either.
     """
+
+    unobserved = False
+    lengths: Lengths = ()
 
     dtype = "float64"
     __props__ = (  # type: ignore[assignment]
@@ -95,9 +107,12 @@ class TrialRV(RandomVariable):
 @_logprob.register(TrialRV)
 def trial_logprob(op: TrialRV, values: Any, rng: Any, size: Any, *params: Any, **kwargs: Any) -> TensorVariable:
     """One log density per trial."""
-    value = pt.cast(seen_or_refused(values[0]), "float64")
-    rt, response = value[..., 0], value[..., 1]
     named = dict(zip(op.parameters, params, strict=True))
+    if op.unobserved:
+        # By pm.observe, which tells nobody.
+        read_rows(values[0], op.observation, named.get("deadline"))
+    value = of_fixed_length(pt.cast(seen_or_refused(values[0]), "float64"), op.lengths, op.ndim_supp)
+    rt, response = value[..., 0], value[..., 1]
     theta = {name: named[name] for name in op.spec.names}
     seen, deadline = op.observation, op.observation.deadline(named)
     log_p = seen.log_trial(PYTENSOR, LikelihoodGraph(op.spec, op.lan, op.choice), rt, response, named, theta)

@@ -1,10 +1,11 @@
-"""Trials that a model has no data of: drawn, observed later, but not sampled like a parameter."""
+"""Trials that a model has no data of: drawn, observed later and then checked, but not sampled like a parameter."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pytensor.compile.ops import ViewOp
+from pytensor.compile.ops import TypeCastingOp
+from pytensor.graph.basic import Apply, Variable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.errors import explain
@@ -26,13 +27,24 @@ def require_data(name: str) -> None:
     raise ValueError(explain(f"data of {name!r}", found, remedy))
 
 
-class _Unobserved(ViewOp):
-    """Trials as they are, which no sampler moves: there is no gradient by them."""
+class _Unobserved(TypeCastingOp):
+    """Trials as they are, which no sampler moves: there is no gradient by them.
+
+    No ViewOp, because PyMC has those taken out of a log density before it derives that.
+    """
 
     __props__ = ("of",)
 
     def __init__(self, of: str):
         self.of = of
+
+    def make_node(self, *inputs: Variable) -> Apply:
+        """The same type."""
+        return Apply(self, list(inputs), [inputs[0].type()])
+
+    def infer_shape(self, node: Apply, shapes: list[Any]) -> list[Any]:
+        """The same shape."""
+        return shapes
 
     def pullback(self, *args: Any) -> list[Any]:
         """Say that data are missing: samplers, and nothing else, ask for this gradient of a model."""
@@ -40,9 +52,10 @@ class _Unobserved(ViewOp):
         return []
 
 
-def mark_unobserved(rv: TensorVariable, value: TensorVariable) -> None:
-    """Have gradients by the value of a variable without data be refused, in the name of the variable."""
-    setattr(value.tag, _WHOSE, rv.name)
+def mark_unobserved(name: str, op: Any, value: TensorVariable) -> None:
+    """Have gradients by the value of a variable without data be refused, in its name, and other values be checked."""
+    setattr(value.tag, _WHOSE, name)
+    op.unobserved = True
 
 
 def seen_or_refused(value: TensorVariable) -> TensorVariable:

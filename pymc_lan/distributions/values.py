@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytensor.tensor as pt
 from numpy.typing import NDArray
+from pymc.data import MinibatchOp
 from pymc.distributions.distribution import SymbolicRandomVariable
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
@@ -48,10 +50,13 @@ def as_numbers(name: str, value: Any) -> Any:
 def known_value(value: Any) -> NDArray[Any] | None:
     """What a value is when the model is built: of a variable, where it follows from constants and data alone.
 
-    Data may be exchanged later, so this is for checks and must not decide what is computed.
+    Data may be exchanged later, so this is for checks and must not decide what is computed. Of a minibatch it is all
+    that may be drawn.
     """
     if not isinstance(value, Variable):
         return as_array(value)
+    if is_minibatch(value):
+        return known_value(value.owner.inputs[value.owner.outputs.index(value)])
     if isinstance(value, Constant):
         return np.asarray(value.data)
     if isinstance(value, SharedVariable):
@@ -63,6 +68,11 @@ def known_value(value: Any) -> NDArray[Any] | None:
         return np.asarray(value.eval(mode="FAST_COMPILE"))
     except Exception:  # it will say so itself when the model is evaluated
         return None
+
+
+def is_minibatch(value: Variable) -> bool:
+    """Whether a variable is some rows of a table, drawn anew at each look."""
+    return value.owner is not None and isinstance(value.owner.op, MinibatchOp)
 
 
 def known_numbers(value: Any) -> NDArray[np.float64] | None:
@@ -113,6 +123,15 @@ def check_deadline(value: Any) -> Any:
     if (known := known_value(value)) is not None:
         check_deadlines(known, None)
     return value
+
+
+def shared_by_trials(value: Any, grid: tuple[int, ...] | None) -> Any:
+    """A variable with one value for all trials along an axis of trials of several: what PyTensor wants to be told."""
+    known = known_value(value) if isinstance(value, Variable) and grid is not None and len(grid) > 1 else None
+    if known is None or known.ndim != value.type.ndim:
+        return value
+    axes = [i for i, n in enumerate(known.shape) if n == 1 and value.type.shape[i] is None]
+    return pt.specify_broadcastable(value, *axes) if axes else value
 
 
 def _of_trials(known: NDArray[Any], grid: tuple[int, ...] | None) -> bool:

@@ -277,11 +277,17 @@ def _register_numba() -> None:
         return lan_logp, f"{kernel.name}-{sha256(f'{names}-{shared}'.encode()).hexdigest()[:16]}"
 
 
-class KnownCodes(CheckAndRaise):
-    """Hands on what is computed from codes, and raises a ValueError where one of them is not known.
+class Checked(CheckAndRaise):
+    """Hands on a value, and raises a ValueError where a condition does not hold.
 
     JAX cannot raise: there, what is computed from an unknown code has to be NaN already.
     """
+
+
+def checked(value: TensorVariable, condition: TensorVariable, message: str) -> TensorVariable:
+    """Hand on a value where a condition holds; a ValueError else, and in JAX the value all the same."""
+    found: Any = Checked(ValueError, message)(value, condition)
+    return cast("TensorVariable", found)
 
 
 def known_codes(value: TensorVariable, known: TensorVariable) -> TensorVariable:
@@ -291,8 +297,7 @@ def known_codes(value: TensorVariable, known: TensorVariable) -> TensorVariable:
         "other numbers when the model was evaluated",
         "correct what was given to pm.set_data",
     )
-    checked: Any = KnownCodes(ValueError, message)(pt.where(known, value, np.nan), pt.all(known))
-    return cast("TensorVariable", checked)
+    return checked(cast("TensorVariable", pt.where(known, value, np.nan)), pt.all(known), message)
 
 
 def _register_jax() -> None:
@@ -300,7 +305,7 @@ def _register_jax() -> None:
 
     if LANLogp in jax_funcify.registry:
         return
-    jax_funcify.register(KnownCodes)(lambda op, **kwargs: lambda value, *_: value)
+    jax_funcify.register(Checked)(lambda op, **kwargs: lambda value, *_: value)
 
     @jax_funcify.register(LANLogp)
     def jax_lan_logp(op: LANLogp, node: Apply, **kwargs: Any) -> Any:
