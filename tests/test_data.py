@@ -435,7 +435,7 @@ def test_the_remedy_for_zeros_beside_omissions_works(rest):
             ("columns of like that stay apart", "'rt_observed' twice", "rename 'rt_observed' in like"),
             id="like of two columns that become one",
         ),
-        pytest.param(np.array(CHOSEN) + 0j, None, ("draws as numbers", "values of type complex128", "give"), id="complex"),
+        pytest.param(np.array(CHOSEN) + 0j, None, ("draws as numbers", "type complex128", "give"), id="complex"),
         pytest.param("abc", None, ("draws as numbers", "type str that is no array", "give"), id="text"),
         pytest.param([[0.5, 1], [1]], None, ("draws as numbers", "type list that is no array", "give"), id="ragged"),
         pytest.param(

@@ -560,7 +560,7 @@ REFUSED_PRESSES: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     ),
     "types in words, of pm.Data": (
         given(observed=lambda: pm.Data("data", PRESS_ROWS), trial_type={"a": 1}),
-        r"trial_type is read from its column\. Found no table; data in a variable, such as pm\.Data, have no columns",
+        r"trial_type=\{\.\.\.\} says what the cells .* Found no table; data in a variable, such as pm\.Data",
     ),
     "deadline by a name, of nothing": (
         given(observed=None, deadline="limit"),

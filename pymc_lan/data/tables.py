@@ -89,7 +89,7 @@ def _table(data: Any) -> nw.DataFrame[Any] | nw.LazyFrame[Any] | None:
     return table if isinstance(table, nw.DataFrame | nw.LazyFrame) else None
 
 
-def column(data: Any, column: Any, *, argument: str = "column") -> NDArray[Any]:
+def column(data: Any, column: Any, *, argument: str = "column", why: str | None = None) -> NDArray[Any]:
     """Return one value per trial, given as a column's name or as the values themselves.
 
     Parameters
@@ -100,6 +100,8 @@ def column(data: Any, column: Any, *, argument: str = "column") -> NDArray[Any]:
         The name of a column of `data`, or values: an array, a list, a column of any dataframe library.
     argument : str
         The argument of the distribution that this is, for messages.
+    why : str, optional
+        Why there has to be a column, for the message.
 
     Returns
     -------
@@ -121,11 +123,11 @@ def column(data: Any, column: Any, *, argument: str = "column") -> NDArray[Any]:
         return as_array(column)
     names = column_names(data)
     if names is None or (isinstance(data, Observed) and not names):
-        why = f"{argument}={column!r} names a column" if column != argument else f"{argument} is read from its column"
+        why = why or f"{argument}={column!r} names a column"
         found = "no table; data in a variable, such as pm.Data, have no columns"
         found = found if data is None else f"observed data of type {type(data).__name__}"
         remedy = (
-            f"pass the values themselves as {argument} (beside pm.Data in a pm.Data, too), or a DataFrame as observed"
+            f"pass the values themselves as {argument} (beside pm.Data in pm.Data, too), or a DataFrame as observed"
         )
         raise ValueError(explain(f"a DataFrame as observed data, because {why}", found, remedy))
     if column not in names:
@@ -339,7 +341,8 @@ def from_table(value: Any, data: Any, argument: str) -> Any:
     True
     """
     if isinstance(value, Mapping):
-        return recoded(column(data, argument, argument=argument), value, argument)
+        why = f"{argument}={{...}} says what the cells of a column stand for"
+        return recoded(column(data, argument, argument=argument, why=why), value, argument)
     if value is None or not isinstance(value, str):
         return by_label(value, data, argument)
     if value != AUTO:
