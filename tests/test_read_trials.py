@@ -167,6 +167,22 @@ def test_encodings_separators_and_decimal_commas(tmp_path: Path, encoding: str, 
     assert observed.tolist() == [[0.512, -1.0], [np.inf, 0.0], [0.7, 1.0]]
 
 
+# Two trials, as other programs make a table of them.
+OTHERS = {
+    "Excel's first line": "sep=;\r\nrt;response\r\n0,5;f\r\n0,6;j\r\n",
+    "one after another": "rt,response\n0.5,f\nrt,response\n0.6,j\n",
+    "columns of JSON": '{"rt": [0.5, 0.6], "response": ["f", "j"]}',
+    "a row a line": '{"rt": 0.5, "response": "f"}\n{"rt": 0.6, "response": "j"}\n',
+    "cells that are left out": "rt,response,note\n0.5,f\n\n0.6,j\n",
+}
+
+
+@pytest.mark.parametrize("text", OTHERS.values(), ids=OTHERS.keys())
+def test_what_other_programs_make_of_a_table(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_text(text, newline="")
+    check(read_trials(tmp_path / "a.csv")[0], [0.5, 0.6], ["f", "j"])
+
+
 def test_labels_are_labels() -> None:
     df, _ = read_trials(pd.DataFrame({"rt": ["0.5", "0.6"], "cue": ["None", "null"], "id": ["007", "010"]}))
     assert (df["cue"].tolist(), df["id"].tolist()) == (["None", None], ["007", "010"])
@@ -315,6 +331,7 @@ MALFORMED = {
     "nothing": (b"", "a table with a line of names, or rows of JSON"),
     "names alone": (b"rt,response\n", "at least one trial. Found no rows"),
     "no text": (b"rt,response\n\x81\x00,f", "in UTF-8, UTF-16 or cp1252"),
+    "packed": (b"\x1f\x8b\x08\x00abc", "in UTF-8, UTF-16 or cp1252"),
     "a large cell": (b"rt,response\n0.5," + b"f" * 200_000, "field larger than field limit .* leave out columns"),
 }
 
@@ -327,6 +344,6 @@ def test_malformed_files(tmp_path: Path, content: bytes, message: str) -> None:
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
-    for where in (tmp_path / "a.csv", tmp_path, str(tmp_path / "*.csv"), [], 5):
+    for where in (tmp_path / "a.csv", tmp_path, str(tmp_path / "*.csv"), [], [5], 5):
         with pytest.raises(ValueError, match="Remedy: "):
             read_trials(where)

@@ -10,6 +10,7 @@ import csv
 import glob
 import io
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +19,13 @@ import pandas as pd
 
 from pymc_lan.data.cells import without_decimal_commas
 from pymc_lan.data.reading import parse_json, read_file
-from pymc_lan.errors import RegistryError, explain
+from pymc_lan.errors import RegistryError, check_path, explain
 
 # What is read of a folder. PsychoPy writes a .psydat, which is code, and a .log beside each .csv.
 ENDINGS = (".csv", ".tsv", ".txt", ".json")
 SEPARATORS = (",", ";", "\t")
+# What Excel may be told in the first line of a table: which separator it has.
+EXCEL = re.compile(r"\Asep=.\r?\n")
 # Excel writes the last two, and older Windows programs the code page that is tried where a text is no UTF-8.
 MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 CODE_PAGE = "cp1252"
@@ -56,7 +59,7 @@ def find_files(where: Any) -> list[Path]:
     """
     if isinstance(where, list | tuple):
         found = [path for each in where for path in find_files(each)]
-    elif (path := Path(where).expanduser()).is_dir():
+    elif (path := check_path("path_or_table", where).expanduser()).is_dir():
         found = sorted(each for each in path.iterdir() if each.suffix.lower() in ENDINGS and each.name[0] != ".")
     elif not path.exists() and glob.has_magic(str(path)):
         found = sorted(Path(each) for each in glob.glob(str(path)))
@@ -93,9 +96,12 @@ def _decoded(content: bytes, path: Path) -> tuple[str, str]:
     encodings = next(((name,) for mark, name in MARKS.items() if content.startswith(mark)), ("utf-8", CODE_PAGE))
     for encoding in encodings:
         try:
-            return content.decode(encoding), encoding
+            text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
+        # What is packed, or a table of Excel, has bytes that are characters of a code page, and zeros among them.
+        if "\0" not in text:
+            return text, encoding
     expected = f"text in {path}, in UTF-8, UTF-16 or {CODE_PAGE}"
     raise ValueError(explain(expected, "bytes that are no such text", "save the file as CSV in UTF-8"))
 
@@ -112,7 +118,7 @@ def _values(text: str, path: Path) -> Any:
 
 
 def _rows(value: Any, path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of trials in JSON: a list of them, lists of such lists, or what holds such a list."""
+    """The rows of trials in JSON: a list of them, lists of such lists, what holds such a list, or columns."""
     if isinstance(value, list):
         for each in value:
             yield from _rows(each, path)
@@ -122,7 +128,11 @@ def _rows(value: Any, path: Path) -> Iterator[dict[str, Any]]:
         raise ValueError(explain(expected, f"{value!r:.60}", REMEDY))
     inner = next((name for name in INNER if isinstance(value.get(name), list | dict)), None)
     if inner is None or ("rt" in value and isinstance(value[inner], list)):
-        yield _flat(value)
+        columns = [*value.values()]
+        if columns and all(isinstance(each, list) and len(each) == len(columns[0]) for each in columns):
+            yield from (dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True))
+        else:
+            yield _flat(value)
         return
     shared = _flat({name: cell for name, cell in value.items() if name != inner})
     for row in _rows(value[inner], path):
@@ -157,6 +167,7 @@ def _is_comment(record: Sequence[str], width: int) -> bool:
 
 
 def _separated(text: str, path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
+    text = EXCEL.sub("", text, count=1)
     try:
         lines = {each: (r for r in _records(text, each, strict=False) if not _is_comment(r, 0)) for each in SEPARATORS}
         heads = {each: next(found, []) for each, found in lines.items()}
@@ -172,7 +183,8 @@ def _separated(text: str, path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(explain(f"columns of different names in {path}", f"{twice!r} twice", "rename one of them"))
     comments = [_is_comment(record, len(head)) for record in records]
-    rows = [record for record, comment in zip(records, comments, strict=True) if not comment][1:]
+    again = [record == head for record in records]
+    rows = [each for each, *no_row in zip(records, comments, again, strict=True) if not any(no_row)]
     for number, line in enumerate(rows):
         if any(cell.strip() for cell in line[len(names) :]):
             found = f"{len(line)} in row {number}: {', '.join(line):.80}"
@@ -186,6 +198,7 @@ def _separated(text: str, path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
     table = pd.DataFrame({name: pd.Series(cells[name], dtype=object) for name in names if name not in empty})
     remarks = {
         f"no rows: lines that begin with # in {path.name}": sum(comments),
+        f"no rows: lines of {path.name} that repeat the names": sum(again) - 1,
         f"rows of {path.name} with fewer cells than columns: the last ones are empty": sum(
             len(line) < len(names) - len(empty) for line in rows
         ),
