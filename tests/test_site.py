@@ -23,6 +23,8 @@ SOURCES = [
 ]
 # What public functions return, but nobody makes by hand.
 RETURNED = {
+    "data.trial_report.TrialReport",
+    "regressions.regression.Regression",
     "networks.network.Network",
     "diagnostics.check.Check",
     "registry.publish.Publication",
