@@ -26,8 +26,10 @@ def read_rows(
         Of shape (..., n_trials, 2), or (2,) for a single trial.
     observation : Observation
         What is seen of a trial.
-    deadline, response
-        As of a distribution.
+    deadline : tensor_like, optional
+        The end of each trial's response window, in seconds.
+    response : str or mapping
+        What a distribution was given as that; a name of a column, or what codes stand for, needs a table.
 
     Returns
     -------

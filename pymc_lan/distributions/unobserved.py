@@ -39,11 +39,11 @@ class _Unobserved(TypeCastingOp):
         self.of = of
 
     def make_node(self, *inputs: Variable) -> Apply:
-        """The same type."""
+        """Trials of the type that is given."""
         return Apply(self, list(inputs), [inputs[0].type()])
 
     def infer_shape(self, node: Apply, shapes: list[Any]) -> list[Any]:
-        """The same shape."""
+        """As many trials as there are."""
         return shapes
 
     def pullback(self, *args: Any) -> list[Any]:
