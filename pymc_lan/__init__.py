@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pymc_lan.registry.simulate import simulate as simulate
     from pymc_lan.registry.sources import get_model as get_model
     from pymc_lan.regressions.bambi import bambi_family as bambi_family
+    from pymc_lan.regressions.regression import load_regression as load_regression
     from pymc_lan.regressions.regression import regression as regression
     from pymc_lan.training.recipes import Recipe as Recipe
     from pymc_lan.training.recipes import SimulationRecipe as SimulationRecipe
@@ -70,6 +71,7 @@ _SOURCES = {
     "initvals": "inference",
     "list_models": "registry.listing",
     "load_network": "registry.load",
+    "load_regression": "regressions.regression",
     "publish": "registry.publish",
     "pull": "registry.load",
     "read_trials": "data.trials",

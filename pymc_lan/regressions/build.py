@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,12 +35,12 @@ def build(plan: Plan) -> Any:
 
     description = plan.description
     with pm.Model(coords=coordinates(plan)) as model:
+        arguments = {n: x.variable(n) if isinstance(x, Prior) else x for n, x in plan.others.items()}
         found: Variables = {}
         for p in plan.predictors.values():
             if p.prior is not None:
                 found[p.name] = p.prior.variable(p.name, dims=p.dim)
         effects = {name: _effects(m, plan, found) for name, m in plan.members.items()}
-        arguments = {n: x.variable(n) if isinstance(x, Prior) else x for n, x in plan.others.items()}
         for name, p in plan.predictors.items():
             eta = _predictor(p, plan.members, found, effects)
             arguments[name] = _by_trial(p, eta if name == D_PRESS else p.link.natural(eta, pt))
@@ -89,21 +89,23 @@ def _mean(m: Members, plan: Plan, common: Variables) -> Any:
 
     parts = []
     for block in m.grouping.blocks:
-        weights = block.weights(len(plan.predictors[block.parameter].labels))
+        n_common = len(plan.predictors[block.parameter].labels)
+        weights, chosen = block.weights(n_common), block.chosen(n_common)
         if weights is None:
             parts.append(pt.zeros(len(block.columns.labels)))
+        elif chosen is None:
+            parts.append(pt.dot(weights, common[block.parameter]))
         else:
-            beta = common[block.parameter]
-            parts.append(beta if is_identity(weights) else pt.dot(weights, beta))
+            parts.append(subset(common[block.parameter], chosen, n_common))
     mean = pt.concatenate(parts) if len(parts) > 1 else parts[0]
-    for parameter, column, values in m.grouping.own:
-        mean = mean + values * common[parameter][column]
+    for parameter, column, values, weights in m.grouping.own:
+        mean = mean + np.outer(values, weights) * common[parameter][column]
     return mean
 
 
-def is_identity(weights: Any) -> bool:
-    """Whether a matrix changes nothing."""
-    return np.array_equal(weights, np.eye(*weights.shape)) and weights.shape[0] == weights.shape[1]
+def subset(vector: Any, chosen: Sequence[int], n: int) -> Any:
+    """Some values of a vector of that length; the vector itself where it is all of them, in order."""
+    return vector if [*chosen] == [*range(n)] else vector[list(chosen)]
 
 
 def _predictor(p: Predictor, members: Mapping[str, Members], common: Variables, effects: Variables) -> Any:
@@ -113,15 +115,19 @@ def _predictor(p: Predictor, members: Mapping[str, Members], common: Variables, 
     rows = p.rows
     parts: list[Any] = []
     if p.shared:
-        every = len(p.shared) == len(p.labels)
-        parts.append(pt.dot(rows.shared, common[p.name] if every else common[p.name][list(p.shared)]))
+        parts.append(pt.dot(rows.shared, subset(common[p.name], p.shared, len(p.labels))))
     for factor, (index, columns) in rows.groups.items():
         own = effects[factor][:, members[factor].grouping.place(p.name)]
         own = own if np.array_equal(index, np.arange(len(members[factor].grouping.members))) else own[index]
-        parts.append(own[:, 0] if columns.shape[1] == 1 and (columns == 1).all() else (columns * own).sum(-1))
+        parts.append(own[:, 0] if is_one(columns) else (columns * own).sum(-1))
     if rows.offset.any() or not parts:
         parts.append(pt.as_tensor(rows.offset))
     return sum(parts[1:], parts[0])
+
+
+def is_one(columns: Any) -> bool:
+    """Whether the effects are nothing but an intercept."""
+    return columns.shape[1] == 1 and bool((columns == 1).all())
 
 
 def _by_trial(p: Predictor, values: Any) -> Any:

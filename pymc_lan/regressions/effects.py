@@ -63,6 +63,13 @@ class Block:
     columns: Columns
     pulls: tuple[Pull, ...]
 
+    def chosen(self, n_common: int) -> list[int] | None:
+        """Which common effects are the means, one each, if it is that simple."""
+        weights = self.weights(n_common)
+        if weights is None or not np.array_equal(np.sort(weights, 1)[:, -1:], np.ones((len(weights), 1))):
+            return None
+        return weights.argmax(1).tolist() if (weights.sum(1) == 1).all() and (weights >= 0).all() else None
+
     def weights(self, n_common: int) -> Float | None:
         """How much of each common effect all members have, shape (n_effects, n_common); None where there is none."""
         alike = [pull for pull in self.pulls if pull.values is None]
@@ -113,15 +120,19 @@ class Grouping:
         raise KeyError(parameter)
 
     @property
-    def own(self) -> list[tuple[str, int, Float]]:
-        """What differs between the means of members: of a parameter's common effect, as (members, effects)."""
+    def own(self) -> list[tuple[str, int, Float, Float]]:
+        """What differs between the means of members.
+
+        For each: the parameter, which of its common effects, a number of each member, and how much of the product each
+        of all effects has.
+        """
         found = []
         for block in self.blocks:
             for pull in block.pulls:
                 if pull.values is not None:
-                    values = np.zeros((len(self.members), len(self.labels)))
-                    values[:, self.place(block.parameter)] = np.outer(pull.values, pull.weights)
-                    found.append((block.parameter, pull.column, values))
+                    weights = np.zeros(len(self.labels))
+                    weights[self.place(block.parameter)] = pull.weights
+                    found.append((block.parameter, pull.column, pull.values, weights))
         return found
 
     def codes(self, table: Any) -> Codes:

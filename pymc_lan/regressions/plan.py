@@ -165,12 +165,9 @@ def make_plan(description: Description) -> Plan:
     """Evaluate the formulas of a description, and choose links and priors."""
     spec, network = description.resolve()
     table = description.table
-    known = {p.name: p for p in spec.parameters} | TASK_PARAMETERS
-    links = {name: link_of(known[name], trained=network is not None) for name in known if name not in TASK_PARAMETERS}
-    links |= {name: link_of(p, trained=False) for name, p in TASK_PARAMETERS.items()}
-    if "v" in known:
-        known, links = known | {"v_nogo": known["v"]}, links | {"v_nogo": links["v"]}
-    usual = {name: defaults(known[name], links[name]) for name in description.formulas}
+    known = known_parameters(spec)
+    links = {name: link_of(p, trained=network is not None and name not in TASK_PARAMETERS) for name, p in known.items()}
+    usual = {name: defaults(name, known[name], links[name]) for name in description.formulas}
     formulas = {name: Formula(name, text, table) for name, text in description.formulas.items()}
     given = dict(description.priors)
     _check_names(formulas)
@@ -189,12 +186,18 @@ def make_plan(description: Description) -> Plan:
     return Plan(description, spec, predictors, members, others, z)
 
 
-# What has a formula beside the parameters of the model.
+# What may have a formula beside the parameters of the model.
 TASK_PARAMETERS = {
     "p_lapse": Parameter("guess", (0.0, 1.0), "1", "share of guesses", domain=(0.0, 1.0)),
     "lapse_go": Parameter("guess", (0.0, 1.0), "1", "share of presses among guesses", domain=(0.0, 1.0)),
     D_PRESS: Parameter(D_PRESS, (0.0, 5.0), "evidence", "distance from start to press", domain=POSITIVE),
 }
+
+
+def known_parameters(spec: Model) -> dict[str, Parameter]:
+    """All that may have a formula, by name: parameters of the model, then those of the task."""
+    own = {p.name: p for p in spec.parameters}
+    return own | ({"v_nogo": own["v"]} if "v" in own else {}) | TASK_PARAMETERS
 
 
 def _correlated(formulas: Mapping[str, Formula], given: Mapping[str, Any]) -> dict[str, bool]:

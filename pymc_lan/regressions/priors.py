@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lan.distributions.values import known_value
 from pymc_lan.errors import explain
 from pymc_lan.models.parameters import Parameter
 from pymc_lan.regressions.links import Identity, Link, Log, Logit
@@ -62,16 +63,17 @@ DEFAULTS: Mapping[str, Defaults] = {
 }
 
 
-def defaults(p: Parameter, link: Link) -> Defaults:
+def defaults(name: str, p: Parameter, link: Link) -> Defaults:
     """The default prior of a parameter, its centre on the scale of its link.
 
     Parameters
     ----------
+    name : str
     p : Parameter
     link : Link
         A centre that is not inside its ends gives way to their middle.
     """
-    found = DEFAULTS.get("v" if p.name == "v_nogo" else p.name)
+    found = DEFAULTS.get("v" if name == "v_nogo" else name)
     if found is not None and link.low < found.centre < link.high:
         return found._replace(centre=link.predictor(found.centre))
     low, high = p.bounds
@@ -109,8 +111,8 @@ class Prior:
 
     @property
     def values(self) -> dict[str, Any]:
-        """The arguments as arrays."""
-        return {name: np.asarray(x) for name, x in self.arguments}
+        """The arguments as numbers and arrays."""
+        return {name: x if isinstance(x, float) else np.array(x) for name, x in self.arguments}
 
     def variable(self, name: str, **kwargs: Any) -> TensorVariable:
         """Add the variable to the current PyMC model."""
@@ -155,7 +157,7 @@ _KNOWN: Mapping[str, tuple[str, ...]] = {
     "Uniform": ("lower", "upper"),
     "Beta": ("alpha", "beta"),
     "HalfNormal": ("", "sigma"),
-    "HalfCauchy": ("", "beta"),
+    "HalfCauchy": ("beta",),
     "Gamma": ("alpha", "1/beta"),
     "InverseGamma": ("alpha", "beta"),
     "Exponential": ("1/lam",),
@@ -193,11 +195,12 @@ def as_prior(name: str, given: Any) -> Prior:
     assert node is not None
     arguments = []
     for argument, variable in zip(_KNOWN[family], node.op.dist_params(node), strict=True):
-        try:
-            value = np.asarray(variable.eval({}, mode="FAST_COMPILE"), np.float64)
-        except Exception as error:
+        value = known_value(variable)
+        if value is None:
             remedy = "give numbers; what is itself to be estimated is a formula"
-            raise ValueError(explain(f"numbers in the prior of {name}", f"{variable}", remedy)) from error
+            raise ValueError(explain(f"numbers in the prior of {name}", "a variable", remedy))
+        # PyTensor keeps what needs no more as a float of 32 bits, and 0.2 is none of 64.
+        value = value.astype(str).astype(np.float64)
         if argument:
             value = 1.0 / value if argument.startswith("1/") else value
             arguments.append((argument.removeprefix("1/"), tuple(value.tolist()) if value.ndim else float(value)))

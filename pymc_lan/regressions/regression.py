@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymc_lan.registry.sources import AnyModel
 from pymc_lan.regressions.arguments import describe
 from pymc_lan.regressions.build import build
+from pymc_lan.regressions.code import code
 from pymc_lan.regressions.description import Description
-from pymc_lan.regressions.plan import Plan, make_plan
+from pymc_lan.regressions.plan import Plan, known_parameters, make_plan
+from pymc_lan.regressions.prior_draws import prior_draws
+from pymc_lan.regressions.sampling import sample
+from pymc_lan.regressions.saving import load, save
 from pymc_lan.regressions.show import show
+from pymc_lan.regressions.table import table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Regression:
@@ -53,11 +62,99 @@ class Regression:
         DataTree
             As `pm.sample` returns it; it is kept as ``idata``, too.
         """
-        import pymc as pm
-
-        with self.model:
-            self.idata = pm.sample(**kwargs)
+        self.idata = sample(self.plan, self.model, kwargs)
         return self.idata
+
+    def table(self, idata: Any = None) -> pd.DataFrame:
+        """The posterior on the scale of the parameters: effects, spreads of members, correlations.
+
+        An intercept, or a condition that is given a value of its own, is shown as the parameter there; anything else as
+        the change of the parameter by one unit, from the intercept or the mean of the conditions. A spread is half the
+        difference between members who lie one standard deviation above and below the mean.
+
+        Parameters
+        ----------
+        idata : DataTree, optional
+            By default the draws of the last `sample`.
+
+        Returns
+        -------
+        DataFrame
+            A row for each, named as in ``arviz.summary``; columns mean, sd, 5%, 95%, r_hat, ess.
+        """
+        return table(self.plan, self.idata if idata is None else idata)
+
+    def plot_prior(self, *, draws: int = 500, seed: int = 0) -> Any:
+        """Plot what the priors say of the parameters of trials, and of the trials themselves.
+
+        Parameters
+        ----------
+        draws : int
+            From the prior.
+        seed : int
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from pymc_lan.plots.priors import prior
+
+        found = prior_draws(self.plan, self.model, draws=draws, seed=seed)
+        units = {name: p.unit for name, p in known_parameters(self.plan.spec).items()}
+        parameters = {name: found.parameters[name] for name in units if name in found.parameters}
+        return prior(parameters, units, found.rt, found.response)
+
+    def code(self) -> str:
+        """The model as PyMC code, which runs where a table `df` of the trials is: a place to begin from."""
+        return code(self.plan)
+
+    def save(self, path: str | os.PathLike[str], idata: Any = None) -> None:
+        """Write the description and the draws to a netCDF file, which `pymc_lan.load_regression` reads.
+
+        Parameters
+        ----------
+        path : str or path
+        idata : DataTree, optional
+            By default the draws of the last `sample`, if there are any.
+
+        Raises
+        ------
+        ValueError
+            Of a network that has no name: `pymc_lan.register` gives it one.
+        """
+        save(self.description, self.idata if idata is None else idata, path)
+
+
+def load_regression(path: str | os.PathLike[str]) -> Regression:
+    """Read a regression that `Regression.save` has written, with its draws as ``idata``.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    Regression
+        Of the same version of the network.
+
+    Raises
+    ------
+    ValueError
+        For another file.
+
+    Examples
+    --------
+    >>> import tempfile, pymc_lan as pl
+    >>> df = pl.simulate("ddm", dict(v=1.0, a=1.0, z=0.5, t=0.3), n=60, seed=1)
+    >>> path = tempfile.mkdtemp() + "/fit.nc"
+    >>> pl.regression("ddm", df, v="1", a="1", t="1").save(path)
+    >>> pl.load_regression(path).description.formulas
+    {'v': '1', 'a': '1', 't': '1'}
+    """
+    description, idata = load(path)
+    found = Regression(description)
+    found.idata = idata
+    return found
 
 
 def regression(

@@ -1,0 +1,60 @@
+"""From a model to draws: where chains start, and what is said of them in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pymc_lan.data.messages import say
+from pymc_lan.diagnostics.convergence import convergence
+from pymc_lan.inference.start import initvals, speaks_of_diffusion
+from pymc_lan.regressions.plan import Plan
+
+
+def sample(plan: Plan, model: Any, arguments: Mapping[str, Any]) -> Any:
+    """Draw with `pm.sample`, and say in words whether the chains have met.
+
+    Parameters
+    ----------
+    plan : Plan
+    model : pm.Model
+        That of the plan.
+    arguments : mapping of str to object
+        Of `pm.sample`. Without ``initvals``, a diffusion starts where `pymc_lan.initvals` says.
+    """
+    import pymc as pm
+
+    start = {} if "initvals" in arguments else starts(plan, model)
+    with model:
+        idata = pm.sample(**(start | dict(arguments)))
+    if "posterior" in getattr(idata, "children", ()):
+        say(judgement(plan, model, idata))
+    return idata
+
+
+def judgement(plan: Plan, model: Any, idata: Any) -> str:
+    """Whether chains have met and parameters are where the network knows them, in sentences."""
+    found = convergence(idata, model)
+    (apart, r_hat), (fewest, ess) = found.worst_r_hat, found.fewest
+    words = found.complaints or [
+        f"R-hat is at most {r_hat:.3f} ({apart}), there are at least {ess:.0f} effective draws ({fewest}), and "
+        f"{found.diverging.sum()} of {found.diverging.size} draws diverged."
+    ]
+    outside = {}
+    for name in (name for name in plan.others if name in idata.posterior and name in plan.spec.names):
+        (low, high), x = plan.spec.parameter(name).bounds, idata.posterior[name].to_numpy()
+        outside[name] = float(np.mean((x < low) | (x > high)))
+    words += [f"{100 * x:.2g} % of the draws of {name} are outside its bounds." for name, x in outside.items() if x > 0]
+    if not any(outside.values()):
+        words.append("No draw is outside the bounds of the model.")
+    return " ".join(words)
+
+
+def starts(plan: Plan, model: Any) -> dict[str, Any]:
+    """The argument ``initvals`` of `pm.sample`, where there is a way to find one."""
+    if not ({"v", "a", "t"} <= {*plan.spec.names} and speaks_of_diffusion(plan.spec) and plan.spec.times):
+        return {}
+    alone = (m.grouping.columns[0] for m in plan.members.values() if len(m.grouping.columns) == 1)
+    return {"initvals": initvals(model, plan.description.table, by=next(alone, None))}
