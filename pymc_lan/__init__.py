@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pymc_lan.inference import fit_map as fit_map
     from pymc_lan.inference import initvals as initvals
     from pymc_lan.inference import sample_blackjax as sample_blackjax
+    from pymc_lan.inference.members.informed import informed as informed
+    from pymc_lan.inference.members.table import informed_table as informed_table
     from pymc_lan.models.diffusion.kinds import ModelSpec as ModelSpec
     from pymc_lan.models.parameters import Parameter as Parameter
     from pymc_lan.models.simulator.spec import simulator_spec as simulator_spec
@@ -68,6 +70,8 @@ _SOURCES = {
     "get_model": "registry.sources",
     "import_onnx": "registry.import_onnx",
     "import_orbax": "registry.orbax",
+    "informed": "inference.members.informed",
+    "informed_table": "inference.members.table",
     "initvals": "inference",
     "list_models": "registry.listing",
     "load_network": "registry.load",
