@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from pymc_lan.inference.members.curvature import Curvature, diagonal
 from pymc_lan.inference.members.density import FAR, FlatDensity, compiled
@@ -120,6 +119,8 @@ class Search:
 
     def _climb(self, x: Float, covariances: dict[Group, Float], steps: int, near: float) -> Float:
         """The joint mode of members and what the likelihood sees beside them, by L-BFGS on whitened values."""
+        from scipy.optimize import minimize
+
         blocks = [(g.positions(), np.linalg.cholesky(covariances[g])) for g in self.groups]
         singles = [
             (np.arange(self.density.where[rv].start, self.density.where[rv].stop), self._curvature.sizes[rv])
@@ -187,6 +188,8 @@ class _Expected:
 
     def best(self, x: Float, covariances: dict[Group, Float]) -> Float:
         """The point with the group values at their mode."""
+        from scipy.optimize import minimize
+
         given = [_of_part(covariances[g], g, p) for g in self._groups for p in g.parts]
 
         def point(y: Float) -> Float:
