@@ -20,7 +20,7 @@ from pymc_lan.models.parameters import POSITIVE, Parameter
 # 0.005, one of 2.5 by 0.03.
 SHARPNESS = 24.0
 # The same for a logarithm, per unit, unless the range is narrow: 10 % before the end the parameter is off by 3 %, 30 %
-# before by 0.5 %.
+# before by 0.3 %.
 SHARPNESS_LOG = 10.0
 # Of the start, whose distance to a boundary is a ratio that is to be exact further out.
 SHARPNESS_RATIO = 20.0
