@@ -21,7 +21,7 @@ from tables import one_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan.distributions.nodes import trial_node
-from pymc_lan.regressions.sampling import judgement, starts
+from pymc_lan.regressions.sampling import judgement, prepare, starts
 from pymc_lan.regressions.values import rows_of, values
 
 N_SUBJECTS, N_TRIALS = 4, 12
@@ -318,23 +318,23 @@ def test_the_table_is_on_the_scale_of_the_parameters(df: pd.DataFrame) -> None:
     assert len(found) == 4 + 2 + 1 + 5 + 10 + 1
 
 
-def test_parameters_follow_from_draws(df: pd.DataFrame) -> None:
-    reg = case(df, "press")
+# Those of which the distribution makes nothing else.
+@pytest.mark.parametrize(("name", "names"), [("press", ["a", "z", "t", "p_lapse"]), ("correlated", ["v", "a", "t"])])
+def test_parameters_follow_from_draws(df: pd.DataFrame, name: str, names: list[str]) -> None:
+    reg = case(df, name)
     drawn = pm.draw(reg.model.free_RVs, draws=3, random_seed=1)
     draws = dict(zip([rv.name for rv in reg.model.free_RVs], drawn, strict=True))
     found = values(reg.plan, draws)
     again = values(reg.plan, draws, rows_of(reg.plan, reg.description.table))
     node = trial_node(reg.model["obs"])
     inputs = dict(zip(node.op.parameters, node.inputs[2:], strict=True))
-    names = ["a", "z", "t", "p_lapse"]
     evaluate = pytensor.function(reg.model.free_RVs, [inputs[name] for name in names], on_unused_input="ignore")
     for k in range(3):
-        for name, x in zip(names, evaluate(*(x[k] for x in drawn)), strict=True):
-            np.testing.assert_allclose(
-                np.broadcast_to(found[name][k], len(df)), np.broadcast_to(x, len(df)), rtol=1e-10
-            )
-    for name, x in found.items():
-        np.testing.assert_allclose(np.broadcast_to(again[name], (3, len(df))), np.broadcast_to(x, (3, len(df))))
+        for parameter, x in zip(names, evaluate(*(x[k] for x in drawn)), strict=True):
+            by_trial = np.broadcast_to(found[parameter][k], len(df))
+            np.testing.assert_allclose(by_trial, np.broadcast_to(x, len(df)), rtol=1e-10)
+    for parameter, x in found.items():
+        np.testing.assert_allclose(again[parameter], x, rtol=1e-12)
     strangers = reg.description.table.assign(subject="nobody")
     with pytest.raises(
         ValueError, match=r"members of 'subject' that the model was made with. Found others in 48 of 48"
@@ -363,10 +363,18 @@ def test_sampling_says_how_it_went(df: pd.DataFrame, tmp_path: Path, caplog: pyt
 def test_chains_start_at_the_trials_of_each_subject(df: pd.DataFrame) -> None:
     table = df.rename(columns={"subject": "who"})
     reg = pl.regression("ddm", table, v="1 + (1 | who)", a="1", t="1 + (1 | who)", p_lapse=0.03)
-    found = starts(reg.plan, reg.model)["initvals"]
+    found = starts(reg.plan, reg.model)
+    assert found is not None
     expected = pl.initvals(reg.model, table, by="who")
     np.testing.assert_array_equal(found["who_effects"], expected["who_effects"])
-    assert starts(case(df, "race").plan, None) == {}
+    assert starts(case(df, "race").plan, None) is None
+    # The group is where the members are, and the model that is sampled another one.
+    ready, start = prepare(reg.plan, reg.model)
+    assert start is not None
+    assert {*start} == {"v", "a", "t", "who_sd"}
+    assert [x.name for x in ready.value_vars if "informed" in x.name] == ["who_effects_informed__"]
+    np.testing.assert_allclose(start["v"], expected["who_effects"][:, 0].mean(), atol=0.5)
+    assert reg.model.rvs_to_initial_values[reg.model["v"]] is None
 
 
 def test_the_prior_is_drawn_as_it_is(df: pd.DataFrame) -> None:

@@ -57,6 +57,9 @@ class Regression:
     def sample(self, **kwargs: Any) -> Any:
         """Draw from the posterior with `pm.sample`, whose arguments these are.
 
+        Members are on the scale that `pymc_lan.informed` finds for them, and chains start there. In the end it is said
+        whether they have met, and whether parameters are within the bounds of the network.
+
         Returns
         -------
         DataTree

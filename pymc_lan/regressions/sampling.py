@@ -9,29 +9,57 @@ import numpy as np
 
 from pymc_lan.data.messages import say
 from pymc_lan.diagnostics.convergence import convergence
+from pymc_lan.inference.members.informed import informed
+from pymc_lan.inference.members.table import found_at
 from pymc_lan.inference.start import initvals, speaks_of_diffusion
 from pymc_lan.regressions.plan import Plan
 
 
 def sample(plan: Plan, model: Any, arguments: Mapping[str, Any]) -> Any:
-    """Draw with `pm.sample`, and say in words whether the chains have met.
+    """Draw with `pm.sample`, members as `pymc_lan.informed` draws them, and say in words whether the chains have met.
 
     Parameters
     ----------
     plan : Plan
     model : pm.Model
-        That of the plan.
+        That of the plan; it stays as it is.
     arguments : mapping of str to object
-        Of `pm.sample`. Without ``initvals``, a diffusion starts where `pymc_lan.initvals` says.
+        Of `pm.sample`.
     """
     import pymc as pm
 
-    start = {} if "initvals" in arguments else starts(plan, model)
-    with model:
-        idata = pm.sample(**(start | dict(arguments)))
+    prepared, start = prepare(plan, model)
+    with prepared:
+        idata = pm.sample(**({"initvals": start} | dict(arguments)))
     if "posterior" in getattr(idata, "children", ()):
-        say(judgement(plan, model, idata))
+        say(judgement(plan, prepared, idata))
     return idata
+
+
+def prepare(plan: Plan, model: Any) -> tuple[Any, dict[str, Any] | None]:
+    """What is sampled, and where: members on the scale that suits them, and the group where they are.
+
+    Parameters
+    ----------
+    plan : Plan
+    model : pm.Model
+        That of the plan; it stays as it is.
+
+    Returns
+    -------
+    model : pm.Model
+    initvals : dict or None
+    """
+    from pymc.model.fgraph import clone_model
+
+    first = starts(plan, model)
+    if not plan.members:
+        return model, first
+    begun = clone_model(model)
+    for name, value in (first or {}).items():
+        begun.set_initval(begun[name], value)
+    ready = informed(begun)
+    return ready, found_at(ready)
 
 
 def judgement(plan: Plan, model: Any, idata: Any) -> str:
@@ -52,9 +80,10 @@ def judgement(plan: Plan, model: Any, idata: Any) -> str:
     return " ".join(words)
 
 
-def starts(plan: Plan, model: Any) -> dict[str, Any]:
-    """The argument ``initvals`` of `pm.sample`, where there is a way to find one."""
+def starts(plan: Plan, model: Any) -> dict[str, Any] | None:
+    """Where a diffusion starts by the trials of each subject; None for other models."""
     if not ({"v", "a", "t"} <= {*plan.spec.names} and speaks_of_diffusion(plan.spec) and plan.spec.times):
-        return {}
+        return None
     alone = (m.grouping.columns[0] for m in plan.members.values() if len(m.grouping.columns) == 1)
-    return {"initvals": initvals(model, plan.description.table, by=next(alone, None))}
+    found: dict[str, Any] = initvals(model, plan.description.table, by=next(alone, None))
+    return found
