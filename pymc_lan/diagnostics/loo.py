@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,49 +77,72 @@ def loo(idata: Any, model: Any, *, var_name: str | None = None) -> Any:
     >>> pl.diagnostics.loo(az.from_dict({"posterior": {"v": draws}}), model).n_data_points
     50
     """
-    import xarray as xr
-    from arviz_stats.base import array_stats
-    from arviz_stats.utils import ELPDDataLOO
-
     rv = _observed(model, var_name)
     draws = sample_dims(idata, model)
     n_chains, n_draws = next(iter(draws.values())).shape[:2]
     for words in _doubts(idata, model, {name: x.reshape(-1, *x.shape[2:]) for name, x in draws.items()}):
         warnings.warn(words, stacklevel=2)
     log_p, shape = _log_likelihood(model, rv, draws, n_chains * n_draws)
-    r_eff = _relative_efficiency(idata, n_chains * n_draws)
+    r_eff = relative_efficiency(idata["posterior"].dataset)
     parts, step = [], max(1, CHUNK // log_p.shape[0])
     for begin in range(0, log_p.shape[1], step):
         some = log_p[:, begin : begin + step].T.astype(np.float64).reshape(-1, n_chains, n_draws)
         parts.append(pointwise(some, r_eff))
-    elpd_i, pareto_k, p_i = np.concatenate(parts, axis=1)
-    elpd, se, p, *_ = array_stats.loo_summary(elpd_i, p_i)
-    limit = good_k(log_p.shape[0])
-    high = int((pareto_k > limit).sum())
-    if high:
+    found = as_elpd(np.concatenate(parts, axis=1).reshape(3, *shape), log_p.shape[0], rv.name, _dims(model, rv, shape))
+    if found.warning:
         warnings.warn(
-            f"The Pareto k of {high} of {pareto_k.size} trials is above {limit:.2f}: without one of these the "
-            "posterior would be another one, and its estimate is not reliable. Are there trials that the model does "
-            "not expect, such as guesses?",
+            f"{say_high(found, 'trials')}: without one of these the posterior would be another one, and its estimate "
+            "is not reliable. Are there trials that the model does not expect, such as guesses?",
             stacklevel=2,
         )
-    dims = _dims(model, rv, shape)
+    return found
 
-    def labelled(x: Any) -> Any:
-        return xr.DataArray(x.reshape(shape), dims=dims, name=rv.name)
 
+def as_elpd(
+    found: NDArray[np.float64], n_samples: int, name: str, dims: Sequence[str], coords: Mapping[str, Any] | None = None
+) -> Any:
+    """What `pointwise` found, as ArviZ has it.
+
+    Parameters
+    ----------
+    found : ndarray, shape (3, ...)
+    n_samples : int
+        Draws.
+    name : str
+        What was left out.
+    dims : sequence of str
+        Of all axes but the first.
+    coords : mapping of str to array_like, optional
+
+    Returns
+    -------
+    arviz_stats.ELPDData
+    """
+    import xarray as xr
+    from arviz_stats.base import array_stats
+    from arviz_stats.utils import ELPDDataLOO
+
+    elpd_i, pareto_k, p_i = found
+    elpd, se, p, *_ = array_stats.loo_summary(elpd_i.ravel(), p_i.ravel())
+    limit = good_k(n_samples)
     return ELPDDataLOO(
         elpd=float(elpd),
         se=float(se),
         p=float(p),
-        n_samples=log_p.shape[0],
+        n_samples=n_samples,
         n_data_points=elpd_i.size,
         scale="log",
-        warning=high > 0,
+        warning=bool((pareto_k > limit).any()),
         good_k=limit,
-        elpd_i=labelled(elpd_i),
-        pareto_k=labelled(pareto_k),
+        elpd_i=xr.DataArray(elpd_i, coords, dims=dims, name=name),
+        pareto_k=xr.DataArray(pareto_k, coords, dims=dims, name=name),
     )
+
+
+def say_high(found: Any, what: str) -> str:
+    """The beginning of a sentence about what has too large a Pareto k."""
+    k = found.pareto_k.to_numpy()
+    return f"The Pareto k of {(k > found.good_k).sum()} of {k.size} {what} is above {found.good_k:.2f}"
 
 
 def _doubts(idata: Any, model: Any, draws: dict[str, Any]) -> list[str]:
@@ -213,12 +237,12 @@ def pointwise(log_p: NDArray[np.float64], r_eff: float) -> NDArray[np.float64]:
     return result
 
 
-def _relative_efficiency(idata: Any, n: int) -> float:
-    """Effective draws for each draw, as ``az.loo`` takes it: the mean over all parameters."""
-    posterior = idata["posterior"]
+def relative_efficiency(posterior: Any) -> float:
+    """Effective draws for each draw, as ``az.loo`` takes it: the mean over all parameters of a dataset."""
     if posterior.sizes["chain"] == 1:
         return 1.0
-    sizes = posterior.dataset.azstats.ess(method="mean")
+    sizes = posterior.azstats.ess(method="mean")
+    n = posterior.sizes["chain"] * posterior.sizes["draw"]
     return float(np.concatenate([np.ravel(sizes[name]) for name in sizes.data_vars]).mean() / n)
 
 

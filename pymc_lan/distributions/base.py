@@ -93,7 +93,7 @@ class TrialDistribution(Continuous):
         if auto and column_names(table) is None and not getattr(table, "lost", ()):
             cls._say_none(argument, source, kwargs)
         is_there = auto and argument in (column_names(table) or ())
-        if is_there and argument == "deadline" and not cls._takes_deadline(source, kwargs):
+        if is_there and not cls.uses(argument, source, kwargs):
             say(
                 "deadline: the column 'deadline' of the observed data is not used, because this distribution does not "
                 "know trials that end without a response. If such trials were left out, estimates are biased."
@@ -106,6 +106,11 @@ class TrialDistribution(Continuous):
         """Say that no column is taken, because there are none, where the distribution would have a use for one."""
         if argument == "deadline" and cls._takes_deadline(source, kwargs):
             say("deadline: the observed data have no columns, so there is none. deadline=... gives one; None is none.")
+
+    @classmethod
+    def uses(cls, argument: str, source: AnyModel, kwargs: Mapping[str, Any]) -> bool:
+        """Whether a column that has the name of an argument is taken, where nothing is said."""
+        return argument != "deadline" or cls._takes_deadline(source, kwargs)
 
     @classmethod
     def _takes_deadline(cls, source: AnyModel, kwargs: Mapping[str, Any]) -> bool:

@@ -44,7 +44,7 @@ def describe(
     stimulus: str | None,
 ) -> Description:
     """Read the arguments of `pymc_lan.regression`; what is wrong with them is a ValueError."""
-    table = _pandas(data)
+    table = as_pandas(data)
     spec = get_model(model)
     blank = Description(model, table, {}, go_nogo=go_nogo)
     parameters = _parameters(spec, blank.distribution, _once(given, formulas or {}), list(table.columns))
@@ -59,7 +59,7 @@ def describe(
     return found
 
 
-def _pandas(data: Any) -> pd.DataFrame:
+def as_pandas(data: Any) -> pd.DataFrame:
     """The table in pandas, its rows numbered from 0."""
     import pandas as pd
 

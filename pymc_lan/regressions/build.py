@@ -16,7 +16,7 @@ from pymc_lan.regressions.priors import Prior
 
 Variables = dict[str, Any]
 
-_DISTRIBUTIONS: Mapping[str, Any] = {each.__name__: each for each in (LANDist, GoNoGo, ChoiceDist)}
+DISTRIBUTIONS: Mapping[str, Any] = {each.__name__: each for each in (LANDist, GoNoGo, ChoiceDist)}
 
 
 def build(plan: Plan) -> Any:
@@ -46,7 +46,7 @@ def build(plan: Plan) -> Any:
             arguments[name] = _by_trial(p, eta if name == D_PRESS else p.link.natural(eta, pt))
         if plan.z is not None:
             arguments["z"] = start(arguments.pop(D_PRESS), arguments["a"], plan.z, pt)
-        _DISTRIBUTIONS[description.distribution](
+        DISTRIBUTIONS[description.distribution](
             "obs", description.model, observed=description.table, **keywords(plan, arguments)
         )
     return model

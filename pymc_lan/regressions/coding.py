@@ -81,14 +81,36 @@ def boundaries(accuracy: pd.Series, stimulus: pd.Series | None) -> Float:
     return sign * stimulus.map(sides(stimulus)).to_numpy(np.float64)
 
 
-def accuracies(response: Float, stimulus: pd.Series | None) -> NDArray[np.bool_]:
+def accuracies(response: Float, stimulus: pd.Series | None, fitted: pd.Series | None) -> NDArray[np.bool_]:
     """Which responses, as boundaries, are right: the way back from `boundaries`.
+
+    Parameters
+    ----------
+    response : ndarray, shape (..., n)
+    stimulus, fitted : Series, optional
+        Of these n trials, and of all those that boundaries were given for.
+
+    Raises
+    ------
+    ValueError
+        For another stimulus.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> accuracies(np.array([-1.0, -1.0, 1.0]), pd.Series(["left", "right", "right"])).tolist()
-    [True, False, True]
+    >>> fitted = pd.Series(["left", "right", "right"], name="stim")
+    >>> accuracies(np.array([-1.0, -1.0]), fitted[:2], fitted).tolist()
+    [True, False]
     """
-    side = 1.0 if stimulus is None else stimulus.map(sides(stimulus)).to_numpy(np.float64)
-    return np.asarray(response) == side
+    if stimulus is None or fitted is None:
+        return np.asarray(response) == 1.0
+    known = sides(fitted)
+    side = stimulus.map(known)
+    refuse(
+        side.isna().to_numpy(),
+        {str(fitted.name): stimulus.to_numpy(dtype=object)},
+        expected=f"one of the stimuli {', '.join(map(str, known))} in every row of {fitted.name!r}",
+        found="another, or none,",
+        remedy="leave these rows out",
+    )
+    return np.asarray(response) == side.to_numpy(np.float64)

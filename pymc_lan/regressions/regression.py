@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,11 @@ from pymc_lan.registry.sources import AnyModel
 from pymc_lan.regressions.arguments import describe
 from pymc_lan.regressions.build import build
 from pymc_lan.regressions.code import code
+from pymc_lan.regressions.contrast import contrast, means
 from pymc_lan.regressions.description import Description
+from pymc_lan.regressions.loo import TRIAL, leave_out
 from pymc_lan.regressions.plan import Plan, known_parameters, make_plan
+from pymc_lan.regressions.predict import Kind, NewGroups, predict
 from pymc_lan.regressions.prior_draws import prior_draws
 from pymc_lan.regressions.sampling import sample
 from pymc_lan.regressions.saving import load, save
@@ -87,6 +90,194 @@ class Regression:
         """
         return table(self.plan, self.idata if idata is None else idata)
 
+    def predict(
+        self,
+        idata: Any = None,
+        new_df: Any = None,
+        *,
+        kind: Kind = "parameters",
+        new_groups: NewGroups = "draw",
+        n_draws: int | None = None,
+        seed: int | None = None,
+    ) -> Any:
+        """Parameters, or trials, of the rows of a table, for draws of the posterior.
+
+        Parameters
+        ----------
+        idata : DataTree, optional
+            By default the draws of the last `sample`.
+        new_df : DataFrame, optional
+            The columns that the formulas name; those of the task, such as ``trial_type`` and ``deadline``, too, where
+            trials are predicted. By default the trials that were fitted.
+        kind : {"parameters", "trials"}
+            Parameters on their own scale; or response times and responses, drawn from the model with its guesses.
+        new_groups : {"draw", "mean"}
+            Who a member is that was not fitted: one drawn from its group, with the correlations and covariates there
+            are, another one for each draw; or one at the group's mean. Without a column of members, all rows are those
+            of one such member.
+        n_draws : int, optional
+            Of the posterior, evenly spaced and as many of each chain. By default all, or as many as keep a variable
+            below 10 million values.
+        seed : int, optional
+
+        Returns
+        -------
+        Dataset
+            Dimensions chain, draw and row, which has the labels of the rows of `new_df`. Of parameters a variable each,
+            fixed ones too; v of go/no-go trials is as its formula says, before no-go trials turn it around. Of trials
+            ``rt``, which is inf without a response, ``response`` in the model's codes, and the column of `accuracy`.
+
+        Raises
+        ------
+        ValueError
+            For rows in which a covariate is missing or has a level that was not fitted.
+
+        Examples
+        --------
+        >>> import arviz as az, numpy as np, pandas as pd, pymc_lan as pl
+        >>> df = pl.simulate("ddm", dict(v=1.0, a=1.0, z=0.5, t=0.3), n=60, seed=1)
+        >>> df["speed"] = ["fast", "slow"] * 30
+        >>> reg = pl.regression("ddm", df, v="0 + speed", a="1", t="1")
+        >>> draws = dict(v=np.ones((2, 50, 2)), a=np.zeros((2, 50, 1)), t=np.full((2, 50, 1), -1.0))
+        >>> idata = az.from_dict({"posterior": draws})  # of reg.sample(), in earnest
+        >>> new = pd.DataFrame({"speed": ["slow", "fast"]})
+        >>> float(reg.predict(idata, new)["a"].mean().round(3))
+        1.0
+        >>> dict(reg.predict(idata, new, kind="trials", seed=1).sizes)
+        {'chain': 2, 'draw': 50, 'row': 2}
+        """
+        idata = self.idata if idata is None else idata
+        model = self.model if kind == "trials" else None
+        return predict(self.plan, model, idata, new_df, kind=kind, new_groups=new_groups, n_draws=n_draws, seed=seed)
+
+    def means(
+        self,
+        idata: Any,
+        parameter: str,
+        *,
+        by: str | Sequence[str] = (),
+        at: Mapping[str, Any] | None = None,
+        prob: float = 0.9,
+    ) -> pd.DataFrame:
+        """A parameter, on its own scale, at the levels of some conditions, averaged over the others.
+
+        Parameters
+        ----------
+        idata : DataTree or None
+            None for the draws of the last `sample`.
+        parameter : str
+            One with a formula; ``"z"``, where `d_press` has one.
+        by : str or sequence of str
+            Conditions, and groups such as ``"subject"`` for each member's own.
+        at : mapping of str to object, optional
+            A level or value for any variable of the formula.
+        prob : float
+            Of the interval.
+
+        Returns
+        -------
+        DataFrame
+            The columns of `by`, mean, sd and both ends of the central interval.
+
+        Notes
+        -----
+        As in emmeans: the average is over all combinations of other conditions that occur, each with the same weight,
+        on the scale of the parameter; covariates are at their mean over trials (a number with two values is a
+        condition); members, where they are not asked for, are at the mean of their group. A member keeps what is the
+        same in all of its own trials, such as its age.
+        """
+        given = self.idata if idata is None else idata
+        return means(self.plan, given, parameter, by=_listed(by), at=at, prob=prob)
+
+    def contrast(
+        self,
+        idata: Any,
+        parameter: str,
+        variable: str,
+        *,
+        levels: Sequence[Any] | None = None,
+        by: str | Sequence[str] = (),
+        at: Mapping[str, Any] | None = None,
+        prob: float = 0.9,
+    ) -> pd.DataFrame:
+        """By how much a parameter, on its own scale, differs between levels of a variable.
+
+        Parameters
+        ----------
+        idata : DataTree or None
+            None for the draws of the last `sample`.
+        parameter, variable : str
+        levels : sequence of two, optional
+            The first less the second; of a covariate two values. By default every pair of levels, and of a covariate
+            the slope at its mean, per unit.
+        by, at, prob
+            As of `means`: for each level of other conditions, for each member.
+
+        Returns
+        -------
+        DataFrame
+            A row for each contrast: the columns of `by`, mean, sd, both ends of the central interval, and how probable
+            it is that the difference is above 0.
+
+        Raises
+        ------
+        ValueError
+            For names that the formula does not have, and levels that are never found with all else being equal.
+
+        Notes
+        -----
+        Averages are those of `means`, over combinations of other conditions that occur with both levels.
+
+        Examples
+        --------
+        >>> import arviz as az, numpy as np, pymc_lan as pl
+        >>> df = pl.simulate("ddm", dict(v=1.0, a=1.0, z=0.5, t=0.3), n=60, seed=1)
+        >>> df["speed"] = ["fast", "slow"] * 30
+        >>> reg = pl.regression("ddm", df, v="speed", a="1", t="1")
+        >>> v = np.random.default_rng(1).normal([1.0, -0.5], 0.1, (2, 100, 2))
+        >>> draws = dict(v=v, a=np.zeros((2, 100, 1)), t=np.full((2, 100, 1), -1.0))
+        >>> idata = az.from_dict({"posterior": draws})  # of reg.sample(), in earnest
+        >>> reg.contrast(idata, "v", "speed", levels=("fast", "slow")).round(1)
+                     mean   sd   5%  95%  P(> 0)
+        fast - slow   0.5  0.1  0.3  0.7     1.0
+        """
+        given = self.idata if idata is None else idata
+        return contrast(self.plan, given, parameter, variable, levels=levels, by=_listed(by), at=at, prob=prob)
+
+    def loo(self, idata: Any = None, *, by: str = TRIAL, n_draws: int = 1000, seed: int | None = 0) -> Any:
+        """Leave-one-out cross-validation: by trials, or leaving out all trials of a member of a group.
+
+        Parameters
+        ----------
+        idata : DataTree, optional
+            By default the draws of the last `sample`.
+        by : str
+            ``"trial"``, or a group, such as ``"subject"``: how well are new subjects predicted.
+        n_draws : int
+            Draws that members are left out from, evenly spaced. Trials take all.
+        seed : int, optional
+            Of the nodes that members' effects are integrated over.
+
+        Returns
+        -------
+        arviz_stats.ELPDData
+            With pointwise values and Pareto k, a value for each trial or member; ``az.compare`` takes it.
+
+        Warns
+        -----
+        UserWarning
+            Where the Pareto k of a trial or member is too large, or an integral rests on few nodes.
+
+        Notes
+        -----
+        Trials are left out by Pareto-smoothed importance sampling, as in ``az.loo``. So are members, with the
+        likelihood of all of a member's trials given what all members share; its effects are integrated out by
+        importance sampling. Conditional on these effects, which were estimated from its trials, one could not leave
+        the trials out (Merkle, Furr and Rabe-Hesketh 2019, Psychometrika 84, 802-829).
+        """
+        given = self.idata if idata is None else idata
+        return leave_out(self.plan, self.model, given, by=by, n_draws=n_draws, seed=seed)
+
     def plot_prior(self, *, draws: int = 500, seed: int = 0) -> Any:
         """Plot what the priors say of the parameters of trials, and of the trials themselves.
 
@@ -126,6 +317,10 @@ class Regression:
             Of a network that has no name: `pymc_lan.register` gives it one.
         """
         save(self.description, self.idata if idata is None else idata, path)
+
+
+def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def load_regression(path: str | os.PathLike[str]) -> Regression:

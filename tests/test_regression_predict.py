@@ -1,0 +1,297 @@
+"""Predictions, contrasts and leave-one-out values of regressions, from draws that are made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+import pytensor
+import pytest
+import xarray as xr
+from scipy.special import expit, logsumexp
+from scipy.stats import multivariate_normal
+
+import pymc_lan as pl
+from pymc_lan.diagnostics.fitted_trials import each_draw, find_trials
+from pymc_lan.regressions.integral import Normal, conditional, draw_t, integral, log_normal, log_t
+from pymc_lan.regressions.regression import Regression
+
+N_SUBJECTS, N_TRIALS = 4, 12
+AGES = {"s1": 31.0, "s2": 28.0, "s3": 45.0, "s4": 20.0}
+
+
+@pytest.fixture(autouse=True)
+def _interpreted() -> Iterator[None]:
+    """Compile in no time, for few evaluations."""
+    with pytensor.config.change_flags(mode="FAST_COMPILE"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def df() -> pd.DataFrame:
+    """Trials of four subjects; slow is rare, and rarer with the second cue."""
+    rng = np.random.default_rng(1)
+    n = N_SUBJECTS * N_TRIALS
+    table = pl.simulate("ddm", {"v": 1.0, "a": 1.0, "z": 0.5, "t": 0.3}, n=n, seed=1)
+    subject = np.array([*AGES])[np.repeat(np.arange(N_SUBJECTS), N_TRIALS)]
+    return table.assign(
+        subject=subject,
+        condition=np.where(np.arange(n) % 4 == 0, "slow", "fast"),
+        cue=np.where(np.arange(n) % 12 < 5, "left", "right"),
+        item=np.tile(["i1", "i2", "i3"], n // 3),
+        x=rng.normal(size=n),
+        age=pd.Series(subject).map(AGES),
+    )
+
+
+@pytest.fixture(scope="module")
+def reg(df: pd.DataFrame) -> Regression:
+    """Members that are pulled by covariates and conditions, two crossed groups, a guess that is estimated."""
+    return pl.regression(
+        "ddm",
+        df,
+        v="condition + x + age + (condition | subject)",
+        a="0 + condition + cue + (0 + condition | subject) + (1 | item)",
+        t=0.3,
+        p_lapse=pm.Beta.dist(2, 38),
+        priors={"subject_corr": None},
+    )
+
+
+def hand_made(reg: Regression, n: int = 6, sd: float = 0.3, **given: Any) -> Any:
+    """Draws of every variable: random ones, but for those that are given."""
+    rng, values = np.random.default_rng(3), {}
+    for rv in reg.model.free_RVs:
+        shape = (2, n, *rv.shape.eval())
+        x = rng.normal(0, sd, shape)
+        values[rv.name] = np.abs(x) + 0.1 if rv.name.endswith("_sd") else expit(x) / 10 if rv.name == "p_lapse" else x
+    values |= {name: np.broadcast_to(x, (2, n, *np.shape(x))) for name, x in given.items()}
+    data = {name: (("chain", "draw", *(f"{name}_{i}" for i in range(x.ndim - 2))), x) for name, x in values.items()}
+    return xr.DataTree.from_dict({"posterior": xr.Dataset(data, {"chain": [0, 1], "draw": np.arange(n)})})
+
+
+def test_parameters_of_fitted_trials_are_those_of_the_model(reg: Regression, df: pd.DataFrame) -> None:
+    idata = hand_made(reg)
+    evaluate = each_draw(reg.model, find_trials(reg.model))
+    point = {rv.name: idata.posterior[rv.name].to_numpy()[1, 2] for rv in reg.model.free_RVs}
+    (expected,) = evaluate(point)
+    for found in (reg.predict(idata), reg.predict(idata, df)):
+        for name in ("v", "a", "z", "t", "p_lapse"):
+            np.testing.assert_allclose(found[name].to_numpy()[1, 2], expected[name], rtol=1e-10, err_msg=name)
+    some = reg.predict(idata, df[30:33], n_draws=4)
+    assert dict(some.sizes) == {"chain": 2, "draw": 2, "row": 3}
+    assert some.row.to_numpy().tolist() == [30, 31, 32]
+    assert some.draw.to_numpy().tolist() == [0, 5]
+    np.testing.assert_allclose(some["v"], reg.predict(idata)["v"][:, [0, 5], 30:33])
+
+
+def test_new_members_have_the_mean_and_the_covariates_of_their_group(reg: Regression) -> None:
+    """v: Intercept, condition[slow], x, age; of a the levels fast and slow, and the cue."""
+    v, effects = np.array([0.2, -0.3, 0.1, 0.02]), np.zeros((N_SUBJECTS, 4))
+    age = np.array([*AGES.values()])
+    effects[:, 0] = v[0] + v[3] * age + 0.05 * np.arange(4)  # deviations of 0, 0.05, 0.1, 0.15
+    effects[:, 1] = v[1]
+    idata = hand_made(reg, v=v, subject_effects=effects)
+    new = pd.DataFrame(
+        {
+            "subject": ["nobody", "s3", "s3"],
+            "condition": ["slow", "slow", "fast"],
+            "cue": "left",
+            "item": "i9",
+            "x": [0.0, 2.0, 2.0],
+            "age": [30.0, 45.0, 20.0],
+        }
+    )
+    found = reg.predict(idata, new, new_groups="mean")["v"].to_numpy()[0, 0]
+    expected = [0.2 - 0.3 + 0.6, 0.2 - 0.3 + 0.2 + 0.9 + 0.1, 0.2 + 0.2 + 0.4 + 0.1]
+    np.testing.assert_allclose(found, expected, atol=2e-3)  # the link bends a little towards 3
+    alone = reg.predict(idata, new[:1].drop(columns=["subject", "item"]), new_groups="mean")
+    np.testing.assert_allclose(alone["v"].to_numpy()[0, 0], found[:1])
+
+
+def test_new_members_are_drawn_from_their_group(df: pd.DataFrame) -> None:
+    reg = pl.regression("ddm", df, v="1 + (1 | subject)", a="1 + (1 | subject)", t=0.3, priors={"subject_corr": 2})
+    corr = np.array([[1.0, -0.8], [-0.8, 1.0]])
+    fixed = {"v": [0.5], "a": [0.0], "subject_sd": [0.4, 0.1], "subject_effects": np.zeros((N_SUBJECTS, 2))}
+    idata = hand_made(reg, n=2000, subject_corr=corr, **fixed)
+    found = reg.predict(idata, pd.DataFrame({"subject": ["new", "newer", "new"]}), seed=1)
+    x = np.stack([found["v"].to_numpy()[..., :2], np.log(found["a"].to_numpy()[..., :2])]).reshape(2, -1)
+    np.testing.assert_allclose(np.cov(x), [[0.16, -0.032], [-0.032, 0.01]], atol=0.008)
+    np.testing.assert_allclose(x.mean(1), [0.5, 0.0], atol=0.03)
+    np.testing.assert_array_equal(found["v"][..., 0], found["v"][..., 2])
+    assert abs(np.corrcoef(found["v"].to_numpy()[..., 0].ravel(), found["v"].to_numpy()[..., 1].ravel())[0, 1]) < 0.08
+
+
+def test_trials_follow_the_parameters_and_the_task(df: pd.DataFrame) -> None:
+    """Of a diffusion from the middle the upper boundary is reached with probability 1 / (1 + exp(-2 v a))."""
+    kind = np.where(np.arange(len(df)) % 3 == 0, "n", "g")
+    trials = df.assign(trial_type=kind, deadline=40.0, rt=df["rt"].where(df["x"] > 0)).drop(columns="response")
+    codes = {"g": "go", "n": "no-go"}
+    reg = pl.regression("ddm", trials, v="0 + cue", a=1.0, t=0.3, go_nogo=True, trial_type=codes)
+    idata = hand_made(reg, n=1000, v=[0.5, -0.3])
+    new = pd.DataFrame(
+        {"cue": ["left", "right", "left", "left"], "trial_type": [*"ggng"], "deadline": [40.0] * 3 + [0.3]}
+    )
+    drawn = reg.predict(idata, new, kind="trials", seed=1)
+    pressed = np.isfinite(drawn["rt"].to_numpy())
+    np.testing.assert_allclose(pressed.mean((0, 1)), [*expit(2 * np.array([0.5, -0.3, -0.5])), 0.0], atol=0.045)
+    np.testing.assert_array_equal(drawn["response"].to_numpy() == 1, pressed)
+    with pytest.raises(ValueError, match="deadline"):
+        reg.predict(idata, new.drop(columns="deadline"), kind="trials")
+
+
+def test_accuracies_are_predicted(df: pd.DataFrame) -> None:
+    table = df.assign(correct=df["response"] == 1, stim=df["cue"])
+    reg = pl.regression("ddm", table, v="0 + stim", a=1.0, t=0.3, accuracy="correct", stimulus="stim")
+    idata = hand_made(reg, n=1000, v=[-1.0, 0.5])
+    drawn = reg.predict(idata, pd.DataFrame({"stim": ["right"]}), kind="trials", seed=1)
+    np.testing.assert_allclose(drawn["correct"].mean(), expit(1.0), atol=0.04)
+    drawn = reg.predict(idata, pd.DataFrame({"stim": ["left"]}), kind="trials", seed=1)
+    np.testing.assert_allclose(drawn["correct"].mean(), expit(2.0), atol=0.04)
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "level": (lambda d: d.assign(condition="lazy"), r"levels of 'condition'.*row 0 \(condition = 'lazy'\)"),
+    "no covariate": (lambda d: d.assign(x=[0.1, np.nan, 0.2]), r"a value of 'x'.*row 1 \(x = missing\)"),
+    "no member": (lambda d: d.assign(subject=["s1", None, "s2"]), r"a value of 'subject'.*row 1"),
+    "column": (lambda d: d.drop(columns="age"), "Unknown column 'age'"),
+    "rows": (lambda d: d[:0], "rows to predict"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_tables_that_say_too_little_are_refused(case: str, reg: Regression, df: pd.DataFrame) -> None:
+    change, message = REFUSED[case]
+    with pytest.raises(ValueError, match=message):
+        reg.predict(hand_made(reg, n=1), change(df[:3]))
+
+
+def test_mistakes_in_arguments_are_explained(reg: Regression) -> None:
+    idata = hand_made(reg, n=2)
+    for call, message in (
+        (lambda: reg.predict(idata, kind="trial"), "Did you mean 'trials'"),
+        (lambda: reg.predict(idata, new_groups="average"), "Known new_groups"),
+        (lambda: reg.predict(), "reg.sample"),
+        (lambda: reg.predict(hand_made(reg, n=2, v=[0.1])), "the draws of this regression"),
+        (lambda: reg.contrast(idata, "t", "cue"), "Unknown parameter with a formula 't'"),
+        (lambda: reg.contrast(idata, "a", "age"), "Unknown variable 'age'"),
+        (lambda: reg.contrast(idata, "a", "cue", levels=("left", "up")), "Unknown level 'up'"),
+        (lambda: reg.contrast(idata, "a", "cue", levels=("left",)), "two levels"),
+        (lambda: reg.contrast(idata, "v", "age", levels=("old", "young")), "two numbers"),
+        (lambda: reg.contrast(idata, "a", "cue", by="cue"), "leave it out"),
+        (lambda: reg.contrast(idata, "a", "cue", by="cuee"), "Did you mean 'cue'"),
+        (lambda: reg.means(idata, "a", at={"cue": "up"}), "Unknown level 'up'"),
+        (lambda: reg.means(idata, "a", prob=90), "between 0 and 1"),
+        (lambda: reg.loo(idata, by="cue"), "Unknown group 'cue'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_contrasts_average_over_conditions_and_not_over_trials(reg: Regression) -> None:
+    """The levels fast and slow of log a, and the cue, whose right is the second: their cells weigh the same."""
+    idata = hand_made(reg, n=40, sd=0.1)
+    x = idata.posterior["a"].to_numpy().reshape(-1, 3)
+    fast, slow = ((np.exp(x[:, i]) + np.exp(x[:, i] + x[:, 2])) / 2 for i in (0, 1))
+    found = reg.contrast(idata, "a", "condition", levels=("slow", "fast"), prob=0.8).loc["slow - fast"]
+    diff = slow - fast
+    expected = [diff.mean(), diff.std(ddof=1), *np.quantile(diff, [0.1, 0.9]), (diff > 0).mean()]
+    np.testing.assert_allclose(found, expected, rtol=0.01, atol=0.002)
+    assert found.index.tolist() == ["mean", "sd", "10%", "90%", "P(> 0)"]
+    by = reg.contrast(idata, "a", "cue", by="condition").set_index("condition")
+    np.testing.assert_allclose(by["mean"]["slow"], (np.exp(x[:, 1]) - np.exp(x[:, 1] + x[:, 2])).mean(), atol=0.002)
+    both = reg.means(idata, "a", by=["condition", "cue"])
+    assert both[["condition", "cue"]].to_numpy().tolist() == [
+        [c, q] for c in ("fast", "slow") for q in ("left", "right")
+    ]
+    np.testing.assert_allclose(both["mean"].iloc[1], np.exp(x[:, 0] + x[:, 2]).mean(), rtol=0.01)
+    only = reg.means(idata, "a", by="condition", at={"cue": "left"})
+    np.testing.assert_allclose(only["mean"].iloc[0], np.exp(x[:, 0]).mean(), rtol=0.01)
+
+
+def test_contrasts_of_members_and_of_covariates(reg: Regression, df: pd.DataFrame) -> None:
+    v, effects = np.array([0.1, -0.3, 0.1, 0.02]), np.zeros((N_SUBJECTS, 4))
+    effects[:, 0] = v[0] + 0.02 * np.array([*AGES.values()])
+    effects[:, 1] = v[1] + np.array([0.1, 0.0, -0.1, 0.2])
+    idata = hand_made(reg, v=v, subject_effects=effects)
+    each = reg.contrast(idata, "v", "condition", levels=("slow", "fast"), by="subject").set_index("subject")["mean"]
+    np.testing.assert_allclose(each[[*AGES]], effects[:, 1], atol=2e-3)
+    own = reg.means(idata, "v", by="subject", at={"condition": "fast"}).set_index("subject")["mean"]
+    np.testing.assert_allclose(own[[*AGES]], effects[:, 0] + 0.1 * df["x"].mean(), atol=2e-3)
+    assert reg.contrast(idata, "v", "age")["mean"].item() == pytest.approx(0.02, abs=1e-4)
+    assert reg.contrast(idata, "v", "age", levels=(40, 30))["mean"].item() == pytest.approx(0.2, abs=2e-3)
+
+
+def test_levels_that_never_meet_are_not_compared(df: pd.DataFrame) -> None:
+    table = df.assign(place=np.where(df["condition"] == "slow", "lab", "home"))
+    reg = pl.regression("ddm", table, v="condition + place", a=1.0, t=0.3)
+    with pytest.raises(ValueError, match="all else being equal"):
+        reg.contrast(hand_made(reg), "v", "condition")
+
+
+def test_the_integral_over_effects_is_that_of_normal_theory() -> None:
+    """A normal likelihood under normal groups: y is normal around their means, with both covariances added."""
+    rng = np.random.default_rng(5)
+    noise = np.array([[0.02, 0.01, 0.0], [0.01, 0.05, 0.0], [0.0, 0.0, 400.0]])  # of the third nothing is known
+    y, mean = np.array([0.3, -0.4, 3.0]), rng.normal(0, 0.1, (50, 3))
+    factor = np.tril(rng.normal(0, 0.1, (50, 3, 3))) + np.eye(3) * np.exp(rng.normal(-1, 0.3, (50, 3)))[:, None, :]
+    prior = Normal(mean, factor)
+    precision = np.linalg.inv(prior.covariance) + np.linalg.inv(noise)
+    middle = np.linalg.inv(prior.covariance) @ mean[..., None] + np.linalg.inv(noise) @ y[:, None]
+    centre, spread = (np.linalg.inv(precision) @ middle)[..., 0], np.linalg.cholesky(np.linalg.inv(precision))
+    effects = np.concatenate([centre + (spread @ rng.normal(size=(3, 1)))[..., 0] for _ in range(20)])
+    proposal = conditional(effects, prior)
+    nodes = draw_t(proposal, 20, rng).reshape(-1, 3)
+    log_q = logsumexp(log_t(nodes, proposal), axis=1) - np.log(50)
+    log_l = multivariate_normal(y, noise).logpdf(nodes)
+    found, n = integral(log_l[:, None], log_normal(nodes, prior), log_q[:, None])
+    expected = [multivariate_normal(m, c + noise).logpdf(y) for m, c in zip(mean, prior.covariance, strict=True)]
+    np.testing.assert_allclose(found, expected, atol=0.25)
+    assert np.abs(found - expected).mean() < 0.05
+    assert np.median(n) > 150
+
+
+@pytest.mark.parametrize("a", [1.0, "1"], ids=["one set of nodes", "nodes of each draw"])
+def test_a_member_is_left_out_with_its_effect_integrated(a: Any, df: pd.DataFrame) -> None:
+    """One effect, so that a sum over a grid is exact; the likelihood is that of a model written by hand."""
+    from pymc_lan.regressions.draws import read_draws
+    from pymc_lan.regressions.loo import MemberLikelihood, of_member
+    from pymc_lan.regressions.parameters import deviations
+
+    reg = pl.regression("ddm", df, v="1 + (1 | subject)", a=a, t=0.3)
+    own = np.random.default_rng(2).normal([1.0, 0.4, 0.7, 0.2], 0.3, (2, 50, 4))[..., None]
+    idata = hand_made(reg, n=50, subject_effects=own[0, 0])
+    idata.posterior["subject_effects"].values = own
+    m, draws = reg.plan.members["subject"], read_draws(reg.plan, idata)
+    likelihood = MemberLikelihood(reg.plan, reg.model, m, 2, draws, deviations(reg.plan, draws, {}))
+    assert likelihood.alone == (a == 1.0)
+    found, _ = of_member(likelihood, m, 2, np.random.default_rng(1))
+    mine = pl.as_observed(df[df["subject"] == "s3"])
+    v = np.linspace(-2.9, 2.9, 400)
+    for d in (0, 17):
+        group = multivariate_normal(draws["v"][d, 0], draws["subject_sd"][d, 0] ** 2).logpdf(v)
+        half = 1.0 if a == 1.0 else float(np.exp(draws["a"][d, 0]))
+        each = pl.load_network("ddm").logpdf(mine[:, 0], mine[:, 1], v=v[:, None], a=half, z=0.5, t=0.3).sum(1)
+        expected = logsumexp(each + group) + np.log(v[1] - v[0])
+        assert found[d] == pytest.approx(expected, abs=0.1)
+
+
+def test_leaving_members_out_is_reported_as_arviz_does(df: pd.DataFrame) -> None:
+    reg = pl.regression("ddm", df, v="1 + (1 | subject)", a=1.0, t=0.3)
+    idata = hand_made(reg, n=100, v=[0.5], subject_sd=[0.3])
+    found = reg.loo(idata, by="subject")
+    assert found.elpd_i.coords["subject"].to_numpy().tolist() == [*AGES]
+    assert found.elpd == pytest.approx(float(found.elpd_i.sum()))
+    assert found.n_data_points == N_SUBJECTS
+    # What all share is known: nothing is learned from a subject, and leaving it out changes nothing.
+    assert found.p == pytest.approx(0.0, abs=1e-6)
+
+
+def test_groups_within_what_is_left_out_are_refused(df: pd.DataFrame) -> None:
+    table = df.assign(school=df["subject"].map({"s1": "A", "s2": "A", "s3": "B", "s4": "B"}))
+    reg = pl.regression("ddm", table, v="1 + (1 | school) + (1 | subject)", a=1.0, t=0.3)
+    with pytest.raises(ValueError, match="leave out by='subject'"):
+        reg.loo(hand_made(reg), by="school")
