@@ -42,26 +42,27 @@ class Draws:
         return x.reshape(len(self.chain), len(self.draw), *x.shape[1:])
 
 
-def read_draws(plan: Plan, idata: Any, n_draws: int | None = None) -> Draws:
+def read_draws(plan: Plan, idata: Any, n_draws: int | None = None, group: str = "posterior") -> Draws:
     """Read what a regression is computed from.
 
     Parameters
     ----------
     plan : Plan
     idata : DataTree
-        With a group ``posterior``.
     n_draws : int, optional
         About so many at most, evenly spaced, the same of each chain; by default all.
+    group : {"posterior", "prior"}
+        Where they are.
 
     Raises
     ------
     ValueError
         If there are none, or they are those of another model.
     """
-    if "posterior" not in getattr(idata, "children", ()):
-        found = f"a {type(idata).__name__} without the group posterior"
+    if group not in getattr(idata, "children", ()):
+        found = f"a {type(idata).__name__} without the group {group}"
         raise ValueError(explain("what reg.sample() returns", found, "sample first, as in idata = reg.sample()"))
-    posterior = idata["posterior"].to_dataset()
+    posterior = idata[group].to_dataset()
     every = np.arange(posterior.sizes["draw"])
     if n_draws is not None:
         each = -(-check_count("n_draws", n_draws) // posterior.sizes["chain"])
@@ -69,7 +70,7 @@ def read_draws(plan: Plan, idata: Any, n_draws: int | None = None) -> Draws:
     variables = {}
     for name, size in _sizes(plan):
         if name not in posterior:
-            raise ValueError(unknown("variable", name, map(str, posterior.data_vars), of="this posterior"))
+            raise ValueError(unknown("variable", name, map(str, posterior.data_vars), of=f"this {group}"))
         x = posterior[name].isel(draw=every).transpose("chain", "draw", ...).to_numpy()
         if x.shape[2:] != size:
             found = f"shape {x.shape[2:]}"

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, logsumexp
 
 Float = NDArray[np.float64]
 
@@ -82,6 +81,8 @@ def log_normal(x: Float, of: Normal) -> Float:
 
 def log_t(x: Float, of: Normal) -> Float:
     """Log densities under t distributions with these means and scales: shape (m, n)."""
+    from scipy.special import gammaln
+
     distance, log_determinant = squared_distance(x, of)
     k, nu = x.shape[1], FREEDOM
     constant = gammaln((nu + k) / 2) - gammaln(nu / 2) - 0.5 * k * np.log(nu * np.pi)
@@ -134,6 +135,8 @@ def integral(log_likelihood: Float, log_prior: Float, log_proposal: Float) -> tu
     log_likelihood, log_prior, log_proposal : ndarray, shape (m, ...)
         That broadcast.
     """
+    from scipy.special import logsumexp
+
     weights = log_likelihood + log_prior - log_proposal
     total = logsumexp(weights, axis=0)
     return total - np.log(len(weights)), np.exp(2 * total - logsumexp(2 * weights, axis=0))

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.regressions.draws import read_draws
+from pymc_lan.regressions.parameters import designs, deviations, parameters
 from pymc_lan.regressions.plan import Plan
-from pymc_lan.regressions.values import stacked, values
+from pymc_lan.regressions.priors import Prior
 
 Float = NDArray[np.float64]
 
@@ -43,9 +45,10 @@ def prior_draws(plan: Plan, model: Any, *, draws: int, seed: int) -> PriorDraws:
 
     with model:
         prior = pm.sample_prior_predictive(draws, random_seed=seed)
-    names = [rv.name for rv in model.free_RVs]
-    parameters = {name: x.ravel() for name, x in values(plan, stacked(prior.prior.dataset, names)).items()}
-    trials = stacked(prior.prior_predictive.dataset, ["obs"])["obs"]
+    found = read_draws(plan, prior, group="prior")
+    every = parameters(plan, designs(plan), found, deviations(plan, found, {}))
+    varying = {name: x.ravel() for name, x in every.items() if isinstance(plan.others.get(name), Prior | None)}
+    trials = prior.prior_predictive["obs"].to_numpy()
     if not plan.spec.times:
-        return PriorDraws(parameters, np.empty(0), trials.ravel().astype(float))
-    return PriorDraws(parameters, trials[..., 0].ravel(), trials[..., 1].ravel())
+        return PriorDraws(varying, np.empty(0), trials.ravel().astype(float))
+    return PriorDraws(varying, trials[..., 0].ravel(), trials[..., 1].ravel())

@@ -239,7 +239,7 @@ class Regression:
         >>> idata = az.from_dict({"posterior": draws})  # of reg.sample(), in earnest
         >>> reg.contrast(idata, "v", "speed", levels=("fast", "slow")).round(1)
                      mean   sd   5%  95%  P(> 0)
-        fast - slow   0.5  0.1  0.3  0.7     1.0
+        fast - slow   0.5  0.1  0.4  0.7     1.0
         """
         given = self.idata if idata is None else idata
         return contrast(self.plan, given, parameter, variable, levels=levels, by=_listed(by), at=at, prob=prob)
