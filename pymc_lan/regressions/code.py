@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -56,8 +57,13 @@ def _identifier(name: str) -> str:
 
 
 def _network(plan: Plan) -> list[str]:
-    given = plan.description.model
-    return ["# network: what was given as model"] if isinstance(given, Model | Network) else []
+    given = {"model": plan.description.model, "weights": plan.description.task.get("weights")}
+    return [f"# {name}_given: what was given as {name}" for name, x in given.items() if isinstance(x, Model | Network)]
+
+
+def _source(name: str, given: Any) -> str:
+    """A model, by its name or by that of a variable."""
+    return f"{name}_given" if isinstance(given, Model | Network) else repr(os.fspath(given))
 
 
 def _responses(plan: Plan) -> list[str]:
@@ -185,8 +191,7 @@ def _trials(plan: Plan) -> Iterator[str]:
         given["z"] = given.pop(D_PRESS)
         given["z"] = "z"
     keywords = {p.name: p.keyword for p in plan.spec.parameters}
-    task = {k: repr(x) for k, x in plan.description.task.items()}
+    task = {k: _source(k, x) if k == "weights" else repr(x) for k, x in plan.description.task.items()}
     arguments = [f"{keywords.get(k, k)}={x}" for k, x in (given | task).items()]
-    source = plan.description.model
-    model = "network" if isinstance(source, Model | Network) else repr(source)
+    model = _source("model", plan.description.model)
     yield f"pl.{plan.description.distribution}({', '.join([repr('obs'), model, *arguments])}, observed=df)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,7 +170,6 @@ def make_plan(description: Description) -> Plan:
     usual = {name: defaults(name, known[name], links[name]) for name in description.formulas}
     formulas = {name: Formula(name, text, table) for name, text in description.formulas.items()}
     given = dict(description.priors)
-    _check_names(formulas)
     groups = groupings(formulas, table, _correlated(formulas, given))
     members = {g.factor: _members(g, usual, given) for g in groups}
     predictors = {
@@ -181,6 +180,7 @@ def make_plan(description: Description) -> Plan:
         remedy = "name a variable, or one of its values, as in 'v' or 'v[Intercept]'; print(reg) has them"
         raise ValueError(f"{unknown('prior', next(iter(given)), variables)} Remedy: {remedy}.")
     others = {k: x for k, x in description.parameters.items() if not isinstance(x, str)}
+    _check_names(predictors, members, others)
     z = links["z"] if D_PRESS in predictors else None
     assert z is None or isinstance(z, Logit)
     return Plan(description, spec, predictors, members, others, z)
@@ -206,12 +206,16 @@ def _correlated(formulas: Mapping[str, Formula], given: Mapping[str, Any]) -> di
     return {f: given[f"{f}_corr"] is not None for f in factors if f"{f}_corr" in given}
 
 
-def _check_names(formulas: Mapping[str, Formula]) -> None:
-    """Refuse grouping factors whose variables would have the name of others."""
-    for factor in {factor for formula in formulas.values() for factor in formula.factors}:
-        if factor in {*formulas, "obs"}:
-            expected = f"another name for what trials are grouped by than that of {factor}, which the model has itself"
-            raise ValueError(explain(expected, f"(... | {factor})", "rename the column"))
+def _check_names(predictors: Mapping[str, Predictor], members: Mapping[str, Members], others: Iterable[str]) -> None:
+    """Refuse grouping factors whose variables and dimensions would have the name of others."""
+    taken = {"obs", *others, *predictors, *(p.dim for p in predictors.values())}
+    for m in members.values():
+        own = (m.name, m.dim, m.other, m.effects, m.sd, m.corr, m.chol)
+        if clash := [name for name in own if name in taken]:
+            expected = f"another name for what trials are grouped by than {m.name!r}"
+            found = f"{clash[0]!r}, which the model calls something else"
+            raise ValueError(explain(expected, found, "rename the column"))
+        taken |= {*own}
 
 
 def _members(grouping: Grouping, usual: Mapping[str, Defaults], given: dict[str, Any]) -> Members:

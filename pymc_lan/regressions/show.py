@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pymc_lan.regressions.coding import sides
 from pymc_lan.regressions.plan import D_PRESS, Members, Plan, Predictor
 from pymc_lan.regressions.priors import Prior
 
@@ -17,10 +18,23 @@ def show(plan: Plan) -> str:
     """
     description = plan.description
     task = {True: "go/no-go trials", False: "trials"}[description.go_nogo]
-    head = f"{plan.spec.name}: {len(description.table)} {task}"
+    head = f"{plan.spec.name}: {len(description.table)} {task}{_responses(plan)}"
     parameters = _aligned([("parameter", "link", "range", "formula"), *_parameters(plan)])
     priors = _aligned([("variable", "prior"), *_priors(plan)])
     return "\n\n".join(["\n".join([head, *_groups(plan)]), parameters, priors])
+
+
+def _responses(plan: Plan) -> str:
+    """What responses were made of, where it was not boundaries."""
+    d = plan.description
+    if d.accuracy is None:
+        return ""
+    if d.stimulus is None:
+        return f"; the upper boundary is a right answer, by {d.accuracy!r}, the lower a wrong one"
+    (lower, _), (upper, _) = sides(d.table[d.stimulus]).items()
+    return (
+        f"; by {d.accuracy!r}, right is the lower boundary where {d.stimulus!r} is {lower!r}, the upper where {upper!r}"
+    )
 
 
 def _groups(plan: Plan) -> Iterator[str]:
