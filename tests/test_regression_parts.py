@@ -284,7 +284,7 @@ def test_accuracy_becomes_boundaries_and_comes_back() -> None:
     assert boundaries(right, None).tolist() == [1, -1, 1, -1]
     found = boundaries(right, STIMULUS)
     assert found.tolist() == [-1, 1, 1, -1]
-    assert accuracies(found, STIMULUS).tolist() == [True, False, True, False]
+    assert accuracies(found, STIMULUS, STIMULUS).tolist() == [True, False, True, False]
     assert boundaries(right.astype(bool), STIMULUS).tolist() == found.tolist()
 
 
