@@ -23,6 +23,7 @@ from toy_simulators import THREE, TINY
 
 import pymc_lan as pl
 from pymc_lan.distributions.nodes import trial_node
+from pymc_lan.regressions import sampling
 from pymc_lan.regressions.draws import Draws
 from pymc_lan.regressions.parameters import designs, deviations, parameters
 from pymc_lan.regressions.sampling import judgement, prepare, starts
@@ -401,7 +402,7 @@ def test_sampling_says_how_it_went(df: pd.DataFrame, tmp_path: Path, caplog: pyt
     pd.testing.assert_frame_equal(back.table(), reg.table())
 
 
-def test_chains_start_at_the_trials_of_each_subject(df: pd.DataFrame) -> None:
+def test_chains_start_at_the_trials_of_each_subject(df: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     table = df.rename(columns={"subject": "who"})
     reg = pl.regression("ddm", table, v="1 + (1 | who)", a="1", t="1 + (1 | who)", p_lapse=0.03)
     found = starts(reg.plan, reg.model)
@@ -410,7 +411,11 @@ def test_chains_start_at_the_trials_of_each_subject(df: pd.DataFrame) -> None:
     np.testing.assert_array_equal(found["who_effects"], expected["who_effects"])
     assert starts(case(df, "race").plan, None) is None
     # The group is where the members are, and the model that is sampled another one.
+    begun: list[dict[str, np.ndarray]] = []
+    real = sampling.informed
+    monkeypatch.setattr(sampling, "informed", lambda model: begun.append(model.initial_point()) or real(model))
     ready, start = prepare(reg.plan, reg.model)
+    np.testing.assert_allclose(begun[0]["who_effects"], expected["who_effects"])
     assert start is not None
     assert {*start} == {"v", "a", "t", "who_sd"}
     assert [x.name for x in ready.value_vars if "informed" in x.name] == ["who_effects_informed__"]
