@@ -290,7 +290,12 @@ def test_what_is_left_out(df: pd.DataFrame) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"v": "nope + (1 | subject)"}, "Unknown column 'nope'.*formula 'nope"),
+        ({"v": "agee + (1 | subject)"}, "Unknown column 'agee'.*Did you mean 'age'.*formula 'agee"),
+        ({"v": "1 + (1 | subjekt)"}, "Unknown column 'subjekt'.*Did you mean 'subject'"),
+        ({"v": "nope(x)"}, "Unknown column 'nope'"),
+        ({"v": "x age"}, "Found 'x age': nothing joins 'age' to what stands before it"),
+        ({"v": "x + (1 | subject))"}, r"nothing joins '\)' to"),
+        ({"v": "1 | subject"}, r"\| stands outside parentheses"),
         ({"v": "x +"}, "a formula that can be read for v. Found 'x .'"),
         ({"v": "rt ~ x"}, "a formula of v alone.*response"),
         ({"w": "x"}, "Unknown parameter 'w' of model 'ddm'"),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 
 INTERCEPT = "Intercept"
+# Parentheses without others in them.
+_INNERMOST = re.compile(r"\([^()]*\)")
 # What formulae does not parse: (x || g), the effects of g without correlations.
 _UNCORRELATED = re.compile(r"\|\|\s*([^()|]+)\)")
 
@@ -85,7 +87,7 @@ class Formula:
         try:
             parts = DesignMatrices(description, self.table, Environment([{"np": np}]))
         except KeyError as error:
-            raise ValueError(self._unknown(str(error.args[0]), self.table)) from error
+            raise ValueError(_unknown(self.parameter, self.text, str(error.args[0]), self.table)) from error
         except Exception as error:
             raise ValueError(_sentence(self.parameter, self.text, error)) from error
         object.__setattr__(self, "_parts", parts)
@@ -116,7 +118,13 @@ class Formula:
     @staticmethod
     def variables_of(parameter: str, text: str, table: pd.DataFrame) -> set[str]:
         """The columns of a table that a formula uses."""
-        return {name for name in _description(parameter, text).var_names if name in table.columns}
+        description = _description(parameter, text)
+        for term in (*description.common_terms, *description.group_terms):
+            for part in (getattr(term, "expr", term), getattr(term, "factor", None)):
+                for component in getattr(part, "components", ()):
+                    if type(component).__name__ == "Variable" and component.name not in table.columns:
+                        raise ValueError(_unknown(parameter, text, component.name, table))
+        return {name for name in description.var_names if name in table.columns}
 
     def evaluate(self, table: pd.DataFrame) -> Design:
         """The design of another table, by what was learned from the first.
@@ -134,7 +142,7 @@ class Formula:
         factors = {each for columns in self.factors.values() for each in columns}
         for name in sorted(self.variables - factors):
             if name not in table.columns:
-                raise ValueError(self._unknown(name, table))
+                raise ValueError(_unknown(self.parameter, self.text, name, table))
         _complete(self.parameter, table, self.variables - factors)
         for name in sorted(self.variables - factors):
             known = self.table[name]
@@ -154,10 +162,6 @@ class Formula:
             raise ValueError(_sentence(self.parameter, self.text, error)) from error
         self._finite(design)
         return design
-
-    def _unknown(self, name: str, table: pd.DataFrame) -> str:
-        message = unknown("column", name, [str(each) for each in table.columns])
-        return f"{message} It is in the formula {self.text!r} of {self.parameter}."
 
     def _column(self, component: Any, factor: str) -> str:
         if component.name not in self.table.columns:
@@ -199,14 +203,33 @@ class Formula:
 def _description(parameter: str, text: str) -> Any:
     """What formulae reads in a formula."""
     from formulae.model_description import model_description
+    from formulae.parser import Parser
+    from formulae.scanner import Scanner
 
     if "~" in text:
         remedy = "leave out the ~ and what stands left of it; rt and response are columns of the data"
         raise ValueError(explain(f"a formula of {parameter} alone", f"{text!r}, which has a response", remedy))
+    alone, bare = text.replace("||", "|"), ""
     try:
-        return model_description(text.replace("||", "|"))
+        parser = Parser(Scanner(alone).scan())
+        parser.parse()
+        description = model_description(alone)
     except Exception as error:
         raise ValueError(_sentence(parameter, text, error)) from error
+    if not parser.at_end():
+        # formulae leaves what follows unread: of 'x y' there would be x alone.
+        unread = ValueError(f"nothing joins {parser.peek().lexeme!r} to what stands before it")
+        raise ValueError(_sentence(parameter, text, unread))
+    while bare != alone:
+        bare, alone = alone, _INNERMOST.sub("", alone)
+    if "|" in bare:
+        raise ValueError(_sentence(parameter, text, ValueError("| stands outside parentheses")))
+    return description
+
+
+def _unknown(parameter: str, text: str, name: str, table: pd.DataFrame) -> str:
+    message = unknown("column", name, [str(each) for each in table.columns])
+    return f"{message} It is in the formula {text!r} of {parameter}."
 
 
 def _sentence(parameter: str, text: str, error: Exception) -> str:
