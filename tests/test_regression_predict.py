@@ -10,7 +10,7 @@ import pandas as pd
 import pymc as pm
 import pytensor
 import pytest
-import xarray as xr
+from regression_draws import hand_made
 from scipy.special import expit, logsumexp
 from scipy.stats import multivariate_normal
 
@@ -59,18 +59,6 @@ def reg(df: pd.DataFrame) -> Regression:
         p_lapse=pm.Beta.dist(2, 38),
         priors={"subject_corr": None},
     )
-
-
-def hand_made(reg: Regression, n: int = 6, sd: float = 0.3, **given: Any) -> Any:
-    """Draws of every variable: random ones, but for those that are given."""
-    rng, values = np.random.default_rng(3), {}
-    for rv in reg.model.free_RVs:
-        shape = (2, n, *rv.shape.eval())
-        x = rng.normal(0, sd, shape)
-        values[rv.name] = np.abs(x) + 0.1 if rv.name.endswith("_sd") else expit(x) / 10 if rv.name == "p_lapse" else x
-    values |= {name: np.broadcast_to(x, (2, n, *np.shape(x))) for name, x in given.items()}
-    data = {name: (("chain", "draw", *(f"{name}_{i}" for i in range(x.ndim - 2))), x) for name, x in values.items()}
-    return xr.DataTree.from_dict({"posterior": xr.Dataset(data, {"chain": [0, 1], "draw": np.arange(n)})})
 
 
 def test_parameters_of_fitted_trials_are_those_of_the_model(reg: Regression, df: pd.DataFrame) -> None:

@@ -36,13 +36,20 @@ class Pair(NamedTuple):
 
 
 def means(
-    plan: Plan, idata: Any, parameter: str, *, by: Sequence[str], at: Mapping[str, Any] | None, prob: float
+    plan: Plan,
+    idata: Any,
+    parameter: str,
+    *,
+    by: Sequence[str],
+    at: Mapping[str, Any] | None,
+    prob: float,
+    rng: np.random.Generator | None,
 ) -> pd.DataFrame:
     """A parameter at the levels of some variables; see `Regression.means`."""
     _check_prob(prob)
     cells = _cells(plan, parameter, None, by, at)
     draws = read_draws(plan, idata, MOST_DRAWS)
-    return _summary(parameter, cells, by, _values(plan, parameter, cells, draws), prob, signs=False)
+    return _summary(parameter, cells, by, _values(plan, parameter, cells, draws, rng), prob, signs=False)
 
 
 def contrast(
@@ -153,10 +160,12 @@ def _of_numbers(variable: str, compared: Sequence[Any] | None, column: pd.Series
     return Pair(f"{compared[0]:g} - {compared[1]:g}", upper, lower, 1.0)
 
 
-def _values(plan: Plan, parameter: str, cells: pd.DataFrame, draws: Draws) -> Float:
-    """The parameter in each cell, shape (n_draws, n_cells); members that are not named are at their group's mean."""
+def _values(
+    plan: Plan, parameter: str, cells: pd.DataFrame, draws: Draws, rng: np.random.Generator | None = None
+) -> Float:
+    """The parameter in each cell, shape (n_draws, n_cells); without `rng` new members are at their group's mean."""
     where = designs(plan, cells, formulas_of(plan, parameter))
-    return parameters(plan, where, draws, deviations(plan, draws, where.unseen))[parameter]
+    return parameters(plan, where, draws, deviations(plan, draws, where.unseen, rng))[parameter]
 
 
 def _summary(

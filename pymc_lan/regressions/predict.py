@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 Kind = Literal["parameters", "trials"]
 NewGroups = Literal["draw", "mean"]
+KINDS, NEW_GROUPS = get_args(Kind), get_args(NewGroups)
 
 # What one call returns at most, in values of each variable, unless it is asked for more: 80 MB.
 MOST_VALUES = 10_000_000
@@ -47,22 +48,29 @@ def predict(
     -------
     Dataset
     """
-    for name, value, known in (("kind", kind, ("parameters", "trials")), ("new_groups", new_groups, ("draw", "mean"))):
-        if value not in known:
-            raise ValueError(unknown(name, value, known))
+    if kind not in KINDS:
+        raise ValueError(unknown("kind", kind, KINDS))
     table = plan.description.table if new_df is None else as_pandas(new_df)
     if not len(table):
         raise ValueError(explain("rows to predict", "none in new_df", "give a row for each trial or condition"))
     rng = as_generator(seed)
+    of_members = of_new_members(new_groups, rng)
     where = designs(plan, None if new_df is None else table)
     draws = read_draws(plan, idata, max(1, MOST_VALUES // len(table)) if n_draws is None else n_draws)
-    apart = deviations(plan, draws, where.unseen, rng if new_groups == "draw" else None)
+    apart = deviations(plan, draws, where.unseen, of_members)
     found = parameters(plan, where, draws, apart)
     labels = getattr(new_df, "index", None)
     rows = np.arange(len(table)) if labels is None else np.asarray(labels)
     if kind == "parameters":
         return _labelled(found, draws, rows)
     return _labelled(_trials(plan, model, table, found, rng), draws, rows)
+
+
+def of_new_members(new_groups: NewGroups, rng: np.random.Generator) -> np.random.Generator | None:
+    """What draws members that were not fitted; None where they are at the mean of their group."""
+    if new_groups not in NEW_GROUPS:
+        raise ValueError(unknown("new_groups", new_groups, NEW_GROUPS))
+    return rng if new_groups == "draw" else None
 
 
 def _trials(

@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pymc_lan.numerics.seeds import as_generator
 from pymc_lan.registry.sources import AnyModel
 from pymc_lan.regressions.arguments import describe
 from pymc_lan.regressions.build import build
 from pymc_lan.regressions.code import code
 from pymc_lan.regressions.contrast import contrast, means
 from pymc_lan.regressions.description import Description
+from pymc_lan.regressions.grid import grid
 from pymc_lan.regressions.loo import TRIAL, leave_out
 from pymc_lan.regressions.plan import Plan, known_parameters, make_plan
-from pymc_lan.regressions.predict import Kind, NewGroups, predict
+from pymc_lan.regressions.predict import Kind, NewGroups, of_new_members, predict
 from pymc_lan.regressions.prior_draws import prior_draws
 from pymc_lan.regressions.sampling import sample
 from pymc_lan.regressions.saving import load, save
@@ -158,6 +160,8 @@ class Regression:
         by: str | Sequence[str] = (),
         at: Mapping[str, Any] | None = None,
         prob: float = 0.9,
+        new_groups: NewGroups = "mean",
+        seed: int | None = 0,
     ) -> pd.DataFrame:
         """A parameter, on its own scale, at the levels of some conditions, averaged over the others.
 
@@ -173,6 +177,11 @@ class Regression:
             A level or value for any variable of the formula.
         prob : float
             Of the interval.
+        new_groups : {"mean", "draw"}
+            Of groups that are not in `by`: a member at the mean, or one drawn from it, so that the interval is where
+            new members are.
+        seed : int, optional
+            Of these.
 
         Returns
         -------
@@ -186,8 +195,24 @@ class Regression:
         condition); members, where they are not asked for, are at the mean of their group. A member keeps what is the
         same in all of its own trials, such as its age.
         """
-        given = self.idata if idata is None else idata
-        return means(self.plan, given, parameter, by=_listed(by), at=at, prob=prob)
+        given, rng = self.idata if idata is None else idata, of_new_members(new_groups, as_generator(seed))
+        return means(self.plan, given, parameter, by=_listed(by), at=at, prob=prob, rng=rng)
+
+    def grid(self, parameter: str, *, at: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """What `means` and `contrast` average over: a row for each combination of conditions in a formula.
+
+        Parameters
+        ----------
+        parameter : str
+        at : mapping of str to object, optional
+            As of `means`.
+
+        Returns
+        -------
+        DataFrame
+            The columns that the formula uses but those of groups.
+        """
+        return grid(self.plan, parameter, at)
 
     def contrast(
         self,
