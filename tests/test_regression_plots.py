@@ -118,6 +118,9 @@ def test_cells_of_the_design_are_panels_and_answers_are_folded(df: pd.DataFrame)
     }
     assert shares["model, correct"] == pytest.approx(expit(2.0), abs=0.03)
     assert shares["model, error"] == pytest.approx(-expit(-2.0), abs=0.03)
+    seen = [patch.get_data().values.sum() for patch in axes[0].patches if not patch.get_fill()]
+    right = table["right"][df["speed"] == "fast"].mean()
+    np.testing.assert_allclose(seen, [right, right - 1.0])
     cells = pl.plots.predictive_cells(reg, hand_made(reg, n=5, v=[-1.0, 1.0]), by=["speed", "right"])
     assert [ax.get_title() for ax in cells] == ["fast, False", "fast, True", "slow, False", "slow, True"]
 

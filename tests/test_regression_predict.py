@@ -40,7 +40,7 @@ def df() -> pd.DataFrame:
     return table.assign(
         subject=subject,
         condition=np.where(np.arange(n) % 4 == 0, "slow", "fast"),
-        cue=np.where(np.arange(n) % 12 < 5, "left", "right"),
+        cue=np.where(np.arange(n) % 12 < 4, "left", "right"),
         item=np.tile(["i1", "i2", "i3"], n // 3),
         x=rng.normal(size=n),
         age=pd.Series(subject).map(AGES),
@@ -182,6 +182,7 @@ def test_mistakes_in_arguments_are_explained(reg: Regression) -> None:
 def test_contrasts_average_over_conditions_and_not_over_trials(reg: Regression) -> None:
     """The levels fast and slow of log a, and the cue, whose right is the second: their cells weigh the same."""
     idata = hand_made(reg, n=40, sd=0.1)
+    idata.posterior["a"].values += [0.0, 0.1, -0.4]
     x = idata.posterior["a"].to_numpy().reshape(-1, 3)
     fast, slow = ((np.exp(x[:, i]) + np.exp(x[:, i] + x[:, 2])) / 2 for i in (0, 1))
     found = reg.contrast(idata, "a", "condition", levels=("slow", "fast"), prob=0.8).loc["slow - fast"]
@@ -196,6 +197,7 @@ def test_contrasts_average_over_conditions_and_not_over_trials(reg: Regression) 
         [c, q] for c in ("fast", "slow") for q in ("left", "right")
     ]
     np.testing.assert_allclose(both["mean"].iloc[1], np.exp(x[:, 0] + x[:, 2]).mean(), rtol=0.01)
+    np.testing.assert_allclose(reg.means(idata, "a", by="condition")["mean"], [fast.mean(), slow.mean()], rtol=0.01)
     only = reg.means(idata, "a", by="condition", at={"cue": "left"})
     np.testing.assert_allclose(only["mean"].iloc[0], np.exp(x[:, 0]).mean(), rtol=0.01)
 
