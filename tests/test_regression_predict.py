@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,19 @@ import pandas as pd
 import pymc as pm
 import pytensor
 import pytest
+from kinds import responses
 from regression_draws import hand_made
 from scipy.special import expit, logsumexp
 from scipy.stats import multivariate_normal
 
 import pymc_lan as pl
 from pymc_lan.diagnostics.fitted_trials import each_draw, find_trials
+from pymc_lan.regressions.draws import read_draws
 from pymc_lan.regressions.integral import Normal, conditional, draw_t, integral, log_normal, log_t
+from pymc_lan.regressions.loo import MemberLikelihood, of_member
+from pymc_lan.regressions.parameters import designs, deviations, parameters
 from pymc_lan.regressions.regression import Regression
+from pymc_lan.regressions.task import make_task
 
 N_SUBJECTS, N_TRIALS = 4, 12
 AGES = {"s1": 31.0, "s2": 28.0, "s3": 45.0, "s4": 20.0}
@@ -129,6 +135,44 @@ def test_trials_follow_the_parameters_and_the_task(df: pd.DataFrame) -> None:
     np.testing.assert_array_equal(drawn["response"].to_numpy() == 1, pressed)
     with pytest.raises(ValueError, match="deadline"):
         reg.predict(idata, new.drop(columns="deadline"), kind="trials")
+
+
+def tasks(df: pd.DataFrame) -> Iterator[Regression]:
+    """One of each distribution, and the go/no-go task in two forms."""
+    who, n = df["subject"], len(df)
+    press = df.assign(trial_type=np.tile(["go", "no-go", "go"], n // 3), deadline=np.where(np.arange(n) % 2, 3.0, 20.0))
+    rt = df["rt"].where((np.arange(n) % 4 > 0) & (df["rt"] < press["deadline"]))
+    press = press.assign(rt=rt).drop(columns="response")
+    yield pl.regression(
+        "ddm", press, go_nogo=True, v="1 + (1 | subject)", v_nogo="1", d_press="1 + (1 | subject)", a="1",
+        p_lapse="1 + (1 | subject)", lapse_go=0.3,
+    )  # fmt: skip
+    yield pl.regression("ddm", press, go_nogo=True, a=1.0, p_lapse=pm.Beta.dist(2, 38), lapse_window=2.0, deadline=None)
+    race = {"v0": 2.0, "v1": 1.0, "v2": 1.0, "A": 0.5, "b": 1.0, "t": 0.2}
+    yield pl.regression("lba3", pl.simulate("lba3", race, n=n, seed=1).assign(subject=who), p_lapse=0.05, A=0.2)
+    kind = responses()
+    answers = pd.DataFrame({"response": np.resize([2, 0, 1, 1], n), "subject": who})
+    yield pl.regression(kind.network, answers, x="1 + (1 | subject)", gain=2.0, p_lapse="1")
+
+
+@pytest.mark.parametrize(
+    "number",
+    [0, pytest.param(1, marks=pytest.mark.table), 2, pytest.param(3, marks=pytest.mark.table)],
+    ids=["distance", "window", "race", "responses"],
+)
+def test_trials_are_as_likely_as_in_the_model(number: int, df: pd.DataFrame) -> None:
+    reg = next(islice(tasks(df), number, None))
+    idata = hand_made(reg, n=2, sd=0.2)
+    draws = read_draws(reg.plan, idata)
+    own = parameters(reg.plan, designs(reg.plan), draws, deviations(reg.plan, draws, {}))
+    task = make_task(reg.plan, reg.model, reg.description.table)
+    found = task.log_likelihood(find_trials(reg.model)[0], own)
+    with reg.model:
+        pm.compute_log_likelihood(idata, progressbar=False)
+    np.testing.assert_allclose(found, idata.log_likelihood["obs"].to_numpy().reshape(found.shape), atol=1e-5)
+    drawn = reg.predict(idata, kind="trials", seed=1)["response"]
+    assert {*np.unique(drawn)} <= {0, 1, 2}
+    assert drawn.to_numpy().std() > 0
 
 
 def test_accuracies_are_predicted(df: pd.DataFrame) -> None:
@@ -247,10 +291,6 @@ def test_the_integral_over_effects_is_that_of_normal_theory() -> None:
 @pytest.mark.parametrize("a", [1.0, "1"], ids=["one set of nodes", "nodes of each draw"])
 def test_a_member_is_left_out_with_its_effect_integrated(a: Any, df: pd.DataFrame) -> None:
     """One effect, so that a sum over a grid is exact; the likelihood is that of a model written by hand."""
-    from pymc_lan.regressions.draws import read_draws
-    from pymc_lan.regressions.loo import MemberLikelihood, of_member
-    from pymc_lan.regressions.parameters import deviations
-
     reg = pl.regression("ddm", df, v="1 + (1 | subject)", a=a, t=0.3)
     own = np.random.default_rng(2).normal([1.0, 0.4, 0.7, 0.2], 0.3, (2, 50, 4))[..., None]
     idata = hand_made(reg, n=50, subject_effects=own[0, 0])

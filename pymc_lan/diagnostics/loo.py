@@ -239,9 +239,11 @@ def pointwise(log_p: NDArray[np.float64], r_eff: float) -> NDArray[np.float64]:
 
 def relative_efficiency(posterior: Any) -> float:
     """Effective draws for each draw, as ``az.loo`` takes it: the mean over all parameters of a dataset."""
+    from arviz_stats.accessors import AzStatsDsAccessor
+
     if posterior.sizes["chain"] == 1:
         return 1.0
-    sizes = posterior.azstats.ess(method="mean")
+    sizes = AzStatsDsAccessor(posterior).ess(method="mean")
     n = posterior.sizes["chain"] * posterior.sizes["draw"]
     return float(np.concatenate([np.ravel(sizes[name]) for name in sizes.data_vars]).mean() / n)
 
