@@ -216,6 +216,10 @@ def test_mistakes_in_arguments_are_explained(reg: Regression) -> None:
         (lambda: reg.contrast(idata, "a", "cue", by="cue"), "leave it out"),
         (lambda: reg.contrast(idata, "a", "cue", by="cuee"), "Did you mean 'cue'"),
         (lambda: reg.means(idata, "a", at={"cue": "up"}), "Unknown level 'up'"),
+        (lambda: reg.means(idata, "v", at={"x": "high"}), "a number as 'x'"),
+        (lambda: reg.means(idata, "v", at="x"), "names with a value each"),
+        (lambda: reg.means(idata, "v", by=3), "a name, or several"),
+        (lambda: reg.means(idata, "a", by=["item", "subject"]), "at most one group"),
         (lambda: reg.means(idata, "a", prob=90), "between 0 and 1"),
         (lambda: reg.loo(idata, by="cue"), "Unknown group 'cue'"),
     ):

@@ -97,8 +97,11 @@ def _cells(
         if name not in [*conditions, *factors]:
             known = [*conditions, *sorted(factors)]
             raise ValueError(unknown("condition or group", name, known, of=f"the formula of {parameter}"))
+    groups = [name for name in by if name in factors]
+    if len(groups) > 1:
+        raise ValueError(explain("at most one group in by=...", ", ".join(groups), "ask for one after the other"))
     cells = grid(plan, parameter, at)
-    for factor in factors & {*by}:
+    for factor in groups:
         kept = [*(at or {}), *([] if variable is None else [variable])]
         own = of_members(plan, cells, factor, kept)
         columns = plan.members[factor].grouping.columns

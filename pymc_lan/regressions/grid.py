@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pymc_lan.errors import explain, unknown
+from pymc_lan.errors import explain, is_real, unknown
 from pymc_lan.regressions.plan import D_PRESS, Plan
 
 if TYPE_CHECKING:
@@ -87,12 +87,16 @@ def grid(plan: Plan, parameter: str, at: Mapping[str, Any] | None = None) -> pd.
         A value for any of them, in place of all levels or the mean.
     """
     conditions, covariates = variables(plan, parameter)
+    if at is not None and not isinstance(at, Mapping):
+        raise ValueError(explain("at as names with a value each", f"{at!r:.60}", "write at={'age': 30}"))
     at, table = dict(at or {}), plan.description.table
     for name in at:
         if name not in [*conditions, *covariates]:
             raise ValueError(unknown("variable", name, [*conditions, *covariates], of=f"the formula of {parameter}"))
         if name in conditions and at[name] not in levels(table[name]):
             raise ValueError(unknown("level", at[name], map(str, levels(table[name])), of=name))
+        if name in covariates and not is_real(at[name]):
+            raise ValueError(explain(f"a number as {name!r} in at=...", f"{at[name]!r:.60}", "give one"))
     chosen = np.logical_and.reduce([np.ones(len(table), bool), *(table[n] == at[n] for n in conditions if n in at)])
     if not chosen.any():
         found = "no trial"

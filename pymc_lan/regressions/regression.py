@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pymc_lan.errors import explain
 from pymc_lan.numerics.seeds import as_generator
 from pymc_lan.registry.sources import AnyModel
 from pymc_lan.regressions.arguments import describe
@@ -345,7 +346,10 @@ class Regression:
 
 
 def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+    found = (names,) if isinstance(names, str) or not isinstance(names, Iterable) else tuple(names)
+    if not all(isinstance(name, str) for name in found):
+        raise ValueError(explain("a name, or several, as by", f"{names!r:.60}", "write by=['condition', 'subject']"))
+    return found
 
 
 def load_regression(path: str | os.PathLike[str]) -> Regression:
