@@ -18,6 +18,7 @@ from scipy.stats import multivariate_normal
 
 import pymc_lan as pl
 from pymc_lan.diagnostics.fitted_trials import each_draw, find_trials
+from pymc_lan.regressions import loo
 from pymc_lan.regressions.draws import read_draws
 from pymc_lan.regressions.integral import Normal, conditional, draw_t, integral, log_normal, log_t
 from pymc_lan.regressions.loo import MemberLikelihood, of_member
@@ -313,10 +314,15 @@ def test_a_member_is_left_out_with_its_effect_integrated(a: Any, df: pd.DataFram
         assert found[d] == pytest.approx(expected, abs=0.1)
 
 
-def test_leaving_members_out_is_reported_as_arviz_does(df: pd.DataFrame) -> None:
+def test_leaving_members_out_is_reported_as_arviz_does(
+    df: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loo, "LONG", 0.0)
     reg = pl.regression("ddm", df, v="1 + (1 | subject)", a=1.0, t=0.3)
     idata = hand_made(reg, n=100, v=[0.5], subject_sd=[0.3])
-    found = reg.loo(idata, by="subject")
+    with caplog.at_level("INFO", "pymc_lan"):
+        found = reg.loo(idata, by="subject")
+    assert "Leaving out 4 members of subject takes about 0 minutes" in caplog.text
     assert found.elpd_i.coords["subject"].to_numpy().tolist() == [*AGES]
     assert found.elpd == pytest.approx(float(found.elpd_i.sum()))
     assert found.n_data_points == N_SUBJECTS

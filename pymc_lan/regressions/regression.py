@@ -300,6 +300,10 @@ class Regression:
         likelihood of all of a member's trials given what all members share; its effects are integrated out by
         importance sampling. Conditional on these effects, which were estimated from its trials, one could not leave
         the trials out (Merkle, Furr and Rabe-Hesketh 2019, Psychometrika 84, 802-829).
+
+        Where a member's trials depend on nothing but its effects, one set of nodes does for all draws. A shared slope,
+        another group or a `p_lapse` that is estimated need nodes for each draw, which takes many times as long;
+        `n_draws` is what it is proportional to.
         """
         given = self.idata if idata is None else idata
         return leave_out(self.plan, self.model, given, by=by, n_draws=n_draws, seed=seed)
