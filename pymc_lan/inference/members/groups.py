@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,10 @@ class Part:
     def n_effects(self) -> int:
         """Values of one member."""
         return int(np.prod(self.shape)) // self.n_members
+
+    def without_variable(self) -> Part:
+        """For what is kept and pickled with a model that does not have this variable."""
+        return replace(self, rv=None)
 
     def by_member(self, x: Any) -> Any:
         """An array or variable of the part's shape as (members, effects)."""
@@ -140,12 +144,17 @@ def find_groups(
     """
     every = model.eval_rv_shapes()
     shapes = [every[rv.name] for rv in members]
-    sorted_out: dict[str, list[Part]] = {}
+    sorted_out: dict[tuple[str, int], list[Part]] = {}
     for rv, shape, (label, axis) in zip(members, shapes, _axes(model, members, shapes), strict=True):
-        sorted_out.setdefault(label, []).append(Part(rv, shape, axis, density.where[rv]))
+        part = Part(rv, shape, axis, density.where[rv])
+        # Variables that depend on one another are no group: the lower ones are settled before those above them.
+        depth = 1 + max(
+            (d for (name, d), parts in sorted_out.items() if name == label and _on(part, parts)), default=-1
+        )
+        sorted_out.setdefault((label, depth), []).append(part)
     found: list[Group] = []
     left: dict[str, str] = {}
-    for label, parts in sorted_out.items():
+    for (label, _), parts in sorted_out.items():
         together = Group(label, tuple(parts))
         alone = [Group(label, (p,)) for p in parts]
         if _apart(together, density.slope, begin, size):
@@ -160,7 +169,27 @@ def find_groups(
                 found.append(whole)
             else:
                 left[part.rv.name] = f"its {whole.n_effects} values meet in the likelihood, more than {LARGEST_MEMBER}"
-    return sorted(found, key=lambda g: -g.n_members), left
+    return _from_below(found), left
+
+
+def _on(part: Part, others: Sequence[Part]) -> bool:
+    """Whether the prior of a part depends on one of the others."""
+    from pytensor.graph.traversal import ancestors
+
+    return bool({p.rv for p in others} & set(ancestors(part.rv.owner.inputs)))
+
+
+def _from_below(groups: Sequence[Group]) -> list[Group]:
+    """Groups after all that depend on them, else most members first."""
+    left, found = sorted(groups, key=lambda g: -g.n_members), []
+    while left:
+        free = [g for g in left if not any(_on(p, g.parts) for other in left if other is not g for p in other.parts)]
+        if not free:
+            # Two groups that depend on each other in different variables: taken apart they do not.
+            return _from_below([Group(g.label, (p,)) for g in groups for p in g.parts])
+        found.append(free[0])
+        left.remove(free[0])
+    return found
 
 
 def _axes(model: Any, members: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> list[tuple[str, int | None]]:

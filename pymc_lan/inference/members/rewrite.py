@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pymc_lan.inference.members.conditional import Conditional
+from pymc_lan.inference.members.conditional import given
 from pymc_lan.inference.members.curvature import as_natural, natural
 from pymc_lan.inference.members.density import FlatDensity, compiled
 from pymc_lan.inference.members.plug_in import Found, PlugIn
@@ -59,29 +59,32 @@ def _without_initvals(model: Any) -> Iterator[dict[Any, Any]]:
 
 def _members(density: FlatDensity, found: Found, plug_in: PlugIn, memo: dict[Any, Any]) -> list[tuple[Any, Any]]:
     """The variables of one group in the copy and what they are replaced by, the last of the group first."""
+    import pytensor.tensor as pt
     from pymc.model.fgraph import model_free_rv
+    from pytensor.graph.traversal import ancestors
 
     model, group = density.model, plug_in.group
     at = density.split(found.point)
+    below = {memo[p.rv] for x in found.plug_ins[: found.plug_ins.index(plug_in) + 1] for p in x.group.parts}
     pulls = {}
     for rv in plug_in.pulls:
-        [was] = compiled(model, model.replace_rvs_by_values([natural(model, rv)]))(*at)
-        pulls[rv] = as_natural(model, rv, memo[rv]).ravel(), np.ravel(was)
-    conditional = Conditional(plug_in, {p: memo[p.rv].owner.inputs[0] for p in group.parts}, pulls)
-    later = [memo[p.rv] for p in group.parts]
-    earlier: list[Any] = []
+        if not below & set(ancestors([memo[rv]])):
+            [was] = compiled(model, model.replace_rvs_by_values([natural(model, rv)]))(*at)
+            pulls[rv] = as_natural(model, rv, memo[rv]).ravel(), np.ravel(was)
+    everything = given(plug_in, {p: memo[p.rv].owner.inputs[0] for p in group.parts}, pulls)
+    shared = everything.mean, everything.precision, everything.full, everything.away
+    earlier = pt.zeros((group.n_members, 0))
     pairs: list[tuple[Any, Any]] = []
     for part in group.parts:
-        mean, scale, mix = conditional.of(part, earlier, later)
         model_variable, link = memo[part.rv], model.rvs_to_transforms[part.rv]
         rv, op = model_variable.owner.inputs[0], model_variable.owner.op
         theta, start = model_variable, part.as_shaped(plug_in.mode[:, group.columns(part)])
         if link is not None:
             theta, start = link.forward(theta, *rv.owner.inputs), link.backward(start, *rv.owner.inputs).eval()
-        transform = Informed(part, mix, link)
+        transform = Informed(part, group.columns(part).start, everything.constants, link)
         value = rv.type(name=f"{part.rv.name}_{transform.name}__")
-        new = informed_variable(rv, mean, scale, np.asarray(start))
+        new = informed_variable(rv, [earlier, *shared], np.asarray(start))
         pairs.append((model_variable, model_free_rv(new, value, transform, op.name, *op.dims)))
-        earlier.append(part.by_member(theta))
-        later.remove(model_variable)
+        mine = part.by_member(theta)
+        earlier = pt.concatenate([earlier, mine], axis=1) if pairs[1:] else mine
     return pairs[::-1]

@@ -1,11 +1,12 @@
 """A copy of a model in which members are drawn on a scale of their own.
 
-The transform is affine with a mean and a scale that are inputs of the variable's node, expressions of the model like
-any other. The node draws and weighs as before; the two further inputs are for the transform alone.
+What the transform is given are inputs of the variable's node, expressions of the model like any other. The node draws
+and weighs as before; its further inputs are for the transform alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,16 @@ from pymc.logprob.abstract import _logprob
 from pymc.logprob.transforms import Transform
 
 from pymc_lan.inference.members.groups import Part
+from pymc_lan.ops.members import MemberEffects, MemberValues
 
 Float = NDArray[np.float64]
 
+# Effects before; mean, precision, full and away of `Given`.
+N_GIVEN, GIVEN_SIGNATURE = 5, "(s0,k0),(s1,k1),(s2,k2),(k3,k4),(g)"
+
 
 class InformedRV(SymbolicRandomVariable):
-    """A variable that is drawn as another is, and has a mean and a scale beside its parameters."""
+    """A variable that is drawn as another is, and has what its transform is given beside its parameters."""
 
     _print_name = ("Informed", "\\operatorname{Informed}")
 
@@ -31,7 +36,7 @@ class InformedRV(SymbolicRandomVariable):
 
 @_logprob.register(InformedRV)
 def _informed_logprob(op: InformedRV, values: Any, *inputs: Any, **kwargs: Any) -> Any:
-    return _logprob(op.plain, values, *inputs[:-2], **kwargs)
+    return _logprob(op.plain, values, *inputs[:-N_GIVEN], **kwargs)
 
 
 @_support_point.register(InformedRV)
@@ -42,68 +47,59 @@ def _informed_support_point(op: InformedRV, rv: Any, *inputs: Any) -> Any:
 
 
 class Informed(Transform):
-    """theta = link(mean + T (scale x)), with a triangular T of constants for each member.
+    """From standard normal values to members, given those before them and all above them.
 
     Parameters
     ----------
     part : Part
         The variable, and which axis is that of the members.
-    mix : ndarray, shape (members, effects, effects)
-        T: lower triangular, ones on the diagonal.
+    first : int
+        The first of its effects among those of a member.
+    constants : tuple of ndarray
+        As of `Given`.
     link : Transform, optional
         The variable's own transform.
     """
 
     name = "informed"
 
-    def __init__(self, part: Part, mix: Float, link: Transform | None) -> None:
-        self.shape, self.axis, self.mix, self.link = part.shape, part.axis, mix, link
+    def __init__(self, part: Part, first: int, constants: tuple[Float, ...], link: Transform | None) -> None:
+        self.part, self.first, self.constants, self.link = part.without_variable(), first, constants, link
         self.ndim_supp = part.rv.owner.op.ndim_supp
 
-    def __getstate__(self) -> dict[str, Any]:
-        return dict(self.__dict__)
-
-    def _mixed(self, matrices: Float, x: Any) -> Any:
-        """The product of each member's matrix with its values."""
-        import pytensor.tensor as pt
-
-        if matrices.shape[-1] == 1:
-            return x
-        part = Part(None, self.shape, self.axis, slice(0))
-        rows = part.by_member(x)
-        return part.as_shaped((pt.as_tensor(matrices) * rows[:, None, :]).sum(axis=-1))
+    def _effects(self, value: Any, inputs: Sequence[Any]) -> tuple[Any, Any]:
+        """Members on the link's scale, and the logarithms of their scales, in the variable's shape."""
+        found: Any = MemberEffects(self.first)(self.part.by_member(value), *inputs[-N_GIVEN:], *self.constants)
+        theta, log_scale = (self.part.as_shaped(x) for x in found)
+        return theta.astype(value.dtype), log_scale
 
     def backward(self, value: Any, *inputs: Any) -> Any:
         """Theta from x."""
-        *plain, mean, scale = inputs
-        theta = mean + self._mixed(self.mix, scale * value)
-        return theta if self.link is None else self.link.backward(theta, *plain)
+        theta, _ = self._effects(value, inputs)
+        return theta if self.link is None else self.link.backward(theta, *inputs[:-N_GIVEN])
 
     def forward(self, value: Any, *inputs: Any) -> Any:
         """X from theta."""
-        *plain, mean, scale = inputs
-        theta = value if self.link is None else self.link.forward(value, *plain)
-        return self._mixed(np.linalg.inv(self.mix), theta - mean) / scale
+        theta = value if self.link is None else self.link.forward(value, *inputs[:-N_GIVEN])
+        found: Any = MemberValues(self.first)(self.part.by_member(theta), *inputs[-N_GIVEN:], *self.constants)
+        return self.part.as_shaped(found).astype(value.dtype)
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
         """Log density of theta that x brings."""
-        import pytensor.tensor as pt
-
-        *plain, mean, scale = inputs
-        found = pt.log(scale)
+        theta, found = self._effects(value, inputs)
         if self.link is not None:
-            theta = mean + self._mixed(self.mix, scale * value)
-            found = found + self.link.log_jac_det(theta, *plain)
+            found = found + self.link.log_jac_det(theta, *inputs[:-N_GIVEN])
         return found.sum(axis=tuple(range(-self.ndim_supp, 0))) if self.ndim_supp else found
 
 
-def informed_variable(rv: Any, mean: Any, scale: Any, start: Float) -> Any:
-    """A variable drawn as `rv` is, with the mean and the scale of its transform among its inputs.
+def informed_variable(rv: Any, given: Sequence[Any], start: Float) -> Any:
+    """A variable drawn as `rv` is, with what its transform is given among its inputs.
 
     Parameters
     ----------
     rv : TensorVariable
-    mean, scale : TensorVariable of the shape of `rv`
+    given : sequence of TensorVariable
+        Effects before it, by member, and the first four of `Given`.
     start : ndarray
         Where its value starts, on its own scale.
 
@@ -112,21 +108,18 @@ def informed_variable(rv: Any, mean: Any, scale: Any, start: Float) -> Any:
     TensorVariable
     """
     node = rv.owner
-    inputs = [*node.inputs, mean, scale]
+    inputs = [*node.inputs, *given]
     dummies = [x.type() for x in inputs]
-    # A type without values, such as that of an absent size, has no variable to be given.
-    outputs = node.op.make_node(*dummies[:-2]).outputs
-    core = ",".join(f"d{i}" for i in range(node.op.ndim_supp))
+    outputs = node.op.make_node(*dummies[:-N_GIVEN]).outputs
     taken, drawn = _signature(node.op).split("->")
     op = InformedRV(
         dummies,
         outputs,
         plain=node.op,
         start=start,
-        extended_signature=f"{taken},({core}),({core})->{drawn}",
+        extended_signature=f"{taken},{GIVEN_SIGNATURE}->{drawn}",
     )
-    made = op(*inputs)
-    return made[node.outputs.index(rv)] if isinstance(made, list | tuple) else made
+    return op.make_node(*inputs).outputs[node.outputs.index(rv)]
 
 
 def _signature(op: Any) -> str:
