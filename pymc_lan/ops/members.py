@@ -165,20 +165,9 @@ def _in_numba(op: _OfMembers, node: Apply, **kwargs: Any) -> tuple[Any, str]:
 
     function, first = op.function(), op.first
 
-    # Copies are contiguous and may be written, whatever PyTensor hands on: one signature, compiled once on a machine.
-    if op.n_further:
-
-        @njit
-        def members(x: Any, e: Any, m: Any, q: Any, f: Any, a: Any, h: Any, p: Any, r: Any, s: Any, t: Any) -> Any:
-            given = x.copy(), e.copy(), m.copy(), q.copy(), f.copy(), a.copy(), h.copy(), p.copy(), r.copy()
-            return function(first, *given, s.copy(), t.copy())
-
-    else:
-
-        @njit
-        def members(x: Any, e: Any, m: Any, q: Any, f: Any, a: Any, h: Any, p: Any, r: Any) -> Any:
-            given = x.copy(), e.copy(), m.copy(), q.copy(), f.copy(), a.copy(), h.copy(), p.copy(), r.copy()
-            return function(first, *given)
+    @njit
+    def members(*inputs: Any) -> Any:
+        return function(first, *inputs)
 
     return members, f"pymc_lan-{type(op).__name__}-{first}-1"
 
