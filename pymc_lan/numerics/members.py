@@ -1,10 +1,10 @@
 """Members of a group given the group: the normal that a quadratic likelihood and a normal prior make of each.
 
 A member's effects theta have the prior precision P (a diagonal ``q``, and a matrix ``full`` that all members share)
-around ``mean``, and the likelihood ``-theta' H theta / 2 + theta' (pull + answer away)``, where ``away`` are values that
-the likelihood has beside the member. Then theta is normal with precision A = H + P and mean m, A m = pull + answer away
-+ P mean. With A = U U', U upper triangular, ``x = U' (theta - m)`` is standard normal, and the k-th x depends on the
-first k effects only: effects can be drawn one after another.
+around ``mean``, and the likelihood ``-theta' H theta / 2 + theta' (pull + answer away)``, where ``away`` are values
+that the likelihood has beside the member. Then theta is normal with precision A = H + P and mean m, A m = pull +
+answer away + P mean. With A = U U', U upper triangular, ``x = U' (theta - m)`` is standard normal, and the k-th x
+depends on the first k effects only: effects can be drawn one after another.
 
 Shapes: ``x``, ``theta`` (members, effects from `first` on), ``earlier`` (members, first), ``mean`` and ``q`` (members
 or 1, effects), ``full`` (effects, effects), ``away`` (values,), ``hessian`` (members, effects, effects), ``pull``
