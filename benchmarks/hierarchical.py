@@ -1,7 +1,14 @@
-"""A hierarchical model of real data: where it starts, its mode, and whether chains converge.
+"""Hierarchical models of real data: how fast they are sampled, where they start, their mode, whether chains converge.
 
-    python benchmarks/hierarchical.py [--part start map sample blackjax] [--subjects 148] [--json FILE] [--out FOLDER]
-                                      [--chains 4]
+    python benchmarks/hierarchical.py [--part forms large compile start map sample blackjax] [--subjects 148]
+                                      [--json FILE] [--out FOLDER] [--chains 4]
+
+``forms`` compares `pl.informed` with centred members and with offsets, by nutpie, on three sets of data: effective
+draws of group and subject values per CPU second, compilation and preparation included, a process each. ``large`` is
+`pl.informed` on all subjects, four chains. ``compile`` is what nutpie takes to compile the informed model and the plain
+one, where both have been compiled on the machine before.
+
+What follows is the model of ``pl.initvals``, `pl.fit_map` and plain sampling.
 
 The model is that of ``examples/pavlovian_gonogo.py``. The mode is that of the form with offsets; ``--out`` gets a
 figure of its loss. Chains are those of ``pm.sample()`` with its defaults, from the start that ``pl.initvals`` finds: as
@@ -11,6 +18,9 @@ takes the same draws with ``pl.sample_blackjax``. CPU seconds are told as well: 
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 import time
 from functools import partial
@@ -34,6 +44,61 @@ if TYPE_CHECKING:
 
 # Seconds that the mode may take, share of divergences, and R-hat.
 BARS = {"map": 60.0, "divergences": 1e-3, "r_hat": 1.01}
+# Effective draws per CPU second, fewest of all values, against the better of the other two forms.
+SHARE_OF_BEST = 0.8
+FORMS = ("informed", "centred", "offsets")
+SETS = {"cavanagh": 14, "cut": 14, "gonogo": 40}
+# CPU seconds of `pl.informed` and of everything, effective draws of group values, shares and R-hats of members.
+LARGE = {"prepare_s": 30.0, "cpu_s": 720.0, "group_ess": 400.0, "member_below": 0.99, "member_r_hat": 1.05}
+COMPILE = 3.0
+
+
+def worker(name: str, *arguments: object) -> Json:
+    """Run a script beside this one in a process of its own."""
+    command = [sys.executable, str(Path(__file__).parent / name), *map(str, arguments)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    found: Json = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def forms() -> Json:
+    """All forms of all sets, and for each set whether the informed one is as good as the better of the others."""
+    rows, figures = [], {}
+    for data, subjects in SETS.items():
+        found = {form: worker("_form_worker.py", data, form, subjects, 2, 500) for form in FORMS}
+        for form, x in found.items():
+            shown = [x[k] for k in ("cpu_s", "steps", "ess_least", "ess_median", "least_per_s", "median_per_s")]
+            rows.append((data, form, *(f"{v:.3g}" for v in shown), x["divergences"]))
+        best = max(found[form]["least_per_s"] for form in FORMS[1:])
+        figures[data] = found["informed"]["least_per_s"] / best
+    columns = ["data", "form", "CPU s", "steps", "fewest", "median", "fewest / CPU s", "median / CPU s", "divergences"]
+    print_table("effective draws, two chains of 500 + 500", columns, rows)
+    for data, ratio in figures.items():
+        met = "met" if ratio >= SHARE_OF_BEST else "MISSED"
+        print(f"{data}: {ratio:.2f} times the better of centred and offsets (bar {SHARE_OF_BEST}): {met}")
+    return figures
+
+
+def large(subjects: int) -> Json:
+    """`pl.informed` on all subjects, four chains of 500 + 500."""
+    found = worker("_form_worker.py", "gonogo", "informed", subjects, 4, 500)
+    for name, bar in LARGE.items():
+        met = found[name] >= bar if name in ("group_ess", "member_below") else found[name] <= bar
+        print(f"{name}: {found[name]:.4g} (bar {bar:g}): {'met' if met else 'MISSED'}")
+    print(f"R-hat of group values: {found['group_r_hat']:.4f}: {'met' if found['group_r_hat'] < 1.01 else 'MISSED'}")
+    print("members with R-hat of 1.01 and above:", found["above"] or "none")
+    return found
+
+
+def compiling() -> Json:
+    """CPU seconds to compile a regression's model and the informed one, each once more than the machine needs."""
+    found = {form: [worker("_compile_worker.py", form)["cpu_s"] for _ in range(2)][-1] for form in FORMS[:2]}
+    more = found["informed"] - found["centred"]
+    print(
+        f"compiling: {more:.1f} CPU s more than the plain model (bar {COMPILE:g}): {'met' if more <= COMPILE else 'MISSED'}"
+    )
+    return found
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, Json]:
@@ -113,21 +178,26 @@ def by_blackjax(model: pm.Model, initvals: Json) -> Any:
 
 def main() -> None:
     parser = argument_parser(__doc__)
-    parser.add_argument("--part", nargs="+", default=["start", "map", "sample"])
+    parser.add_argument("--part", nargs="+", default=["forms", "large", "compile", "start", "map", "sample"])
     parser.add_argument("--subjects", type=int, default=148)
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/pavlovian_gonogo.csv.gz")
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
     parser.add_argument("--chains", type=int, help="of pm.sample; default: its own, by the number of cores")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    of_forms = {
+        "forms": forms,
+        "large": partial(large, arguments.subjects),
+        "compile": compiling,
+    }
     df = example.read(arguments.data, arguments.subjects)
     parts = {
-        "start": start,
-        "map": partial(mode, out=arguments.out),
-        "sample": partial(chains, draw=partial(by_pymc, chains=arguments.chains)),
-        "blackjax": partial(chains, draw=by_blackjax),
+        "start": partial(start, df),
+        "map": partial(mode, df, out=arguments.out),
+        "sample": partial(chains, df, draw=partial(by_pymc, chains=arguments.chains)),
+        "blackjax": partial(chains, df, draw=by_blackjax),
     }
-    figures = {name: parts[name](df) for name in arguments.part}
+    figures = {name: (of_forms | parts)[name]() for name in arguments.part}
     for name, row in figures.items():
         title = f"{name}: {arguments.subjects} subjects, {len(df)} trials"
         print_table(title, ["what", "measured"], row.items())
