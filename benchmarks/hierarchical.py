@@ -95,9 +95,8 @@ def compiling() -> Json:
     """CPU seconds to compile a regression's model and the informed one, each once more than the machine needs."""
     found = {form: [worker("_compile_worker.py", form)["cpu_s"] for _ in range(2)][-1] for form in FORMS[:2]}
     more = found["informed"] - found["centred"]
-    print(
-        f"compiling: {more:.1f} CPU s more than the plain model (bar {COMPILE:g}): {'met' if more <= COMPILE else 'MISSED'}"
-    )
+    met = "met" if more <= COMPILE else "MISSED"
+    print(f"compiling: {more:.1f} CPU s more than the plain model (bar {COMPILE:g}): {met}")
     return found
 
 

@@ -97,7 +97,7 @@ class Group:
 
     @property
     def n_members(self) -> int:
-        """The same for all parts."""
+        """Of every part."""
         return self.parts[0].n_members
 
     @property
