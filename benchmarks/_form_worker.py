@@ -2,7 +2,8 @@
 
     python _form_worker.py DATA FORM SUBJECTS CHAINS DRAWS
 
-DATA is ``cavanagh`` (two choices, 14 patients), ``cut`` (the same, every other patient with 24 trials) or ``gonogo``.
+DATA is ``cavanagh`` (two choices, 14 patients), ``cut_odd`` or ``cut_even`` (the same, every other patient with 24
+trials: the first, the third ... or the second, the fourth ...) or ``gonogo``.
 FORM says how members are drawn: ``informed`` (written centred, then `pl.informed`), ``centred`` or ``offsets``.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +41,12 @@ def members(form: str, name: str, mean: Any, sd: Any, dims: Any) -> Any:
     return pm.Normal(name, mean, sd, dims=dims)
 
 
-def cavanagh(form: str, n_subjects: int, *, cut: bool) -> pm.Model:
+def cavanagh(form: str, n_subjects: int, *, cut: slice | None = None) -> pm.Model:
     """A drift for each stimulus, a boundary and a non-decision time: five effects of a patient."""
     df = pd.read_csv(DATA / "cavanagh_theta_nn.csv")
     df = df[df["participant_id"].isin(df["participant_id"].unique()[:n_subjects])]
-    if cut:
-        few = df["participant_id"].unique()[::2]
+    if cut is not None:
+        few = df["participant_id"].unique()[cut]
         df = df[~df["participant_id"].isin(few) | (df.groupby("participant_id").cumcount() < FEW_TRIALS)]
     df = df.assign(response=df["response"].replace(0, -1)).reset_index(drop=True)
     s, names = pd.factorize(df["participant_id"])
@@ -86,8 +88,9 @@ def gonogo(form: str, n_subjects: int) -> pm.Model:
 
 
 BUILD = {
-    "cavanagh": lambda form, n: cavanagh(form, n, cut=False),
-    "cut": lambda form, n: cavanagh(form, n, cut=True),
+    "cavanagh": cavanagh,
+    "cut_odd": partial(cavanagh, cut=slice(0, None, 2)),
+    "cut_even": partial(cavanagh, cut=slice(1, None, 2)),
     "gonogo": gonogo,
 }
 

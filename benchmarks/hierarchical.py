@@ -3,7 +3,7 @@
     python benchmarks/hierarchical.py [--part forms large compile start map sample blackjax] [--subjects 148]
                                       [--json FILE] [--out FOLDER] [--chains 4]
 
-``forms`` compares `pl.informed` with centred members and with offsets, by nutpie, on three sets of data: effective
+``forms`` compares `pl.informed` with centred members and with offsets, by nutpie, on four sets of data: effective
 draws of group and subject values per CPU second, compilation and preparation included, a process each. ``large`` is
 `pl.informed` on all subjects, four chains. ``compile`` is what nutpie takes to compile the informed model and the plain
 one, where both have been compiled on the machine before.
@@ -47,7 +47,7 @@ BARS = {"map": 60.0, "divergences": 1e-3, "r_hat": 1.01}
 # Effective draws per CPU second, fewest of all values, against the better of the other two forms.
 SHARE_OF_BEST = 0.8
 FORMS = ("informed", "centred", "offsets")
-SETS = {"cavanagh": 14, "cut": 14, "gonogo": 40}
+SETS = {"cavanagh": 14, "cut_odd": 14, "cut_even": 14, "gonogo": 40}
 # CPU seconds of `pl.informed` and of everything, effective draws of group values, shares and R-hats of members.
 LARGE = {"prepare_s": 30.0, "cpu_s": 720.0, "group_ess": 400.0, "member_below": 0.99, "member_r_hat": 1.05}
 COMPILE = 3.0

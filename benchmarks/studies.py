@@ -5,8 +5,8 @@
 Every data set has its truth from the priors: a study of 20 subjects is drawn by ``pm.sample_prior_predictive``, fitted
 by `pl.regression` and compared with what it was drawn from. Eight cells: 40 or 400 trials a subject, or from 5 to 500;
 with correlated effects or without; over ddm, angle and the go/no-go ddm. Each fit is a line of
-``FOLDER/studies.jsonl``; what is there is not fitted again, so that a run of hours can be stopped. The last table is made
-of all lines there are.
+``FOLDER/studies.jsonl``; what is there is not fitted again, so that a run of hours can be stopped. The last table is
+made of all lines there are.
 """
 
 from __future__ import annotations
