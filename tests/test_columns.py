@@ -268,7 +268,7 @@ def test_labels_that_do_not_match(value, data, found):
         by_label(value, data, "v")
 
 
-@pytest.mark.parametrize("name", ["subject", "Participant", "subj_idx"])
+@pytest.mark.parametrize("name", ["subject", "Participant", "subj_idx", "Subject ID"])
 def test_whose_trial_it_is(name):
     found = subjects(pd.DataFrame({"rt": [0.5], name: ["a"]}))
     assert found is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import polars
 import pytest
 
 from pymc_lan.data.observed import as_observed
+from pymc_lan.data.reading import unpacked
 from pymc_lan.data.trials import read_trials
+from pymc_lan.errors import RegistryError
 
 NAN = np.nan
 
@@ -248,7 +251,28 @@ NONE = {
                  [0.6, 0.7], ["f", "j"]),
     "practice in a phase": ({"rt": [0.5, 0.6], "response": ["f", "j"], "phase": ["Practice 1", "practical"]}, {},
                             [0.6], ["j"]),
+    "names with spaces": ({"Reaction Time": [500, 600], "Key press": ["f", "j"], "Block type": ["practice", "a"]}, {},
+                          [0.6], ["j"]),
+    "names in humps": ({"reactionTime": [500, 600], "keyPress": ["f", "j"], "is.practice": [1, 0]}, {},
+                       [0.6], ["j"]),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["Subject ID", "participantId", "Participant Private ID", "subject_nr"])
+def test_who_the_subjects_are_however_it_is_written(name: str) -> None:
+    df, _ = read_trials(pd.DataFrame({"rt": [0.5, 0.6], name: ["a", "b"]}))
+    assert df["subject"].tolist() == ["a", "b"]
+
+
+def test_files_that_gzip_has_packed(tmp_path: Path) -> None:
+    for name in ("a.csv.gz", "b.CSV.GZ"):
+        (tmp_path / name).write_bytes(gzip.compress(b"rt,response\n0.5,f\n"))
+    (tmp_path / "c.log.gz").write_bytes(b"")
+    with pytest.raises(RegistryError, match=r"at most 999 bytes in a\.csv\.gz, unpacked\. Found more"):
+        unpacked(gzip.compress(bytes(1000)), "a.csv.gz", "none", largest=999)
+    df, _ = read_trials(tmp_path)
+    assert df["subject"].tolist() == ["a", "b"]
+    check(df, [0.5, 0.5], ["f", "f"])
 
 
 @pytest.mark.parametrize(("columns", "arguments", "rt", "response"), NONE.values(), ids=NONE.keys())
@@ -322,6 +346,7 @@ def test_what_is_refused(columns: Any, arguments: Any, message: str) -> None:
 
 
 MALFORMED = {
+    "packed and cut": (gzip.compress(b"rt,response\n0.5,f\n")[:-9], "what gzip packed in "),
     "more cells": (b"rt,response\n0.5,f\n0,6,f\n", "2 cells in every row of .* Found 3 in row 1: 0, 6, f"),
     "an open quote": (b'rt,response\n0.5,"f\n', "a table of text in .* Found unexpected end of data"),
     "two of a name": (b"rt,rt\n1,2\n", "columns of different names in .* Found 'rt' twice"),
@@ -331,7 +356,7 @@ MALFORMED = {
     "nothing": (b"", "a table with a line of names, or rows of JSON"),
     "names alone": (b"rt,response\n", "at least one trial. Found no rows"),
     "no text": (b"rt,response\n\x81\x00,f", "in UTF-8, UTF-16 or cp1252"),
-    "packed": (b"\x1f\x8b\x08\x00abc", "in UTF-8, UTF-16 or cp1252"),
+    "packed": (b"PK\x03\x04\x14\x00\x00abc", "in UTF-8, UTF-16 or cp1252"),
     "a large cell": (b"rt,response\n0.5," + b"f" * 200_000, "field larger than field limit .* leave out columns"),
 }
 

@@ -273,6 +273,10 @@ def test_what_is_left_out(df: pd.DataFrame) -> None:
         "t": "1 + (1 | subject)",
     }
     assert pl.regression("ddm", df.drop(columns="subject")).description.formulas == {"v": "1", "a": "1", "t": "1"}
+    for whose, written in (("participant_id", "participant_id"), ("Subject ID", "`Subject ID`")):
+        other = pl.regression("ddm", df.rename(columns={"subject": whose}))
+        assert other.description.formulas["a"] == f"1 + (1 | {written})"
+        assert f"{whose}: 4 members, 3 effects" in str(other)
     polars = pytest.importorskip("polars")
     same = pl.regression("ddm", polars.from_pandas(df))
     pd.testing.assert_frame_equal(same.description.table, reg.description.table)

@@ -12,15 +12,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pymc_lan.data.cells import is_nothing, nothing
+from pymc_lan.data.tables import spelled
 from pymc_lan.errors import explain
 
 Mask = NDArray[np.bool_]
 
-# Columns that say what part of the session a row belongs to, and words in them, at their beginning, for practice.
-PARTS = ("task", "test_part", "trial_part", "phase", "stage", "part", "block", "block_type", "session_part")
+# Columns that say what part of the session a row belongs to, as `spelled` has them, and words in them, at their
+# beginning, for practice.
+PARTS = ("task", "testpart", "trialpart", "phase", "stage", "part", "block", "blocktype", "sessionpart", "trialtype")
 PRACTICE = re.compile(r"\W*(practi[cs]e|prac(?![a-z])|warm[-_ ]?up|familiari[sz]ation)", re.IGNORECASE)
 # Columns that say of each row whether it is practice.
-IS_PRACTICE = ("practice", "is_practice", "ispractice", "practise", "is_practise", "practice_trial")
+IS_PRACTICE = ("practice", "ispractice", "practise", "ispractise", "practicetrial")
 YES = ("true", "1", "1.0", "yes", "y")
 
 
@@ -32,8 +34,8 @@ class Strange(NamedTuple):
 
 
 def last_part(name: Any) -> str:
-    """The name of a column, in lower case, without that of what held it: ``data.task`` is a task."""
-    return str(name).rsplit(".", 1)[-1].lower()
+    """The name of a column, as it is spelled, without that of what held it: ``data.task`` is a task."""
+    return spelled(str(name).rsplit(".", 1)[-1])
 
 
 def practice(table: pd.DataFrame) -> Iterator[Strange]:
@@ -52,7 +54,7 @@ class Program(ABC):
 
     # What `source=` calls it.
     name: ClassVar[str | None]
-    # Names of its columns for ours, the likeliest first, in lower case.
+    # Names of its columns for ours, the likeliest first, as they are spelled.
     known: ClassVar[Mapping[str, Sequence[str]]]
 
     @staticmethod
@@ -62,7 +64,7 @@ class Program(ABC):
 
     def columns(self, table: pd.DataFrame, given: Mapping[str, str]) -> dict[str, str]:
         """Its columns for ours, as far as there are any; `given` are those that the user named."""
-        names = {str(name).lower(): str(name) for name in reversed(table.columns)}
+        names = {spelled(name): str(name) for name in reversed(table.columns)}
         found = {
             ours: next((names[each] for each in theirs if each in names), None) for ours, theirs in self.known.items()
         }
@@ -78,7 +80,7 @@ class JsPsych(Program):
     """jsPsych: a row for every screen, named in ``trial_type`` by the plugin that showed it; rt in milliseconds."""
 
     name = "jspsych"
-    known: ClassVar = {"rt": ("rt",), "response": ("response", "key_press", "button_pressed")}
+    known: ClassVar = {"rt": ("rt",), "response": ("response", "keypress", "buttonpressed")}
     # Plugins that ask for no choice whose time is measured; the families of surveys and initialisers go by their names.
     SCREENS = frozenset(
         [
@@ -104,7 +106,7 @@ class JsPsych(Program):
     # These always write rt and response, null where nothing was pressed.
     ANSWERED = ("keyboard-response", "button-response")
     # Columns that experimenters add to say what a screen is for, and words in them for screens between trials.
-    SAYS = ("task", "test_part", "trial_part")
+    SAYS = ("task", "testpart", "trialpart")
     BETWEEN = frozenset(
         [
             "fixation",
@@ -212,8 +214,8 @@ class Plain(Program):
 
     name = None
     known: ClassVar = {
-        "rt": ("rt", "reaction_time", "response_time", "latency"),
-        "response": ("response", "choice", "key_press", "key"),
+        "rt": ("rt", "reactiontime", "responsetime", "latency"),
+        "response": ("response", "choice", "keypress", "key"),
     }
 
     @staticmethod

@@ -5,10 +5,13 @@ Limits hold before anything is hashed or parsed, because parsers take many times
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
 import stat
 import tomllib
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,8 @@ from pymc_lan.errors import RegistryError, explain
 
 # No network here has a thousandth of it, and no table, config or card a tenth.
 LARGEST_FILE, LARGEST_TEXT = 2**28, 2**20
+# How every file begins that gzip has packed (RFC 1952).
+GZIP = b"\x1f\x8b"
 # How deep a table or a config is nested at most, and how many dots a line of a table has: each may stand for a level.
 DEEPEST, MOST_DOTS = 16, 64
 
@@ -51,6 +56,26 @@ def read_file(path: Path, remedy: str, largest: int = LARGEST_FILE) -> bytes:
     if max(size, len(content)) > largest:
         raise RegistryError(explain(f"at most {largest:,} bytes in {path}", f"{max(size, len(content)):,}", remedy))
     return content
+
+
+def unpacked(content: bytes, where: object, remedy: str, largest: int = LARGEST_FILE) -> bytes:
+    """What gzip has packed; other content as it is.
+
+    Raises
+    ------
+    RegistryError
+        If it is more than `largest` bytes, or broken.
+    """
+    if not content.startswith(GZIP):
+        return content
+    try:
+        with gzip.open(io.BytesIO(content)) as file:
+            found = file.read(largest + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise RegistryError(explain(f"what gzip packed in {where}", f"{error}", remedy)) from error
+    if len(found) > largest:
+        raise RegistryError(explain(f"at most {largest:,} bytes in {where}, unpacked", "more", remedy))
+    return found
 
 
 def read_if_there(path: Path, remedy: str) -> bytes | None:

@@ -6,7 +6,7 @@ Tables are read through narwhals, so pandas, polars and pyarrow are handled alik
 from __future__ import annotations
 
 import numbers
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -23,11 +23,22 @@ from pymc_lan.errors import describe_codes, explain, is_missing, refuse, unknown
 # The value of an argument that takes the column of its own name, where there is one.
 AUTO = "auto"
 
-# What columns are called, in lower case, that say whose trial it is.
+# What columns are called that say whose trial it is, as `spelled` has it; Gorilla's and OpenSesame's are among them.
 SUBJECTS = (
-    *("subject", "subject_id", "subjectid", "subj", "subj_id", "subj_idx"),
-    *("participant", "participant_id", "participantid", "ppt"),
+    *("subject", "subjectid", "subj", "subjid", "subjidx", "subjectnr"),
+    *("participant", "participantid", "participantprivateid", "ppt"),
 )
+
+
+def spelled(name: Any) -> str:
+    """The letters and digits of a column's name, in lower case: programs and people write the rest in many ways.
+
+    Examples
+    --------
+    >>> {spelled(name) for name in ("Block type", "block_type", "blockType")}
+    {'blocktype'}
+    """
+    return "".join(filter(str.isalnum, str(name).lower()))
 
 
 def table_columns(data: Any) -> list[str] | None:
@@ -435,9 +446,14 @@ def subjects(data: Any) -> tuple[str, NDArray[Any]] | None:
     >>> subjects(pd.DataFrame({"Subj_idx": ["a", "b"]}))[0]
     'Subj_idx'
     """
-    known = {name.lower(): name for name in reversed(column_names(data) or [])}
-    name = next((known[each] for each in SUBJECTS if each in known), None)
+    name = subject_column(column_names(data) or [])
     return None if name is None else (name, labels_of(data, name))
+
+
+def subject_column(names: Iterable[str]) -> str | None:
+    """The column among these that says whose trial it is, by its usual names; None where there is none."""
+    known = {spelled(name): name for name in reversed([*names])}
+    return next((known[each] for each in SUBJECTS if each in known), None)
 
 
 def column_names(data: Any) -> list[str] | None:

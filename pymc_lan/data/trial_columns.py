@@ -12,9 +12,9 @@ import pandas as pd
 
 from pymc_lan.data.cells import Mask, nothing
 from pymc_lan.data.programs import JsPsych, Program
-from pymc_lan.data.tables import SUBJECTS, as_array, as_table, every_name
+from pymc_lan.data.tables import as_array, as_table, every_name, subject_column
 from pymc_lan.data.trial_report import Sheet
-from pymc_lan.data.written import Written, find_files, read_written
+from pymc_lan.data.written import Written, find_files, read_written, split
 from pymc_lan.errors import explain, unknown
 
 SUBJECT, FILE = "subject", "file"
@@ -94,8 +94,7 @@ def name_columns(gathered: Gathered, given: Mapping[str, str], program: Program)
     if isinstance(program, JsPsych) and "trial_type" not in theirs.values():
         # What distributions take for a column of go and no-go is the plugin here.
         theirs.setdefault("plugin", "trial_type")
-    known = {name.lower(): name for name in reversed(names)}
-    if whose := next((known[each] for each in SUBJECTS if each in known and known[each] not in theirs.values()), None):
+    if whose := subject_column(name for name in names if name not in theirs.values()):
         theirs.setdefault(SUBJECT, whose)
     theirs = {ours: each for ours, each in theirs.items() if each in names}
     new = {each: ours for ours, each in theirs.items()}
@@ -127,5 +126,5 @@ def _with_subjects(table: pd.DataFrame, files: pd.Series | None) -> tuple[pd.Dat
         return table, np.zeros(len(table), bool)
     table = table if FILE in table else table.assign(**{FILE: files})
     nobody = nothing(table[SUBJECT]) if SUBJECT in table else np.ones(len(table), bool)
-    stems = files.map(lambda file: os.path.splitext(file)[0])
+    stems = files.map(lambda file: split(file)[0])
     return table.assign(**{SUBJECT: table[SUBJECT].mask(nobody, stems) if SUBJECT in table else stems}), nobody

@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from pymc_lan.data.cells import without_decimal_commas
-from pymc_lan.data.reading import parse_json, read_file
+from pymc_lan.data.reading import parse_json, read_file, unpacked
 from pymc_lan.errors import RegistryError, check_path, explain
 
-# What is read of a folder. PsychoPy writes a .psydat, which is code, and a .log beside each .csv.
-ENDINGS = (".csv", ".tsv", ".txt", ".json")
+# What is read of a folder, also packed by gzip. PsychoPy writes a .psydat, which is code, and a .log beside each .csv.
+ENDINGS, PACKED = (".csv", ".tsv", ".txt", ".json"), ".gz"
 SEPARATORS = (",", ";", "\t")
 # What Excel may be told in the first line of a table: which separator it has.
 EXCEL = re.compile(r"\Asep=.\r?\n")
@@ -60,7 +60,7 @@ def find_files(where: Any) -> list[Path]:
     if isinstance(where, list | tuple):
         found = [path for each in where for path in find_files(each)]
     elif (path := check_path("path_or_table", where).expanduser()).is_dir():
-        found = sorted(each for each in path.iterdir() if each.suffix.lower() in ENDINGS and each.name[0] != ".")
+        found = sorted(each for each in path.iterdir() if split(each.name)[1] in ENDINGS and each.name[0] != ".")
     elif not path.exists() and glob.has_magic(str(path)):
         found = sorted(Path(each) for each in glob.glob(str(path)))
     else:
@@ -73,6 +73,12 @@ def find_files(where: Any) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def split(name: str) -> tuple[str, str]:
+    """The name of a file, or its path, without its ending, and that in lower case, whether it is packed or not."""
+    stem, ending = os.path.splitext(name[: -len(PACKED)] if name.lower().endswith(PACKED) else name)
+    return stem, ending.lower()
+
+
 def read_written(path: Path) -> Written:
     """Read one file.
 
@@ -82,7 +88,7 @@ def read_written(path: Path) -> Written:
         If it is missing, too large, in no known encoding, or neither a table of text nor rows of JSON.
     """
     try:
-        text, encoding = _decoded(read_file(path, REMEDY), path)
+        text, encoding = _decoded(unpacked(read_file(path, REMEDY), path, REMEDY), path)
         rows = list(_rows(_values(text, path), path)) if text.lstrip()[:1] in ("[", "{") else None
     except RegistryError as error:  # the rules of reading.py, whose errors are those of weights
         raise ValueError(str(error)) from error

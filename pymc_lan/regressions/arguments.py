@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pymc_lan.data.observed import RESPONSE
-from pymc_lan.data.tables import AUTO, SUBJECTS, as_table, every_name
+from pymc_lan.data.tables import AUTO, SUBJECTS, as_table, every_name, spelled, subject_column
 from pymc_lan.errors import explain, is_real, unknown
 from pymc_lan.models.model import Model
 from pymc_lan.registry.sources import get_model
@@ -22,9 +22,6 @@ from pymc_lan.regressions.priors import Prior, as_prior
 if TYPE_CHECKING:
     import pandas as pd
 
-# The column of subjects that a parameter varies over where nothing is said.
-SUBJECT = "subject"
-LEFT_OUT = {True: f"1 + (1 | {SUBJECT})", False: "1"}
 # Parameters of the task that may be estimated, by distribution.
 OF_TASK = {"GoNoGo": ("v_nogo", "p_lapse", "lapse_go"), "LANDist": ("p_lapse",), "ChoiceDist": ("p_lapse",)}
 # Arguments that name a column unless they are values.
@@ -93,7 +90,7 @@ def _parameters(spec: Model, distribution: str, given: dict[str, Any], columns: 
     if D_PRESS in given and "z" in given:
         expected = f"{D_PRESS} in place of z, which follows from it and a"
         raise ValueError(explain(expected, "both", "leave one of them out"))
-    default = LEFT_OUT[SUBJECT in columns]
+    default = _left_out(columns)
     found: dict[str, Given] = {}
     for p in spec.parameters:
         if p.name in given:
@@ -103,6 +100,14 @@ def _parameters(spec: Model, distribution: str, given: dict[str, Any], columns: 
         else:
             found[p.name] = default if p.default is None else p.default
     return found | {name: _parameter(name, x) for name, x in given.items() if name in others and name != D_PRESS}
+
+
+def _left_out(columns: list[Any]) -> str:
+    """A parameter of which nothing is said: it varies over subjects, where a column says who they are."""
+    whose = subject_column(name for name in columns if isinstance(name, str))
+    if whose is None:
+        return "1"
+    return f"1 + (1 | {whose if whose.isidentifier() else f'`{whose}`'})"
 
 
 def _formula(value: Any) -> str:
@@ -193,7 +198,7 @@ def _used(
     for name, text in parameters.items():
         if isinstance(text, str):
             names |= Formula.variables_of(name, text, table)
-    return [c for c in table.columns if isinstance(c, str) and (c in names or c.lower() in SUBJECTS)]
+    return [c for c in table.columns if isinstance(c, str) and (c in names or spelled(c) in SUBJECTS)]
 
 
 def _refuse_two_meanings(description: Description) -> None:

@@ -422,7 +422,8 @@ def regression(
     **parameters
         Each parameter of the model is a formula, a number, or a prior of one value for all trials. So are ``p_lapse``
         and, of go/no-go trials, ``v_nogo``, ``lapse_go`` and ``d_press``. One that is left out has its default (z is
-        0.5) or else ``1 + (1 | subject)`` where there is a column ``subject``, and ``1`` where there is none.
+        0.5) or else ``1 + (1 | subject)`` where a column says who the subjects are (``subject``, ``participant_id``,
+        ...), and ``1`` where there is none.
         ``trial_type``, ``deadline``, ``response``, ``lapse_window``, ``likelihood`` and ``weights`` are handed on to
         the distribution.
 

@@ -18,7 +18,7 @@ def show(plan: Plan) -> str:
     """
     description = plan.description
     task = {True: "go/no-go trials", False: "trials"}[description.go_nogo]
-    head = f"{plan.spec.name}: {len(description.table)} {task}{_responses(plan)}"
+    head = f"{plan.spec.name}: {len(description.table):,} {task}{_responses(plan)}"
     parameters = _aligned([("parameter", "link", "range", "formula"), *_parameters(plan)])
     priors = _aligned([("variable", "prior"), *_priors(plan)])
     return "\n\n".join(["\n".join([head, *_groups(plan)]), parameters, priors])
@@ -39,8 +39,15 @@ def _responses(plan: Plan) -> str:
 
 def _groups(plan: Plan) -> Iterator[str]:
     for m in plan.members.values():
-        means = "their effects are correlated" if m.eta is not None else "their effects are not correlated"
-        yield f"{m.name}: {len(m.grouping.members)} members, {len(m.grouping.labels)} effects; {means}"
+        members, effects = len(m.grouping.members), len(m.grouping.labels)
+        means = (
+            "" if effects == 1 else "; their effects are correlated" if m.eta else "; their effects are not correlated"
+        )
+        yield f"{m.name}: {_counted(members, 'member')}, {_counted(effects, 'effect')}{means}"
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def _parameters(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
