@@ -63,7 +63,7 @@ class _OfMembers(Op):
         raise NotImplementedError
 
     def in_jax(self) -> Any:
-        """The same in JAX."""
+        """What JAX is to call."""
         raise NotImplementedError
 
 
@@ -81,7 +81,7 @@ class MemberValues(_OfMembers):
         return values_of
 
     def in_jax(self) -> Any:
-        """The same in JAX."""
+        """What JAX is to call."""
         from pymc_lan.numerics.members import values_of_jax
 
         return partial(values_of_jax, self.first)
@@ -110,7 +110,7 @@ class MemberEffects(_OfMembers):
         return effects_of
 
     def in_jax(self) -> Any:
-        """The same in JAX."""
+        """What JAX is to call."""
         from pymc_lan.numerics.members import effects_of_jax
 
         return partial(effects_of_jax, self.first)
@@ -136,7 +136,7 @@ class _PullEffects(_OfMembers):
         return pull_effects
 
     def in_jax(self) -> Any:
-        """The same in JAX."""
+        """What JAX is to call."""
         import jax
 
         from pymc_lan.numerics.members import effects_of_jax
