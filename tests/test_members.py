@@ -10,11 +10,13 @@ import pytensor.tensor as pt
 import pytest
 from numpy.typing import NDArray
 
-from pymc_lan.ops.members import N_SMOOTH, MemberEffects, MemberValues
+from pymc_lan.ops.members import Conditional, MemberEffects, MemberValues
 
 Float = NDArray[np.float64]
 
 N, EFFECTS, VALUES = 4, 3, 2
+# x, earlier, mean, q, full and away; what follows is constant.
+SMOOTH = 6
 
 
 def arguments(first: int, n_effects: int, rows: int) -> list[Float]:
@@ -52,12 +54,13 @@ def by_linear_algebra(first: int, given: list[Float]) -> tuple[Float, Float]:
 def test_effects_are_those_of_the_joint_normal(first: int, n_effects: int, rows: int) -> None:
     given = arguments(first, n_effects, rows)
     inputs = [pt.tensor(dtype="float64", shape=x.shape) for x in given]
-    made: Any = MemberEffects(first)(*inputs)
+    given_group: Any = Conditional()(*inputs[2:])
+    made: Any = MemberEffects(first)(*inputs[:2], *given_group)
     theta, log_scale = made
     weights = np.random.default_rng(1).normal(size=(2, *given[0].shape))
     cost = (theta * weights[0]).sum() + (log_scale * weights[1]).sum()
-    slopes: Any = pytensor.grad(cost, inputs[:N_SMOOTH])
-    back: Any = MemberValues(first)(theta, *inputs[1:])
+    slopes: Any = pytensor.grad(cost, inputs[:SMOOTH])
+    back: Any = MemberValues(first)(theta, inputs[1], *given_group)
     results = {
         mode: pytensor.function(inputs, [theta, log_scale, back, *slopes], mode=mode)(*given)
         for mode in ("FAST_COMPILE", "NUMBA", "JAX")

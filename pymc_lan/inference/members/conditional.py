@@ -1,4 +1,4 @@
-"""What the conditional posterior of a group's members depends on, as expressions of the model, and what it does not.
+"""The conditional posterior of a group's members, in a copy of their model.
 
 The likelihood of a member is taken for a normal one, whose mean moves with whatever else the likelihood has in it; then
 the posterior of a member given all above it is normal, whatever the group's values are (`pymc_lan.numerics.members`).
@@ -7,7 +7,6 @@ the posterior of a member given all above it is normal, whatever the group's val
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,35 +15,13 @@ from numpy.typing import NDArray
 from pymc_lan.inference.members.families import moments
 from pymc_lan.inference.members.groups import Part
 from pymc_lan.inference.members.plug_in import PlugIn
+from pymc_lan.ops.members import Conditional
 
 Float = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Given:
-    """What the members of a group are given.
-
-    Parameters
-    ----------
-    mean, precision : TensorVariable, shape (members or 1, effects)
-        Of the prior; of vectors with a covariance the precision is in `full`.
-    full : TensorVariable, shape (effects, effects)
-        Precision matrix of the prior that all members share, beside `precision`.
-    away : TensorVariable, shape (values,)
-        How far the variables that pull are from where they were found.
-    constants : tuple of ndarray
-        Precision and pull of the likelihood, and how the pull answers to `away`.
-    """
-
-    mean: Any
-    precision: Any
-    full: Any
-    away: Any
-    constants: tuple[Float, Float, Float]
-
-
-def given(plug_in: PlugIn, rvs: Mapping[Part, Any], pulls: Mapping[Any, tuple[Any, Float]]) -> Given:
-    """What the members of a group are given, in a copy of their model.
+def conditional(plug_in: PlugIn, rvs: Mapping[Part, Any], pulls: Mapping[Any, tuple[Any, Float]]) -> tuple[Any, Any]:
+    """Members of a group given all above them, in a copy of their model.
 
     Parameters
     ----------
@@ -57,7 +34,8 @@ def given(plug_in: PlugIn, rvs: Mapping[Part, Any], pulls: Mapping[Any, tuple[An
 
     Returns
     -------
-    Given
+    tuple of TensorVariable
+        Factor of the precision and mean, as of `pymc_lan.ops.members.Conditional`.
     """
     import pytensor.tensor as pt
 
@@ -79,13 +57,9 @@ def given(plug_in: PlugIn, rvs: Mapping[Part, Any], pulls: Mapping[Any, tuple[An
     pull = hessian @ mode + before @ (mode - plug_in.mean[..., None])
     answers = [plug_in.pulls[rv] for rv in pulls]
     answer = found @ np.concatenate([np.zeros((*plug_in.mode.shape, 0)), *answers], axis=2)
-    return Given(
-        _joined(means),
-        _joined(precisions),
-        full,
-        pt.concatenate(away) if away else pt.zeros(0),
-        (hessian, pull[..., 0], answer),
-    )
+    above = _joined(means), _joined(precisions), full, pt.concatenate(away) if away else pt.zeros(0)
+    u, m = Conditional().make_node(*above, hessian, pull[..., 0], answer).outputs
+    return u, m
 
 
 def _precision(part: Part, rv: Any, spread: Any) -> Any:

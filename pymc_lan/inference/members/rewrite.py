@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pymc_lan.inference.members.conditional import given
+from pymc_lan.inference.members.conditional import conditional
 from pymc_lan.inference.members.curvature import as_natural, natural
 from pymc_lan.inference.members.density import FlatDensity, compiled
 from pymc_lan.inference.members.plug_in import Found, PlugIn
@@ -71,8 +71,7 @@ def _members(density: FlatDensity, found: Found, plug_in: PlugIn, memo: dict[Any
         if not below & set(ancestors([memo[rv]])):
             [was] = compiled(model, model.replace_rvs_by_values([natural(model, rv)]))(*at)
             pulls[rv] = as_natural(model, rv, memo[rv]).ravel(), np.ravel(was)
-    everything = given(plug_in, {p: memo[p.rv].owner.inputs[0] for p in group.parts}, pulls)
-    shared = everything.mean, everything.precision, everything.full, everything.away
+    given = conditional(plug_in, {p: memo[p.rv].owner.inputs[0] for p in group.parts}, pulls)
     earlier = pt.zeros((group.n_members, 0))
     pairs: list[tuple[Any, Any]] = []
     for part in group.parts:
@@ -81,9 +80,9 @@ def _members(density: FlatDensity, found: Found, plug_in: PlugIn, memo: dict[Any
         theta, start = model_variable, part.as_shaped(plug_in.mode[:, group.columns(part)])
         if link is not None:
             theta, start = link.forward(theta, *rv.owner.inputs), link.backward(start, *rv.owner.inputs).eval()
-        transform = Informed(part, group.columns(part).start, everything.constants, link)
+        transform = Informed(part, group.columns(part).start, link)
         value = rv.type(name=f"{part.rv.name}_{transform.name}__")
-        new = informed_variable(rv, [earlier, *shared], np.asarray(start))
+        new = informed_variable(rv, [earlier, *given], np.asarray(start))
         pairs.append((model_variable, model_free_rv(new, value, transform, op.name, *op.dims)))
         mine = part.by_member(theta)
         earlier = pt.concatenate([earlier, mine], axis=1) if pairs[1:] else mine

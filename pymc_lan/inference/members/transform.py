@@ -20,8 +20,8 @@ from pymc_lan.ops.members import MemberEffects, MemberValues
 
 Float = NDArray[np.float64]
 
-# Effects before; mean, precision, full and away of `Given`.
-N_GIVEN, GIVEN_SIGNATURE = 5, "(s0,k0),(s1,k1),(s2,k2),(k3,k4),(g)"
+# Effects before, factor and mean of `Conditional`.
+N_GIVEN, GIVEN_SIGNATURE = 3, "(s,before),(s,all,all),(s,all)"
 
 
 class InformedRV(SymbolicRandomVariable):
@@ -55,21 +55,19 @@ class Informed(Transform):
         The variable, and which axis is that of the members.
     first : int
         The first of its effects among those of a member.
-    constants : tuple of ndarray
-        As of `Given`.
     link : Transform, optional
         The variable's own transform.
     """
 
     name = "informed"
 
-    def __init__(self, part: Part, first: int, constants: tuple[Float, ...], link: Transform | None) -> None:
-        self.part, self.first, self.constants, self.link = part.without_variable(), first, constants, link
+    def __init__(self, part: Part, first: int, link: Transform | None) -> None:
+        self.part, self.first, self.link = part.without_variable(), first, link
         self.ndim_supp = part.rv.owner.op.ndim_supp
 
     def _effects(self, value: Any, inputs: Sequence[Any]) -> tuple[Any, Any]:
         """Members on the link's scale, and the logarithms of their scales, in the variable's shape."""
-        found: Any = MemberEffects(self.first)(self.part.by_member(value), *inputs[-N_GIVEN:], *self.constants)
+        found: Any = MemberEffects(self.first)(self.part.by_member(value), *inputs[-N_GIVEN:])
         theta, log_scale = (self.part.as_shaped(x) for x in found)
         return theta.astype(value.dtype), log_scale
 
@@ -81,7 +79,7 @@ class Informed(Transform):
     def forward(self, value: Any, *inputs: Any) -> Any:
         """X from theta."""
         theta = value if self.link is None else self.link.forward(value, *inputs[:-N_GIVEN])
-        found: Any = MemberValues(self.first)(self.part.by_member(theta), *inputs[-N_GIVEN:], *self.constants)
+        found: Any = MemberValues(self.first)(self.part.by_member(theta), *inputs[-N_GIVEN:])
         return self.part.as_shaped(found).astype(value.dtype)
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
@@ -99,7 +97,7 @@ def informed_variable(rv: Any, given: Sequence[Any], start: Float) -> Any:
     ----------
     rv : TensorVariable
     given : sequence of TensorVariable
-        Effects before it, by member, and the first four of `Given`.
+        Effects before it, by member; factor and mean of `Conditional`.
     start : ndarray
         Where its value starts, on its own scale.
 
