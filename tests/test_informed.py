@@ -11,6 +11,7 @@ import cloudpickle
 import numpy as np
 import pandas as pd
 import pymc as pm
+import pytensor
 import pytensor.tensor as pt
 import pytest
 from numpy.typing import NDArray
@@ -215,6 +216,40 @@ def test_members_of_normal_data_are_standard_normal_whatever_the_group_is(pair: 
         expected = norm.logpdf(first["theta_informed__"]).sum() - norm.logpdf(second["theta_informed__"]).sum()
         # The curvature is a difference of slopes, and the least that data are taken to know is not 0.
         assert difference == pytest.approx(expected, abs=0.02)
+
+
+def test_a_spread_may_be_an_integer() -> None:
+    """Of 20, whose square has no room in 8 bits; with 2, 1 and 0 observations of a standard deviation of 1."""
+    with pm.Model() as model:
+        theta = pm.Normal("theta", pm.Normal("mean", 0, 50), 20, shape=3)
+        pm.Normal("obs", theta[[0, 0, 1]], 1, observed=np.array([1.0, 2.0, 3.0]))
+    new = pl.informed(model)
+    known = pl.informed_table(new)["known"][:3]
+    np.testing.assert_allclose(known, [800 / 801, 400 / 401, 0], atol=2e-3)
+    values = values_of(new)
+    low, high = (values({"mean": np.array(0.0), "theta_informed__": np.full(3, x)})["theta"] for x in (0.0, 1.0))
+    np.testing.assert_allclose(high - low, (np.array([2, 1, 0]) + 20**-2) ** -0.5, rtol=2e-3)
+    np.testing.assert_allclose(low, [3 / (2 + 20**-2), 3 / (1 + 20**-2), 0], atol=0.05)
+
+
+def test_members_that_fit_their_trials_perfectly_can_still_move() -> None:
+    """With one observation each, the residual spread has its mode at 0, where nothing but the data would be left."""
+    with pm.Model() as model:
+        theta = pm.Normal("theta", pm.Normal("mean"), pm.HalfNormal("sd"), shape=5)
+        pm.Normal("obs", theta, pm.HalfNormal("noise"), observed=np.linspace(-2, 2, 5))
+    values = values_of(pl.informed(model))
+    at = {"mean": np.array(0.0), "sd_log__": np.array(0.0), "noise_log__": np.array(0.0)}
+    low, high = (values(at | {"theta_informed__": np.full(5, x)})["theta"] for x in (0.0, 1.0))
+    assert (high - low > 1e-4).all()
+    assert np.isfinite(low).all()
+
+
+def test_single_precision_stays_so() -> None:
+    with pytensor.config.change_flags(floatX="float32"), pm.Model() as model:
+        theta = pm.Normal("theta", pm.Normal("mean"), 1, shape=2)
+        pm.Normal("obs", theta, 1, observed=np.ones(2, np.float32))
+    with pytensor.config.change_flags(floatX="float32"):
+        assert pl.informed(model).logp().dtype == model.logp().dtype == "float32"
 
 
 def test_correlated_members_are_standard_normal_where_the_group_is_where_it_was_found(pair: Any) -> None:

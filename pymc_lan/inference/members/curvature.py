@@ -24,6 +24,9 @@ Indices = NDArray[np.intp]
 SPAN = 0.05
 # The least that data are taken to know of a direction, in units of the prior's precision.
 FLOOR = 1e-3
+# The most, in the same units: where members fit their trials without an error, a residual spread that is estimated has
+# its mode at 0, and Hessians there know no end. From here on members are all but centred, whatever the figure is.
+CEILING = 1e6
 # Values whose pull on the members is found, one by one.
 MOST_PULLS = 256
 # Standard deviation of a value of which nothing is known yet.
@@ -39,7 +42,7 @@ def posterior_covariance(hessian: Float, prior: Float) -> Float:
     """Inverse of a Hessian with the prior's in it; where data know nothing of a direction, the prior's own."""
     root = np.linalg.cholesky(prior)
     known, directions = np.linalg.eigh(np.swapaxes(root, -1, -2) @ hessian @ root - np.eye(prior.shape[-1]))
-    spread = root @ directions / np.sqrt(1 + np.maximum(np.nan_to_num(known), FLOOR))[..., None, :]
+    spread = root @ directions / np.sqrt(1 + np.clip(np.nan_to_num(known), FLOOR, CEILING))[..., None, :]
     return spread @ np.swapaxes(spread, -1, -2)
 
 

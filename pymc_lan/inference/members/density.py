@@ -70,11 +70,21 @@ class FlatDensity:
 
     def value_and_slope(self, x: Float) -> tuple[float, Float]:
         """Log density and gradient; what is not finite is very low, and flat."""
-        value, *slopes = self._function(*self.split(x))
+        value, *slopes = self._run(x)
         slope = np.concatenate([np.ravel(row) for row in slopes]).astype(np.float64)
         if not (np.isfinite(value) and np.isfinite(slope).all()):
             return -FAR, np.zeros_like(slope)
         return float(value), slope
+
+    def _run(self, x: Float) -> list[Any]:
+        """Log density and slopes; where a parameter is none, as a spread that has come to 0, there is no density."""
+        from pymc.logprob.utils import ParameterValueError
+
+        try:
+            found: list[Any] = self._function(*self.split(x))
+        except ParameterValueError:
+            return [-np.inf, x]
+        return found
 
     def slope(self, x: Float) -> Float:
         """Gradient of the log density."""

@@ -122,5 +122,7 @@ def moments(rv: Any) -> tuple[Any, Any]:
 
     family = family_of(rv)
     assert family is not None
-    mean, spread = family.moments(rv.owner.op.dist_params(rv.owner))
+    # A spread that is written as an integer is one of 8 bits, whose square is another number.
+    parameters = tuple(pt.as_tensor(x).astype(rv.dtype) for x in rv.owner.op.dist_params(rv.owner))
+    mean, spread = family.moments(parameters)
     return pt.as_tensor(mean), pt.as_tensor(spread)

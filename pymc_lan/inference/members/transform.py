@@ -69,7 +69,7 @@ class Informed(Transform):
         """Members on the link's scale, and the logarithms of their scales, in the variable's shape."""
         found: Any = MemberEffects(self.first)(self.part.by_member(value), *inputs[-N_GIVEN:])
         theta, log_scale = (self.part.as_shaped(x) for x in found)
-        return theta.astype(value.dtype), log_scale
+        return theta.astype(value.dtype), log_scale.astype(value.dtype)
 
     def backward(self, value: Any, *inputs: Any) -> Any:
         """Theta from x."""
