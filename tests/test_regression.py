@@ -144,7 +144,13 @@ CASES = {
         "deadline": 2.0,
     },
     "race": {"v0": "x", "v1": "1", "v2": "1", "b": "1", "A": 0.3},
+    "categories": {"v": "kind + (1 | subject)", "a": 1.0, "t": 0.3},
 }
+
+
+def unused(df: pd.DataFrame) -> pd.Series:
+    """Conditions in order, one of which has no trials."""
+    return pd.Series(pd.Categorical(df["condition"], ["slow", "medium", "fast"], ordered=True))
 
 
 def case(df: pd.DataFrame, name: str) -> Any:
@@ -158,6 +164,8 @@ def case(df: pd.DataFrame, name: str) -> Any:
         table = table.drop(columns="response")
     if name == "race":
         table = table.assign(response=np.arange(len(df)) % 3)
+    if name == "categories":
+        table = table.assign(kind=unused(df))
     return pl.regression("lba3" if name == "race" else "ddm", table, **CASES[name])
 
 
@@ -183,10 +191,12 @@ def known(df: pd.DataFrame) -> Known:
     return found
 
 
-@pytest.mark.parametrize("name", one_of_a_kind(CASES, "correlated", "press", "accuracy"))
+@pytest.mark.parametrize("name", one_of_a_kind(CASES, "correlated", "press", "accuracy", "categories"))
 def test_the_code_makes_the_same_model(known: Known, name: str) -> None:
     reg, point, expected = known(name)
     given = reg.description.table.drop(columns="response") if name == "accuracy" else reg.description.table
+    if name == "categories":
+        given = given.assign(kind=unused(given.assign(condition=given["kind"].astype(str))))
     names: dict[str, Any] = {"df": given}
     exec(reg.code(), names)  # what a user is to do with it
     assert names["model"].point_logps(point, round_vals=9) == expected

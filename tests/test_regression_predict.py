@@ -264,6 +264,43 @@ def test_contrasts_of_members_and_of_covariates(reg: Regression, df: pd.DataFram
     assert reg.contrast(idata, "v", "age", levels=(40, 30))["mean"].item() == pytest.approx(0.2, abs=2e-3)
 
 
+def test_numbers_in_a_formula_may_be_conditions_and_have_more_than_two_levels(df: pd.DataFrame) -> None:
+    """Blocks 1, 2 and 3 have drifts of 0.1, 0.3 and 0.8; most trials are of block 1."""
+    table = df.assign(block=np.array([1, 1, 2, 3])[np.arange(len(df)) % 4], mean=df["cue"], still=1.0)
+    reg = pl.regression("ddm", table, v="0 + C(block)", a="still + mean", t=0.3)
+    idata = hand_made(reg, v=[0.1, 0.3, 0.8])
+    pairs = reg.contrast(idata, "v", "block")["mean"]
+    assert pairs.index.tolist() == ["1 - 2", "1 - 3", "2 - 3"]
+    np.testing.assert_allclose(pairs, [-0.2, -0.7, -0.5], atol=2e-3)
+    back = reg.contrast(idata, "v", "block", levels=(3, 2))["mean"]
+    np.testing.assert_allclose(back, 0.5, atol=2e-3)
+    np.testing.assert_allclose(reg.means(idata, "v", by=())["mean"], 0.4, atol=2e-3)
+    np.testing.assert_allclose(reg.means(idata, "v", by="block")["mean"], [0.1, 0.3, 0.8], atol=2e-3)
+    for call, message in (
+        (lambda: reg.predict(idata, table.assign(block=4)), "levels of 'block'"),
+        (lambda: reg.means(idata, "a", by="mean"), "rename the column"),
+        (lambda: reg.contrast(idata, "a", "still"), "two levels of 'still'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_members_are_known_by_what_they_are_called(df: pd.DataFrame) -> None:
+    """1.0 is the subject 1, in a pair of columns, too; "1" may be, which is asked for."""
+    number = df["subject"].str[1:].astype(int)
+    table = df.assign(subject=number, school=1 + number % 2)
+    reg = pl.regression("ddm", table, v="1 + (1 | subject)", a="1 + (1 | school:subject)", t=0.3)
+    idata = hand_made(reg)
+    fitted, found = reg.predict(idata), reg.predict(idata, table.astype({"subject": float, "school": float}))
+    for name in ("v", "a"):
+        np.testing.assert_array_equal(found[name], fitted[name])
+    with pytest.raises(ValueError, match=r"text in place of numbers.*row 0 \(subject = '1'\)"):
+        reg.predict(idata, table.astype({"subject": str}))
+    apart = df.assign(left=np.where(number > 2, "a:b", "a"), right=np.where(number > 2, "c", "b:c"))
+    with pytest.raises(ValueError, match="leave colons out"):
+        pl.regression("ddm", apart, v="1 + (1 | left:right)", a=1.0, t=0.3)
+
+
 def test_levels_that_never_meet_are_not_compared(df: pd.DataFrame) -> None:
     table = df.assign(place=np.where(df["condition"] == "slow", "lab", "home"))
     reg = pl.regression("ddm", table, v="condition + place", a=1.0, t=0.3)

@@ -37,6 +37,7 @@ def code(plan: Plan) -> str:
         f"# df: the trials, a pandas.DataFrame with the columns {', '.join(map(repr, plan.description.table.columns))}"
     ]
     lines += _network(plan)
+    lines += _categories(plan)
     lines += _responses(plan)
     for m in plan.members.values():
         lines += _who(m)
@@ -64,6 +65,12 @@ def _network(plan: Plan) -> list[str]:
 def _source(name: str, given: Any) -> str:
     """A model, by its name or by that of a variable."""
     return f"{name}_given" if isinstance(given, Model | Network) else repr(os.fspath(given))
+
+
+def _categories(plan: Plan) -> list[str]:
+    names = [*plan.description.table.select_dtypes("category")]
+    occur = "name: df[name].cat.remove_unused_categories()"
+    return [f"df = df.assign(**{{{occur} for name in {names}}})"] if names else []
 
 
 def _responses(plan: Plan) -> list[str]:

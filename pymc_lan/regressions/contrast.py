@@ -127,6 +127,9 @@ def _pairs(
         yield _of_numbers(variable, compared, column, cells)
         return
     known = levels(column)
+    if len(known) < 2:
+        found = f"only {known[0]!r}"
+        raise ValueError(explain(f"two levels of {variable!r}, or more", found, "leave it out of the formula"))
     for level in compared or ():
         if level not in known:
             raise ValueError(unknown("level", level, map(str, known), of=variable))
@@ -139,15 +142,15 @@ def _pairs(
             )
             remedy = "compare predictions of tables of your own: reg.predict(idata, new_df)"
             raise ValueError(explain(expected, "none", remedy))
-        upper, lower = (both.assign(**{variable: _level(x, column, len(both))}) for x in (first, second))
+        upper, lower = (both.assign(**{variable: _level(x, column, both.index)}) for x in (first, second))
         yield Pair(f"{first} - {second}", upper, lower, 1.0)
 
 
-def _level(level: Any, column: pd.Series, n: int) -> Any:
+def _level(level: Any, column: pd.Series, rows: pd.Index) -> Any:
     """A column of one level, of the type that the fitted one has."""
     import pandas as pd
 
-    return pd.Series([level] * n, dtype=column.dtype)
+    return pd.Series([level] * len(rows), rows, dtype=column.dtype)
 
 
 def _of_numbers(variable: str, compared: Sequence[Any] | None, column: pd.Series, cells: pd.DataFrame) -> Pair:
@@ -179,6 +182,9 @@ def _summary(
 
     groups = cells.groupby([*by], sort=False, observed=True).indices if by else {(): np.arange(len(cells))}
     low, high = (1 - prob) / 2, (1 + prob) / 2
+    if clash := [name for name in by if name in ("mean", "sd")]:
+        expected = "conditions in by=... with other names than the columns of the result"
+        raise ValueError(explain(expected, f"{clash[0]!r}", "rename the column in the data"))
     rows = []
     for key, place in groups.items():
         x = values[:, place].mean(1)

@@ -164,6 +164,9 @@ def groupings(formulas: Mapping[str, Formula], table: Any, correlated: Mapping[s
     found = []
     for factor, columns in factors.items():
         members, index = _members(member_labels(table, columns))
+        if len(members) < len(table[[*columns]].drop_duplicates()):
+            expected = f"members of {factor!r} that are told apart where their names are joined by colons"
+            raise ValueError(explain(expected, "two that are not", "leave colons out of the names"))
         if len(members) < 2:
             expected = f"at least 2 members of {factor!r}, whose differences are to be estimated"
             remedy = f"leave (... | {factor}) out of the formulas"

@@ -111,6 +111,14 @@ class Formula:
         return found
 
     @property
+    def conditions(self) -> set[str]:
+        """The columns of the table whose values are levels: those that are no numbers, and numbers in ``C(...)``."""
+        terms = [x for part in (self._parts.common, self._parts.group) if part is not None for x in part.terms.values()]
+        components = [x for term in terms for x in getattr(getattr(term, "expr", term), "components", ())]
+        found = {name for x in components if x.kind == "categoric" for name in x.var_names}
+        return {name for name in self.variables if name in found or self.table[name].dtype.kind not in "biuf"}
+
+    @property
     def variables(self) -> set[str]:
         """The columns of the table that it uses."""
         return self.variables_of(self.parameter, self.text, self.table)
@@ -146,7 +154,7 @@ class Formula:
         _complete(self.parameter, table, self.variables - factors)
         for name in sorted(self.variables - factors):
             known = self.table[name]
-            if known.dtype.kind not in "biuf":
+            if name in self.conditions:
                 cells = table[name].to_numpy(dtype=object)
                 refuse(
                     ~table[name].isin(known.unique()).to_numpy(),

@@ -35,17 +35,13 @@ def formulas_of(plan: Plan, parameter: str) -> list[str]:
 
 def variables(plan: Plan, parameter: str) -> tuple[list[str], list[str]]:
     """Conditions and covariates in the formula of a parameter, without the columns that say whose a trial is."""
-    table, used, whose = plan.description.table, set[str](), set[str]()
-    for name in formulas_of(plan, parameter):
-        used |= plan.predictors[name].formula.variables
-        whose |= {column for columns in plan.predictors[name].formula.factors.values() for column in columns}
-    names = [name for name in table.columns if name in used - whose]
-    return [name for name in names if is_condition(table[name])], [n for n in names if not is_condition(table[n])]
-
-
-def is_condition(column: pd.Series) -> bool:
-    """Whether a column has levels and is no number; a number of two values has levels, too."""
-    return column.dtype.kind not in "iuf" or column.nunique() <= FEW_VALUES
+    table, formulas = plan.description.table, [plan.predictors[name].formula for name in formulas_of(plan, parameter)]
+    whose = {column for formula in formulas for columns in formula.factors.values() for column in columns}
+    used = {name for formula in formulas for name in formula.variables} - whose
+    named = {name for formula in formulas for name in formula.conditions}
+    conditions = {name for name in used if name in named or table[name].nunique() <= FEW_VALUES}
+    names = [name for name in table.columns if name in used]
+    return [name for name in names if name in conditions], [name for name in names if name not in conditions]
 
 
 def levels(column: pd.Series) -> list[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def designs(plan: Plan, table: pd.DataFrame | None = None, names: Iterable[str] 
         For cells without a value, unknown levels and columns.
     """
     own = plan.description.table
-    codes = {name: m.grouping.index if table is None else _codes(m, table) for name, m in plan.members.items()}
+    codes = {name: m.grouping.index if table is None else _codes(m, own, table) for name, m in plan.members.items()}
     rows = {}
     for name in plan.predictors if names is None else names:
         p = plan.predictors[name]
@@ -76,7 +76,7 @@ def designs(plan: Plan, table: pd.DataFrame | None = None, names: Iterable[str] 
     return Designs(len(own if table is None else table), rows, unseen)
 
 
-def _codes(m: Members, table: pd.DataFrame) -> Codes:
+def _codes(m: Members, fitted: pd.DataFrame, table: pd.DataFrame) -> Codes:
     """The number of each row's member; those that are not known are numbered from the last one on."""
     known, columns = len(m.grouping.members), m.grouping.columns
     if not {*columns} <= {*table.columns}:
@@ -90,12 +90,29 @@ def _codes(m: Members, table: pd.DataFrame) -> Codes:
             found="none",
             remedy="give new members a name each",
         )
+        table = table.assign(**{name: _as_fitted(name, fitted[name], cells)})
     codes, labels = m.grouping.codes(table), member_labels(table, columns)
     new = {
         label: known + i
         for i, label in enumerate(dict.fromkeys(x for x, c in zip(labels, codes, strict=True) if c < 0))
     }
     return np.array([new[x] if c < 0 else c for x, c in zip(labels, codes, strict=True)], np.intp)
+
+
+def _as_fitted(name: str, fitted: pd.Series, cells: NDArray[Any]) -> NDArray[Any]:
+    """Cells as they were written in the trials that were fitted: 1 for 1.0."""
+    known = {cell: cell for cell in fitted}
+    texts = {str(cell) for cell in known}
+    refuse(
+        np.array([cell not in known and str(cell) in texts for cell in cells], bool),
+        {name: cells},
+        expected=f"members in {name!r} of the type that they had in the trials that were fitted",
+        found="text in place of numbers, or numbers in place of text,",
+        remedy="write them as they are there",
+    )
+    found = np.empty(len(cells), object)
+    found[:] = [known.get(cell, cell) for cell in cells]
+    return found
 
 
 def means(m: Members, draws: Draws) -> Float:

@@ -192,9 +192,9 @@ class Regression:
         Notes
         -----
         As in emmeans: the average is over all combinations of other conditions that occur, each with the same weight,
-        on the scale of the parameter; covariates are at their mean over trials (a number with two values is a
-        condition); members, where they are not asked for, are at the mean of their group. A member keeps what is the
-        same in all of its own trials, such as its age.
+        on the scale of the parameter; covariates are at their mean over trials (a number in ``C(...)``, or of two
+        values, is a condition); members, where they are not asked for, are at the mean of their group. A member keeps
+        what is the same in all of its own trials, such as its age.
         """
         given, rng = self.idata if idata is None else idata, of_new_members(new_groups, as_generator(seed))
         return means(self.plan, given, parameter, by=_listed(by), at=at, prob=prob, rng=rng)
