@@ -414,6 +414,14 @@ def test_sampling_says_how_it_went(df: pd.DataFrame, tmp_path: Path, caplog: pyt
     share = 100 * np.mean(far["posterior"]["a"] > 2.5)
     assert share > 50
     assert f" {share:.2g} % of the draws of a are outside its bounds." in judgement(reg.plan, reg.model, far)
+    two = {
+        name: x.to_numpy() + 9.0 * x["chain"].to_numpy().reshape(2, *[1] * (x.ndim - 1))
+        for name, x in idata["posterior"].data_vars.items()
+    }
+    words = judgement(reg.plan, reg.model, az.from_dict({"posterior": two}))
+    assert "The chains have not met" in words
+    assert "compare the chains' values" in words
+    assert "initvals" not in words  # where they began
     assert reg.idata is idata
     reg.save(tmp_path / "fit.nc")
     back = pl.load_regression(tmp_path / "fit.nc")

@@ -80,6 +80,11 @@ def test_effects_are_means_at_conditions(reg: Regression) -> None:
     np.testing.assert_allclose(points["speed: slow"], [1.2, 0.8], atol=2e-3)
     x = [line.get_xdata() for line in v.lines]
     assert (x[1] - x[0] > 0.1).all()
+    # Whichever panel has a second condition, the legend says what its colours are.
+    for names in (["v", "a"], ["a", "v"]):
+        figure = pl.plots.effects(reg, posterior(reg), names)[0].figure
+        (legend,) = figure.legends
+        assert [text.get_text() for text in legend.get_texts()] == ["speed: fast", "speed: slow"]
     (one,) = pl.plots.effects(reg, posterior(reg), "v", by="speed").lines
     np.testing.assert_allclose(one.get_ydata(), [0.75, 1.0], atol=2e-3)  # averaged over both cues
 

@@ -17,6 +17,7 @@ Float = NDArray[np.float64]
 LIMIT_R_HAT, LEAST_PER_CHAIN = 1.01, 100
 # More divergences than one in a thousand draws are no chance.
 LIMIT_DIVERGING = 0.001
+ADVICE = "Sample longer, start at pl.initvals, or look at the parametrisation."
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Convergence:
         Parameters that are the same in all draws.
     diverging : ndarray of bool, shape (n_draws,)
         Of all draws, chain after chain.
+    advice : str
+        What to do where chains have not met.
     """
 
     n_chains: int
@@ -39,6 +42,7 @@ class Convergence:
     ess: dict[str, float]
     constant: list[str]
     diverging: NDArray[np.bool_]
+    advice: str = ADVICE
 
     @property
     def worst_r_hat(self) -> tuple[str, float]:
@@ -63,7 +67,7 @@ class Convergence:
             return ""
         return (
             f"The chains have not met: R-hat is up to {r_hat:.3f} ({who}; at most {LIMIT_R_HAT}), so these draws "
-            "are no posterior. Sample longer, start at pl.initvals, or look at the parametrisation."
+            f"are no posterior. {self.advice}"
         )
 
     @property

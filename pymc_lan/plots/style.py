@@ -162,7 +162,7 @@ def result(axes: Any) -> Any:
 
 
 def tidy(axes: Any, x: str, y: str, *, together: int = 1, own: bool = True) -> None:
-    """Label the outer axes, and give the legend a place: above a figure of our own, else in the first panel.
+    """Label the outer axes, and give the legend of all panels a place: above a figure of ours, else in the first panel.
 
     Parameters
     ----------
@@ -182,11 +182,15 @@ def tidy(axes: Any, x: str, y: str, *, together: int = 1, own: bool = True) -> N
             each.set_ylabel(y)
         if not own or spec is None or each.xaxis.get_tick_params().get("labelbottom", True):
             each.set_xlabel(x)
-    handles, labels = flat[0].get_legend_handles_labels()
+    told: dict[str, Any] = {}
+    for each in flat:
+        for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
+            told.setdefault(label, handle)
+    handles, labels = [*told.values()], [*told]
     if labels and own:
         _legend_above(flat[0].figure, handles, labels, together)
     elif labels:
-        flat[0].legend(frameon=False)
+        flat[0].legend(handles, labels, frameon=False)
 
 
 def _legend_above(figure: Any, handles: list[Any], labels: list[str], together: int) -> None:

@@ -53,7 +53,7 @@ def leave_out(plan: Plan, model: Any, idata: Any, *, by: str, n_draws: int, seed
         found.append(draws.by_chain(log_p))
         fewest.append(np.median(nodes))
         if number == 0 and (seconds := (n - 1) * (perf_counter() - begin)) > LONG:
-            say(f"Leaving out {n} members of {by} takes about {seconds / 60:.0f} minutes; fewer n_draws take less.")
+            say(f"Leaving out {n} members of {by} takes about {max(1, seconds / 60):.0f} min; fewer n_draws take less.")
     result = as_elpd(
         pointwise(np.array(found), _efficiency(draws)), len(draws), "obs", [by], {by: list(m.grouping.members)}
     )

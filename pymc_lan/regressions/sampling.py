@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,12 @@ from pymc_lan.inference.members.informed import informed
 from pymc_lan.inference.members.table import found_at
 from pymc_lan.inference.start import initvals, speaks_of_diffusion
 from pymc_lan.regressions.plan import Plan
+
+# Chains of a regression start where the trials are, on scales that suit its members: neither is left to the user.
+ADVICE = (
+    "Draw longer (tune=, draws=). If they stay apart, the posterior has several modes, or effects that these data "
+    "cannot tell apart: compare the chains' values of this one, and simplify its formula or say more in its prior."
+)
 
 
 def sample(plan: Plan, model: Any, arguments: Mapping[str, Any]) -> Any:
@@ -64,7 +71,7 @@ def prepare(plan: Plan, model: Any) -> tuple[Any, dict[str, Any] | None]:
 
 def judgement(plan: Plan, model: Any, idata: Any) -> str:
     """Whether chains have met and parameters are where the network knows them, in sentences."""
-    found = convergence(idata, model)
+    found = replace(convergence(idata, model), advice=ADVICE)
     (apart, r_hat), (fewest, ess) = found.worst_r_hat, found.fewest
     words = found.complaints or [
         f"R-hat is at most {r_hat:.3f} ({apart}), there are at least {ess:.0f} effective draws ({fewest}), and "
