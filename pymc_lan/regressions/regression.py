@@ -454,8 +454,9 @@ def regression(
 
     In go/no-go trials a and z of one subject trade off: with presses alone, the data say how far the start is from the
     pressing boundary, 2 a (1 - z), and hardly how far from the other. ``d_press`` is that distance, in units of
-    evidence. With a formula for it in place of z, each of the two is known for itself, and z is 1 - d_press / (2 a);
-    the ratio bends before it passes 1, where z would leave its bounds.
+    evidence. It may have a formula in place of z, which is then 1 - d_press / (2 a); the ratio bends before it passes
+    1, where z would leave its bounds. Priors of a and d_press say little against a z near 0, where such data often have
+    a second mode: begin with a formula of z.
 
     Examples
     --------
