@@ -244,6 +244,17 @@ def test_members_that_fit_their_trials_perfectly_can_still_move() -> None:
     assert np.isfinite(low).all()
 
 
+def test_a_variable_without_values_stays_as_it_is() -> None:
+    with pm.Model() as model:
+        sd = pm.HalfNormal("sd")
+        theta = pm.Normal("theta", 0, sd, shape=2)
+        pm.Normal("nothing", 0, sd, shape=0)
+        pm.Normal("obs", theta, 1, observed=np.ones(2))
+    done = pl.informed_table(pl.informed(model)).set_index("variable")["done"]
+    assert done["nothing"] == "kept: it has no values"
+    assert done["theta"].iloc[0] == "informed"
+
+
 def test_single_precision_stays_so() -> None:
     with pytensor.config.change_flags(floatX="float32"), pm.Model() as model:
         theta = pm.Normal("theta", pm.Normal("mean"), 1, shape=2)

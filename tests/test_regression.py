@@ -144,7 +144,7 @@ CASES = {
         "deadline": 2.0,
     },
     "race": {"v0": "x", "v1": "1", "v2": "1", "b": "1", "A": 0.3},
-    "categories": {"v": "kind + (1 | subject)", "a": 1.0, "t": 0.3},
+    "categories": {"v": "kind + (1 | subject)", "a": 1.0, "t": 0.3, "response": {"left": -1, "right": 1}},
 }
 
 
@@ -165,7 +165,7 @@ def case(df: pd.DataFrame, name: str) -> Any:
     if name == "race":
         table = table.assign(response=np.arange(len(df)) % 3)
     if name == "categories":
-        table = table.assign(kind=unused(df))
+        table = table.assign(kind=unused(df), response=np.where(df["response"] == 1, "right", "left"))
     return pl.regression("lba3" if name == "race" else "ddm", table, **CASES[name])
 
 
@@ -322,6 +322,10 @@ def test_what_is_left_out(df: pd.DataFrame) -> None:
         ({"v": "1 + (1 | t_effect)"}, "grouped by than 't_effect'"),
         ({"priors": {"b": pm.Normal.dist()}}, "Unknown prior 'b'.*Known priors: v, a, t, subject_sd"),
         ({"priors": {"v[Intercept]": pm.StudentT.dist(3)}}, "Expected a Normal prior of each value of 'v'"),
+        ({"priors": {"subject_sd": pm.Normal.dist()}}, r"positive numbers as subject_sd. Found Normal\(\[0"),
+        ({"priors": {"v": pm.Normal.dist([0, 1, 2], 1)}}, "one number for each of the 1 values of 'v'. Found 3"),
+        ({"v": "x + rt"}, "known before the response, in the formula 'x . rt' of v. Found 'rt'"),
+        ({"accuracy": "item", "t": "item"}, "known before the response.*Found 'item'"),
         ({"d_press": "1", "go_nogo": True, "z": 0.5}, "d_press in place of z"),
         ({"d_press": "1"}, "Unknown parameter 'd_press'"),
         ({"v": "0 + kind", "go_nogo": True}, "Expected trial_type=..., because"),

@@ -46,6 +46,7 @@ def describe(
     blank = Description(model, table, {}, go_nogo=go_nogo)
     parameters = _parameters(spec, blank.distribution, _once(given, formulas or {}), list(table.columns))
     task = {name: _task_argument(name, value, table) for name, value in task.items()}
+    _refuse_outcomes(parameters, table, ("rt", RESPONSE, accuracy, task.get("response")))
     if accuracy is not None or stimulus is not None:
         table = _coded(table, spec, accuracy, stimulus, go_nogo=go_nogo, parameters=parameters, task=task)
     own = {name: _prior(name, value) for name, value in (priors or {}).items()}
@@ -199,6 +200,16 @@ def _used(
         if isinstance(text, str):
             names |= Formula.variables_of(name, text, table)
     return [c for c in table.columns if isinstance(c, str) and (c in names or spelled(c) in SUBJECTS)]
+
+
+def _refuse_outcomes(parameters: Mapping[str, Given], table: pd.DataFrame, names: tuple[Any, ...]) -> None:
+    """Refuse formulas that have in them what is to be explained: no density of rt and response follows from these."""
+    outcomes = {name for name in names if isinstance(name, str)}
+    for name, text in parameters.items():
+        if isinstance(text, str) and (found := sorted(outcomes & Formula.variables_of(name, text, table))):
+            expected = f"what is known before the response, in the formula {text!r} of {name}"
+            remedy = "leave it out; if the trial before is meant, make a column of it"
+            raise ValueError(explain(expected, f"{found[0]!r} of the same trial", remedy))
 
 
 def _refuse_two_meanings(description: Description) -> None:

@@ -226,6 +226,9 @@ def _members(grouping: Grouping, usual: Mapping[str, Defaults], given: dict[str,
             scales.append(d.spread if level else d.effect_spread / scale)
     name = grouping.factor
     spread = _chosen(f"{name}_sd", grouping.labels, half_normal(np.array(scales)), given)
+    if not spread.positive:
+        remedy = "give one such as pm.HalfNormal.dist(0.3)"
+        raise ValueError(explain(f"a prior of positive numbers as {name}_sd", f"{spread}", remedy))
     eta = given.pop(f"{name}_corr", LKJ)
     return Members(grouping, spread, float(eta) if grouping.correlated else None)
 
@@ -257,6 +260,10 @@ def _scales(columns: Columns) -> Float:
 def _chosen(name: str, labels: tuple[str, ...], default: Prior, given: dict[str, Any]) -> Prior:
     """The prior of a vector: the default one, or what was given for all of it, or for some of its values."""
     prior = given.pop(name, default)
+    sizes = {np.size(x) for x in prior.values.values()} - {1, len(labels)}
+    if sizes:
+        found, remedy = f"{sizes.pop()} of them in {prior}", "give one for all, or as many; print(reg) has the names"
+        raise ValueError(explain(f"one number for each of the {len(labels)} values of {name!r}", found, remedy))
     arguments = {key: np.broadcast_to(x, len(labels)).astype(float) for key, x in prior.values.items()}
     for i, label in enumerate(labels):
         one = given.pop(f"{name}[{label}]", None)

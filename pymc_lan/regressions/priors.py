@@ -114,6 +114,11 @@ class Prior:
         """The arguments as numbers and arrays."""
         return {name: x if isinstance(x, float) else np.array(x) for name, x in self.arguments}
 
+    @property
+    def positive(self) -> bool:
+        """Whether there are no negative values."""
+        return self.distribution in _POSITIVE or bool(np.min(self.values.get("lower", -1.0)) >= 0)
+
     def variable(self, name: str, **kwargs: Any) -> TensorVariable:
         """Add the variable to the current PyMC model."""
         import pymc as pm
@@ -145,6 +150,8 @@ def half_normal(sigma: Float) -> Prior:
     return Prior("HalfNormal", (("sigma", tuple(sigma.tolist())),))
 
 
+# Those without negative values, whatever their arguments.
+_POSITIVE = ("LogNormal", "Beta", "HalfNormal", "HalfCauchy", "Gamma", "InverseGamma", "Exponential")
 # By what PyMC prints: the arguments that the constructor takes, and which inputs of the variable they are.
 # Gamma and Exponential keep a scale where the constructor takes a rate.
 _KNOWN: Mapping[str, tuple[str, ...]] = {

@@ -86,8 +86,9 @@ def informed(model: Any = None, *, seed: int = 0) -> Any:
         expected, remedy = "a model as it was written", "call pl.informed on the original"
         raise ValueError(explain(expected, "one that pl.informed returned", remedy))
     kept = {rv.name: why_not(model, rv) for rv in model.free_RVs}
-    members = [rv for rv in model.free_RVs if not kept[rv.name]]
     density = FlatDensity(model)
+    kept |= {rv.name: "it has no values" for rv, at in density.where.items() if at.start == at.stop}
+    members = [rv for rv in model.free_RVs if not kept[rv.name]]
     begin = _begin(density)
     groups, left = find_groups(model, members, density, begin, np.random.default_rng(seed).uniform(*NUDGE, len(begin)))
     kept = {name: why for name, why in (kept | left).items() if why}
