@@ -10,10 +10,11 @@ one, where both have been compiled on the machine before.
 
 What follows is the model of ``pl.initvals``, `pl.fit_map` and plain sampling.
 
-The model is that of ``examples/pavlovian_gonogo.py``. The mode is that of the form with offsets; ``--out`` gets a
-figure of its loss. Chains are those of ``pm.sample()`` with its defaults, from the start that ``pl.initvals`` finds: as
-many as there are cores, two at least and four at most; ``--chains 4`` draws on two what one has on four. ``blackjax``
-takes the same draws with ``pl.sample_blackjax``. CPU seconds are told as well: a busy machine leaves them.
+The model is that of ``examples/pavlovian_gonogo.py`` written by hand (``_pavlovian.py``). The mode is that of the form
+with offsets; ``--out`` gets a figure of its loss. Chains are those of ``pm.sample()`` with its defaults, from the start
+that ``pl.initvals`` finds: as many as there are cores, two at least and four at most; ``--chains 4`` draws on two what
+one has on four. ``blackjax`` takes the same draws with ``pl.sample_blackjax``. CPU seconds are told as well: a busy
+machine leaves them.
 """
 
 from __future__ import annotations
@@ -32,12 +33,10 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 from _common import ROOT, Json, argument_parser, print_table, report
+from _pavlovian import build_model, read
 from pymc.initial_point import make_initial_point_fn
 
 import pymc_lan as pl
-
-sys.path.insert(0, str(ROOT / "examples"))
-import pavlovian_gonogo as example
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +108,7 @@ def timed(call: Callable[[], Any]) -> tuple[Any, Json]:
 
 def start(df: pd.DataFrame) -> Json:
     """The log density at PyMC's own start and at that of `pl.initvals`."""
-    model = example.build_model(df)
+    model = build_model(df)
     found, seconds = timed(lambda: pl.initvals(model, df))
     logp = model.compile_logp(mode="FAST_COMPILE")
     own, ours = (float(logp(make_initial_point_fn(model=model, overrides=x)(0))) for x in (None, found))
@@ -118,7 +117,7 @@ def start(df: pd.DataFrame) -> Json:
 
 def mode(df: pd.DataFrame, out: Path) -> Json:
     """The mode by L-BFGS from `pl.initvals`, and a figure of its loss."""
-    model = example.build_model(df, centred=False)
+    model = build_model(df, centred=False)
     fit, seconds = timed(lambda: pl.fit_map(model, "lbfgs", 1000, initvals=pl.initvals(model, df), log_every=50))
     plot_history(fit.history, out / "hierarchical_map.png")
     group = {name: np.round(fit.point[name], 3).tolist() for name in ("v_mean", "v_sd", "z_sd", "a_sd", "t_sd")}
@@ -148,7 +147,7 @@ def plot_history(history: pd.DataFrame, path: Path) -> None:
 
 def chains(df: pd.DataFrame, draw: Callable[..., Any]) -> Json:
     """Whether chains from the start that we find converge."""
-    model = example.build_model(df)
+    model = build_model(df)
     initvals = pl.initvals(model, df)
     idata, seconds = timed(lambda: draw(model, initvals))
     summary = az.summary(idata, round_to="none")
@@ -189,7 +188,7 @@ def main() -> None:
         "large": partial(large, arguments.subjects),
         "compile": compiling,
     }
-    df = example.read(arguments.data, arguments.subjects)
+    df = read(arguments.data, arguments.subjects)
     parts = {
         "start": partial(start, df),
         "map": partial(mode, df, out=arguments.out),

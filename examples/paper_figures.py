@@ -43,13 +43,13 @@ def figure(path: Path, width: str) -> Iterator[None]:
     print(path, flush=True)
 
 
-def fit(model: pm.Model, draws: int, tune: int, seed: int):
+def fit(reg, draws: int, tune: int, seed: int):
     """Sample the posterior, check it, and predict as many data sets as plots use."""
-    with model:
-        idata = pm.sample(draws=draws, tune=tune, chains=2, random_seed=seed)
-        every = max(1, draws // 100)
+    idata = reg.sample(draws=draws, tune=tune, chains=2, random_seed=seed)
+    every = max(1, draws // 100)
+    with reg.model:
         predicted = pm.sample_posterior_predictive(idata.isel(draw=slice(None, None, every)), random_seed=seed)
-    print(pl.check(idata, model).verdict, flush=True)
+    print(pl.check(idata, reg.model).verdict, flush=True)
     idata["posterior_predictive"] = predicted.posterior_predictive
     return idata
 
@@ -58,44 +58,45 @@ def two_choices(df: pd.DataFrame, idata, out: Path) -> None:
     with figure(out / "predictive.png", "double"):
         pl.plots.predictive(idata, df, condition="stim", choices=CHOICES)
     with figure(out / "subjects.png", "double"):
-        pl.plots.predictive(idata, df, col="participant_id", choices=CHOICES, n_bins=15)
+        pl.plots.predictive(idata, df, col="subject", choices=CHOICES, n_bins=15)
     with figure(out / "quantiles.png", "single"):
-        pl.plots.quantile_probability(idata, df, condition="stim", subject="participant_id", choices=CHOICES)
+        pl.plots.quantile_probability(idata, df, condition="stim", subject="subject", choices=CHOICES)
     with figure(out / "functions.png", "double"):
         _, (left, right) = plt.subplots(1, 2, figsize=(7.1, 2.6), layout="constrained")
-        pl.plots.conditional_accuracy(idata, df, condition="conf", subject="participant_id", ax=left)
-        pl.plots.delta(idata, df, condition="conf", compare=("HC", "LC"), subject="participant_id", ax=right)
+        pl.plots.conditional_accuracy(idata, df, condition="conf", subject="subject", ax=left)
+        pl.plots.delta(idata, df, condition="conf", compare=("HC", "LC"), subject="subject", ax=right)
 
 
-def process(df: pd.DataFrame, idata, out: Path) -> None:
-    who, cue = df["participant_id"].iloc[0], "WL"
-    posterior = idata.posterior.sel(subject=who, stimulus=cue)
-    params = {"v": posterior["v"], "a": np.exp(posterior["a_subject"]), "t": posterior["t"]}
-    trials = df[(df["participant_id"] == who) & (df["stim"] == cue)]
+def process(reg, idata, out: Path) -> None:
+    df = reg.description.table
+    who, cue = df["subject"].iloc[0], "WL"
+    params = reg.predict(idata, pd.DataFrame({"subject": [who], "stim": cue, "theta": 0.0, "conf": "LC", "dbs": "off"}))
+    params = {name: params[name].isel(row=0) for name in ("v", "a", "t")}
+    trials = df[(df["subject"] == who) & (df["stim"] == cue)]
     with figure(out / "cartoon.png", "single"):
         pl.plots.cartoon("ddm", params, trials=trials, choices=CHOICES)
 
-    fixed = {"a": float(params["a"].mean()), "t": float(params["t"].mean())}
-    drifts = np.sort(idata.posterior["v_mean"].mean(("chain", "draw")).values.round(2))
+    fixed = {name: float(params[name].mean()) for name in ("a", "t")}
+    drifts = np.sort(reg.means(idata, "v", by="stim")["mean"].round(2))
     with figure(out / "network.png", "double"):
         pl.plots.network("ddm", fixed, "v", drifts)
 
 
 def go_nogo(df: pd.DataFrame, idata, out: Path) -> None:
+    df = df.assign(condition=df["valence"] + ", " + df["action"])
     with figure(out / "gonogo.png", "double"):
         pl.plots.predictive_gonogo(idata, df, condition="condition", last=pavlovian.DEADLINE)
 
 
-def recovery(df: pd.DataFrame, idata, out: Path, draws: int, tune: int, seed: int) -> None:
+def recovery(df: pd.DataFrame, reg, idata, out: Path, draws: int, tune: int, seed: int) -> None:
     predicted = idata.posterior_predictive["obs"].isel(chain=0, draw=-1)
-    truth = idata.posterior.sel(chain=predicted["chain"], draw=predicted["draw"])
-    simulated = df.assign(rt=predicted.values[:, 0], response=predicted.values[:, 1])
-    again = fit(cavanagh.build_model(simulated), draws, tune, seed).posterior
+    truth = idata.sel(chain=[predicted["chain"].item()], draw=[predicted["draw"].item()])
+    again = cavanagh.describe(df.assign(rt=predicted.values[:, 0], response=predicted.values[:, 1]))
+    fit(again, draws, tune, seed)
     rows = []
-    for name, label in {"v": "v", "a_subject": "log a", "t": "t"}.items():
-        low, high = again[name].quantile([0.05, 0.95], ("chain", "draw"))
-        columns = {"truth": truth[name], "mean": again[name].mean(("chain", "draw")), "low": low, "high": high}
-        rows.append(pd.DataFrame({key: x.values.ravel() for key, x in columns.items()}).assign(parameter=label))
+    for name, by in {"v": ["stim", "subject"], "a": ["subject"], "t": ["subject"]}.items():
+        found = again.means(None, name, by=by).rename(columns={"5%": "low", "95%": "high"})
+        rows.append(found.assign(truth=reg.means(truth, name, by=by)["mean"], parameter=name))
     with figure(out / "recovery.png", "double"):
         pl.plots.recovery(pd.concat(rows), parameter="parameter")
 
@@ -113,13 +114,14 @@ def main() -> None:
     length = (args.draws, args.tune, args.seed)
 
     df = cavanagh.read(args.data / cavanagh.DATA.name, args.subjects)
-    idata = fit(cavanagh.build_model(df), *length)
+    reg = cavanagh.describe(df)
+    idata = fit(reg, *length)
     two_choices(df, idata, args.out)
-    process(df, idata, args.out)
-    recovery(df, idata, args.out, *length)
+    process(reg, idata, args.out)
+    recovery(df, reg, idata, args.out, *length)
 
     df = pavlovian.read(args.data / pavlovian.DATA.name, args.subjects)
-    go_nogo(df, fit(pavlovian.build_model(df), *length), args.out)
+    go_nogo(df, fit(pavlovian.describe(df), *length), args.out)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import ast
 import doctest
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -103,18 +103,33 @@ def test_names_that_docstrings_refer_to_are_there() -> None:
     assert [each for each in sorted(found) if locate(each) is None] == []
 
 
-def test_the_readme_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    block = re.search(r"```python\n(.+?)```", README.read_text("utf-8"), re.DOTALL)
-    assert block is not None
+def by_formulas(names: dict[str, Any], folder: Path) -> None:
+    assert names["idata"].posterior["subject_effects"].shape == (2, 50, 3, 7)
+    assert names["reg"].table(names["idata"]).loc["v[valence[win]:action[go]]", "mean"] > 0
+    assert (folder / "predictive.png").read_bytes().startswith(b"\x89PNG")
+
+
+def by_hand(names: dict[str, Any], folder: Path) -> None:
+    assert names["idata"].posterior["v"].shape == (2, 50, 3)
+    assert names["idata"].posterior_predictive["obs"].shape == (2, 50, 120, 2)
+
+
+@pytest.mark.parametrize(("number", "made"), [(0, by_formulas), pytest.param(1, by_hand, marks=pytest.mark.table)])
+def test_the_readme_examples_run(
+    number: int, made: Callable[[dict[str, Any], Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = re.findall(r"```python\n(.+?)```", README.read_text("utf-8"), re.DOTALL)[number]
     monkeypatch.chdir(tmp_path)
-    trial_type, subject = np.tile(["go", "no-go"], 60), np.repeat(["ann", "bob", "eve"], 40)
-    trials = pl.GoNoGoDDM.dist(1.0, 1.2, 0.5, 0.3, deadline=1.5, trial_type=trial_type)
+    action, subject = np.tile(["go", "no-go"], 60), np.repeat(["ann", "bob", "eve"], 40)
+    trials = pl.GoNoGoDDM.dist(1.0, 1.2, 0.5, 0.3, deadline=1.5, trial_type=action)
     table = pl.as_dataframe(pm.draw(trials, random_seed=1))
-    table.assign(trial_type=trial_type, subject=subject).to_csv("trials.csv", index=False)
+    table = table.assign(action=action, valence=np.tile(["win", "win", "lose", "lose"], 30), subject=subject)
+    table.to_csv("trials.csv", index=False)
     quiet = {"progressbar": False, "random_seed": 1}
     monkeypatch.setattr(pm, "sample", partial(pm.sample, draws=50, tune=100, chains=2, **quiet))
     monkeypatch.setattr(pm, "sample_posterior_predictive", partial(pm.sample_posterior_predictive, **quiet))
     names: dict[str, Any] = {}
-    exec(block[1], names)
-    assert names["idata"].posterior["v"].shape == (2, 50, 3)
-    assert names["idata"].posterior_predictive["obs"].shape == (2, 50, 120, 2)
+    exec(block, names)
+    made(names, tmp_path)
+    lines = [line for line in block.splitlines() if line]
+    assert number > 0 or len(lines) <= 12, "what a newcomer reads first is to be short"

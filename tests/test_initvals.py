@@ -345,14 +345,14 @@ def test_mistakes_are_explained(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:os.fork:DeprecationWarning")
 def test_default_sampling_of_148_subjects_converges(shared_data: Path, script: Callable[[str], Any]) -> None:
-    """The go/no-go example with all subjects: `pm.sample()` as it is on four cores, from the start that is found.
+    """Go/no-go data of all subjects: `pm.sample()` as it is on four cores, from the start that is found.
 
     Takes an hour. Two chains, as on two cores, have an R-hat of 1.011 by chance: see docs/hierarchical.md.
     """
-    example = script("examples/pavlovian_gonogo")
-    df = example.read(shared_data / "data" / "pavlovian_gonogo.csv.gz", 148)
+    by_hand = script("benchmarks/_pavlovian")
+    df = by_hand.read(shared_data / "data" / "pavlovian_gonogo.csv.gz", 148)
     assert df["subject"].nunique() == 148
-    with example.build_model(df) as model:
+    with by_hand.build_model(df) as model:
         idata = pm.sample(chains=4, initvals=pl.initvals(model, df), random_seed=1, progressbar=False)
     diverging = idata.sample_stats["diverging"].values
     assert diverging.size == 4000
