@@ -196,7 +196,7 @@ def main() -> None:
         "blackjax": partial(chains, df, draw=by_blackjax),
     }
     figures = {name: (of_forms | parts)[name]() for name in arguments.part}
-    for name, row in figures.items():
+    for name, row in ((name, figures[name]) for name in parts if name in figures):
         title = f"{name}: {arguments.subjects} subjects, {len(df)} trials"
         print_table(title, ["what", "measured"], row.items())
     if "map" in figures:

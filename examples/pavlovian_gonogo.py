@@ -2,7 +2,7 @@
 
 Subjects learn by feedback whether to press for each of several cues. A press is right for half of them ("go") and
 wrong for the others ("no-go"), crossed with valence: some cues can win points, some can lose them. People press too
-readily to win and too rarely to avoid a loss. Is that evidence (drift v) or readiness (how near to a press they start)?
+readily to win and too rarely to avoid a loss. Is that evidence (drift v) or readiness (a start z nearer to a press)?
 
 The drift is estimated for each of the four conditions and each subject, positive towards a press. It is not v on go
 trials and -v on no-go trials, as in `neuroracer.py`, because what is right has to be learned here: it cannot be seen,
@@ -48,7 +48,7 @@ def describe(df: pd.DataFrame):
         go_nogo=True,
         deadline=DEADLINE,
         v="0 + valence:action + (0 + valence:action | subject)",
-        d_press="valence + (1 | subject)",  # presses tell how far the start is from pressing, and hardly z itself
+        z="valence + (1 | subject)",  # above 0.5 people start nearer to a press
         p_lapse=pm.Beta.dist(2, 38),
     )
 
@@ -70,7 +70,7 @@ def main() -> None:
     idata = reg.sample(draws=args.draws, tune=args.tune, chains=args.chains, random_seed=args.seed)
     print(reg.table(idata).round(3).to_string())
     print("\nWhat is right, in v:", reg.contrast(idata, "v", "action", by="valence").round(3), sep="\n")
-    for name in ("v", "d_press", "z"):
+    for name in ("v", "z"):
         contrast = reg.contrast(idata, name, "valence", levels=("win", "lose"))
         print(f"\nThe chance to win, in {name}:", contrast.round(3), sep="\n")
 

@@ -66,7 +66,7 @@ class Convergence:
         if self.n_chains == 1 or not self.r_hat or r_hat <= LIMIT_R_HAT:
             return ""
         return (
-            f"The chains have not met: R-hat is up to {r_hat:.3f} ({who}; at most {LIMIT_R_HAT}), so these draws "
+            f"The chains have not met: R-hat is up to {r_hat:.4f} ({who}; at most {LIMIT_R_HAT}), so these draws "
             f"are no posterior. {self.advice}"
         )
 
