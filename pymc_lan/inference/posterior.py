@@ -125,6 +125,36 @@ def start_points(model: Any, initvals: Mapping[str, Any] | None, seed: Any, jitt
     return [{name: np.asarray(x, np.float64) for name, x in point.items()} for point in found]
 
 
+def compiled(model: Any, outputs: Sequence[Any], further: Sequence[Any] = ()) -> Any:
+    """A function of a model's unconstrained values, in any precision, for few calls: numba takes longer than these.
+
+    Parameters
+    ----------
+    model : pm.Model
+    outputs : sequence of TensorVariable
+        In terms of the model's value variables.
+    further : sequence of TensorVariable
+        Inputs after these.
+
+    Returns
+    -------
+    callable
+        Of the unconstrained values, in the model's order.
+
+    Examples
+    --------
+    >>> import pymc as pm
+    >>> with pm.Model() as model:
+    ...     x = pm.Exponential("x", 1.0)
+    >>> [float(value) for value in compiled(model, model.replace_rvs_by_values([x]))(0.0)]
+    [1.0]
+    """
+    import pytensor
+
+    options: Any = {"mode": "FAST_COMPILE", "on_unused_input": "ignore", "allow_input_downcast": True}
+    return pytensor.function([*model.value_vars, *further], outputs, **options)
+
+
 def not_finite(model: Any, point: Point) -> str:
     """Name the terms of a model's log density that are not finite at a point.
 
@@ -151,9 +181,7 @@ def not_finite(model: Any, point: Point) -> str:
     from pytensor.graph.traversal import ancestors
 
     factors = model.basic_RVs + model.potentials
-    # For one call: translating to numba would take longer than the call.
-    options = {"mode": "FAST_COMPILE", "on_unused_input": "ignore", "allow_input_downcast": True}
-    terms = model.compile_fn(model.logp(factors, sum=False), **options)(point)
+    terms = compiled(model, model.logp(factors, sum=False))(*(point[v.name] for v in model.value_vars))
     bad = [f for f, x in zip(factors, terms, strict=True) if not np.isfinite(x).all()]
     of = [", ".join(rv.name for rv in model.free_RVs if rv is not f and rv in set(ancestors([f]))) for f in bad]
     return ", ".join(f.name + (f" (of {names})" if names else "") for f, names in zip(bad, of, strict=True))

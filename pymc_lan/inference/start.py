@@ -20,7 +20,7 @@ from pymc_lan.data.tables import as_table, every_name, labels_of, table_columns
 from pymc_lan.distributions.nodes import observed_trials, trial_node
 from pymc_lan.distributions.trial_rv import TrialRV
 from pymc_lan.errors import check_length, explain, is_missing, refuse, unknown
-from pymc_lan.inference.posterior import Point, not_finite, resolve_model
+from pymc_lan.inference.posterior import Point, compiled, not_finite, resolve_model
 from pymc_lan.inference.start_grid import estimates
 from pymc_lan.models.imported import Imported
 from pymc_lan.models.model import Model
@@ -192,16 +192,8 @@ def _by_trial(model: Any, named: Mapping[str, Any], names: Sequence[str], grid: 
     return {name: pt.broadcast_to(x, grid).ravel() for name, x in zip(names, values, strict=True)}
 
 
-def _function(model: Any, outputs: Sequence[Any]) -> Any:
-    """Compile for few calls, in any precision: translating to numba would take longer than all of them."""
-    import pytensor
-
-    mode = "FAST_COMPILE"
-    return pytensor.function(model.value_vars, outputs, mode=mode, on_unused_input="ignore", allow_input_downcast=True)
-
-
 def _evaluate(model: Any, outputs: Sequence[Any], point: Point) -> list[Float]:
-    return list(_function(model, outputs)(*(point[v.name] for v in model.value_vars)))
+    return list(compiled(model, outputs)(*(point[v.name] for v in model.value_vars)))
 
 
 def _moved(point: Point) -> Point:
@@ -272,7 +264,7 @@ def _descend(model: Any, cost: Any, begin: Point, variables: Sequence[Any], ridg
     from scipy.optimize import minimize
 
     gradients: Any = pytensor.grad(cost, variables, disconnected_inputs="ignore")
-    function = _function(model, [cost, *gradients])
+    function = compiled(model, [cost, *gradients])
     start = DictToArrayBijection.map({v.name: begin[v.name] for v in variables})
 
     def point(x: Float) -> Point:

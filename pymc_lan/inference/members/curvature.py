@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.inference.members.density import FlatDensity, compiled
+from pymc_lan.inference.members.density import FlatDensity
 from pymc_lan.inference.members.groups import Group
 from pymc_lan.inference.members.prior import Prior
+from pymc_lan.inference.posterior import compiled
 
 Float = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -84,7 +85,10 @@ class Curvature:
             n = sum(where[rv].stop - where[rv].start for rv in rvs)
             if n <= room:
                 self._pullers, room = [*self._pullers, *rvs], room - n
-        self._above = np.array([i for rv in self._pullers for i in range(where[rv].start, where[rv].stop)], np.intp)
+        self._above = density.places(self._pullers)
+        # The way back: the number of a value among those that pull.
+        self._number = np.full(len(density.begin), -1)
+        self._number[self._above] = np.arange(len(self._above))
         model = density.model
         scales = [natural(model, rv) for rv in self._pullers]
         self._scaled = [rv for rv, x in zip(self._pullers, scales, strict=True) if x is not None]
@@ -103,7 +107,7 @@ class Curvature:
             inside = np.isin(self._above[left], at)
             mine, rest = left[inside], left[~inside]
             if len(mine):
-                order = mine[np.argsort(self._above[mine])][np.argsort(np.argsort(at.ravel()))].reshape(at.shape)
+                order = self._number[at]
                 block, cross = above[order[:, :, None], order[:, None, :]], above[order][:, :, rest]
             else:
                 block, cross = self._blocks(x, at, self._spreads[group]), hessian[at][:, :, rest]
@@ -127,8 +131,7 @@ class Curvature:
 
     def _places(self, rv: Any) -> Indices:
         """Of a variable's values among those that pull."""
-        where = self._density.where[rv]
-        return np.flatnonzero((self._above >= where.start) & (self._above < where.stop))
+        return self._number[self._density.where[rv]]
 
     def _size(self) -> Float:
         """How far each value that pulls is moved."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pymc_lan.inference.posterior import compiled
 
 Float = NDArray[np.float64]
 
@@ -14,13 +16,16 @@ Float = NDArray[np.float64]
 FAR = 1e30
 
 
-def compiled(model: Any, outputs: Sequence[Any], further: Sequence[Any] = ()) -> Any:
-    """A function of the unconstrained values, for few calls: compiling by numba would take longer than these."""
-    import pytensor
+def finite(function: Any, arguments: Sequence[Any]) -> tuple[float, Float] | None:
+    """A value and its flat slope; None where one is not finite, or a parameter is none, as a spread that came to 0."""
+    from pymc.logprob.utils import ParameterValueError
 
-    inputs = [*model.value_vars, *further]
-    options: Any = {"mode": "FAST_COMPILE", "on_unused_input": "ignore", "allow_input_downcast": True}
-    return pytensor.function(inputs, outputs, **options)
+    try:
+        value, *slopes = function(*arguments)
+    except ParameterValueError:
+        return None
+    slope = np.concatenate([np.ravel(row) for row in slopes]).astype(np.float64)
+    return (float(value), slope) if np.isfinite(value) and np.isfinite(slope).all() else None
 
 
 class FlatDensity:
@@ -64,27 +69,17 @@ class FlatDensity:
         values = compiled(self.model, self.model.replace_rvs_by_values(free))(*self.split(x))
         return {rv.name: np.asarray(value) for rv, value in zip(free, values, strict=True)}
 
+    def places(self, rvs: Iterable[Any]) -> NDArray[np.intp]:
+        """Where the values of some variables lie in the flat vector, one variable after another."""
+        return np.array([i for rv in rvs for i in range(self.where[rv].start, self.where[rv].stop)], np.intp)
+
     def split(self, x: Float) -> list[Float]:
         """The unconstrained values, in the model's order."""
         return [x[s].reshape(shape) for s, shape in zip(self._slices, self._shapes, strict=True)]
 
     def value_and_slope(self, x: Float) -> tuple[float, Float]:
         """Log density and gradient; what is not finite is very low, and flat."""
-        value, *slopes = self._run(x)
-        slope = np.concatenate([np.ravel(row) for row in slopes]).astype(np.float64)
-        if not (np.isfinite(value) and np.isfinite(slope).all()):
-            return -FAR, np.zeros_like(slope)
-        return float(value), slope
-
-    def _run(self, x: Float) -> list[Any]:
-        """Log density and slopes; where a parameter is none, as a spread that has come to 0, there is no density."""
-        from pymc.logprob.utils import ParameterValueError
-
-        try:
-            found: list[Any] = self._function(*self.split(x))
-        except ParameterValueError:
-            return [-np.inf, x]
-        return found
+        return finite(self._function, self.split(x)) or (-FAR, np.zeros_like(x))
 
     def slope(self, x: Float) -> Float:
         """Gradient of the log density."""

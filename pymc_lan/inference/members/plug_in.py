@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.inference.members.curvature import Curvature, diagonal
-from pymc_lan.inference.members.density import FAR, FlatDensity, compiled
+from pymc_lan.inference.members.density import FAR, FlatDensity, finite
 from pymc_lan.inference.members.families import moments
 from pymc_lan.inference.members.groups import Group, Part
 from pymc_lan.inference.members.prior import Prior
+from pymc_lan.inference.posterior import compiled
 
 Float = NDArray[np.float64]
 
@@ -122,10 +123,8 @@ class Search:
         from scipy.optimize import minimize
 
         blocks = [(g.positions(), np.linalg.cholesky(covariances[g])) for g in self.groups]
-        singles = [
-            (np.arange(self.density.where[rv].start, self.density.where[rv].stop), self._curvature.sizes[rv])
-            for rv in self.seen
-        ]
+        seen = self.density.places(self.seen)
+        size = np.concatenate([np.zeros(0), *(self._curvature.sizes[rv] for rv in self.seen)])
 
         def point(y: Float) -> Float:
             moved, first = x.copy(), 0
@@ -133,18 +132,15 @@ class Search:
                 rows = y[first : first + at.size].reshape(at.shape)
                 moved[at] += np.einsum("skl,sl->sk", root, rows)
                 first += at.size
-            for one, size in singles:
-                moved[one] += size * y[first : first + one.size]
-                first += one.size
+            moved[seen] += size * y[first:]
             return moved
 
         def cost(y: Float) -> tuple[float, Float]:
             value, slope = self.density.value_and_slope(point(y))
             rows = [np.einsum("skl,sk->sl", root, slope[at]).ravel() for at, root in blocks]
-            rows += [size * slope[one] for one, size in singles]
-            return -value, -np.concatenate(rows)
+            return -value, -np.concatenate([*rows, size * slope[seen]])
 
-        begin = np.zeros(sum(at.size for at, _ in blocks) + sum(one.size for one, _ in singles))
+        begin = np.zeros(sum(at.size for at, _ in blocks) + seen.size)
         options = {"maxiter": steps, "maxcor": 20, "gtol": near}
         return point(minimize(cost, begin, jac=True, method="L-BFGS-B", options=options).x)
 
@@ -170,7 +166,7 @@ class _Expected:
         import pytensor.tensor as pt
 
         self._density, self._groups = density, groups
-        self._free = [density.where[rv] for rv in above]
+        self._free = density.places(above)
         if not above:
             return
         model, parts = density.model, [p for g in groups for p in g.parts]
@@ -193,21 +189,14 @@ class _Expected:
         given = [_of_part(covariances[g], g, p) for g in self._groups for p in g.parts]
 
         def point(y: Float) -> Float:
-            moved, first = x.copy(), 0
-            for at in self._free:
-                moved[at] = y[first : first + at.stop - at.start]
-                first += at.stop - at.start
+            moved = x.copy()
+            moved[self._free] = y
             return moved
 
         def cost(y: Float) -> tuple[float, Float]:
-            value, *slopes = self._function(*self._density.split(point(y)), *given)
-            slope = np.concatenate([np.ravel(row) for row in slopes]).astype(np.float64)
-            if not (np.isfinite(value) and np.isfinite(slope).all()):
-                return FAR, np.zeros_like(slope)
-            return float(value), slope
+            return finite(self._function, [*self._density.split(point(y)), *given]) or (FAR, np.zeros_like(y))
 
-        begin = np.concatenate([x[at] for at in self._free])
-        return point(minimize(cost, begin, jac=True, method="L-BFGS-B", options={"maxiter": FIRST_STEPS}).x)
+        return point(minimize(cost, x[self._free], jac=True, method="L-BFGS-B", options={"maxiter": FIRST_STEPS}).x)
 
 
 def _of_part(covariance: Float, group: Group, part: Part) -> Float:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.inference.members.density import FlatDensity, compiled
+from pymc_lan.inference.members.density import FlatDensity
 from pymc_lan.inference.members.families import moments
 from pymc_lan.inference.members.groups import Group, Part
+from pymc_lan.inference.posterior import compiled
 
 Float = NDArray[np.float64]
 

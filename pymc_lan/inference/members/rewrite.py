@@ -10,9 +10,10 @@ import numpy as np
 
 from pymc_lan.inference.members.conditional import conditional
 from pymc_lan.inference.members.curvature import as_natural, natural
-from pymc_lan.inference.members.density import FlatDensity, compiled
+from pymc_lan.inference.members.density import FlatDensity
 from pymc_lan.inference.members.plug_in import Found, PlugIn
 from pymc_lan.inference.members.transform import Informed, informed_variable
+from pymc_lan.inference.posterior import compiled
 
 
 def with_members(density: FlatDensity, found: Found) -> Any:
@@ -66,11 +67,11 @@ def _members(density: FlatDensity, found: Found, plug_in: PlugIn, memo: dict[Any
     model, group = density.model, plug_in.group
     at = density.split(found.point)
     below = {memo[p.rv] for x in found.plug_ins[: found.plug_ins.index(plug_in) + 1] for p in x.group.parts}
-    pulls = {}
-    for rv in plug_in.pulls:
-        if not below & set(ancestors([memo[rv]])):
-            [was] = compiled(model, model.replace_rvs_by_values([natural(model, rv)]))(*at)
-            pulls[rv] = as_natural(model, rv, memo[rv]).ravel(), np.ravel(was)
+    pulling = [rv for rv in plug_in.pulls if not below & set(ancestors([memo[rv]]))]
+    were = compiled(model, model.replace_rvs_by_values([natural(model, rv) for rv in pulling]))(*at)
+    pulls = {
+        rv: (as_natural(model, rv, memo[rv]).ravel(), np.ravel(was)) for rv, was in zip(pulling, were, strict=True)
+    }
     given = conditional(plug_in, {p: memo[p.rv].owner.inputs[0] for p in group.parts}, pulls)
     earlier = pt.zeros((group.n_members, 0))
     pairs: list[tuple[Any, Any]] = []
