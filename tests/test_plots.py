@@ -11,6 +11,7 @@ import arviz as az
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import oracle
 import pandas as pd
 import pytest
 from images import TOLERANCE, baseline, difference, keep, render
@@ -114,6 +115,12 @@ PLOTS: dict[str, tuple[tuple[int, int], Callable[[Any, int], Any]]] = {
     "network": (
         (1, 2),
         lambda ax, seed: pl.plots.network("ddm", {"a": 1.0, "t": 0.3}, "v", [0.0, 2.0], n=2000, seed=10 * seed, ax=ax),
+    ),
+    "choice_probabilities": (
+        (1, 1),
+        lambda ax, seed: pl.plots.choice_probabilities(
+            "ddm", {"t": 0.3}, levels=[0.8, 1.6], deadline=1.0, n=40, seed=seed, ax=ax
+        ),
     ),
     "recovery": ((1, 2), lambda ax, seed: pl.plots.recovery(estimates(seed), parameter="parameter", ax=ax)),
 }
@@ -388,6 +395,18 @@ def test_a_network_of_a_simulator_is_shown_beside_trials() -> None:
         pl.plots.cartoon("lca_3", {p.name: np.mean(p.bounds) for p in pl.get_model("lca_3").parameters})
 
 
+def test_probabilities_of_no_press_are_drawn_over_the_drift() -> None:
+    ax = pl.plots.choice_probabilities("ddm", {"t": 0.3}, values=[-1.0, 2.0], levels=[0.8, 1.6], deadline=1.0, n=4000)
+    lines = {line.get_label(): line for line in ax.lines}
+    for level in (0.8, 1.6):
+        v, height = lines[f"a = {level:g}"].get_data()
+        truth = [1 - oracle.upper_by(0.7, x, level, 0.5) for x in v]
+        np.testing.assert_allclose(height, truth, atol=2e-3)
+    np.testing.assert_allclose(lines["true"].get_ydata(), truth, atol=1e-9)
+    shares = ax.containers[-1].lines[0].get_ydata()
+    np.testing.assert_allclose(shares, truth[::4], atol=4.5 * np.sqrt(0.25 / 4000))
+
+
 def test_a_cartoon_needs_no_network() -> None:
     spec = replace(pl.get_model("ddm"), name="not_in_any_registry")
     by_form = pl.plots.cartoon(spec, PARAMS, last=3.0)[0].lines[0].get_ydata()
@@ -477,6 +496,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "two axes": (lambda: pl.plots.cartoon("ddm", PARAMS, ax=plt.subplots(2)[1]), "as many axes as panels, 3"),
     "outside": (lambda: pl.plots.network("ddm", {"a": 1.0, "t": 0.3}, "v", [9.0]), "-3 to 3. Found 9"),
     "no values": (lambda: pl.plots.network("ddm", {"a": 1.0, "t": 0.3}, "v", []), "a list of values"),
+    "levels outside": (lambda: pl.plots.choice_probabilities("ddm", {"t": 0.3}, levels=[9.0]), "0.3 to 2.5. Found 9"),
+    "one parameter twice": (lambda: pl.plots.choice_probabilities("ddm", by="v"), "two parameters as sweep and by"),
+    "no network of presses": (lambda: pl.plots.choice_probabilities("levy"), "how likely no press is, of 'levy'"),
     "sweep": (lambda: pl.plots.network("ddm", {"a": 1.0, "t": 0.3}, "w"), "Unknown parameter"),
     "lengths": (
         lambda: pl.plots.recovery(truth=[1.0, 2.0], estimate=[1.0], low=[0.0], high=[2.0]),

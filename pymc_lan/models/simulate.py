@@ -13,11 +13,13 @@ from pymc_lan.data.observation import Observation
 from pymc_lan.data.observed import as_dataframe
 from pymc_lan.data.tables import as_numbers, row_labels
 from pymc_lan.errors import check_count, explain, refuse
+from pymc_lan.models.diffusion.trajectories import as_diffusion, draw_trajectories
 from pymc_lan.models.model import Model, bind, seen
 from pymc_lan.numerics.seeds import as_generator
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
 Float = NDArray[np.float64]
 
@@ -25,12 +27,44 @@ Float = NDArray[np.float64]
 ATTEMPTS = 100
 # Trials of a simulation at most: their table alone takes 24 bytes for each.
 MOST = 1_000_000_000
+# Paths of a simulation at most: each takes 8 kB for each second.
+MOST_PATHS = 10_000
 
 
 def simulate_trials(
     spec: Model, params: Mapping[str, ArrayLike], n: int | None = None, seed: int | None = None
 ) -> pd.DataFrame:
     """Simulate trials of a model; see `pymc_lan.simulate`."""
+    return _as_table(spec, _draw_decisions(spec, as_generator(seed), _values(spec, params, n), never=False))
+
+
+def simulate_with_paths(
+    spec: Model, params: Mapping[str, ArrayLike], k: int, n: int | None = None, seed: int | None = None
+) -> tuple[pd.DataFrame, xr.DataArray]:
+    """Simulate trials, the first `k` of them with their paths; see `pymc_lan.simulate`."""
+    import xarray as xr
+
+    diffusion, values = as_diffusion(spec), _values(spec, params, n)
+    size = next(iter(values.values())).size
+    k = check_count("trajectories", k, most=min(size, MOST_PATHS))
+    rng = as_generator(seed)
+    trials = _draw_decisions(spec, rng, values, never=False)
+    found = draw_trajectories(diffusion, rng.spawn(1)[0], {name: x[:k] for name, x in values.items()})
+    trials[:k, 0], trials[:k, 1] = found.rt, found.response
+    table = _as_table(spec, trials)
+    paths = xr.DataArray(
+        found.x, {"trial": table["trial"].to_numpy()[:k], "time": found.times}, ("trial", "time"), "evidence"
+    )
+    return table, paths
+
+
+def _as_table(spec: Model, trials: Float) -> pd.DataFrame:
+    table = as_dataframe(trials)
+    return table if spec.times else table.drop(columns="rt")
+
+
+def _values(spec: Model, params: Mapping[str, ArrayLike], n: int | None) -> dict[str, Float]:
+    """Every parameter of each trial, checked."""
     if not hasattr(params, "items"):
         found = f"a {type(params).__name__}"
         raise ValueError(explain("parameters by name", found, "give a dict, such as {'v': 1.0, ...}"))
@@ -47,9 +81,7 @@ def simulate_trials(
             )
         )
     _check_domain(spec, theta)
-    values = {name: np.broadcast_to(x, n) for name, x in theta.items()}
-    trials = as_dataframe(_draw_decisions(spec, as_generator(seed), values, never=False))
-    return trials if spec.times else trials.drop(columns="rt")
+    return {name: np.broadcast_to(x, n) for name, x in theta.items()}
 
 
 def _check_domain(spec: Model, theta: Mapping[str, Float]) -> None:

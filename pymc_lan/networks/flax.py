@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.models.model import Model
 from pymc_lan.networks.mlp import ACTIVATIONS, MLP
 
 JAX = jnp
@@ -82,3 +85,22 @@ def as_network(mlp: MLP) -> Callable[[Sequence[Any]], jax.Array]:
         return module(x).astype(x.dtype)
 
     return network
+
+
+def as_outputs(mlp: MLP) -> Callable[[Sequence[Any]], list[jax.Array]]:
+    """The same of a network of several outputs, to a list of them."""
+    module = to_flax(mlp)
+
+    def network(inputs: Sequence[Any]) -> list[jax.Array]:
+        x = jnp.stack(jnp.broadcast_arrays(*inputs), axis=-1)
+        return [y.astype(x.dtype) for y in jnp.moveaxis(module.outputs(x), -1, 0)]
+
+    return network
+
+
+@cache
+def likelihood_in_jax(spec: Model, lan: MLP, choice: MLP | None) -> Likelihood:
+    """The likelihood of a model with its networks, for arrays of JAX."""
+    # The weights are constants, also where a function is being traced.
+    with jax.ensure_compile_time_eval():
+        return Likelihood(spec, *(mlp and as_network(mlp) for mlp in (lan, choice)))

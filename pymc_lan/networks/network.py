@@ -6,21 +6,25 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pymc_lan.errors import RegistryError, explain, unknown
+from pymc_lan.data.observation import Silence
+from pymc_lan.errors import RegistryError, explain, refuse, unknown
 from pymc_lan.models.catalogue import MODELS
-from pymc_lan.models.density import Views
+from pymc_lan.models.density import DeadlineView, Views
 from pymc_lan.models.imported import TAGS, imported_model, within
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.model import Model, check_model, require_views
 from pymc_lan.models.simulator.stored import KINDS, stored_model
 from pymc_lan.networks.config import CONFIG_FORMAT, REMEDY_ANEW, check_agreement, check_config
 from pymc_lan.networks.mlp import MLP
-from pymc_lan.numerics.passage import NUMPY, Namespace
+from pymc_lan.numerics.passage import NUMPY, Namespace, Theta
+
+if TYPE_CHECKING:
+    from pymc_lan.networks.jax_density import JaxDensity
 
 
 def nan_handed_on() -> np.errstate:
@@ -120,44 +124,119 @@ class Network:
         return density
 
     def _in_jax(self) -> tuple[Namespace, Likelihood]:
-        from pymc_lan.networks.flax import JAX, as_network
+        from pymc_lan.networks.flax import JAX, likelihood_in_jax
 
-        return JAX, Likelihood(self.spec, *(mlp and as_network(mlp) for mlp in (self.lan, self.choice)))
+        return JAX, likelihood_in_jax(self.spec, self.lan, self.choice)
 
-    def probabilities(self, **theta: ArrayLike) -> NDArray[np.float64]:
-        """Probability of each choice, of a model of responses alone, in NumPy.
-
-        Parameters
-        ----------
-        **theta : array_like
-            Every parameter of the model by name; all broadcast. Outside the bounds they are those at the nearest point
-            inside.
+    def as_jax(self) -> JaxDensity:
+        """The log density as a function of JAX, which `jax.jit`, `jax.grad` and `jax.vmap` take.
 
         Returns
         -------
-        ndarray
-            Of the broadcast shape, and one more axis of the choices, in the order of ``spec.choices``.
+        callable
+            ``f(rt, response, *parameters, deadline=None)``, or ``f(response, *parameters)`` of a model of responses
+            alone; all broadcast. Parameters are given by position, in the model's order, or by name; those with a
+            default may be left out. With a deadline, trials whose rt is inf have the log probability of no response by
+            then. The precision is the one that JAX is set to, that of the weights float32. Outside the bounds it is
+            that of distributions: at the nearest point inside, minus a penalty.
 
         Raises
         ------
         ValueError
-            For a model of response times, a parameter name that the model does not have, or one that is missing.
+            When called, for parameters that are unknown or missing, or a deadline that the network does not know.
+
+        Examples
+        --------
+        >>> import jax, pymc_lan as pl
+        >>> f = pl.load_network("ddm").as_jax()
+        >>> by_drift = jax.jit(jax.grad(f, argnums=2))
+        >>> round(float(by_drift(0.8, 1, 1.0, 1.0, 0.5, 0.3)), 1)
+        0.5
+        """
+        from pymc_lan.networks.jax_density import JaxDensity
+
+        return JaxDensity(self.spec, self.lan, self.choice)
+
+    def probabilities(self, *, deadline: ArrayLike | None = None, **theta: ArrayLike) -> NDArray[np.float64]:
+        """Probability of each choice, of a model of responses alone; else of no response and of one, in NumPy.
+
+        Parameters
+        ----------
+        deadline : array_like, optional
+            Seconds; None or inf for none. Of a model of response times whose networks know one.
+        **theta : array_like
+            Every parameter of the model by name; all broadcast, the deadline too. Outside the bounds they are those at
+            the nearest point inside.
+
+        Returns
+        -------
+        ndarray
+            Of the broadcast shape, and one more axis. Of a model of responses alone that of the choices, in the order
+            of ``spec.choices``. Of one of response times it has two places: nothing is seen by the deadline, and a
+            response is. For a go/no-go network they are no press (the lower boundary, or too late) and a press (the
+            upper one in time); without a deadline that is the choice itself.
+
+        Raises
+        ------
+        ValueError
+            For a network that does not know how likely a response is, or knows no deadline where one is given;
+            deadlines that are not positive; a parameter name that the model does not have, or one that is missing.
 
         Examples
         --------
         >>> import pymc_lan as pl
-        >>> pl.load_network("ddm").probabilities(v=1.0)
-        Traceback (most recent call last):
-        ValueError: Expected a model of responses alone. Found 'ddm', a model of response times. ...
+        >>> ddm = pl.load_network("ddm")
+        >>> ddm.probabilities(v=[0.0, 1.0], a=1.0, z=0.5, t=0.3).round(3)
+        array([[0.5  , 0.5  ],
+               [0.119, 0.881]])
+        >>> ddm.probabilities(v=1.0, a=1.0, z=0.5, t=0.3, deadline=[0.8, 1.6]).shape
+        (2, 2)
         """
-        if self.spec.times:
-            found = f"{self.spec.name!r}, a model of response times"
-            raise ValueError(explain("a model of responses alone", found, "use logpdf"))
+        if "deadline" in self.spec.names and deadline is not None:
+            theta, deadline = {**theta, "deadline": deadline}, None
         self._check_names(theta)
-        values = np.broadcast_arrays(*(np.asarray(theta[name], np.float64) for name in self.spec.names))
+        *values, ends = np.broadcast_arrays(
+            *(np.asarray(theta[name], np.float64) for name in self.spec.names),
+            np.asarray(np.inf if deadline is None else deadline, np.float64),
+        )
         named = dict(zip(self.spec.names, values, strict=True))
+        log_p = self._log_splits(ends, named) if self.spec.times else self._log_choices(ends, named)
+        return np.stack(np.broadcast_arrays(*np.exp(log_p)), axis=-1)
+
+    def _log_choices(self, deadline: NDArray[np.float64], theta: Theta) -> list[Any]:
+        """Log probability of each choice of a model of responses alone."""
+        if np.any(np.isfinite(deadline)):
+            found = f"{self.spec.name!r}, a model of responses alone"
+            raise ValueError(explain("a model of response times, for a deadline", found, "leave the deadline out"))
         likelihood = Likelihood(self.spec, partial(self.lan.outputs, NUMPY))
-        return np.stack(np.broadcast_arrays(*np.exp(likelihood.log_probabilities(NUMPY, named)[0])), axis=-1)
+        return likelihood.log_probabilities(NUMPY, theta)[0]
+
+    def _log_splits(self, deadline: NDArray[np.float64], theta: Theta) -> list[Any]:
+        """Log probability that nothing is seen by the deadline, and that a response is."""
+        self._check_deadline(deadline)
+        with nan_handed_on():
+            seen, silent = self.likelihood.log_go(NUMPY, deadline, theta)
+            # Both less the penalty of what lies outside the bounds.
+            total = np.logaddexp(seen, silent)
+            return [silent - total, seen - total]
+
+    def _check_deadline(self, deadline: NDArray[np.float64]) -> None:
+        view: DeadlineView | None = None if self.choice is None else require_views(self.spec).choice
+        expected = f"a network that knows how likely a response is, for {self.spec.name!r}"
+        if view is None:
+            raise ValueError(explain(expected, "none", "simulate trials with pl.simulate, and count"))
+        refuse(
+            ~(deadline.ravel() > 0),
+            {"deadline": deadline.ravel()},
+            expected="deadlines above 0 s",
+            found="others",
+            remedy="give seconds after the onset of the stimulus, inf for none",
+        )
+        finite = np.isfinite(deadline)
+        if not view.deadlines and finite.any():
+            raise ValueError(explain(f"{expected} with a deadline", "one that knows none", "leave the deadline out"))
+        if view.deadlines and view.silence is Silence.OMISSION and not finite.all():
+            raise ValueError(explain("finite deadlines, because the OPN knows no others", "none", "give deadline=..."))
 
     def _check_names(self, theta: Mapping[str, ArrayLike]) -> None:
         """Refuse names that the model does not have, and the lack of one."""

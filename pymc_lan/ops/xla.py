@@ -25,9 +25,8 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.model import Model
-from pymc_lan.networks.flax import JAX, as_network
+from pymc_lan.networks.flax import JAX, likelihood_in_jax
 from pymc_lan.networks.kernel.kernel import compile_kernel
 from pymc_lan.networks.kernel.layout import CODES
 from pymc_lan.networks.kernel.xla import VERSION, handler_name
@@ -89,16 +88,9 @@ def _shapes(arguments: Sequence[Any]) -> tuple[tuple[int, ...], tuple[int, ...]]
 # The formulas
 
 
-@cache
-def _formulas(trials: Trials) -> Likelihood:
-    # The weights are constants, also where a function is being traced.
-    with jax.ensure_compile_time_eval():
-        return Likelihood(trials.model, *(mlp and as_network(mlp) for mlp in (trials.lan, trials.choice)))
-
-
 def _value(trials: Trials, rt: Any, response: Any, deadline: Any, *parameters: Any) -> Any:
     """The log likelihoods by the formulas."""
-    likelihood = _formulas(trials)
+    likelihood = likelihood_in_jax(trials.model, trials.lan, trials.choice)
     theta = dict(zip(trials.model.names, parameters, strict=True))
     if trials.responded is None or trials.choice is None:
         return likelihood.log_trial(JAX, rt, response, None if trials.choice is None else deadline, theta)

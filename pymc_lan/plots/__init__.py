@@ -1,6 +1,7 @@
 """Figures of data, fits, models and networks: functions that return matplotlib axes and take some as ``ax``."""
 
 from pymc_lan.plots.cartoon import cartoon
+from pymc_lan.plots.choice_probabilities import choice_probabilities
 from pymc_lan.plots.choice_time import conditional_accuracy, delta, quantile_probability
 from pymc_lan.plots.effects import effects
 from pymc_lan.plots.network import network
@@ -12,6 +13,7 @@ from pymc_lan.plots.style import paper
 
 __all__ = [
     "cartoon",
+    "choice_probabilities",
     "conditional_accuracy",
     "delta",
     "effects",

@@ -94,7 +94,7 @@ def network(
     if steps.ndim != 1 or not steps.size:
         raise ValueError(explain("a list of values", f"shape {steps.shape}", "give values=[...]"))
     sets = [bind(spec, (), {**params, sweep: value}) for value in steps]
-    _check_bounds(spec, sets)
+    check_bounds(spec, sets)
     seed = check_count("seed", seed, 0)
     trials = [simulate_trials(spec, theta, n, seed + k).dropna(subset="rt") for k, theta in enumerate(sets)]
     if last is None:
@@ -113,7 +113,8 @@ def network(
     return axes
 
 
-def _check_bounds(spec: Model, sets: Sequence[Mapping[str, Any]]) -> None:
+def check_bounds(spec: Model, sets: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse, with a ValueError, parameters outside the trained bounds."""
     for p in spec.parameters:
         outside = [float(theta[p.name]) for theta in sets if not p.bounds[0] <= theta[p.name] <= p.bounds[1]]
         if outside:

@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import singledispatch
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.errors import explain
 from pymc_lan.models.diffusion.kinds import Diffusion
-from pymc_lan.models.imported import Imported
-from pymc_lan.models.model import Model
 
 Float = NDArray[np.float64]
 
 # Euler step [s]: finer than a picture shows. Paths are for looking at; `pymc_lan.simulate` has no such error.
 STEP = 0.004
-
-
-@singledispatch
-def as_diffusion(model: Model) -> Diffusion:
-    """The diffusion between two boundaries that a model is; ValueError of one that is none."""
-    remedy = "use its distribution or simulate it"
-    raise ValueError(explain("a diffusion between two boundaries", f"{model.name!r}, which has none", remedy))
-
-
-@as_diffusion.register
-def _itself(model: Diffusion) -> Diffusion:
-    return model
-
-
-@as_diffusion.register
-def _that_is_known(model: Imported) -> Diffusion:
-    return as_diffusion(model.known)
 
 
 class Trajectory(NamedTuple):
