@@ -1,6 +1,6 @@
 """Sample one hierarchical model in one form, in a process of its own, and print what it took as JSON.
 
-    python _form_worker.py DATA FORM SUBJECTS CHAINS DRAWS
+    python _form_worker.py DATA FORM SUBJECTS CHAINS DRAWS SEED
 
 DATA is ``cavanagh`` (two choices, 14 patients), ``cut_odd`` or ``cut_even`` (the same, every other patient with 24
 trials: the first, the third ... or the second, the fourth ...) or ``gonogo``.
@@ -96,7 +96,7 @@ BUILD = {
 
 
 def main() -> None:
-    data, form, subjects, chains, draws = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
+    data, form, subjects, chains, draws, seed = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:7])
     begin = cpu()
     model = BUILD[data](form, subjects)
     if form == "informed":
@@ -104,7 +104,7 @@ def main() -> None:
     prepared = cpu()
     with model:
         idata = pm.sample(
-            draws, tune=draws, chains=chains, cores=2, random_seed=1, nuts_sampler="nutpie", progressbar=False
+            draws, tune=draws, chains=chains, cores=2, random_seed=seed, nuts_sampler="nutpie", progressbar=False
         )
     spent = cpu() - begin
     names = [v.name for v in [*model.free_RVs, *model.deterministics] if not v.name.endswith("_offset")]

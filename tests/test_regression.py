@@ -322,6 +322,10 @@ def test_what_is_left_out(df: pd.DataFrame) -> None:
         ({"v": "1 + (1 | t_effect)"}, "grouped by than 't_effect'"),
         ({"priors": {"b": pm.Normal.dist()}}, "Unknown prior 'b'.*Known priors: v, a, t, subject_sd"),
         ({"priors": {"v[Intercept]": pm.StudentT.dist(3)}}, "Expected a Normal prior of each value of 'v'"),
+        (
+            {"t": "1", "a": "1", "v": "1 + (1 | subject)", "priors": {"subject_corr": 4}},
+            "one: v: Intercept. Rem",
+        ),
         ({"priors": {"subject_sd": pm.Normal.dist()}}, r"positive numbers as subject_sd. Found Normal\(\[0"),
         ({"priors": {"v": pm.Normal.dist([0, 1, 2], 1)}}, "one number for each of the 1 values of 'v'. Found 3"),
         ({"v": "x + rt"}, "known before the response, in the formula 'x . rt' of v. Found 'rt'"),

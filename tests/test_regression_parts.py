@@ -13,6 +13,7 @@ import pytest
 from tables import one_of_a_kind
 
 from pymc_lan.models.catalogue import MODELS
+from pymc_lan.regressions.arguments import as_pandas
 from pymc_lan.regressions.coding import accuracies, boundaries
 from pymc_lan.regressions.effects import groupings
 from pymc_lan.regressions.formula import Formula
@@ -300,3 +301,17 @@ def test_accuracy_becomes_boundaries_and_comes_back() -> None:
 def test_what_is_no_accuracy_is_refused(right: list, stimulus: pd.Series, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         boundaries(pd.Series(right, name="correct"), stimulus)
+
+
+def test_numbers_in_a_column_of_objects_are_numbers() -> None:
+    table = pd.DataFrame({"x": pd.Series([0, 1, 2, 1], dtype=object), "name": ["a", "b", "a", "b"]})
+    found = as_pandas(table)
+    assert found["x"].dtype.kind == "i"
+    assert found["name"].tolist() == table["name"].tolist()
+
+
+def test_a_spline_says_where_it_ends() -> None:
+    formula = Formula("v", "bs(x, df=4)", pd.DataFrame({"x": np.linspace(-1, 1, 20)}))
+    formula.evaluate(pd.DataFrame({"x": [-1.0, 0.3, 1.0]}))
+    with pytest.warns(UserWarning, match="values of 'x' from -1 to 1.*Found 1.5 in row 2, 2 such rows in all"):
+        formula.evaluate(pd.DataFrame({"x": [-1.0, 0.3, 1.5, -2.0]}))

@@ -66,7 +66,8 @@ def as_pandas(data: Any) -> pd.DataFrame:
         # A category that does not occur has no trials, and a column of nothing but zeros.
         categories = data.select_dtypes("category")
         occur = {name: categories[name].cat.remove_unused_categories() for name in categories}
-        return data.assign(**occur).reset_index(drop=True) if occur else data.reset_index(drop=True)
+        # Numbers in a column of objects, as a table read piece by piece has, are numbers.
+        return data.assign(**occur).infer_objects().reset_index(drop=True)
     table = as_table(data, "data")
     return pd.DataFrame({name: table[name].to_list() for name in table.columns})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -113,10 +114,14 @@ class Formula:
     @property
     def conditions(self) -> set[str]:
         """The columns of the table whose values are levels: those that are no numbers, and numbers in ``C(...)``."""
-        terms = [x for part in (self._parts.common, self._parts.group) if part is not None for x in part.terms.values()]
-        components = [x for term in terms for x in getattr(getattr(term, "expr", term), "components", ())]
-        found = {name for x in components if x.kind == "categoric" for name in x.var_names}
+        found = {name for x in self._components if x.kind == "categoric" for name in x.var_names}
         return {name for name in self.variables if name in found or self.table[name].dtype.kind not in "biuf"}
+
+    @property
+    def _components(self) -> list[Any]:
+        """The factors of all terms, those of group effects too."""
+        terms = [x for part in (self._parts.common, self._parts.group) if part is not None for x in part.terms.values()]
+        return [x for term in terms for x in getattr(getattr(term, "expr", term), "components", ())]
 
     @property
     def variables(self) -> set[str]:
@@ -152,6 +157,7 @@ class Formula:
             if name not in table.columns:
                 raise ValueError(_unknown(self.parameter, self.text, name, table))
         _complete(self.parameter, table, self.variables - factors)
+        self._within_splines(table)
         for name in sorted(self.variables - factors):
             known = self.table[name]
             if name in self.conditions:
@@ -170,6 +176,17 @@ class Formula:
             raise ValueError(_sentence(self.parameter, self.text, error)) from error
         self._finite(design)
         return design
+
+    def _within_splines(self, table: pd.DataFrame) -> None:
+        """Warn of values past the ends of a spline, where its last polynomial goes on by itself."""
+        for name in sorted({x for c in self._components if _is_spline(c) for x in c.var_names} & self.variables):
+            low, high = self.table[name].min(), self.table[name].max()
+            beyond = np.flatnonzero(~table[name].between(low, high))
+            if beyond.size:
+                expected = f"values of {name!r} from {low:.6g} to {high:.6g}, between the ends of its spline"
+                found = f"{table[name].iloc[beyond[0]]:.6g} in row {beyond[0]}, {beyond.size} such rows in all"
+                remedy = "read nothing into the predictions of these rows: the data say nothing there"
+                warnings.warn(explain(expected, found, remedy), stacklevel=2)
 
     def _column(self, component: Any, factor: str) -> str:
         if component.name not in self.table.columns:
@@ -206,6 +223,10 @@ class Formula:
                     found="others",
                     remedy="change the formula, or leave these rows out",
                 )
+
+
+def _is_spline(component: Any) -> bool:
+    return getattr(getattr(component, "call", None), "callee", None) == "bs"
 
 
 def _description(parameter: str, text: str) -> Any:

@@ -229,7 +229,11 @@ def _members(grouping: Grouping, usual: Mapping[str, Defaults], given: dict[str,
     if not spread.positive:
         remedy = "give one such as pm.HalfNormal.dist(0.3)"
         raise ValueError(explain(f"a prior of positive numbers as {name}_sd", f"{spread}", remedy))
-    eta = given.pop(f"{name}_corr", LKJ)
+    eta = given.pop(f"{name}_corr", None)
+    if eta is not None and not grouping.correlated:
+        expected = f"several effects of {name!r}, with {name}_corr as the prior of their correlations"
+        raise ValueError(explain(expected, f"one: {grouping.labels[0]}", f"leave {name}_corr out"))
+    eta = LKJ if eta is None else eta
     return Members(grouping, spread, float(eta) if grouping.correlated else None)
 
 
