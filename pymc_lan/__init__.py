@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pymc_lan.models.diffusion.kinds import ModelSpec as ModelSpec
     from pymc_lan.models.parameters import Parameter as Parameter
     from pymc_lan.models.simulator.spec import simulator_spec as simulator_spec
+    from pymc_lan.ops.jax_function.function import jax_function as jax_function
     from pymc_lan.registry.export import export as export
     from pymc_lan.registry.import_onnx import import_onnx as import_onnx
     from pymc_lan.registry.listing import list_models as list_models
@@ -73,6 +74,7 @@ _SOURCES = {
     "informed": "inference.members.informed",
     "informed_table": "inference.members.table",
     "initvals": "inference",
+    "jax_function": "ops.jax_function.function",
     "list_models": "registry.listing",
     "load_network": "registry.load",
     "load_regression": "regressions.regression",

@@ -16,6 +16,7 @@ from typing import Any
 
 from pymc_lan.networks.kernel.fingerprint import fingerprint
 from pymc_lan.networks.kernel.llvm import compile_module
+from pymc_lan.numerics.fresh import fresh_python
 
 
 def object_code(model: Any) -> bytes:
@@ -52,11 +53,8 @@ def _elsewhere(model: Any) -> bytes | None:
         content = cloudpickle.dumps(model)
     except Exception:  # whatever a user's objects raise when they are copied
         return None
-    # The path of this process, and not the folder that it happens to be in.
-    command = [sys.executable or "python", "-P", "-W", "ignore", "-m", __name__]
     try:
-        path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
-        environment = os.environ | {"PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
+        command, environment = fresh_python(__name__)
         done = subprocess.run(command, input=content, capture_output=True, env=environment, check=False)
     except OSError:
         return None

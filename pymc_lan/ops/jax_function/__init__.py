@@ -1,0 +1,1 @@
+"""Functions written in JAX as parts of PyTensor graphs."""

@@ -1,0 +1,149 @@
+"""What PyTensor's backends make of JAX functions in a graph, and how values and gradients are found in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any, override
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pytensor.compile.mode import optdb
+from pytensor.graph.basic import Apply
+from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.rewriting.basic import GraphRewriter
+from pytensor.graph.traversal import apply_ancestors
+
+from pymc_lan.ops.backends import register_with_backend
+from pymc_lan.ops.jax_function.flat import Joined, Pulled
+from pymc_lan.ops.jax_function.op import JaxOp, JaxShape
+
+
+class _OnePass(GraphRewriter):
+    """Take out derivatives that nobody asks for, and compute a function together with its derivatives."""
+
+    @override
+    def apply(self, fgraph: FunctionGraph, *args: Any, **kwargs: Any) -> None:
+        for node in list(fgraph.toposort()):
+            if isinstance(node.op, JaxOp) and isinstance(node.op.function, Pulled):
+                _join(fgraph, _without_unused(fgraph, node))
+
+
+def _without_unused(fgraph: FunctionGraph, node: Apply) -> Apply:
+    """A node of derivatives with only those that something depends on."""
+    op: Any = node.op
+    used = [k for k, x in enumerate(node.outputs) if fgraph.clients.get(x)]
+    if len(used) in (0, len(node.outputs)):
+        return node
+    pulled = Pulled(op.function.of, tuple(op.function.wrt[k] for k in used), op.function.seen)
+    found = JaxOp(pulled, op.inputs, [op.outputs[k] for k in used]).make_node(*node.inputs)
+    _replace(fgraph, [node.outputs[k] for k in used], found.outputs)
+    return found
+
+
+def _join(fgraph: FunctionGraph, node: Apply) -> None:
+    """Compute derivatives with the values, where the cotangents do not wait for these."""
+    op: Any = node.op
+    pulled: Pulled = op.function
+    n = len(node.inputs) - len(pulled.seen)
+    for value in _values(fgraph, node, n):
+        if value not in apply_ancestors(node.inputs[n:]):
+            both = JaxOp(Joined(pulled), op.inputs, [*value.op.outputs, *op.outputs]).make_node(*node.inputs)
+            _replace(fgraph, [*value.outputs, *node.outputs], both.outputs)
+            return
+
+
+def _values(fgraph: FunctionGraph, node: Apply, n: int) -> Iterator[Apply]:
+    """Nodes that compute what a node has the derivatives of, from the same inputs."""
+    op: Any = node.op
+    inputs, of = node.inputs[:n], op.function.of
+    for other, _ in fgraph.clients[inputs[0]]:
+        if isinstance(other.op, JaxOp) and other.op.function is of and other.inputs == inputs:
+            yield other
+
+
+def _replace(fgraph: FunctionGraph, old: list[Any], new: list[Any]) -> None:
+    # Types may know more of their shape than those that they replace.
+    pairs = [(x, x.type.filter_variable(y)) for x, y in zip(old, new, strict=True)]
+    fgraph.replace_all(pairs, reason="pymc_lan_one_pass", import_missing=True)
+
+
+optdb.register("pymc_lan_one_pass", _OnePass(), "fast_run", position=49.2)
+
+
+# What compiled code of numba calls, by number. The code may come from a cache on disk: what it depends on is the number
+# and the types, so that a number may stand for another function in each process.
+_CALLED: list[JaxOp | JaxShape] = []
+
+
+def _called(number: int, inputs: tuple[Any, ...]) -> Any:
+    op = _CALLED[number]
+    if isinstance(op, JaxShape):
+        found: list[Any] = [np.asarray(n, "int64") for n in op.lengths(inputs)]
+    else:
+        found = op.values(inputs)
+    return tuple(found) if len(found) > 1 else found[0]
+
+
+def _in_numba(op: JaxOp | JaxShape, node: Apply, **kwargs: Any) -> tuple[Any, str]:
+    from numba import objmode, types
+    from pytensor.link.numba.dispatch.basic import get_numba_type, numba_njit
+
+    if op not in _CALLED:
+        _CALLED.append(op)
+    number = _CALLED.index(op)
+    kinds = [get_numba_type(x.type, layout="C") for x in node.outputs]
+    found = kinds[0] if len(kinds) == 1 else types.Tuple(kinds)
+
+    @numba_njit
+    def jax_function(*inputs: Any) -> Any:
+        with objmode(outputs=found):
+            outputs = _called(number, inputs)
+        return outputs  # noqa: RET504 - numba has no return inside
+
+    return jax_function, f"pymc_lan-jax-{number}-{sha256(str(found).encode()).hexdigest()[:16]}"
+
+
+def _register_numba() -> None:
+    from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key, register_funcify_and_cache_key
+
+    for kind in (JaxOp, JaxShape):
+        if kind not in numba_funcify_and_cache_key.registry:
+            register_funcify_and_cache_key(kind)(_in_numba)
+
+
+def _inlined(op: JaxOp, node: Apply, **kwargs: Any) -> Any:
+    def jax_function(*inputs: Any) -> Any:
+        # Constants come as Python's numbers, which JAX would not take for what they are.
+        given = [jnp.asarray(x, _allowed(dtype)) for x, (dtype, _) in zip(inputs, op.inputs, strict=True)]
+        found = jax.tree.leaves(op.function(*given))
+        outputs = tuple(x.astype(_allowed(dtype)) for x, (dtype, _) in zip(found, op.outputs, strict=True))
+        return outputs if len(outputs) > 1 else outputs[0]
+
+    return jax_function
+
+
+def _allowed(dtype: str) -> Any:
+    """The type, or the one that stands for it where JAX has no double precision."""
+    return jax.dtypes.canonicalize_dtype(dtype)
+
+
+def _inlined_shape(op: JaxShape, node: Apply, **kwargs: Any) -> Any:
+    def lengths(*inputs: Any) -> Any:
+        found = op.lengths([jnp.asarray(x) for x in inputs])
+        return found if len(found) > 1 else found[0]
+
+    return lengths
+
+
+def _register_jax() -> None:
+    from pytensor.link.jax.dispatch import jax_funcify
+
+    if JaxOp not in jax_funcify.registry:
+        jax_funcify.register(JaxOp)(_inlined)
+        jax_funcify.register(JaxShape)(_inlined_shape)
+
+
+register_with_backend("numba", "pymc_lan_numba_jax_function", _register_numba)
+register_with_backend("jax", "pymc_lan_jax_jax_function", _register_jax)
