@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pymc_lan.data.trials import read_trials as read_trials
     from pymc_lan.diagnostics.check import check as check
     from pymc_lan.distributions.choice import ChoiceDist as ChoiceDist
+    from pymc_lan.distributions.field import wishart_field as wishart_field
     from pymc_lan.distributions.gonogo import GoNoGo as GoNoGo
     from pymc_lan.distributions.landist import LANDist as LANDist
     from pymc_lan.distributions.named import *  # noqa: F403
@@ -88,6 +89,7 @@ _SOURCES = {
     "simulate_to": "training.simulated.offline",
     "simulator_spec": "models.simulator.spec",
     "train": "training.train",
+    "wishart_field": "distributions.field",
 }
 _MODULES = ("diagnostics", "plots")
 

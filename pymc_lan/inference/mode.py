@@ -6,17 +6,21 @@ import logging
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.errors import check_count, explain, unknown
+from pymc_lan.inference.laplace import SHOWN, labels_of, normal_draws, precision_at
 from pymc_lan.inference.posterior import (
+    PRIOR,
     Point,
     as_datatree,
+    compiled,
     constrained,
-    log_density,
+    noisy_log_density,
     not_finite,
     resolve_model,
     start_points,
@@ -35,10 +39,12 @@ CHUNK = 25
 # Steps that L-BFGS remembers. Scales of a hierarchical model differ widely: with the 10 of optax the example of 148
 # subjects takes twice the steps.
 MEMORY = 100
-# Columns of the Hessian that are computed at once.
-COLUMNS = 8
-# Parameters that a message names.
-SHOWN = 5
+# Steps over which a random loss is smoothed, with weights that fall off exponentially.
+WINDOW = 50
+# Draws of a random density over which its curvature is averaged.
+DRAWS = 64
+# Parts of a run; of the last two the losses are compared to see whether it still falls.
+PARTS = 5
 # Share of a log density that may be rounding, of sums over many trials.
 ROUNDING = 1e-10
 
@@ -52,12 +58,13 @@ class MapFit:
     point : dict
         Free and deterministic variables by name, on their own scale.
     logp : float
-        Log posterior density there, up to a constant.
+        Log posterior density there, up to a constant; of a random one, what its smoothed loss says.
     converged : bool
-        Whether every derivative of the log density by an unconstrained value is below the tolerance.
+        Whether every derivative of the log density by an unconstrained value is below the tolerance; of a random one,
+        whether the loss has stopped falling.
     history : DataFrame
-        One row per step: ``start``, ``step``, ``loss`` (minus the log density) and ``gradient`` (the largest
-        absolute derivative), both before the step.
+        One row per step: ``start``, ``step``, ``loss`` (minus the log density, or its average) and ``gradient`` (the
+        largest absolute derivative of the log density), both before the step; of a random one ``smoothed``, too.
 
     Examples
     --------
@@ -86,6 +93,9 @@ class MapFit:
     def laplace(self, draws: int = 1000, *, seed: int | None = None) -> Any:
         """Draw from the normal approximation at the mode, on the unconstrained scale.
 
+        The curvature is that of second derivatives; where a likelihood has a gradient alone, of differences of it;
+        where it is random, of its average over 64 draws.
+
         Parameters
         ----------
         draws : int
@@ -107,12 +117,19 @@ class MapFit:
         import pymc
         from jax.flatten_util import ravel_pytree
 
+        n = check_count("draws", draws)
         if not self._jacobian:
             remedy = "fit with jacobian=True"
             raise ValueError(explain("a mode on the unconstrained scale", "one of jacobian=False", remedy))
         flat, unravel = ravel_pytree(self._position)
-        precision = _hessian(log_density(self._model), flat, unravel)
-        deviations = _normal_draws(precision, check_count("draws", draws), as_generator(seed), _labels(self._position))
+        noisy, random = noisy_log_density(self._model)
+        keys = jax.random.split(jax.random.PRNGKey(0), DRAWS if random else 1)
+
+        def density(point: Any) -> Any:
+            return jax.lax.map(lambda key: noisy(point, key), keys).mean() if random else noisy(point, None)
+
+        precision = precision_at(density, flat, unravel)
+        deviations = normal_draws(precision, n, as_generator(seed), labels_of(self._position))
         rows = flat + jnp.asarray(deviations)
         split = {name: x[None] for name, x in jax.vmap(unravel)(rows).items()}
         return as_datatree(self._model, split, {}, pymc, approximation="Laplace")
@@ -123,11 +140,12 @@ def fit_map(
     optimizer: Any = "lbfgs",
     steps: int = 1000,
     *,
-    initvals: Mapping[str, Any] | None = None,
+    initvals: Mapping[str, Any] | Literal["prior"] | None = None,
     n_starts: int = 1,
     seed: int | None = None,
     tol: float = 0.05,
     jacobian: bool = True,
+    average: bool = False,
     track_history: bool = True,
     log_every: int | None = None,
 ) -> MapFit:
@@ -142,18 +160,22 @@ def fit_map(
         momentum 0.9 on a gradient cut to length 1. The last two have a rate that falls from 0.05 to 0 along a cosine.
     steps : int
         At most this many for each start.
-    initvals : mapping of str to array, optional
-        Where to start, as `pm.sample` takes it and `pymc_lan.initvals` makes it. By default the model's initial point.
+    initvals : mapping of str to array, or "prior", optional
+        Where to start, as `pm.sample` takes it and `pymc_lan.initvals` makes it; or, of each start, a draw from the
+        prior. By default the model's initial point.
     n_starts : int
         Starts after the first are moved by up to 1 in every unconstrained value. The highest density wins.
     seed : int, optional
-        Of those moves.
+        Of those moves, of draws from the prior, and of a random likelihood.
     tol : float
         A start has converged when no derivative of the log density by an unconstrained value is larger. A derivative
         of 0.05 moves a parameter whose posterior standard deviation is s by about 0.05 s of those deviations.
     jacobian : bool
         True: the mode of the density on the unconstrained scale, around which `MapFit.laplace` and samplers work.
         False: that of the parameters' own density, as `pm.find_MAP` finds it.
+    average : bool
+        Whether the loss is minus the log density over the number of observations (values of observed variables and of
+        potentials), so that an optimiser's rate means the same for few trials and for many.
     track_history : bool
         Whether `MapFit.history` has every step, or the last of each start only.
     log_every : int, optional
@@ -167,12 +189,13 @@ def fit_map(
     ------
     ValueError
         If every start comes to a point where the density or a derivative is not finite (the message names the
-        parameters), or an argument is not as described.
+        parameters) before it is better than where it began; or an argument is not as described.
 
     Warns
     -----
     UserWarning
-        If the best start has not converged, or some starts (not all) came to a point that is not finite.
+        If the best start has not converged, or some start came to a point that is not finite; its best point before
+        that is kept.
 
     Notes
     -----
@@ -181,6 +204,11 @@ def fit_map(
 
     A group's standard deviation of 0 with all members equal is an infinite density where members are drawn around
     their group ("centred"). Write members as offsets then, or look at the deviations.
+
+    A log density may itself be random, as of a potential that simulates with ``pm.Normal.dist``. Then
+    every step draws anew; the loss is smoothed over 50 steps, and the point at which it is lowest wins; a start takes
+    all its steps, and has converged when its loss over the last fifth of them is not below that of the fifth before, by
+    two standard errors. Optimisers with a line search are refused.
 
     Examples
     --------
@@ -192,44 +220,93 @@ def fit_map(
     """
     model = resolve_model(model)
     # Before anything else touches JAX: see `posterior`.
-    density = log_density(model, jacobian=jacobian)
+    density, random = noisy_log_density(model, jacobian=jacobian)
     steps, n_starts = check_count("steps", steps), check_count("n_starts", n_starts)
     if log_every is not None:
         log_every = check_count("log_every", log_every)
     points = start_points(model, initvals, seed, [False] + [True] * (n_starts - 1))
-    chunk = min(log_every or CHUNK, steps)
-    runner = _runner(density, _optimizer(optimizer, steps), points[0], steps=steps, chunk=chunk, tol=tol)
-    runs = [_descend(runner, point, steps, i, log_every) for i, point in enumerate(points)]
+    runner = _runner(
+        density if random else lambda point: density(point, None),
+        _optimizer(optimizer, steps),
+        points[0],
+        steps=steps,
+        chunk=min(log_every or CHUNK, steps),
+        tol=tol,
+        random=random,
+        scale=_observations(model) if average else 1,
+    )
+    keys = as_generator(seed).integers(2**31, size=n_starts)
+    runs = [_descend(runner, x, steps, i, log_every, key) for i, (x, key) in enumerate(zip(points, keys, strict=True))]
     # Where nothing is steep at the start there may be a saddle: from beside it the way leads on, or back.
     still = [i for i, r in enumerate(runs) if len(r.rows) == 1 and not r.failed and _steepest(r.derivative)[0] <= tol]
-    for i, point in zip(still, start_points(model, initvals, seed, [True] * len(still)), strict=True):
+    for i, point in zip(still, start_points(model, initvals, seed, [initvals != PRIOR] * len(still)), strict=True):
         runs[i] = _better(runs[i], _descend(runner, point, steps, i, log_every))
-    fine = [r for r in runs if not r.failed]
-    if len(fine) < len(runs):
-        message = _not_finite(model, next(r for r in runs if r.failed))
-        if not fine:
-            raise ValueError(message)
-        warnings.warn(f"{len(runs) - len(fine)} of {len(runs)} starts failed. {message}", stacklevel=2)
-    best = min(fine, key=lambda r: r.loss)
-    gradient, steepest = _steepest(best.derivative)
-    converged = gradient <= tol
-    if not converged:
-        message = explain(
-            f"derivatives below tol = {tol:g} within {steps} steps",
-            f"{gradient:.3g} for {steepest}",
-            "take more steps, another optimizer or another start, and look at .history",
-        )
-        warnings.warn(message, stacklevel=2)
+    best = _best(model, runs)
+    converged = _check_converged(best, steps, tol)
     point = constrained(model, {name: x[None, None] for name, x in best.position.items()})
     return MapFit(
         point={name: x[0, 0] for name, x in point.items()},
-        logp=-best.loss,
+        logp=-best.loss * runner.scale,
         converged=converged,
         history=_history(runs, track_history),
         _model=model,
         _position=best.position,
         _jacobian=jacobian,
     )
+
+
+def _observations(model: Any) -> int:
+    """How many values observed variables and potentials have."""
+    terms = [*model.observed_RVs, *model.potentials]
+    shapes = compiled(model, model.replace_rvs_by_values([x.shape for x in terms]))
+    point = start_points(model, None, 0, [False])[0]
+    return max(1, sum(int(np.prod(shape)) for shape in shapes(*(point[v.name] for v in model.value_vars))))
+
+
+def _best(model: Any, runs: list[_Run]) -> _Run:
+    """The run with the highest density, with a warning if some have failed."""
+    failed = [r for r in runs if r.failed]
+    usable = [r for r in runs if not r.failed or r.step > 0]
+    if failed:
+        message = _not_finite(model, failed[0])
+        if not usable:
+            raise ValueError(message)
+        if len(failed) < len(runs):
+            message = f"{len(failed)} of {len(runs)} starts failed. {message}"
+        elif usable:
+            message += f" The best point before that, of step {min(usable, key=lambda r: r.loss).step}, is kept."
+        warnings.warn(message, stacklevel=3)
+    return min(usable, key=lambda r: r.loss)
+
+
+def _check_converged(run: _Run, steps: int, tol: float) -> bool:
+    """Whether a run has converged, with a warning if it has not and that has not been said."""
+    if run.failed:
+        return False
+    gradient, steepest = _steepest(run.derivative)
+    if run.smoothed is not None:
+        fall, error = _fall(run.rows[:, 0])
+        converged = fall <= 2 * error
+        expected, found = (
+            "a loss that has stopped falling",
+            f"one that fell by {fall:.3g} over the last {1 / PARTS:.0%}",
+        )
+    else:
+        converged = gradient <= tol
+        expected, found = f"derivatives below tol = {tol:g} within {steps} steps", f"{gradient:.3g} for {steepest}"
+    if not converged:
+        remedy = "take more steps, another optimizer or another start, and look at .history"
+        warnings.warn(explain(expected, found, remedy), stacklevel=3)
+    return converged
+
+
+def _fall(loss: NDArray[np.float64]) -> tuple[float, float]:
+    """How much lower a loss is in the last part of a run than in the part before, and the standard error of that."""
+    n = max(2, len(loss) // PARTS)
+    before, last = loss[-2 * n : -n], loss[-n:]
+    if len(before) < n:
+        return np.inf, 0.0
+    return float(before.mean() - last.mean()), float(np.hypot(before.std(), last.std()) / np.sqrt(n))
 
 
 def _better(run: _Run, other: _Run) -> _Run:
@@ -240,13 +317,15 @@ def _better(run: _Run, other: _Run) -> _Run:
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """One start: where it ended, and loss and steepest derivative at every step, as rows."""
+    """One start: its best point, and of which step; where it failed; loss and steepest derivative at each step."""
 
     position: Point
     derivative: Point
     loss: float
-    failed: bool
+    step: int
+    failed: tuple[Point, Point] | None
     rows: NDArray[np.float64]
+    smoothed: NDArray[np.float64] | None
 
 
 def _optimizer(optimizer: Any, steps: int) -> Any:
@@ -276,50 +355,115 @@ class _Runner(NamedTuple):
     run: Callable[..., Any]
     chunk: int
     unravel: Callable[..., Any]
+    random: bool
+    scale: int
 
 
-def _runner(density: Callable[..., Any], optimizer: Any, like: Point, *, steps: int, chunk: int, tol: float) -> _Runner:
-    """Compile the steps of a run; nothing moves after its end or a failure."""
+class _State(NamedTuple):
+    """Of a run: where it is, the optimiser's state, its best and its latest point, and what random losses need."""
+
+    x: Any
+    optimizer: Any
+    best: Any
+    latest: Any
+    key: Any
+    smoothed: Any
+    done: Any
+
+
+class _Point(NamedTuple):
+    """A point of a run: unconstrained values, loss, gradient of the log density, step, and whether all is finite."""
+
+    x: Any
+    loss: Any
+    gradient: Any
+    step: Any
+    finite: Any
+
+
+def _runner(
+    density: Callable[..., Any],
+    optimizer: Any,
+    like: Point,
+    *,
+    steps: int,
+    chunk: int,
+    tol: float,
+    random: bool = False,
+    scale: int = 1,
+) -> _Runner:
+    """Compile the steps of a run; nothing moves after its end or a failure.
+
+    `density` is a function of a point, or of a point and a key where it is `random`; the loss minus it, over `scale`.
+    """
     import jax
     import jax.numpy as jnp
     import optax
     from jax.flatten_util import ravel_pytree
 
-    _, unravel = ravel_pytree(like)
+    flat, unravel = ravel_pytree(like)
+    searches = _searches(optimizer.init(flat))
+    if searches and random:
+        remedy = "give optimizer='adam' or 'sgd', or an optax transformation without a line search"
+        raise ValueError(explain("an optimizer for a loss that is random", "one with a line search", remedy))
 
-    def loss(x: Any) -> Any:
-        return -density(unravel(x))
+    def step(now: _State, number: Any) -> Any:
+        key = jax.random.fold_in(now.key, number) if random else None
 
-    def step(carry: Any, number: Any) -> Any:
-        x, state, best, done = carry
-        if optax.tree.get(state, "value") is not None and optax.tree.get(state, "grad") is not None:
-            # A line search has been here already.
-            value, grad = optax.value_and_grad_from_state(loss)(x, state=state)
-        else:
-            value, grad = jax.value_and_grad(loss)(x)
-        steepest = jnp.max(jnp.abs(grad))
-        failed = ~(jnp.isfinite(value) & jnp.isfinite(steepest))
-        taken = ~done & (number < steps)
-        ends = failed | (steepest <= tol)
-        updates, new_state = optimizer.update(grad, state, x, value=value, grad=grad, value_fn=loss)
+        def loss(x: Any) -> Any:
+            return -(density(unravel(x), key) if random else density(unravel(x))) / scale
+
+        # A line search has been here already.
+        evaluate = (
+            partial(optax.value_and_grad_from_state(loss), state=now.optimizer)
+            if searches
+            else jax.value_and_grad(loss)
+        )
+        value, grad = evaluate(now.x)
+        steepest = jnp.max(jnp.abs(grad), initial=0.0) * scale
+        finite = jnp.isfinite(value) & jnp.isfinite(steepest)
+        taken = ~now.done & (number < steps)
+        ends = ~finite | ((steepest <= tol) & (not random))
+        # The first steps' mean, and then one of weights that fall off.
+        smoothed = now.smoothed + (value - now.smoothed) / jnp.minimum(number + 1, WINDOW) if random else value
+        updates, new = optimizer.update(grad, now.optimizer, now.x, value=value, grad=grad, value_fn=loss)
         moved = taken & ~ends
-        # The point that ends a run counts, whatever came before: it has converged, or it is to be looked at.
-        best = _choose(taken & (ends | (value < best[1])), (x, value, grad, failed), best)
-        x, state = _choose(moved, (optax.apply_updates(x, updates), new_state), (x, state))
-        return (x, state, best, ~moved), (value, steepest, taken)
+        here = _Point(now.x, smoothed, grad * scale, jnp.asarray(number), finite)
+        # The point that ends a run has converged, and counts whatever came before.
+        better = taken & finite & (ends | (smoothed < now.best.loss))
+        x, state = _choose(moved, (optax.apply_updates(now.x, updates), new), (now.x, now.optimizer))
+        after = _State(
+            x,
+            state,
+            _choose(better, here, now.best),
+            _choose(taken, here, now.latest),
+            now.key,
+            _choose(taken, smoothed, now.smoothed),
+            ~moved,
+        )
+        return after, (value, steepest, smoothed, taken)
 
     @jax.jit
-    def begin(point: Point) -> Any:
+    def begin(point: Point, key: Any = 0) -> Any:
         x, _ = ravel_pytree(point)
-        carry = x, optimizer.init(x), (x, jnp.asarray(jnp.inf, x.dtype), jnp.zeros_like(x), False), False
+        nowhere = _Point(x, jnp.asarray(jnp.inf, x.dtype), jnp.zeros_like(x), jnp.arange(1)[0], True)
+        smoothed = jnp.zeros((), x.dtype)
+        now = _State(x, optimizer.init(x), nowhere, nowhere, jax.random.PRNGKey(key), smoothed, False)
         # With types that are not left open, or `run` would be compiled a second time for what it returned.
-        return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), carry)
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), now)
 
     @jax.jit
-    def run(carry: Any, first: Any) -> Any:
-        return jax.lax.scan(step, carry, first + jnp.arange(chunk))
+    def run(now: Any, first: Any) -> Any:
+        return jax.lax.scan(step, now, first + jnp.arange(chunk))
 
-    return _Runner(begin, run, chunk, unravel)
+    return _Runner(begin, run, chunk, unravel, random, scale)
+
+
+def _searches(state: Any) -> bool:
+    """Whether an optimiser's state has the value and slope at which a line search ended."""
+    import optax
+
+    return optax.tree.get(state, "value") is not None and optax.tree.get(state, "grad") is not None
 
 
 def _choose(condition: Any, new: Any, old: Any) -> Any:
@@ -329,20 +473,31 @@ def _choose(condition: Any, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
 
 
-def _descend(runner: _Runner, point: Point, steps: int, start: int, log_every: int | None) -> _Run:
+def _descend(runner: _Runner, point: Point, steps: int, start: int, log_every: int | None, key: int = 0) -> _Run:
     """Run one start to its end, in chunks."""
-    carry, rows, taken = runner.begin(point), [], 0
+    now, rows, taken = runner.begin(point, key), [], 0
     for first in range(0, steps, runner.chunk):
-        carry, (losses, gradients, counted) = runner.run(carry, first)
-        rows.append(np.column_stack([losses, gradients])[np.asarray(counted)])
+        now, (losses, gradients, smoothed, counted) = runner.run(now, first)
+        rows.append(np.column_stack([losses, gradients, smoothed])[np.asarray(counted)])
         taken += len(rows[-1])
         if log_every:
-            logger.info("start %d, step %d: loss %.6g, steepest derivative %.3g", start, taken, *rows[-1][-1])
-        if carry[-1]:
+            logger.info("start %d, step %d: loss %.6g, steepest derivative %.3g", start, taken, *rows[-1][-1, :2])
+        if now.done:
             break
-    x, loss, grad, failed = carry[2]
-    position, derivative = ({k: np.asarray(v) for k, v in runner.unravel(y).items()} for y in (x, grad))
-    return _Run(position, derivative, float(loss), bool(failed), np.concatenate(rows))
+
+    def split(flat: Any) -> Point:
+        return {k: np.asarray(v) for k, v in runner.unravel(flat).items()}
+
+    table, best, latest = np.concatenate(rows), now.best, now.latest
+    return _Run(
+        split(best.x),
+        split(best.gradient),
+        float(best.loss),
+        int(best.step),
+        None if latest.finite else (split(latest.x), split(latest.gradient)),
+        table[:, :2],
+        table[:, 2] if runner.random else None,
+    )
 
 
 def _steepest(derivative: Point) -> tuple[float, str]:
@@ -353,77 +508,29 @@ def _steepest(derivative: Point) -> tuple[float, str]:
 def _history(runs: list[_Run], track: bool) -> pd.DataFrame:
     import pandas as pd
 
-    tables = [pd.DataFrame(r.rows, columns=["loss", "gradient"]) for r in runs]
-    return pd.concat(
-        [
-            table.assign(start=i, step=np.arange(len(table)))[["start", "step", "loss", "gradient"]].iloc[
-                0 if track else -1 :
-            ]
-            for i, table in enumerate(tables)
-        ],
-        ignore_index=True,
-    )
+    tables = []
+    for i, r in enumerate(runs):
+        columns = {"start": i, "step": np.arange(len(r.rows)), "loss": r.rows[:, 0], "gradient": r.rows[:, 1]}
+        smoothed = {} if r.smoothed is None else {"smoothed": r.smoothed}
+        tables.append(pd.DataFrame(columns | smoothed).iloc[0 if track else -1 :])
+    return pd.concat(tables, ignore_index=True)
 
 
 def _not_finite(model: Any, run: _Run) -> str:
     """Say what is not finite where a run had to stop: parameters, their derivatives, terms of the density."""
     step = len(run.rows) - 1
+    position, derivative = run.failed or (run.position, run.derivative)
     bad = {
-        "the parameters": [k for k, x in run.position.items() if not np.isfinite(x).all()],
-        "derivatives by": [k for k, x in run.derivative.items() if not np.isfinite(x).all()],
+        "the parameters": [k for k, x in position.items() if not np.isfinite(x).all()],
+        "derivatives by": [k for k, x in derivative.items() if not np.isfinite(x).all()],
     }
     lines = [f"{kind} {', '.join(names)}" for kind, names in bad.items() if names]
-    if not bad["the parameters"] and (terms := not_finite(model, run.position)):
+    if not bad["the parameters"] and (terms := not_finite(model, position)):
         lines.append(f"the log probability of {terms}")
     found = "; ".join(lines)
+    rate = ", for instance to a tenth" if step else ""
     return explain(
         "a finite log density with finite derivatives",
         f"at step {step} these not finite: {found or 'their sum'}",
-        "give other initvals, for instance those of pl.initvals, or lower the optimizer's rate",
+        f"give other initvals, for instance those of pl.initvals, or lower the optimizer's rate{rate}",
     )
-
-
-def _labels(position: Point) -> list[str]:
-    """One name for every element of the flat vector, in the order of `ravel_pytree`: by name."""
-    return [
-        name + (f"[{', '.join(map(str, i))}]" if (i := np.unravel_index(k, x.shape)) else "")
-        for name, x in sorted(position.items())
-        for k in range(x.size)
-    ]
-
-
-def _hessian(density: Callable[..., Any], flat: Any, unravel: Callable[..., Any]) -> NDArray[np.float64]:
-    """Minus the second derivatives of the log density, a few columns at a time."""
-    import jax
-    import jax.numpy as jnp
-
-    gradient = jax.grad(lambda x: -density(unravel(x)))
-    columns = jax.jit(
-        lambda x: jax.lax.map(
-            lambda direction: jax.jvp(gradient, (x,), (direction,))[1], jnp.eye(x.size), batch_size=COLUMNS
-        )
-    )
-    found = np.asarray(columns(flat))
-    return (found + found.T) / 2
-
-
-def _normal_draws(
-    precision: NDArray[np.float64], n: int, rng: np.random.Generator, labels: list[str]
-) -> NDArray[np.float64]:
-    """Rows drawn from the normal distribution around 0 whose covariance is the inverse of `precision`."""
-    if not np.isfinite(precision).all():
-        bad = [labels[i] for i in np.flatnonzero(~np.isfinite(precision).all(axis=1))[:SHOWN]]
-        remedy = "draw with pm.sample instead"
-        raise ValueError(explain("finite second derivatives at the mode", f"others by {', '.join(bad)}", remedy))
-    values, vectors = np.linalg.eigh(precision)
-    # What the data and priors do not hold has a curvature of 0, but for rounding.
-    if values[0] <= values[-1] * len(values) * np.finfo(float).eps:
-        main = [labels[i] for i in np.argsort(-np.abs(vectors[:, 0]))[:SHOWN]]
-        raise ValueError(
-            explain(
-                "a density that falls off in every direction from the mode",
-                f"one that does not, mostly along {', '.join(main)}",
-                "give them tighter priors, go on to convergence, or draw with pm.sample instead",
-            )
-        )
-    return rng.standard_normal((n, len(values))) / np.sqrt(values) @ vectors.T

@@ -7,7 +7,7 @@ first use; and it stands inside functions, because it changes global settings.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from pymc_lan.numerics.seeds import as_generator
 
 Point = dict[str, NDArray[np.float64]]
 
+# Starts that are draws of it.
+PRIOR = "prior"
 # Draws that are transformed at once: a model may have a deterministic variable with a value for every trial.
 BATCH = 64
 
@@ -84,24 +86,84 @@ def log_density(model: Any, *, jacobian: bool = True) -> Callable[[Mapping[str, 
     >>> float(log_density(model)({"x": 0.0}))
     -0.918...
     """
+    density, random = noisy_log_density(model, jacobian=jacobian)
+    if random:
+        remedy = "use pl.fit_map, which draws anew at every step, or a likelihood that is a function, as a network is"
+        raise ValueError(
+            explain("a log density that is the same at every look", "one with random numbers in it", remedy)
+        )
+    return lambda point: density(point, None)
+
+
+def noisy_log_density(model: Any, *, jacobian: bool = True) -> tuple[Callable[[Mapping[str, Any], Any], Any], bool]:
+    """Log posterior density as a JAX function of the unconstrained values by name and of a key, and whether it uses it.
+
+    Parameters
+    ----------
+    model : pm.Model
+        Where its log density has random numbers in it, as that of a Monte-Carlo likelihood in a potential or of a
+        minibatch has, they are drawn from the key.
+    jacobian : bool
+        As of `log_density`.
+
+    Returns
+    -------
+    density : callable
+    random : bool
+
+    Examples
+    --------
+    >>> import jax, pymc as pm
+    >>> with pm.Model() as model:
+    ...     x = pm.Normal("x")
+    ...     noise = pm.Potential("noise", x * pm.Normal.dist())
+    >>> density, random = noisy_log_density(model)
+    >>> random, density({"x": 1.0}, jax.random.PRNGKey(1)) == density({"x": 1.0}, jax.random.PRNGKey(2))
+    (True, Array(False, dtype=bool))
+    """
     from pymc.sampling.jax import get_jaxified_graph
+    from pytensor.compile.sharedvalue import SharedVariable
+    from pytensor.graph.replace import clone_replace
+    from pytensor.graph.traversal import graph_inputs
+    from pytensor.link.jax.dispatch import jax_typify
+    from pytensor.tensor.random.type import RandomType
 
-    names = [v.name for v in model.value_vars]
-    function = get_jaxified_graph(inputs=model.value_vars, outputs=[model.logp(jacobian=jacobian)])
-    return lambda point: function(*(point[name] for name in names))[0]
+    names, density = [v.name for v in model.value_vars], model.logp(jacobian=jacobian)
+    shared = [x for x in graph_inputs([density]) if isinstance(x, SharedVariable) and isinstance(x.type, RandomType)]
+    # Each node that draws takes its generator as it finds it: two with the same one would draw the same numbers.
+    states = [x.type() for x in shared]
+    drawn: Any = clone_replace([density], replace=list(zip(shared, states, strict=True))) if shared else [density]
+    function = get_jaxified_graph(inputs=[*model.value_vars, *states], outputs=drawn)
+    begin = [jax_typify(x.get_value()) for x in shared]
+
+    def of_key(point: Mapping[str, Any], key: Any) -> Any:
+        import jax
+
+        keys = jax.random.split(key, len(begin)) if begin else ()
+        given = [state | {"jax_state": each} for state, each in zip(begin, keys, strict=True)]
+        return function(*(point[name] for name in names), *given)[0]
+
+    return of_key, bool(shared)
 
 
-def start_points(model: Any, initvals: Mapping[str, Any] | None, seed: Any, jitter: Sequence[bool]) -> list[Point]:
+def start_points(
+    model: Any, initvals: Mapping[str, Any] | Literal["prior"] | None, seed: Any, jitter: Sequence[bool]
+) -> list[Point]:
     """Starting points on the unconstrained scale.
 
     Parameters
     ----------
     model : pm.Model
-    initvals : mapping of str to array, optional
-        As `pm.sample` takes it: values by name, in place of the model's own.
+    initvals : mapping of str to array, or "prior", optional
+        As `pm.sample` takes it: values by name, in place of the model's own. Or each start is a draw from the prior.
     seed : int, optional
     jitter : sequence of bool
-        For each start, whether every value is moved by up to 1, as `pm.sample` does.
+        For each start, whether every value is moved by up to 1, as `pm.sample` does; draws from the prior are not.
+
+    Raises
+    ------
+    ValueError
+        For another word.
 
     Returns
     -------
@@ -117,8 +179,12 @@ def start_points(model: Any, initvals: Mapping[str, Any] | None, seed: Any, jitt
     """
     from pymc.initial_point import make_initial_point_fn
 
-    overrides = None if initvals is None else dict(initvals)
     seeds = as_generator(seed).integers(2**31, size=len(jitter))
+    if isinstance(initvals, str):
+        if initvals != PRIOR:
+            raise ValueError(explain(f"initvals by name, or {PRIOR!r}", repr(initvals), f"give {PRIOR!r} or a dict"))
+        initvals, jitter = dict.fromkeys((rv.name for rv in model.free_RVs), PRIOR), [False] * len(jitter)
+    overrides = None if initvals is None else dict(initvals)
     exact = make_initial_point_fn(model=model, overrides=overrides)
     moved = make_initial_point_fn(model=model, overrides=overrides, jitter_rvs=set(model.free_RVs))
     found = [(moved if move else exact)(int(s)) for move, s in zip(jitter, seeds, strict=True)]
