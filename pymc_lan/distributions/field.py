@@ -113,7 +113,7 @@ class Canonical(Transform):
         sd = pt.log(inputs[-1]) + np.zeros(self.shape)
         freedom = np.arange(self.columns, self.columns - self.d, -1)
         # Constants of chi distributions in place of those of the normal ones that logp has for the first weights.
-        constant = sum((1 - m / 2) * math.log(2) - math.lgamma(m / 2) for m in freedom)
+        constant = math.fsum((1 - m / 2) * math.log(2) - math.lgamma(m / 2) for m in freedom)
         constant += (self.d + math.prod(self.shape) - len(self.kept)) * LOG_SQRT_2PI
         return sd.sum() + (freedom * value[: self.d]).sum() + constant
 
