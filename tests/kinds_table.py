@@ -4,25 +4,25 @@ from __future__ import annotations
 
 LIKELIHOODS = """
               density numpy   no_press  omission  probabilities responses exact   labels
-ddm           yes     yes     yes       no_opn    timed         times     yes     yes
-ddm_sdv       yes     yes     yes       no_opn    timed         times     yes     yes
-angle         yes     yes     yes       no_opn    timed         times     yes     yes
-weibull       yes     yes     yes       no_opn    timed         times     open    yes
-ornstein      yes     yes     yes       no_opn    timed         times     open    yes
-full_ddm      yes     yes     yes       no_opn    timed         times     open    yes
+ddm           yes     yes     yes       no_opn    yes           times     yes     yes
+ddm_sdv       yes     yes     yes       no_opn    yes           times     yes     yes
+angle         yes     yes     yes       no_opn    yes           times     yes     yes
+weibull       yes     yes     yes       no_opn    yes           times     open    yes
+ornstein      yes     yes     yes       no_opn    yes           times     open    yes
+full_ddm      yes     yes     yes       no_opn    yes           times     open    yes
 lba2          yes     unknown no_drift  no_none   unknown       times     yes     -
 rdm3          yes     unknown no_drift  no_none   unknown       times     yes     -
 poisson_race  yes     unknown no_drift  no_none   unknown       times     yes     -
-race_3        yes     yes     no_drift  no_opn    timed         times     open    yes
-levy          yes     yes     simulator no_opn    timed         times     open    -
-lca_3         yes     yes     no_drift  no_opn    timed         times     open    -
+race_3        yes     yes     no_drift  no_opn    uncounted     times     open    yes
+levy          yes     yes     simulator no_opn    uncounted     times     open    -
+lca_3         yes     yes     no_drift  no_opn    uncounted     times     open    -
 responses     untimed untimed no_drift  untimed   yes           yes       open    -
 own           nowhere nowhere nowhere   nowhere   nowhere       nowhere   open    yes
-omissions     yes     yes     no_drift  yes       timed         times     open    -
-imported      yes     yes     no_cpn    no_opn    timed         times     open    yes
-with_cpn      yes     yes     yes       no_opn    timed         times     open    yes
-with_opn      yes     yes     opn       yes       timed         times     open    yes
-stranger      yes     yes     no_cpn    no_opn    timed         times     open    unlabelled
+omissions     yes     yes     no_drift  yes       yes           times     open    -
+imported      yes     yes     no_cpn    no_opn    uncounted     times     open    yes
+with_cpn      yes     yes     yes       no_opn    yes           times     open    yes
+with_opn      yes     yes     opn       yes       yes           times     open    yes
+stranger      yes     yes     no_cpn    no_opn    uncounted     times     open    unlabelled
 """
 
 FITS = """
@@ -121,13 +121,13 @@ SENTENCES = {
         "Found a model known by its simulator. Remedy: return rt = inf where nothing is pressed, give choices=[1] "
         "and omissions=True, and use LANDist."
     ),
-    "timed": "Expected a model of responses alone. Found {name!r}, a model of response times. Remedy: use logpdf.",
     "times": (
         "Expected a model of responses alone, from pl.simulator_spec(..., times=False). Found {name!r}, a model of "
         "response times. Remedy: use LANDist."
     ),
     "two": "Expected a model of two choices, +1 and -1. Found {name!r} with choices {choices}",
     "nowhere": "Unknown model {name!r}. Known models: angle, ",
+    "uncounted": "Expected a network that knows how likely a response is, for {name!r}. Found none. Remedy: simulate",
     "unknown": "Expected a model with a network. Found {name!r}, a closed form. Remedy: use its distribution",
     "unplain": (
         "Expected a diffusion with drift v, boundary a and non-decision time t. Found {name!r} with {names}. "

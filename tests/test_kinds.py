@@ -130,9 +130,13 @@ def omission(k: Kind, folder: Path) -> None:
 
 
 def probabilities(k: Kind, folder: Path) -> None:
-    found = k.found.probabilities(**k.theta)
-    assert found.shape == (len(k.model.choices),)
+    """Of the choices or, beside times, of no response and of one."""
+    files = k.files or {}
+    found = k.found.probabilities(**k.theta, **({"deadline": 1.0} if "opn" in files else {}))
+    assert found.shape == (2 if times(k) else len(k.model.choices),)
     assert found.sum() == pytest.approx(1, abs=1e-12)
+    for name in files.keys() - {"lan"}:
+        assert found[0] == pytest.approx(logistic(by_hand(k, name, *([1.0] if name == "opn" else []))), rel=1e-5)
 
 
 def responses(k: Kind, folder: Path) -> None:
@@ -308,7 +312,7 @@ BY_DEFAULT = {
     "numpy": ("ddm", "race_3", "levy"),
     "no_press": ("ddm", "with_cpn"),
     "omission": ("omissions", "with_opn"),
-    "probabilities": ("responses",),
+    "probabilities": ("ddm", "responses", "with_cpn", "with_opn"),
     "responses": ("responses",),
     "exact": ("ddm", "lba2"),
     "labels": ("ddm", "race_3"),
