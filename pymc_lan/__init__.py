@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from pymc_lan.training.recipes import SimulationRecipe as SimulationRecipe
     from pymc_lan.training.simulated.offline import simulate_to as simulate_to
     from pymc_lan.training.train import train as train
+    from pymc_lan.training.training_data import training_data as training_data
+    from pymc_lan.training.training_data import training_data_to as training_data_to
 
 # Where each name is. Named distributions are not among them: they are the classes of `distributions.named`.
 _SOURCES = {
@@ -89,6 +91,8 @@ _SOURCES = {
     "simulate_to": "training.simulated.offline",
     "simulator_spec": "models.simulator.spec",
     "train": "training.train",
+    "training_data": "training.training_data",
+    "training_data_to": "training.training_data",
     "wishart_field": "distributions.field",
 }
 _MODULES = ("diagnostics", "plots")

@@ -15,8 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pymc_lan.models.model import Model
 from pymc_lan.models.simulator.lognormal import SHORTEST
-from pymc_lan.models.simulator.simulated import Simulated
 
 Float = NDArray[np.float64]
 
@@ -74,7 +74,7 @@ def _fill(log_d: Float, which: NDArray[np.int64], start: Float, step: Float, wei
             weights[i, c, k + 1] += place - k
 
 
-def decisions(spec: Simulated, theta: Float, rt: Float, response: Float) -> tuple[Float, NDArray[np.int64]]:
+def decisions(spec: Model, theta: Float, rt: Float, response: Float) -> tuple[Float, NDArray[np.int64]]:
     """Log decision times and which of the choices was made, both of shape (m, n).
 
     Decisions before `SHORTEST` are left out: what a density lacks in mass is their share. They and trials without a
@@ -90,13 +90,13 @@ def decisions(spec: Simulated, theta: Float, rt: Float, response: Float) -> tupl
 
 
 def reduce_trials(
-    spec: Simulated, theta: Float, rt: Float, response: Float, rng: np.random.Generator, nodes: int = NODES
+    spec: Model, theta: Float, rt: Float, response: Float, rng: np.random.Generator, nodes: int = NODES
 ) -> Histograms:
     """Reduce the trials of each parameter set to weights on nodes.
 
     Parameters
     ----------
-    spec : Simulated
+    spec : Model
     theta : ndarray, shape (m, p)
     rt, response : ndarray, shape (m, n)
         Checked trials; rt = inf where there was no response.

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.models.model import Model
 from pymc_lan.models.proposals import LONGEST
 from pymc_lan.models.simulator.lognormal import LEAST_SPREAD, SHORTEST
-from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.numerics.passage import LOG_SQRT_2PI
 from pymc_lan.training.simulated.histograms import decisions
 
@@ -92,12 +92,12 @@ def log_kernel_density(x: Float, width: float, at: Float) -> Float:
         return np.log(np.exp(-u * u / 2).mean(axis=1)) - LOG_SQRT_2PI - math.log(width)
 
 
-def label_trials(spec: Simulated, theta: Float, rt: Float, response: Float, rng: np.random.Generator) -> Labelled:
+def label_trials(spec: Model, theta: Float, rt: Float, response: Float, rng: np.random.Generator) -> Labelled:
     """Label points of each parameter set by kernel estimates from its trials.
 
     Parameters
     ----------
-    spec : Simulated
+    spec : Model
     theta : ndarray, shape (m, p)
     rt, response : ndarray, shape (m, n)
         Checked trials; rt = inf where there was no response.
