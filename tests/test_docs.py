@@ -36,7 +36,7 @@ def examples(module: str) -> list[doctest.DocTest]:
 
 
 # What has many examples, or trains, samples or solves in them.
-LONG = {f"pymc_lan.{x}" for x in ("distributions.named", "diagnostics.recovery", "inference.blackjax")}
+LONG = {f"pymc_lan.{x}" for x in ("distributions.named", "diagnostics.recovery", "inference.blackjax.sample")}
 LONG |= {f"pymc_lan.numerics.{x}" for x in ("special", "volterra", "fokker_planck")}
 
 

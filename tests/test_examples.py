@@ -119,3 +119,16 @@ def test_example_on_real_data(
     assert max(float(share) for _, share in outside) < 0.05
     # So few draws of so few chains have hardly met; that is for `pl.check` to say, and no more is said of them.
     assert "The chains have not met" in printed or "Few effective draws" in printed
+
+
+@pytest.mark.table  # log densities are sampled in test_blackjax
+def test_rat_tumours_are_those_of_the_book() -> None:
+    printed = run("rat_tumours.py", "--draws", 1000, "--tune", 500)
+    # Gelman et al., section 5.3: the posterior means by their numerical integration.
+    for name, book in {"alpha": 2.4, "beta": 14.3}.items():
+        assert round(table(printed, name)[0], 1) == book
+    for name in ("log_alpha", "log_beta", "alpha", "beta"):
+        exact, *found = table(printed, name)
+        for mean, error in (found[:2], found[2:]):
+            assert abs(mean - exact) < 4.5 * error
+            assert error < 0.03 * max(abs(exact), 1.0)

@@ -291,6 +291,8 @@ GIVEN: dict[str, dict[str, Any]] = {
 }
 # What these have to be told are functions of BlackJAX's own points.
 OF_FUNCTIONS = {"additive_step_random_walk", "irmh", "rmh"}
+# Tested with the log densities, in test_blackjax.
+NO_CHAINS = {"adaptive_tempered_smc", "pathfinder", "smc", "tempered_smc"}
 
 
 @pytest.mark.parametrize("kernel", one_of_a_kind(GIVEN, "mclmc"))
@@ -308,7 +310,7 @@ def test_no_kernel_is_left_out_of_the_table() -> None:
         pl.sample_blackjax(bounded(), kernel="?")
     listed = re.search(r"Known kernels: ([^.]+)\.", str(caught.value))
     assert listed is not None
-    assert set(listed[1].split(", ")) == {*GIVEN, *OF_FUNCTIONS}
+    assert set(listed[1].split(", ")) == {*GIVEN, *OF_FUNCTIONS, *NO_CHAINS}
 
 
 PARALLEL = """

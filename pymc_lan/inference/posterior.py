@@ -65,12 +65,14 @@ def resolve_model(model: Any) -> Any:
     return model
 
 
-def log_density(model: Any, *, jacobian: bool = True) -> Callable[[Mapping[str, Any]], Any]:
+def log_density(model: Any, terms: Any = None, *, jacobian: bool = True) -> Callable[[Mapping[str, Any]], Any]:
     """Log posterior density, up to a constant, as a JAX function of the unconstrained values by name.
 
     Parameters
     ----------
     model : pm.Model
+    terms : TensorVariable, optional
+        A part of it instead, such as ``model.varlogp``.
     jacobian : bool
         Whether it is a density of the unconstrained values (True) or of the parameters themselves.
 
@@ -86,7 +88,7 @@ def log_density(model: Any, *, jacobian: bool = True) -> Callable[[Mapping[str, 
     >>> float(log_density(model)({"x": 0.0}))
     -0.918...
     """
-    density, random = noisy_log_density(model, jacobian=jacobian)
+    density, random = noisy_log_density(model, terms, jacobian=jacobian)
     if random:
         remedy = "use pl.fit_map, which draws anew at every step, or a likelihood that is a function, as a network is"
         raise ValueError(
@@ -95,7 +97,9 @@ def log_density(model: Any, *, jacobian: bool = True) -> Callable[[Mapping[str, 
     return lambda point: density(point, None)
 
 
-def noisy_log_density(model: Any, *, jacobian: bool = True) -> tuple[Callable[[Mapping[str, Any], Any], Any], bool]:
+def noisy_log_density(
+    model: Any, terms: Any = None, *, jacobian: bool = True
+) -> tuple[Callable[[Mapping[str, Any], Any], Any], bool]:
     """Log posterior density as a JAX function of the unconstrained values by name and of a key, and whether it uses it.
 
     Parameters
@@ -103,6 +107,7 @@ def noisy_log_density(model: Any, *, jacobian: bool = True) -> tuple[Callable[[M
     model : pm.Model
         Where its log density has random numbers in it, as that of a Monte-Carlo likelihood in a potential or of a
         minibatch has, they are drawn from the key.
+    terms : TensorVariable, optional
     jacobian : bool
         As of `log_density`.
 
@@ -128,7 +133,8 @@ def noisy_log_density(model: Any, *, jacobian: bool = True) -> tuple[Callable[[M
     from pytensor.link.jax.dispatch import jax_typify
     from pytensor.tensor.random.type import RandomType
 
-    names, density = [v.name for v in model.value_vars], model.logp(jacobian=jacobian)
+    names = [v.name for v in model.value_vars]
+    density = model.logp(jacobian=jacobian) if terms is None else terms
     shared = [x for x in graph_inputs([density]) if isinstance(x, SharedVariable) and isinstance(x.type, RandomType)]
     # Each node that draws takes its generator as it finds it: two with the same one would draw the same numbers.
     states = [x.type() for x in shared]
@@ -314,20 +320,52 @@ def as_datatree(model: Any, draws: Mapping[str, Any], stats: Mapping[str, Any], 
     >>> as_datatree(model, {"x": np.zeros((1, 3, 2))}, {}, pm).posterior["x"].dims
     ('chain', 'draw', 's')
     """
-    from arviz_base import from_dict, make_attrs
     from pymc.backends.arviz import coords_and_dims_for_inferencedata, find_constants, find_observations
 
     coords, dims = coords_and_dims_for_inferencedata(model)
-    groups = {
-        "posterior": constrained(model, draws),
-        "sample_stats": {name: np.asarray(x) for name, x in stats.items()},
-        "observed_data": find_observations(model),
-        "constant_data": find_constants(model),
-    }
+    data = {"observed_data": find_observations(model), "constant_data": find_constants(model)}
+    return _datatree(constrained(model, draws), stats, data, library, attrs, coords=coords, dims=dims)
+
+
+def arrays_as_datatree(draws: Mapping[str, Any], stats: Mapping[str, Any], library: Any, **attrs: Any) -> Any:
+    """The object that `pm.sample` returns, from draws of anything by name.
+
+    Parameters
+    ----------
+    draws : mapping of str to array of shape (chain, draw, ...)
+    stats : mapping of str to array of shape (chain, draw)
+    library : module
+    **attrs
+        As of `as_datatree`.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups posterior and sample_stats.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> arrays_as_datatree({"x": np.zeros((1, 3, 2))}, {}, np).posterior["x"].shape
+    (1, 3, 2)
+    """
+    return _datatree({name: np.asarray(x) for name, x in draws.items()}, stats, {}, library, attrs)
+
+
+def _datatree(
+    posterior: Mapping[str, Any],
+    stats: Mapping[str, Any],
+    data: Mapping[str, Any],
+    library: Any,
+    attrs: Mapping[str, Any],
+    **options: Any,
+) -> Any:
+    from arviz_base import from_dict, make_attrs
+
+    groups = {"posterior": posterior, "sample_stats": {name: np.asarray(x) for name, x in stats.items()}, **data}
     return from_dict(
         {name: group for name, group in groups.items() if group},
-        coords=coords,
-        dims=dims,
         sample_dims=["chain", "draw"],
-        attrs={"posterior": make_attrs(attrs, inference_library=library)},
+        attrs={"posterior": make_attrs(dict(attrs), inference_library=library)},
+        **options,
     )
