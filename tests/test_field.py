@@ -66,7 +66,7 @@ def test_covariances_are_those_of_the_sum(degree: int, d: int, extra: int) -> No
     # The weights that a sampler keeps of these have the same covariances.
     transform, inputs = model.rvs_to_transforms[field.weights], field.weights.owner.inputs
     kept = transform.backward(transform.forward(pt.as_tensor(weights), *inputs), *inputs).eval(mode=FAST)
-    first = kept[(0,) * d]
+    first = kept.reshape(-1, d + extra)[: d + extra]
     assert np.all(np.diagonal(first) > 0)
     assert not np.triu(first, 1).any()
     np.testing.assert_allclose(field.draws(kept, x), expected, rtol=1e-9)
@@ -77,10 +77,11 @@ def test_the_prior_is_that_of_bartlett(degree: int, d: int, extra: int) -> None:
     model, field = field_of(degree, d, extra, variance=0.3, decay=0.5)
     (name,) = (v.name for v in model.value_vars)
     z = RNG.normal(size=model.initial_point()[name].shape)
-    freedom = d + extra - np.arange(d)
-    expected = stats.chi(freedom).logpdf(np.exp(z[:d])).sum() + z[:d].sum() + stats.norm.logpdf(z[d:]).sum()
+    n = min(d + extra, d * (degree + 1) ** d)
+    lengths = stats.chi(d + extra - np.arange(n)).logpdf(np.exp(z[:n])) + z[:n]
+    expected = lengths.sum() + stats.norm.logpdf(z[n:]).sum()
     assert model.compile_logp(mode=FAST)({name: z}) == pytest.approx(expected, abs=1e-9)
-    assert z.size == np.prod(field.shape) - (d * extra + d * (d - 1) // 2)
+    assert z.size == np.prod(field.shape) - sum(d + extra - 1 - k for k in range(n))
     # Without the Jacobian it is the density of independent normal weights.
     weights = model.rvs_to_transforms[field.weights].backward(pt.as_tensor(z), *field.weights.owner.inputs)
     total = np.indices(field.shape[:-2]).sum(axis=0)[..., None, None]
@@ -162,8 +163,9 @@ def test_the_start_is_round_and_has_a_slope() -> None:
         pm.Potential("size", field.log_determinant(np.zeros((1, 2))).sum())
     point = model.initial_point()
     at = compiled(model, model.replace_rvs_by_values([field.at([[0.1, 0.2]])]))(*point.values())[0]
-    # As large as the prior's mean without its higher degrees: three columns of variance 0.04.
-    np.testing.assert_allclose(at, [(0.12 + 1e-4) * np.eye(2)], rtol=1e-9)
+    # Lengths of 3, 2 and 1 squared standard deviations, of variances 0.04 and, of the second degree of freedom, 0.016.
+    expected = [[0.12 + 0.016 * 0.2**2, 0.0], [0.0, 0.08]] + 1e-4 * np.eye(2)
+    np.testing.assert_allclose(at, [expected], rtol=1e-9)
     assert np.isfinite(model.compile_dlogp(mode=FAST)(point)).all()
     given = some_weights(field)
     (start,) = start_points(model, {"W": given}, 1, [False])

@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import oracle
 import pandas as pd
+import pymc as pm
 import pytest
 from images import TOLERANCE, baseline, difference, keep, render
 from matplotlib.colors import to_hex
@@ -74,6 +75,18 @@ def estimates(seed: int) -> pd.DataFrame:
     return pd.DataFrame(columns | {"low": mean - 1.64 * sd, "high": mean + 1.64 * sd})
 
 
+def field() -> Any:
+    with pm.Model():
+        return pl.wishart_field("W", 1)
+
+
+def weights(seed: int, n: int = 40) -> np.ndarray:
+    """Draws of the weights of a field around others, which are returned where there is one."""
+    rng = np.random.default_rng(seed)
+    some = rng.normal(0, 0.08, (1, 2, 2, 2, 3))
+    return some if n == 1 else some + rng.normal(0, 0.01, (n, 2, 2, 2, 3))
+
+
 # Name: panels as (rows, columns), and the plot on axes, of data from a seed.
 PLOTS: dict[str, tuple[tuple[int, int], Callable[[Any, int], Any]]] = {
     "predictive": (
@@ -121,6 +134,10 @@ PLOTS: dict[str, tuple[tuple[int, int], Callable[[Any, int], Any]]] = {
         lambda ax, seed: pl.plots.choice_probabilities(
             "ddm", {"t": 0.3}, levels=[0.8, 1.6], deadline=1.0, n=40, seed=seed, ax=ax
         ),
+    ),
+    "ellipses": (
+        (1, 1),
+        lambda ax, seed: pl.plots.ellipses(field(), weights(seed), truth=weights(seed, n=1)[0], ax=ax),
     ),
     "recovery": ((1, 2), lambda ax, seed: pl.plots.recovery(estimates(seed), parameter="parameter", ax=ax)),
 }

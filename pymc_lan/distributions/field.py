@@ -59,11 +59,11 @@ class Canonical(Transform):
     r"""Weights up to rotations of the embedding, on the scale of their prior.
 
     W and W Q have the same covariances for every orthogonal Q, so data say nothing about Q, and a sampler would walk in
-    rings. Of each ring this keeps the one point whose first weights, those of the constant, are lower triangular with
-    a positive diagonal. The lengths on that diagonal have chi distributions under a normal prior (Bartlett's
-    decomposition), with the density :math:`l^{m - k} \exp(-l^2 / 2)` in row k = 1 to d of m columns; all other weights
-    stay as they are. So the prior of the covariances is what it was. Weights of 0, their mean, where a field has no
-    slope, stand for round ellipses of the size that the constant is expected to have.
+    rings. Of each ring this keeps the one point whose first rows, those of the constant before others, are lower
+    triangular with a positive diagonal. The lengths on that diagonal have chi distributions under a normal prior
+    (Bartlett's decomposition), with the density :math:`l^{m - k} \exp(-l^2 / 2)` in row k = 1 to m of m columns; all
+    other weights stay as they are. So the prior of the covariances is what it was. Weights of 0, their mean, where a
+    field has no slope, stand for lengths as they are in the mean.
 
     Parameters
     ----------
@@ -75,47 +75,47 @@ class Canonical(Transform):
     ndim_supp = 0
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        self.shape = shape
-        self.d, self.columns = shape[-2:]
-        place = np.arange(math.prod(shape)).reshape(shape)
-        first = place[(0,) * (len(shape) - 2)]
+        self.shape, columns = shape, shape[-1]
+        place = np.arange(math.prod(shape)).reshape(-1, columns)
+        first = place[:columns]
         lengths = np.diagonal(first)
-        none = first[np.triu_indices(self.d, 1, self.columns)]
-        rest = np.setdiff1d(place, np.concatenate([lengths, none]))
-        self.kept = np.concatenate([lengths, rest])
+        none = first[np.triu_indices(len(first), 1, columns)]
+        self.kept = np.concatenate([lengths, np.setdiff1d(place, np.concatenate([lengths, none]))])
         # Of each weight its place among [0, kept weights].
         self.source = np.zeros(place.size, np.int64)
         self.source[self.kept] = 1 + np.arange(len(self.kept))
+        self.freedom = np.arange(columns, columns - len(first), -1)
+        # Constants of chi distributions in place of those of the normal ones that logp has.
+        self.constant = math.fsum((1 - m / 2) * math.log(2) - math.lgamma(m / 2) for m in self.freedom)
+        self.constant += (len(lengths) + len(none)) * LOG_SQRT_2PI
 
     def forward(self, value: Any, *inputs: Any) -> Any:
         """From weights to logarithms of the lengths and all other weights, in standard deviations."""
-        w = value / inputs[-1]
-        for k in range(self.d):
-            # Householder's reflection, which leaves of row k of the first weights its length alone.
-            row = w[(0,) * (len(self.shape) - 2)][k]
+        w = (value / inputs[-1]).reshape((-1, self.shape[-1]))
+        n = len(self.freedom)
+        for k in range(n):
+            # Householder's reflection, which leaves of row k its length alone, in column k.
+            row = w[k]
             away = -pt.where(pt.ge(row[k], 0), 1.0, -1.0)
             mirror = pt.set_subtensor(row[:k], 0.0)
             mirror = pt.inc_subtensor(mirror[k], -away * pt.sqrt((mirror**2).sum()))
-            along = (w * mirror).sum(axis=-1, keepdims=True) * mirror
+            along = (w * mirror).sum(axis=1, keepdims=True) * mirror
             w = w - 2.0 * along / pt.maximum((mirror**2).sum(), np.finfo(np.float64).tiny)
-            w = pt.set_subtensor(w[..., k], w[..., k] * away)
+            w = pt.set_subtensor(w[:, k], w[:, k] * away)
         kept = w.ravel()[self.kept]
-        lengths = pt.where(pt.eq(kept[: self.d], 0.0), np.sqrt(self.columns), kept[: self.d])
-        return pt.concatenate([pt.log(lengths), kept[self.d :]])
+        lengths = pt.where(pt.eq(kept[:n], 0.0), np.sqrt(self.freedom), kept[:n])
+        return pt.concatenate([pt.log(lengths), kept[n:]])
 
     def backward(self, value: Any, *inputs: Any) -> Any:
         """From logarithms of the lengths and all other weights to weights."""
-        filled = pt.concatenate([pt.zeros(1, value.dtype), pt.exp(value[: self.d]), value[self.d :]])
+        n = len(self.freedom)
+        filled = pt.concatenate([pt.zeros(1, value.dtype), pt.exp(value[:n]), value[n:]])
         return filled[self.source].reshape(self.shape) * inputs[-1]
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
         """What makes of normal weights lengths with their distributions, whatever the standard deviations."""
         sd = pt.log(inputs[-1]) + np.zeros(self.shape)
-        freedom = np.arange(self.columns, self.columns - self.d, -1)
-        # Constants of chi distributions in place of those of the normal ones that logp has for the first weights.
-        constant = math.fsum((1 - m / 2) * math.log(2) - math.lgamma(m / 2) for m in freedom)
-        constant += (self.d + math.prod(self.shape) - len(self.kept)) * LOG_SQRT_2PI
-        return sd.sum() + (freedom * value[: self.d]).sum() + constant
+        return sd.sum() + (self.freedom * value[: len(self.freedom)]).sum() + self.constant
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -378,8 +378,8 @@ def wishart_field(
     Notes
     -----
     Weights are known up to rotations of the embedding, which change no covariance. Samplers and modes keep one of each,
-    in which the weights of the constant are lower triangular with a positive diagonal; draws from the prior are not
-    rotated. The prior of the covariances is the same. The unconstrained scale is that of the prior's standard
+    in which the first d + extra rows of weights are lower triangular with a positive diagonal; draws from the prior are
+    not rotated. The prior of the covariances is the same. The unconstrained scale is that of the prior's standard
     deviations: a rate of an optimiser, or a tolerance, has the same meaning for weights of every degree. Weights enter
     the model through covariances only; other functions of them depend on the rotation.
 

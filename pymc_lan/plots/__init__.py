@@ -4,6 +4,7 @@ from pymc_lan.plots.cartoon import cartoon
 from pymc_lan.plots.choice_probabilities import choice_probabilities
 from pymc_lan.plots.choice_time import conditional_accuracy, delta, quantile_probability
 from pymc_lan.plots.effects import effects
+from pymc_lan.plots.ellipses import ellipses
 from pymc_lan.plots.network import network
 from pymc_lan.plots.predictive import predictive, predictive_gonogo
 from pymc_lan.plots.predictive_cells import predictive_cells
@@ -17,6 +18,7 @@ __all__ = [
     "conditional_accuracy",
     "delta",
     "effects",
+    "ellipses",
     "network",
     "paper",
     "predictive",
