@@ -147,6 +147,7 @@ def test_single_precision_inside() -> None:
         (lambda x, w: x @ w, [(None, 4), (4, 2)], (None, 2)),
         (lambda x: x.reshape(-1, 5), [(None,)], (None, None)),
         (lambda x, y: x + y, [(None,), (None,)], (None,)),
+        (lambda x: jnp.ones((5, 21)) @ x, [(None,)], (None,)),
     ],
 )
 def test_static_shapes(f: Any, shapes: list[Any], expected: tuple[int | None, ...]) -> None:
@@ -216,6 +217,24 @@ def test_a_density_and_its_gradient_are_one_call() -> None:
     assert isinstance(node.op.function, Joined)
     assert node.op.function.pulled.wrt == (0,)
     np.testing.assert_allclose(function(X, Y)[1], -2 * (X - Y))
+
+
+def test_a_gradient_that_waits_for_the_values_goes_on_from_them_in_jax() -> None:
+    traced = []
+
+    def f(x: Any) -> Any:
+        traced.append(x)
+        return jnp.sin(x), jnp.argmax(x)
+
+    x = pt.vector("x", shape=(3,))
+    y, largest = pl.jax_function(f)(x)
+    cost = (y**3).sum() + largest
+    function = pytensor.function([x], [cost, pt.grad(cost, x)], mode="JAX")
+    traced.clear()
+    value, gradient = function(X)
+    assert len(traced) == 1
+    np.testing.assert_allclose(value, np.sum(np.sin(X) ** 3) + 2)
+    np.testing.assert_allclose(gradient, 3 * np.sin(X) ** 2 * np.cos(X))
 
 
 def test_ops_can_be_pickled_and_copied() -> None:

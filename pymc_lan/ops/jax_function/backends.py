@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, override
+from typing import Any, final, override
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,10 @@ import numpy as np
 from pytensor.compile.mode import optdb
 from pytensor.graph.basic import Apply
 from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.op import Op
 from pytensor.graph.rewriting.basic import GraphRewriter
 from pytensor.graph.traversal import apply_ancestors
+from pytensor.link.c.type import generic
 
 from pymc_lan.ops.backends import register_with_backend
 from pymc_lan.ops.jax_function.flat import Joined, Pulled
@@ -45,22 +47,21 @@ def _without_unused(fgraph: FunctionGraph, node: Apply) -> Apply:
 def _join(fgraph: FunctionGraph, node: Apply) -> None:
     """Compute derivatives with the values, where the cotangents do not wait for these."""
     op: Any = node.op
-    pulled: Pulled = op.function
-    n = len(node.inputs) - len(pulled.seen)
-    for value in _values(fgraph, node, n):
+    n = len(node.inputs) - len(op.function.seen)
+    for value in _values(fgraph, node):
         if value not in apply_ancestors(node.inputs[n:]):
-            both = JaxOp(Joined(pulled), op.inputs, [*value.op.outputs, *op.outputs]).make_node(*node.inputs)
+            both = JaxOp(Joined(op.function), op.inputs, [*value.op.outputs, *op.outputs]).make_node(*node.inputs)
             _replace(fgraph, [*value.outputs, *node.outputs], both.outputs)
             return
 
 
-def _values(fgraph: FunctionGraph, node: Apply, n: int) -> Iterator[Apply]:
+def _values(fgraph: FunctionGraph, node: Apply) -> list[Any]:
     """Nodes that compute what a node has the derivatives of, from the same inputs."""
     op: Any = node.op
-    inputs, of = node.inputs[:n], op.function.of
-    for other, _ in fgraph.clients[inputs[0]]:
-        if isinstance(other.op, JaxOp) and other.op.function is of and other.inputs == inputs:
-            yield other
+    inputs = node.inputs[: len(node.inputs) - len(op.function.seen)]
+    others = (other for other, _ in fgraph.clients[inputs[0]])
+    found = [x for x in others if isinstance(x.op, JaxOp) and x.op.function is op.function.of and x.inputs == inputs]
+    return list(dict.fromkeys(found))
 
 
 def _replace(fgraph: FunctionGraph, old: list[Any], new: list[Any]) -> None:
@@ -70,6 +71,50 @@ def _replace(fgraph: FunctionGraph, old: list[Any], new: list[Any]) -> None:
 
 
 optdb.register("pymc_lan_one_pass", _OnePass(), "fast_run", position=49.2)
+
+
+# In JAX mode, derivatives that wait for the values go on from where these were computed.
+
+
+class _Step(Op):
+    """One of two steps of a function and its derivatives. Abstract."""
+
+    __props__ = ("pulled",)
+
+    def __init__(self, pulled: Pulled):
+        self.pulled = pulled
+
+    @override
+    def perform(self, node: Apply, inputs: Sequence[Any], output_storage: list[list[Any]]) -> None:
+        raise NotImplementedError  # it is put into graphs for JAX only
+
+
+@final
+class _Forward(_Step):
+    """A function and, as the last output, what takes cotangents back."""
+
+
+@final
+class _Back(_Step):
+    """Derivatives from the last output of `_Forward` and cotangents."""
+
+
+class _GoOn(GraphRewriter):
+    """Compute values and their derivatives in two steps, where they have been computed from the start twice."""
+
+    @override
+    def apply(self, fgraph: FunctionGraph, *args: Any, **kwargs: Any) -> None:
+        for node in list(fgraph.toposort()):
+            if isinstance(node.op, JaxOp) and isinstance(node.op.function, Pulled):
+                for value in _values(fgraph, node)[:1]:
+                    pulled: Pulled = node.op.function
+                    first = Apply(_Forward(pulled), value.inputs, [*(x.type() for x in value.outputs), generic()])
+                    given = [first.outputs[-1], *node.inputs[len(value.inputs) :]]
+                    second = Apply(_Back(pulled), given, [x.type() for x in node.outputs])
+                    _replace(fgraph, [*value.outputs, *node.outputs], [*first.outputs[:-1], *second.outputs])
+
+
+optdb.register("pymc_lan_go_on", _GoOn(), "jax", position=99)
 
 
 # What compiled code of numba calls, by number. The code may come from a cache on disk: what it depends on is the number
@@ -115,18 +160,35 @@ def _register_numba() -> None:
 
 def _inlined(op: JaxOp, node: Apply, **kwargs: Any) -> Any:
     def jax_function(*inputs: Any) -> Any:
-        # Constants come as Python's numbers, which JAX would not take for what they are.
-        given = [jnp.asarray(x, _allowed(dtype)) for x, (dtype, _) in zip(inputs, op.inputs, strict=True)]
-        found = jax.tree.leaves(op.function(*given))
-        outputs = tuple(x.astype(_allowed(dtype)) for x, (dtype, _) in zip(found, op.outputs, strict=True))
-        return outputs if len(outputs) > 1 else outputs[0]
+        found = _typed(jax.tree.leaves(op.function(*_typed(inputs, node.inputs))), node.outputs)
+        return found if len(found) > 1 else found[0]
 
     return jax_function
 
 
-def _allowed(dtype: str) -> Any:
-    """The type, or the one that stands for it where JAX has no double precision."""
-    return jax.dtypes.canonicalize_dtype(dtype)
+def _inlined_forward(op: _Forward, node: Apply, **kwargs: Any) -> Any:
+    def forward(*inputs: Any) -> Any:
+        found, pull = op.pulled.linearized(*_typed(inputs, node.inputs))
+        return *_typed(found, node.outputs[:-1]), pull
+
+    return forward
+
+
+def _inlined_back(op: _Back, node: Apply, **kwargs: Any) -> Any:
+    def back(pull: Any, *cotangents: Any) -> Any:
+        found = _typed(pull(*cotangents), node.outputs)
+        return found if len(found) > 1 else found[0]
+
+    return back
+
+
+def _typed(arrays: Sequence[Any], variables: Sequence[Any]) -> tuple[Any, ...]:
+    """Arrays of the types of variables: constants come as Python's numbers, which are not what JAX would take them for.
+
+    Single precision stands for double where JAX has no other.
+    """
+    types = (jax.dtypes.canonicalize_dtype(x.type.dtype) for x in variables)
+    return tuple(jnp.asarray(x, dtype) for x, dtype in zip(arrays, types, strict=True))
 
 
 def _inlined_shape(op: JaxShape, node: Apply, **kwargs: Any) -> Any:
@@ -143,6 +205,8 @@ def _register_jax() -> None:
     if JaxOp not in jax_funcify.registry:
         jax_funcify.register(JaxOp)(_inlined)
         jax_funcify.register(JaxShape)(_inlined_shape)
+        jax_funcify.register(_Forward)(_inlined_forward)
+        jax_funcify.register(_Back)(_inlined_back)
 
 
 register_with_backend("numba", "pymc_lan_numba_jax_function", _register_numba)

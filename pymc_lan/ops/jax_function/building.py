@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, islice, product
 from typing import Any
 
@@ -24,7 +25,8 @@ from pymc_lan.ops.jax_function.op import JaxOp, known_outputs
 from pymc_lan.ops.jax_function.running import ArrayType, runner
 
 # Lengths to try a function with where nobody knows them yet: one that many functions take, the least, a prime and one
-# that has many divisors. Those of other arrays are tried, too, in so many combinations; most fail at once.
+# that has many divisors. Those of other arrays are tried, too, and those that JAX names where it fails, in so many
+# combinations; most fail at once.
 LENGTHS = (8, 1, 3, 60)
 COMBINATIONS = 100
 
@@ -124,8 +126,10 @@ def _outputs(function: Written, variables: Sequence[Any]) -> Any:
     try:
         found = known_outputs(function, given)
         if found is None:
-            # Sizes are taken as an example: they say how many axes outputs have, not how long these are.
-            found = _by_example(function, given, _sizes(variables))
+            # An example says how many axes outputs have, not how long these are.
+            example = _evaluated(variables)
+            found = _by_search(function, given) if example is None else runner().outputs(function, example)
+            found = jax.tree.map(lambda x: ArrayType(x.dtype, (None,) * len(x.shape)), found)
     except Exception as error:
         raise _not_traced(function, given, error) from error
     for x in jax.tree.leaves(found):
@@ -135,35 +139,38 @@ def _outputs(function: Written, variables: Sequence[Any]) -> Any:
     return found
 
 
-def _by_example(function: Written, given: Sequence[ArrayType], sizes: Iterator[list[tuple[int, ...]]]) -> Any:
-    """The outputs without their lengths, by the first sizes that the function takes."""
-    failed: Exception | None = None
-    for shapes in sizes:
-        example = [ArrayType(x.dtype, shape) for x, shape in zip(given, shapes, strict=True)]
-        try:
-            found = runner().outputs(function, example)
-        except Exception as error:
-            failed = failed or error
-        else:
-            return jax.tree.map(lambda x: ArrayType(x.dtype, (None,) * len(x.shape)), found)
-    assert failed is not None  # there is at least one example
-    raise failed
+def _evaluated(variables: Sequence[Any]) -> list[ArrayType] | None:
+    """Types of variables with the lengths that they have now, where these depend on data only."""
+    if not all(isinstance(x, SharedVariable) for x in explicit_graph_inputs(variables)):
+        return None
+    mode = Mode(linker="py", optimizer="fast_compile")
+    evaluate = pytensor.function([], [x.shape for x in variables], mode=mode, on_unused_input="ignore")
+    return [ArrayType(x.type.dtype, tuple(map(int, shape))) for x, shape in zip(variables, evaluate(), strict=True)]
 
 
-def _sizes(variables: Sequence[Any]) -> Iterator[list[tuple[int, ...]]]:
-    """Shapes of variables: their own where they are known before the model is run, else examples."""
-    if all(isinstance(x, SharedVariable) for x in explicit_graph_inputs(variables)):
-        shapes = [x.shape for x in variables]
-        mode = Mode(linker="py", optimizer="fast_compile")
-        evaluate = pytensor.function([], shapes, mode=mode, on_unused_input="ignore")
-        yield [tuple(map(int, shape)) for shape in evaluate()]
-        return
-    lengths = [n for x in variables for n in x.type.shape]
-    known = dict.fromkeys(n for n in (*lengths, LENGTHS[0]) if n is not None)
-    combinations = product(known, repeat=lengths.count(None))
-    for chosen in chain(([n] * len(lengths) for n in LENGTHS), islice(combinations, COMBINATIONS)):
-        following = iter(chosen)
-        yield [tuple(next(following) if n is None else n for n in x.type.shape) for x in variables]
+def _by_search(function: Written, given: Sequence[ArrayType]) -> Any:
+    """What the function returns for the first lengths, in the place of unknown ones, that it takes."""
+    every = [n for x in given for n in x.shape]
+    lengths = dict.fromkeys(n for n in (*every, *LENGTHS) if n is not None)
+    tried: dict[tuple[int, ...], Exception] = {}
+    while True:
+        alike = ((n,) * every.count(None) for n in (*LENGTHS, *lengths))
+        for chosen in islice(chain(alike, product(lengths, repeat=every.count(None))), COMBINATIONS):
+            if chosen not in tried:
+                try:
+                    return runner().outputs(function, _with_lengths(given, chosen))
+                except Exception as error:
+                    tried[chosen] = error
+        named = {int(n) for error in tried.values() for n in re.findall(r"\b\d{1,5}\b", str(error))} - {0, *lengths}
+        if not named or len(tried) > COMBINATIONS:
+            raise next(iter(tried.values()))
+        lengths = dict.fromkeys((*sorted(named), *lengths))
+
+
+def _with_lengths(given: Sequence[ArrayType], lengths: Sequence[int]) -> list[ArrayType]:
+    """Types with lengths in the place of unknown ones."""
+    following = iter(lengths)
+    return [ArrayType(x.dtype, tuple(next(following) if n is None else n for n in x.shape)) for x in given]
 
 
 # What JAX raises while it traces, and what to do about it.
