@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pymc_lan.distributions.gonogo import GoNoGo as GoNoGo
     from pymc_lan.distributions.landist import LANDist as LANDist
     from pymc_lan.distributions.named import *  # noqa: F403
+    from pymc_lan.distributions.perception import Oddity as Oddity
+    from pymc_lan.distributions.perception import ThreeAlternative as ThreeAlternative
+    from pymc_lan.distributions.perception import TwoAlternative as TwoAlternative
     from pymc_lan.distributions.provenance import cite as cite
     from pymc_lan.errors import RegistryError as RegistryError
     from pymc_lan.inference import MapFit as MapFit
@@ -60,10 +63,13 @@ _SOURCES = {
     "LANDist": "distributions.landist",
     "MapFit": "inference",
     "ModelSpec": "models.diffusion.kinds",
+    "Oddity": "distributions.perception",
     "Parameter": "models.parameters",
     "Recipe": "training.recipes",
     "RegistryError": "errors",
     "SimulationRecipe": "training.recipes",
+    "ThreeAlternative": "distributions.perception",
+    "TwoAlternative": "distributions.perception",
     "as_dataframe": "data.observed",
     "as_observed": "data.observed",
     "bambi_family": "regressions.bambi",

@@ -140,6 +140,7 @@ MAKERS: dict[str, Callable[[], Kind]] = {
     "race_3": lambda: shipped("race_3", **THREE_RACERS),
     "levy": lambda: shipped("levy", **DDM, alpha=1.6),
     "lca_3": lambda: shipped("lca_3", **THREE_RACERS, g=0.5, b=0.3),
+    "oddity_2d": lambda: shipped("oddity_2d", d1=1.5, k1=1.4, d2=0.5, k2=0.6),
     "responses": responses,
     "own": lambda: Kind(OWN, DDM),
     "omissions": omissions,

@@ -16,6 +16,7 @@ poisson_race  yes     unknown no_drift  no_none   unknown       times     yes   
 race_3        yes     yes     no_drift  no_opn    uncounted     times     open    yes
 levy          yes     yes     simulator no_opn    uncounted     times     open    -
 lca_3         yes     yes     no_drift  no_opn    uncounted     times     open    -
+oddity_2d     untimed untimed no_drift  untimed   yes           yes       open    -
 responses     untimed untimed no_drift  untimed   yes           yes       open    -
 own           nowhere nowhere nowhere   nowhere   nowhere       nowhere   open    yes
 omissions     yes     yes     no_drift  yes       yes           times     open    -
@@ -39,6 +40,7 @@ poisson_race  yes     yes     yes     unplain   closed  unknown yes
 race_3        yes     yes     yes     unplain   yes     yes     yes
 levy          yes     yes     yes     unplain   yes     yes     unsaid
 lca_3         yes     yes     yes     unplain   yes     yes     unsaid
+oddity_2d     yes     yes     yes     unseen    yes     yes     unsaid
 responses     yes     yes     yes     unseen    yes     yes     unsaid
 own           yes     nowhere nowhere nowhere   yes     nowhere nowhere
 omissions     yes     yes     yes     unplain   yes     yes     unsaid
@@ -62,6 +64,7 @@ poisson_race  yes      bare    unknown unknown  unknown yes
 race_3        two     two     yes     composed bounds  yes
 levy          yes     yes     yes     yes      bounds  yes
 lca_3         two     two     yes     yes      bounds  yes
+oddity_2d     two     two     yes     untimed  bounds  yes
 responses     two     two     yes     untimed  nowhere absent
 own           yes     bare    nowhere nowhere  nowhere absent
 omissions     two     two     yes     yes      nowhere absent

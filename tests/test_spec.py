@@ -30,9 +30,9 @@ def test_models_are_complete(name: str) -> None:
     spec = pl.get_model(name)
     assert spec.name == name
     assert len(set(spec.names)) == len(spec.names)
-    assert "t" in spec.names
-    # What is not known by a simulator is known by its density, or by equations of it.
-    assert (spec.simulator is None) == (spec.exact is not None or spec.labels is not None)
+    assert ("t" in spec.names) == spec.times
+    # What is not known by a simulator is known by its density, or by equations of it; a task of perception by percepts.
+    assert (spec.simulator is None) == (spec.exact is not None or spec.labels is not None or not spec.times)
     assert spec.exact is not None or spec.views is not None
     assert spec.description
     assert spec.reference

@@ -18,7 +18,8 @@ from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.ops.likelihood import LANLogp, compiled_kernel
 
 QUICK = ("ddm", "angle", "weibull", "full_ddm", "race_3", "levy")
-OTHERS = sorted(set(pl.list_models()["model"]) - set(QUICK) - {name for name, x in MODELS.items() if x.exact})
+NONE = {name for name, x in MODELS.items() if x.exact or not x.times}
+OTHERS = sorted(set(pl.list_models()["model"]) - set(QUICK) - NONE)
 RT = 0.4
 
 

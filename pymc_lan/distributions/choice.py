@@ -132,16 +132,7 @@ class ChoiceDist(Discrete):
             trials = trials_of_dims(model, names) if names else None
             theta = in_order(table, dict(zip(network.spec.names, positional, strict=False)), trials)
             args, kwargs = (network, *theta.values(), *positional[len(theta) :]), in_order(table, kwargs, trials)
-            response = kwargs.pop("response", RESPONSE)
-            if isinstance(observed, Variable):
-                check_codes_of_rows(response)
-                if (now := known_value(observed)) is not None:
-                    observed_responses(now, network.spec)
-                kwargs["_grid"] = None if observed.type.shape[0] is None else observed.type.shape
-            else:
-                observed = observed_responses(observed, network.spec, response)
-                kwargs["_grid"] = observed.shape
-                observed = convert_observed_data(observed)
+            observed, kwargs["_grid"] = read_responses(observed, network.spec, kwargs.pop("response", RESPONSE))
             if names:
                 check_dims(model, names, observed.type.shape if isinstance(observed, Variable) else observed.shape)
         rv = super().__new__(cls, name, *args, observed=observed, **kwargs)
@@ -195,6 +186,20 @@ def _network(source: AnyModel, weights: AnyModel | None) -> Network:
         expected = "a model of responses alone, from pl.simulator_spec(..., times=False)"
         raise ValueError(explain(expected, f"{spec.name!r}, a model of response times", "use LANDist"))
     return network
+
+
+def read_responses(observed: Any, spec: Model, response: str | Mapping[Any, Any]) -> tuple[Any, Any]:
+    """Check observed responses, of a variable as they are now; return them as PyMC takes them, and their shape.
+
+    The shape is None where it may change.
+    """
+    if isinstance(observed, Variable):
+        check_codes_of_rows(response)
+        if (now := known_value(observed)) is not None:
+            observed_responses(now, spec)
+        return observed, None if observed.type.shape[0] is None else observed.type.shape
+    codes = observed_responses(observed, spec, response)
+    return convert_observed_data(codes), codes.shape
 
 
 def observed_responses(data: Any, spec: Model, response: str | Mapping[Any, Any] = RESPONSE) -> NDArray[np.int64]:

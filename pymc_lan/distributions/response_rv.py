@@ -24,7 +24,8 @@ class ResponseRV(RandomVariable):
     Parameters
     ----------
     spec : Model
-    lan : MLP
+    lan : MLP, optional
+        None for a closed form.
     record : tuple of str
         What `pymc_lan.distributions.provenance.record` says of the network; no part of what makes two of these equal.
 
@@ -43,7 +44,7 @@ class ResponseRV(RandomVariable):
     observation = EveryResponse(())
     __props__ = ("name", "signature", "dtype", "inplace", "spec", "lan")  # type: ignore[assignment]
 
-    def __init__(self, spec: Model, lan: MLP, *, record: tuple[str, ...] = (), **fixed: Any):
+    def __init__(self, spec: Model, lan: MLP | None, *, record: tuple[str, ...] = (), **fixed: Any):
         self.spec, self.lan, self.record, self.parameters = spec, lan, record, spec.names
         label = spec.name.upper()
         self._print_name = (label, rf"\operatorname{{{label}}}")

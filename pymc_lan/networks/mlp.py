@@ -134,8 +134,11 @@ class MLP:
 
     def outputs(self, xp: Any, inputs: tuple[Any, ...]) -> list[Any]:
         """Evaluate every output of the network on inputs that broadcast, in float64, for NumPy or PyTensor."""
+        return self.of_rows(xp, xp.stack(xp.broadcast_arrays(*inputs), axis=-1))
+
+    def of_rows(self, xp: Any, x: Any) -> list[Any]:
+        """Evaluate every output of the network on its inputs along the last axis, in float64, for NumPy or PyTensor."""
         act = ACTIVATIONS[self.activation].value
-        x = xp.stack(xp.broadcast_arrays(*inputs), axis=-1)
         for kernel, bias in zip(self.kernels[:-1], self.biases[:-1], strict=True):
             x = act(xp, x @ kernel.astype(np.float64) + bias.astype(np.float64))
         x = x @ self.kernels[-1].astype(np.float64) + self.biases[-1].astype(np.float64)

@@ -123,6 +123,8 @@ def accuracy_lines(measured: Mapping[str, Any]) -> list[str]:
     """
     if "simulations" in measured:
         return _simulated_lines(measured)
+    if "answers" in measured:
+        return _answer_lines(measured)
     lan, mass, choice, gradient = (measured[key] for key in ("lan", "mass", "choice", "gradient"))
     lines = [
         f"Errors in nats against the labels on {measured['n']:,} trials of the model, parameters uniform over the "
@@ -194,3 +196,21 @@ def _simulated_lines(measured: Mapping[str, Any]) -> list[str]:
             f"area under the curve {told['auc']:g} (chance: up to {told['auc_chance']:g}).",
         ]
     return lines
+
+
+def _answer_lines(measured: Mapping[str, Any]) -> list[str]:
+    """Accuracy of the network of a task of perception, as lines of Markdown."""
+    simulated, exact = measured["answers"], measured["labels"]
+    return [
+        "Absolute error of the log odds of a right answer, where both answers have a probability of 0.02 or more:",
+        "",
+        "| tasks | against | mean | p99 | largest |",
+        "|---|---|---|---|---|",
+        f"| {measured['n_tasks']:,} of ellipses with axes in ratios up to 5, one up to twice as large as the other, "
+        f"distances d' of 0 to 5 | {measured['n_trials']:,} simulated trials of each, which alone bring a mean of "
+        f"{simulated['chance']:g} | {simulated['mean']:g} | | {simulated['max']:g} |",
+        f"| {measured['n_labels']:,} with variances in ratios of 1 / 300 to 300, distances of 0 to 16 | exact "
+        f"probabilities | {exact['mean']:g} | {exact['p99']:g} | {exact['max']:g} |",
+        "",
+        f"Largest error of a probability, anywhere: {exact['probability']:g}.",
+    ]

@@ -361,6 +361,8 @@ def _figures(block: Mapping[str, Any]) -> dict[str, float]:
     if "simulations" in block:
         figures = {"median divergence from the simulator": block["simulations"]["median"]}
         return figures | ({"median mass": block["mass"]["p50"]} if "mass" in block else {})
+    if "answers" in block:
+        return {f"{key} log odds": block["labels"][key] for key in ("mean", "p99")}
     figures = {f"{key} log density": block["lan"][key] for key in ("mean", "median", "p95", "p99")}
     figures["median mass"] = block["mass"]["p50"]
     for outcome in ("go", "nogo") if block["choice"] is not None else ():

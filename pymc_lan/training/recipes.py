@@ -176,6 +176,9 @@ RACE_RECIPES = (
     Recipe(hidden=(32, 32), steps=20_000, pool=720_000),
 )
 
+# Of answers in a task of perception: exact probabilities, which are smooth.
+ANSWER_RECIPE = Recipe(hidden=(24, 24), steps=40_000, batch=1024, pool=80_000)
+
 # Of the models of this release that are known by their simulators. The more parameters, the more sets of them; and sets
 # of few trials are noisy, so that the held-out loss falls only when the rate does, at the end: no stopping before it.
 SIMULATION_RECIPES = {

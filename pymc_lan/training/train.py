@@ -10,11 +10,13 @@ from importlib.metadata import version as package_version
 from pymc_lan.errors import check_count, check_path, explain
 from pymc_lan.models.imported import Imported
 from pymc_lan.models.model import Model, require_labels, require_views
+from pymc_lan.models.perception.oddity import OddityInAPlane
 from pymc_lan.models.simulator.simulated import Simulated
 from pymc_lan.networks.network import Network, version_config
 from pymc_lan.registry.card import write_card
 from pymc_lan.registry.load import load_folder, refuse_existing, write_version
 from pymc_lan.registry.sources import AnyModel, get_model
+from pymc_lan.training.labelled.answers import AnswerTeacher
 from pymc_lan.training.labelled.teacher import LabelTeacher
 from pymc_lan.training.recipes import Recipe, SimulationRecipe
 from pymc_lan.training.simulated.offline import Paths
@@ -39,6 +41,11 @@ def teacher_of(spec: Model) -> type[Teacher]:
 @teacher_of.register
 def _of_a_simulator(spec: Simulated) -> type[Teacher]:
     return SimulationTeacher
+
+
+@teacher_of.register
+def _of_the_oddity_task(spec: OddityInAPlane) -> type[Teacher]:
+    return AnswerTeacher
 
 
 @teacher_of.register

@@ -19,8 +19,10 @@ from pymc_lan.models.imported import Imported
 from pymc_lan.models.labels import Labels
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.model import Model, require_labels, require_views
+from pymc_lan.models.perception.oddity import OddityInAPlane
 from pymc_lan.models.proposals import draw_theta
 from pymc_lan.models.simulator.simulated import Simulated
+from pymc_lan.networks.accuracy.answers import accuracy_of_answers
 from pymc_lan.networks.accuracy.simulated import accuracy_from_simulations
 from pymc_lan.networks.config import rounded
 from pymc_lan.networks.network import Network, check_network
@@ -46,16 +48,19 @@ def accuracy(network: Network, *, n: int | None = None, n_mass: int | None = Non
     network : Network
         That of a simulator has to know it: load it with ``spec=``.
     n : int, optional
-        Trials, by default 60,000; with a simulator, trials of each parameter set, by default 100,000.
+        Trials, by default 60,000; with a simulator, trials of each parameter set, by default 100,000; of the oddity
+        task, trials of each task, by default ten million.
     n_mass : int, optional
         Parameter sets over which the density is integrated, by default 1,000, 200 of a race; with a simulator, those
-        that are simulated, by default 50.
+        that are simulated, by default 50; of the oddity task, tasks that are simulated, by default 200.
     seed : int
 
     Returns
     -------
     dict
-        With a simulator, that of `pymc_lan.diagnostics.accuracy_from_simulations`; else
+        With a simulator, that of `pymc_lan.diagnostics.accuracy_from_simulations`; of the oddity task, ``answers`` and
+        ``labels`` (mean and max of the absolute error of the log odds of a right answer against simulated trials, and
+        against exact probabilities); else
         ``lan`` (mean, median, p95, p99 and max of the absolute error in nats, bias as the mean of minus the error),
         ``mass`` (p50 and p99 of its distance from 1), ``gradient`` (relative error by parameter: median, p99),
         ``choice`` (mean, p99 and max of the absolute error in both log probabilities; None without that network and of
@@ -117,6 +122,15 @@ def _by_simulations(model: Simulated, network: Network, n: int | None, n_mass: i
     sizes = {"n_trials": n, "n_sets": n_mass}
     given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
     return accuracy_from_simulations(network, seed=seed, **given)
+
+
+@measure.register
+def _by_answers(
+    model: OddityInAPlane, network: Network, n: int | None, n_mass: int | None, seed: int
+) -> dict[str, Any]:
+    sizes = {"n_trials": n, "n_tasks": n_mass}
+    given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
+    return accuracy_of_answers(network, seed=seed, **given)
 
 
 @measure.register
