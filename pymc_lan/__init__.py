@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pymc_lan.diagnostics.check import check as check
     from pymc_lan.distributions.choice import ChoiceDist as ChoiceDist
     from pymc_lan.distributions.field import wishart_field as wishart_field
+    from pymc_lan.distributions.flax_module import flax_module as flax_module
     from pymc_lan.distributions.gonogo import GoNoGo as GoNoGo
     from pymc_lan.distributions.landist import LANDist as LANDist
     from pymc_lan.distributions.named import *  # noqa: F403
@@ -77,6 +78,7 @@ _SOURCES = {
     "cite": "distributions.provenance",
     "export": "registry.export",
     "fit_map": "inference",
+    "flax_module": "distributions.flax_module",
     "get_model": "registry.sources",
     "import_onnx": "registry.import_onnx",
     "import_orbax": "registry.orbax",

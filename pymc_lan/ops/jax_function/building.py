@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice, product
 from typing import Any
 
@@ -137,6 +137,32 @@ def _outputs(function: Written, variables: Sequence[Any]) -> Any:
             remedy = "return complex numbers as their real and imaginary parts, and others with .astype('float32')"
             raise ValueError(explain(f"floats, integers or booleans from {function.name}", x.dtype, remedy))
     return found
+
+
+def examples_of(variables: Sequence[Any]) -> Iterator[list[ArrayType]]:
+    """Types of variables with all their lengths: those that they have now, or else some to try.
+
+    Parameters
+    ----------
+    variables : sequence of TensorVariable
+
+    Yields
+    ------
+    list of ArrayType
+
+    Examples
+    --------
+    >>> import pytensor.tensor as pt
+    >>> next(examples_of([pt.matrix("x", shape=(None, 3))]))[0].shape
+    (8, 3)
+    """
+    example = _evaluated(variables)
+    if example is not None:
+        yield example
+        return
+    given = [_type(x) for x in variables]
+    for n in LENGTHS:
+        yield _with_lengths(given, [n] * sum(x.shape.count(None) for x in given))
 
 
 def _evaluated(variables: Sequence[Any]) -> list[ArrayType] | None:
