@@ -20,7 +20,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_t
 from sklearn.mixture import BayesianGaussianMixture
 
-from pymc_lan.diagnostics.check import smooth
+from pymc_lan.numerics.pareto import smooth
 
 Float = NDArray[np.float64]
 

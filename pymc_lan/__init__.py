@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pymc_lan.inference import sample_blackjax as sample_blackjax
     from pymc_lan.inference.members.informed import informed as informed
     from pymc_lan.inference.members.table import informed_table as informed_table
+    from pymc_lan.inference.subjects.posteriors import posteriors as posteriors
     from pymc_lan.models.diffusion.kinds import ModelSpec as ModelSpec
     from pymc_lan.models.parameters import Parameter as Parameter
     from pymc_lan.models.simulator.spec import simulator_spec as simulator_spec
@@ -89,6 +90,7 @@ _SOURCES = {
     "list_models": "registry.listing",
     "load_network": "registry.load",
     "load_regression": "regressions.regression",
+    "posteriors": "inference.subjects.posteriors",
     "publish": "registry.publish",
     "pull": "registry.load",
     "read_trials": "data.trials",

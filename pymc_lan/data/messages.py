@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_SAID: ContextVar[set[str] | None] = ContextVar("said", default=None)
+
+
+@contextmanager
+def each_once() -> Iterator[None]:
+    """Where many models are built alike: say each sentence the first time only."""
+    token = _SAID.set(set())
+    try:
+        yield
+    finally:
+        _SAID.reset(token)
 
 
 def say(sentence: str) -> None:
@@ -14,6 +29,11 @@ def say(sentence: str) -> None:
     ----------
     sentence : str
     """
+    said = _SAID.get()
+    if said is not None:
+        if sentence in said:
+            return
+        said.add(sentence)
     logger = logging.getLogger("pymc_lan")
     if not logging.root.handlers and not logger.handlers:
         logger.addHandler(logging.StreamHandler())

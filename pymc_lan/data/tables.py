@@ -437,6 +437,29 @@ def by_label(value: Any, data: Any, argument: str, dims: Trials | None = None) -
     )
 
 
+def whose(data: Any, by: str) -> NDArray[Any]:
+    """Whose trial each row is; ValueError for a column that is none, and for rows without a label.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> whose(pd.DataFrame({"subject": ["b", "a"]}), "subject").tolist()
+    ['b', 'a']
+    """
+    columns = table_columns(data) or []
+    if by not in columns:
+        raise ValueError(unknown("column", by, columns))
+    labels = labels_of(data, by, argument="by")
+    refuse(
+        np.array([is_missing(label) for label in labels], bool),
+        {by: labels},
+        expected=f"a label in column {by!r} for every trial",
+        found="none",
+        remedy="fill in whose trials they are, in the table that the model is given as well",
+    )
+    return labels
+
+
 def subjects(data: Any) -> tuple[str, NDArray[Any]] | None:
     """Return the column that says whose trial it is, by its usual names, and its labels; None where there is none.
 

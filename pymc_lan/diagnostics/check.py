@@ -34,6 +34,7 @@ from pymc_lan.diagnostics.fitted_trials import (
 from pymc_lan.errors import check_count, explain
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.networks.bounds import has_closed_form
+from pymc_lan.numerics.pareto import ENOUGH_DRAWS, smooth
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +45,8 @@ Float = NDArray[np.float64]
 DRAWS_CLOSED_FORM, DRAWS_SOLVED = 1000, 200
 # Draws whose parameters are looked at, and at which each trial is asked whether it was a guess.
 DRAWS_LOOKED_AT, DRAWS_GUESSES = 1000, 200
-# Fewer draws have no tail that a Pareto distribution can be fitted to; of fewer than the least nothing can be said.
-ENOUGH_DRAWS, LEAST_DRAWS = 100, 4
+# Of fewer draws nothing can be said.
+LEAST_DRAWS = 4
 # A divergence within this share of the bounds' distance from a bound is one near the bounds.
 NEAR = 0.02
 # More responses with t above rt than this are pointed out.
@@ -53,9 +54,6 @@ LIMIT_LATE = 0.001
 # A shift of a posterior mean beyond this share of its standard deviation is more than Monte-Carlo error, and has to be
 # known better than by as much.
 LIMIT_SHIFT, LIMIT_ERROR = 0.1, 0.1
-# Weights that differ by less, in the log, have no tail: only noise would be fitted, and no mean moves by more than half
-# of this, in standard deviations.
-FLAT = 0.2
 # Share of trials, over draws, whose exact likelihood is not known.
 LIMIT_UNKNOWN = 0.01
 # Parameters that are printed.
@@ -251,21 +249,6 @@ def _join(parts: Sequence[tuple[int, Seen]]) -> Seen:
     guesses = [(size, part.guess) for size, part in parts if part.guess is not None]
     guess = np.average([x for _, x in guesses], axis=0, weights=[size for size, _ in guesses]) if guesses else None
     return Seen(flags("outside"), flags("near"), float(np.average([x.late for x in every], weights=sizes)), guess)
-
-
-def smooth(log_ratio: Float) -> tuple[Float, float]:
-    """Pareto-smoothed weights that sum to one, and their Pareto k; 0 where weights hardly differ."""
-    from arviz_stats.base import array_stats
-
-    flat = np.ptp(log_ratio) < FLAT
-    if log_ratio.size < ENOUGH_DRAWS or flat:
-        weights = np.exp(log_ratio - log_ratio.max())
-        few = log_ratio.size < ENOUGH_DRAWS and np.ptp(log_ratio) > 0
-        return weights / weights.sum(), np.nan if few else 0.0
-    # It takes log likelihoods whose inverse is the weight, as leaving one out needs it.
-    log_weights, pareto_k = array_stats.psislw(-log_ratio)
-    weights = np.exp(log_weights - log_weights.max())
-    return weights / weights.sum(), float(pareto_k)
 
 
 def _means(

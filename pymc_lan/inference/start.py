@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.data.observation import Silence
-from pymc_lan.data.tables import as_table, every_name, labels_of, table_columns
+from pymc_lan.data.tables import as_table, every_name, table_columns, whose
 from pymc_lan.distributions.nodes import observed_trials, trial_node
 from pymc_lan.distributions.trial_rv import TrialRV
-from pymc_lan.errors import check_length, explain, is_missing, refuse, unknown
+from pymc_lan.errors import check_length, explain
 from pymc_lan.inference.posterior import Point, compiled, not_finite, resolve_model
 from pymc_lan.inference.start_grid import estimates
 from pymc_lan.models.imported import Imported
@@ -166,22 +166,13 @@ def _subjects(df: Any, by: str | None, n: int) -> Codes:
     if every_name(df) is None:
         expected, remedy = "a DataFrame with the trials", "pass df, as in initvals(model, df)"
         raise ValueError(explain(expected, type(df).__name__, remedy))
-    columns = table_columns(df) or []
-    if by is not None and by not in columns:
-        raise ValueError(unknown("column", by, columns))
+    if by is not None:
+        whose(df, by)
     by = SUBJECT if by is None else by
     check_length("df", np.empty(len(as_table(df, "df"))), n, scalar=False)
-    if by not in columns:
+    if by not in (table_columns(df) or []):
         return np.zeros(n, np.intp)
-    labels = labels_of(df, by, argument="by")
-    refuse(
-        np.array([is_missing(label) for label in labels], bool),
-        {by: labels},
-        expected=f"a label in column {by!r} for every trial",
-        found="none",
-        remedy="fill in whose trials they are, in the table that the model is given as well",
-    )
-    return np.unique(labels.astype(str), return_inverse=True)[1]
+    return np.unique(whose(df, by).astype(str), return_inverse=True)[1]
 
 
 def _by_trial(model: Any, named: Mapping[str, Any], names: Sequence[str], grid: tuple[int, ...]) -> dict[str, Any]:

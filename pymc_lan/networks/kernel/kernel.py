@@ -8,6 +8,7 @@ disk (`pymc_lan.networks.kernel.cache`), so a second process does neither.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from hashlib import sha256
@@ -60,13 +61,21 @@ class Kernel:
         if x.ndim != 2 or len(x) != self.rows:
             found, remedy = f"shape {x.shape}", "give rt, response, deadline and every parameter a row"
             raise ValueError(explain(f"a matrix of {self.rows} rows", found, remedy))
-        n = x.shape[1]
-        value, partials = np.empty(n), np.empty((self.rows - 1, n))
-        rows = x.ctypes.data + x.strides[0] * np.arange(self.rows)
-        strides = np.tile(np.array([0, 1]), self.rows)
-        arrays = (rows, strides, value, partials, np.empty(self.scratch))
+        value, partials = self.of_sets(x[:, None])
+        return value[0], partials[0]
+
+    def of_sets(self, rows: Sequence[Any]) -> tuple[Any, Any]:
+        """Value (sets, n) and derivatives (sets, rows - 1, n) of sets of trials.
+
+        The rows are float64 matrices of as many sets and trials, or of 1 where all share a number.
+        """
+        sets, n = np.broadcast_shapes(*(x.shape for x in rows))
+        places = np.array([x.ctypes.data for x in rows])
+        strides = np.array([[0 if k == 1 else by // 8 for k, by in zip(x.shape, x.strides, strict=True)] for x in rows])
+        value, partials = np.empty((sets, n)), np.empty((sets, self.rows - 1, n))
+        arrays = (places, strides, value, partials, np.empty(self.scratch))
         function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 2, *[ctypes.c_void_p] * 5)(self.address)
-        function(1, n, *(array.ctypes.data for array in arrays))
+        function(sets, n, *(array.ctypes.data for array in arrays))
         return value, partials
 
 

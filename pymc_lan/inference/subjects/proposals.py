@@ -1,0 +1,120 @@
+"""What posterior draws are proposed by: a closed family, tried one after another."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final, override
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.inference.subjects.climb import Modes, climb
+from pymc_lan.inference.subjects.verdicts import Draws, weighted
+from pymc_lan.numerics.t_mixture import TMixture, fit_t_mixture
+
+Float = NDArray[np.float64]
+
+# Degrees of freedom of all proposals: tails that no posterior of this kind exceeds, at some cost in the middle.
+DF = 5.0
+# Starts that are climbed from, of all that are looked at.
+STARTS = 3
+# Parts of a mixture that is fitted, and the share of effective draws below which there is but one.
+PARTS, ENOUGH = 3, 0.05
+# Modes this far below the highest hold nothing.
+LOWEST = 10.0
+# Modes nearer to each other, in standard deviations, are one.
+APART = 1.0
+# The least curvature, beside that of the other directions of a value's own scale: a standard deviation of 3.
+FLAT = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """One subject's posterior.
+
+    Parameters
+    ----------
+    value, slope : callable
+        Of rows of unconstrained values: log densities (n,); log densities and gradients (n, n_values).
+    starts : ndarray of shape (k, n_values)
+        Where it may be.
+    """
+
+    value: Callable[[Float], Float]
+    slope: Callable[[Float], tuple[Float, Float]]
+    starts: Float
+
+
+class Proposal(ABC):
+    """What draws are proposed by."""
+
+    words: ClassVar[str]
+
+    @abstractmethod
+    def mixture(self, rng: np.random.Generator, target: Target, tried: Sequence[Draws]) -> TMixture | None:
+        """What to draw from; None where it cannot say. `tried` are the draws of proposals before it."""
+
+    def draws(self, rng: np.random.Generator, target: Target, tried: Sequence[Draws], n: int) -> Draws | None:
+        """Draw and weigh."""
+        found = self.mixture(rng, target, tried)
+        if found is None:
+            return None
+        rows = found.draw(rng, n)
+        return weighted(self.words, rows, target.value(rows), found.log_density(rows))
+
+
+@final
+class Laplace(Proposal):
+    """The normal approximation at each mode, with the tails of t."""
+
+    words = "Laplace approximation"
+
+    @override
+    def mixture(self, rng: np.random.Generator, target: Target, tried: Sequence[Draws]) -> TMixture | None:
+        values = target.value(target.starts)
+        values = np.where(np.isfinite(values), values, -np.inf)
+        best = np.argsort(-values)[:STARTS]
+        best = best[np.isfinite(values[best])]
+        if not best.size:
+            return None
+        modes = _distinct(climb(target.slope, target.starts[best]))
+        bend, directions = np.linalg.eigh(modes.hessians)
+        bend = np.maximum(bend, FLAT)
+        covariances = np.einsum("kij,kj,klj->kil", directions, 1 / bend, directions)
+        mass = modes.values - 0.5 * np.log(bend).sum(axis=1)
+        shares = np.exp(mass - mass.max())
+        return TMixture(shares / shares.sum(), modes.points, np.linalg.cholesky(covariances), DF)
+
+
+@final
+class Refit(Proposal):
+    """A mixture of t distributions that is fitted to the weighted draws before it; one where few of these count."""
+
+    words = "refitted t mixture"
+
+    @override
+    def mixture(self, rng: np.random.Generator, target: Target, tried: Sequence[Draws]) -> TMixture | None:
+        if not tried or not np.isfinite(tried[-1].verdict.k):
+            return None
+        last = tried[-1]
+        parts = PARTS if last.verdict.effective >= ENOUGH else 1
+        return fit_t_mixture(rng, last.rows, last.weights, parts, DF)
+
+
+# A fit is mostly better than the draws it was made of, and so worth another.
+PROPOSALS: tuple[Proposal, ...] = (Laplace(), *[Refit()] * 5)
+
+
+def _distinct(modes: Modes) -> Modes:
+    """Modes that are not one and the same, and hold something."""
+    kept: list[int] = []
+    for i in np.argsort(-modes.values):
+        if modes.values[i] < modes.values.max() - LOWEST:
+            break
+        away = modes.points[i] - modes.points[kept]
+        distance = np.einsum("ki,kij,kj->k", away, modes.hessians[kept], away)
+        if not (np.abs(distance) < APART**2 * away.shape[1]).any():
+            kept.append(int(i))
+    return Modes(*(x[kept] for x in modes))
