@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lgamma
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 Float = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ class TMixture:
         inverse = np.linalg.inv(self.roots)
         away = np.einsum("kij,nkj->nki", inverse, x[:, None] - self.means)
         distance = (away**2).sum(axis=2)
-        norm = gammaln((df + n) / 2) - gammaln(df / 2) - n / 2 * np.log(df * np.pi)
+        norm = lgamma((df + n) / 2) - lgamma(df / 2) - n / 2 * np.log(df * np.pi)
         norm -= np.log(np.diagonal(self.roots, axis1=1, axis2=2)).sum(axis=1)
         return norm - (df + n) / 2 * np.log1p(distance / df), distance
 
