@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from pymc_lan.data.observed import as_dataframe as as_dataframe
     from pymc_lan.data.observed import as_observed as as_observed
+    from pymc_lan.data.stimuli import read_answers as read_answers
+    from pymc_lan.data.stimuli import read_wishart_weights as read_wishart_weights
     from pymc_lan.data.trials import read_trials as read_trials
     from pymc_lan.diagnostics.check import check as check
     from pymc_lan.distributions.choice import ChoiceDist as ChoiceDist
@@ -93,7 +95,9 @@ _SOURCES = {
     "posteriors": "inference.subjects.posteriors",
     "publish": "registry.publish",
     "pull": "registry.load",
+    "read_answers": "data.stimuli",
     "read_trials": "data.trials",
+    "read_wishart_weights": "data.stimuli",
     "register": "registry.load",
     "regression": "regressions.regression",
     "sample_blackjax": "inference",

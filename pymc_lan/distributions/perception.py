@@ -21,12 +21,19 @@ from pymc_lan.distributions.choice import read_responses
 from pymc_lan.distributions.extent import check_dims, check_total_size, names_of, trials_of_dims
 from pymc_lan.distributions.provenance import record
 from pymc_lan.distributions.response_rv import ResponseRV
-from pymc_lan.distributions.stimuli import COVARIANCES, STIMULI, dimension, read_trial, trial_columns
+from pymc_lan.distributions.stimuli import (
+    COVARIANCES,
+    STIMULI,
+    dimension,
+    in_order_of_trials,
+    read_trial,
+    trial_columns,
+)
 from pymc_lan.distributions.values import as_numbers, check_covariates, check_fraction, check_indices
-from pymc_lan.errors import check_length
+from pymc_lan.errors import check_length, unknown
 from pymc_lan.models.likelihood import mix_lapses
 from pymc_lan.models.perception.catalogue import ODDITY_LINE, ODDITY_PLANE, THREE_ALTERNATIVES, TWO_ALTERNATIVES
-from pymc_lan.models.perception.percepts import as_trial
+from pymc_lan.models.perception.percepts import as_trial, proper
 from pymc_lan.models.perception.task import Task
 from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.network import Network
@@ -34,6 +41,8 @@ from pymc_lan.numerics.seeds import as_generator
 from pymc_lan.ops.likelihood import PYTENSOR
 from pymc_lan.registry.sources import AnyModel
 
+# What PyMC takes of the arguments of a distribution.
+KNOWN_TO_PYMC = {"shape", "size", "rng", "return_next_rng"}
 # The column of a table that has the answers.
 CORRECT = "correct"
 
@@ -49,7 +58,8 @@ class Perception(Discrete):
         if observed is not None:
             dims, table = kwargs.get("dims"), None if isinstance(observed, Variable) else observed
             names, model = () if dims is None else names_of(dims), modelcontext(None)
-            kwargs = in_order(table, kwargs, trials_of_dims(model, names) if names else None)
+            trials = trials_of_dims(model, names) if names else None
+            kwargs = in_order(table, in_order_of_trials(kwargs, table, trials), trials)
             task = cls._task(kwargs)
             response = kwargs.pop("response", RESPONSE if table is None else CORRECT)
             observed, kwargs["_grid"] = read_responses(observed, task, response)
@@ -63,10 +73,10 @@ class Perception(Discrete):
     @classmethod
     def dist(
         cls,
-        ref: Any,
-        comparison: Any,
-        covariance_ref: Any,
-        covariance_comparison: Any,
+        ref: Any = None,
+        comparison: Any = None,
+        covariance_ref: Any = None,
+        covariance_comparison: Any = None,
         p_lapse: Any = 0.0,
         *,
         weights: AnyModel | None = None,
@@ -80,6 +90,8 @@ class Perception(Discrete):
         given = dict(
             zip((*STIMULI, *COVARIANCES), (ref, comparison, covariance_ref, covariance_comparison), strict=True)
         )
+        for name in kwargs.keys() - KNOWN_TO_PYMC:
+            raise ValueError(unknown("argument", name, [*given, "p_lapse", "observed", "response"], of=cls.__name__))
         trial, task = read_trial(given, _grid), cls._task(given)
         p_lapse = check_fraction("p_lapse", p_lapse)
         for name, value in (given | {"p_lapse": p_lapse}).items():
@@ -95,7 +107,10 @@ class Perception(Discrete):
             lapse = pt.as_tensor_variable(p_lapse)
             log_p = [mix_lapses(PYTENSOR, x, lapse, guess) for x, guess in zip(log_p, guesses, strict=True)]
         op = ResponseRV(task, None if network is None else network.lan, record=record(network))
-        return apply_rv(op, [pt.stack(log_p, axis=-1), *task.theta(PYTENSOR, seen).values()], **kwargs)
+        # A sampler may try what is no covariance, which formulas do not refuse by themselves.
+        known = pt.and_(proper(PYTENSOR, trial.reference), proper(PYTENSOR, trial.comparison))
+        both = pt.stack([pt.where(known, x, -np.inf) for x in log_p], axis=-1)
+        return apply_rv(op, [both, *task.theta(PYTENSOR, seen).values()], **kwargs)
 
     @classmethod
     def simulate(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pytensor.graph.basic import Variable
 
+from pymc_lan.data.labelled import Trials, is_labelled
+from pymc_lan.data.tables import by_label
 from pymc_lan.distributions.values import as_numbers, known_numbers
 from pymc_lan.errors import explain, refuse
 from pymc_lan.models.perception.percepts import DIMENSIONS, Covariance, Trial
@@ -40,12 +43,47 @@ def read_trial(given: dict[str, Any], grid: tuple[int, ...] | None) -> Trial:
         For other dimensions than one and two, shapes that do not go together, missing numbers, covariances that are
         known and not symmetric and positive definite.
     """
+    if missing := [name for name, x in given.items() if x is None]:
+        expected = f"{', '.join(given)}, in this order or by name"
+        raise ValueError(explain(expected, f"no {missing[0]}", f"give {missing[0]}=..."))
     given = {name: as_numbers(name, x) for name, x in given.items()}
     d = dimension(given)
     ref, comparison = (_coordinates(name, given[name], d) for name in STIMULI)
     forms = [_elements(name, given[name], d) for name in COVARIANCES]
     _check_lengths({name: x[0] for name, x in zip(given, (ref, comparison, *forms), strict=True)}, grid)
     return Trial(tuple(y - x for x, y in zip(ref, comparison, strict=True)), *forms)
+
+
+def in_order_of_trials(given: dict[str, Any], table: Any, trials: Trials | None) -> dict[str, Any]:
+    """Put stimuli and covariances that have labels into the order of the observed trials.
+
+    Parameters
+    ----------
+    given : dict of str to object
+        Arguments of a distribution, of which others are left as they are.
+    table : object
+        The observed answers.
+    trials : Trials, optional
+        What the model says of the dimension of the trials.
+
+    Returns
+    -------
+    dict
+    """
+    found = dict(given)
+    for name in (*STIMULI, *COVARIANCES):
+        value: Any = given.get(name)
+        frame = nw.from_native(value, pass_through=True, eager_only=True) if name in STIMULI else None
+        if isinstance(frame, nw.DataFrame):
+            columns, shape = [frame[column].to_native() for column in frame.columns], (len(frame.columns),)
+        elif is_labelled(value) and value.ndim == 1 + (name in STIMULI) + 2 * (name in COVARIANCES):
+            shape = value.shape[1:]
+            columns = [value[:, *place] for place in np.ndindex(shape)]
+        else:
+            continue
+        ordered = [np.asarray(by_label(column, table, name, trials)) for column in columns]
+        found[name] = np.stack(ordered, axis=-1).reshape(-1, *shape)
+    return found
 
 
 def trial_columns(given: dict[str, Any]) -> dict[str, Any]:

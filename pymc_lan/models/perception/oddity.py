@@ -134,8 +134,12 @@ class OddityInAPlane(_Oddity):
         return self.views.log_answers(xp, network, seen)
 
     def theta(self, xp: Namespace, seen: Any) -> dict[str, Any]:
-        """Displacements along the axes of both covariances, those of the smaller comparison first."""
-        return axes_of(xp, seen)
+        """Displacements along the axes of both covariances, those of the smaller comparison first.
+
+        They end at the bounds, beyond which answers are practically the same.
+        """
+        found = axes_of(xp, seen)
+        return {p.name: xp.clip(found[p.name], *p.bounds) for p in self.parameters}
 
 
 def _distance(metric: Covariance, x: Vector, y: Vector) -> Any:

@@ -48,6 +48,11 @@ def determinant(form: Covariance) -> Any:
     return xx * yy - xy * xy
 
 
+def proper(xp: Any, form: Covariance) -> Any:
+    """Whether it is a covariance, of percepts that vary in every direction."""
+    return form[0] > 0 if len(form) == 1 else xp.minimum(form[0], determinant(form)) > 0
+
+
 def solve(form: Covariance, x: Vector) -> Vector:
     """The vector that a covariance turns into `x`."""
     if len(form) == 1:
