@@ -18,7 +18,7 @@ import pymc_lan as pl
 from pymc_lan.models.diffusion import catalogue, closed_forms
 from pymc_lan.models.diffusion.catalogue import DIFFUSIONS
 from pymc_lan.models.diffusion.kinds import Diffusion
-from pymc_lan.plots.paths import as_diffusion
+from pymc_lan.models.diffusion.trajectories import as_diffusion
 from pymc_lan.registry.card import accuracy_lines
 
 PAGES = Path(__file__).resolve().parents[1] / "docs" / "models"

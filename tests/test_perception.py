@@ -12,6 +12,7 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from arviz import from_dict
 from backends import AS_WRITTEN, assert_backends_agree
 from scipy.special import owens_t
 from scipy.stats import multivariate_normal, norm
@@ -312,8 +313,36 @@ def test_tables_are_read_by_their_names_and_codes() -> None:
         pl.Oddity("one", np.zeros(2), table[["x", "y"]], np.eye(2), np.eye(2), observed=table)
         words = table["correct"].map({1: "yes", 0: "no"})
         pl.Oddity("two", np.zeros(2), COMPARISON, np.eye(2), np.eye(2), observed=words, response={"yes": 1, "no": 0})
-    one, two = (model.compile_logp(vars=[model[name]], mode=AS_WRITTEN)({}) for name in ("one", "two"))
-    assert one == pytest.approx(two)
+        # Stimuli in another order than the answers are put into theirs by their labels, as Series are.
+        other = table.loc[list("abcde"), ["x", "y"]]
+        pl.Oddity("three", np.zeros(2), other, np.eye(2), np.eye(2), observed=table)
+        labelled = other.to_xarray().to_dataarray("coordinate").T
+        pl.Oddity("four", np.zeros(2), labelled, np.eye(2), np.eye(2), observed=table["correct"])
+    each = np.array(model.compile_logp(sum=False, mode=AS_WRITTEN)({}))
+    np.testing.assert_allclose(each, np.tile(each[0], (4, 1)), rtol=1e-12)
+
+
+def test_what_is_no_covariance_has_no_probability() -> None:
+    form = pt.tensor("form", shape=(2, 2), dtype="float64")
+    logp = pm.logp(pl.Oddity.dist(REF, COMPARISON, form, np.eye(2)), 1)
+    found = pytensor.function([form], [logp, pt.grad(logp.sum(), form)], mode=AS_WRITTEN)
+    for wrong in ([[1.0, 2.0], [2.0, 1.0]], [[-1.0, 0.0], [0.0, -1.0]], [[0.0, 0.0], [0.0, 0.0]]):
+        assert np.all(found(np.array(wrong))[0] == -np.inf)
+    value, slope = found(np.eye(2))
+    assert np.isfinite(value).all()
+    assert np.isfinite(slope).all()
+
+
+def test_results_beyond_what_was_learned_are_no_reason_to_warn() -> None:
+    """Warnings are errors here: predictions of posterior draws in which stimuli are a million deviations apart."""
+    with pm.Model():
+        sd = pm.HalfNormal("sd", 1.0)
+        pl.Oddity("obs", np.zeros(2), COMPARISON + 1, sd**2 * np.eye(2), np.eye(2), observed=np.ones(5, int))
+        idata = from_dict({"posterior": {"sd": np.full((1, 3), 1e-6)}})
+        found = pm.sample_posterior_predictive(
+            idata, progressbar=False, random_seed=1, compile_kwargs={"mode": AS_WRITTEN}
+        )
+    assert set(np.unique(found["posterior_predictive"]["obs"])) <= {0, 1}
 
 
 def observe(**given: Any) -> Callable[[], Any]:

@@ -17,8 +17,8 @@ from pymc_lan.models.model import Model
 from pymc_lan.models.simulator.logits import without_times
 from pymc_lan.numerics.passage import Namespace, Theta, softplus
 
-# The farthest displacement that the network has seen, in units of the mean covariance: one wrong answer in 10,000 or
-# fewer. What it says stays as it is beyond, while its baseline goes on.
+# The farthest displacement that the network has seen, in units of the mean covariance: fewer than one answer in ten
+# million is wrong. What it says stays as it is beyond, while its baseline goes on.
 FAR = 16.0
 # The smallest trace of T that it has seen, where a comparison is 1 / `LEAST` times as variable as the reference.
 LEAST = 0.01
