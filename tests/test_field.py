@@ -66,7 +66,7 @@ def test_covariances_are_those_of_the_sum(degree: int, d: int, extra: int) -> No
     # The weights that a sampler keeps of these have the same covariances.
     transform, inputs = model.rvs_to_transforms[field.weights], field.weights.owner.inputs
     kept = transform.backward(transform.forward(pt.as_tensor(weights), *inputs), *inputs).eval(mode=FAST)
-    first = kept.reshape(-1, d + extra)[: d + extra]
+    first = kept.reshape(-1, d + extra)[: d + extra - 1]
     assert np.all(np.diagonal(first) > 0)
     assert not np.triu(first, 1).any()
     np.testing.assert_allclose(field.draws(kept, x), expected, rtol=1e-9)
@@ -77,7 +77,7 @@ def test_the_prior_is_that_of_bartlett(degree: int, d: int, extra: int) -> None:
     model, field = field_of(degree, d, extra, variance=0.3, decay=0.5)
     (name,) = (v.name for v in model.value_vars)
     z = RNG.normal(size=model.initial_point()[name].shape)
-    n = min(d + extra, d * (degree + 1) ** d)
+    n = min(d + extra - 1, d * (degree + 1) ** d)
     lengths = stats.chi(d + extra - np.arange(n)).logpdf(np.exp(z[:n])) + z[:n]
     expected = lengths.sum() + stats.norm.logpdf(z[n:]).sum()
     assert model.compile_logp(mode=FAST)({name: z}) == pytest.approx(expected, abs=1e-9)

@@ -119,6 +119,18 @@ def test_the_average_loss_is_that_of_one_trial() -> None:
     np.testing.assert_allclose(fits[0].history["gradient"], fits[1].history["gradient"], rtol=1e-9)
 
 
+def test_the_average_is_over_trials_not_over_their_columns() -> None:
+    df = pl.simulate("ddm", {"v": 1.0, "a": 1.0, "z": 0.5, "t": 0.3}, n=8, seed=1)
+    with pm.Model() as model:
+        v = pm.Normal("v")
+        pl.DDM("obs", v, 1.0, 0.5, 0.2, observed=df)
+        pm.Potential("p", -(v**2))
+    with pytest.warns(UserWarning, match="Expected derivatives below tol"):
+        fit = pl.fit_map(model, optax.sgd(0.0), 1, average=True)
+    assert fit.history["loss"].item() * 9 == pytest.approx(-fit.logp)
+    assert fit.logp == pytest.approx(float(model.compile_logp(mode="FAST_COMPILE")(model.initial_point())))
+
+
 def test_starts_can_be_draws_from_the_prior() -> None:
     with pm.Model() as model:
         m = pm.Normal("m", 5.0, 0.1, initval=-7.0)

@@ -60,10 +60,13 @@ class Canonical(Transform):
 
     W and W Q have the same covariances for every orthogonal Q, so data say nothing about Q, and a sampler would walk in
     rings. Of each ring this keeps the one point whose first rows, those of the constant before others, are lower
-    triangular with a positive diagonal. The lengths on that diagonal have chi distributions under a normal prior
-    (Bartlett's decomposition), with the density :math:`l^{m - k} \exp(-l^2 / 2)` in row k = 1 to m of m columns; all
-    other weights stay as they are. So the prior of the covariances is what it was. Weights of 0, their mean, where a
-    field has no slope, stand for lengths as they are in the mean.
+    triangular with a positive diagonal: m - 1 rows of m columns, after which there is no rotation left. The lengths on
+    that diagonal have chi distributions under a normal prior (Bartlett's decomposition), with the density
+    :math:`l^{m - k} \exp(-l^2 / 2)` in row k; all other weights stay as they are. So the prior of the covariances is
+    what it was. The last column may still change its sign: there are two mirror images of every posterior, far apart or
+    in one piece, and to keep one of them would cut those in one piece in two, with no way from half to half.
+
+    Weights of 0, their mean, where a field has no slope, stand for lengths as they are in the mean.
 
     Parameters
     ----------
@@ -77,17 +80,20 @@ class Canonical(Transform):
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape, columns = shape, shape[-1]
         place = np.arange(math.prod(shape)).reshape(-1, columns)
-        first = place[:columns]
+        first = place[: columns - 1]
         lengths = np.diagonal(first)
         none = first[np.triu_indices(len(first), 1, columns)]
         self.kept = np.concatenate([lengths, np.setdiff1d(place, np.concatenate([lengths, none]))])
         # Of each weight its place among [0, kept weights].
         self.source = np.zeros(place.size, np.int64)
         self.source[self.kept] = 1 + np.arange(len(self.kept))
-        self.freedom = np.arange(columns, columns - len(first), -1)
+        self.freedom = np.arange(columns, columns - len(lengths), -1)
         # Constants of chi distributions in place of those of the normal ones that logp has.
         self.constant = math.fsum((1 - m / 2) * math.log(2) - math.lgamma(m / 2) for m in self.freedom)
         self.constant += (len(lengths) + len(none)) * LOG_SQRT_2PI
+        # Without a weight in the last column it would be a saddle between the mirror images.
+        self.begin = np.where(self.kept == (place[columns - 1, -1] if len(place) >= columns else -1), 1.0, 0.0)
+        self.begin[: len(lengths)] = np.log(self.freedom) / 2
 
     def forward(self, value: Any, *inputs: Any) -> Any:
         """From weights to logarithms of the lengths and all other weights, in standard deviations."""
@@ -103,8 +109,7 @@ class Canonical(Transform):
             w = w - 2.0 * along / pt.maximum((mirror**2).sum(), np.finfo(np.float64).tiny)
             w = pt.set_subtensor(w[:, k], w[:, k] * away)
         kept = w.ravel()[self.kept]
-        lengths = pt.where(pt.eq(kept[:n], 0.0), np.sqrt(self.freedom), kept[:n])
-        return pt.concatenate([pt.log(lengths), kept[n:]])
+        return pt.where(pt.any(value), pt.concatenate([pt.log(kept[:n]), kept[n:]]), self.begin)
 
     def backward(self, value: Any, *inputs: Any) -> Any:
         """From logarithms of the lengths and all other weights to weights."""
@@ -378,8 +383,10 @@ def wishart_field(
     Notes
     -----
     Weights are known up to rotations of the embedding, which change no covariance. Samplers and modes keep one of each,
-    in which the first d + extra rows of weights are lower triangular with a positive diagonal; draws from the prior are
-    not rotated. The prior of the covariances is the same. The unconstrained scale is that of the prior's standard
+    in which the first d + extra - 1 rows of weights are lower triangular with a positive diagonal; draws from the prior
+    are not rotated. The last column of all weights may have either sign, so that weights themselves have two mirror
+    images, and chains that found different ones a large R-hat: look at that of covariances. The prior of the
+    covariances is the same. The unconstrained scale is that of the prior's standard
     deviations: a rate of an optimiser, or a tolerance, has the same meaning for weights of every degree. Weights enter
     the model through covariances only; other functions of them depend on the rotation.
 

@@ -174,8 +174,8 @@ def fit_map(
         True: the mode of the density on the unconstrained scale, around which `MapFit.laplace` and samplers work.
         False: that of the parameters' own density, as `pm.find_MAP` finds it.
     average : bool
-        Whether the loss is minus the log density over the number of observations (values of observed variables and of
-        potentials), so that an optimiser's rate means the same for few trials and for many.
+        Whether the loss is minus the log density over the number of observations (trials of observed variables, and
+        values of potentials), so that an optimiser's rate means the same for few trials and for many.
     track_history : bool
         Whether `MapFit.history` has every step, or the last of each start only.
     log_every : int, optional
@@ -256,9 +256,9 @@ def fit_map(
 
 
 def _observations(model: Any) -> int:
-    """How many values observed variables and potentials have."""
-    terms = [*model.observed_RVs, *model.potentials]
-    shapes = compiled(model, model.replace_rvs_by_values([x.shape for x in terms]))
+    """How many log probabilities observed variables have, one of each trial, and values potentials."""
+    terms = model.logp([*model.observed_RVs, *model.potentials], sum=False)
+    shapes = compiled(model, [x.shape for x in terms])
     point = start_points(model, None, 0, [False])[0]
     return max(1, sum(int(np.prod(shape)) for shape in shapes(*(point[v.name] for v in model.value_vars))))
 
