@@ -132,3 +132,31 @@ def test_rat_tumours_are_those_of_the_book() -> None:
         for mean, error in (found[:2], found[2:]):
             assert abs(mean - exact) < 4.5 * error
             assert error < 0.03 * max(abs(exact), 1.0)
+
+
+@pytest.mark.table
+def test_an_optimizer_of_ones_own_finds_what_others_find(tmp_path: Path) -> None:
+    printed = run("own_optimizer.py", "--out", tmp_path)
+    assert_figures(tmp_path, "own_optimizer.png")
+    found = re.findall(r"log posterior (-[\d.]+) after +(\d+) steps, converged: (\w+)", printed)
+    assert [converged for *_, converged in found] == ["True"] * 3
+    # Within what a derivative below the tolerance leaves: far less than 0.01.
+    assert max(float(value) for value, *_ in found) - min(float(value) for value, *_ in found) < 0.01
+
+
+@pytest.mark.slow
+def test_a_wishart_process_is_fitted_and_sampled(tmp_path: Path) -> None:
+    small = ("--trials", 400, "--degree", 1, "--steps", 150, "--draws", 60, "--tune", 100, "--chains", 2)
+    printed = run("wppm.py", "--out", tmp_path, *small)
+    assert_figures(tmp_path, "wppm_ellipses.png", "wppm_loss.png")
+    right = re.search(r"400 trials, ([\d.]+)% right", printed)
+    assert right is not None
+    assert 55 < float(right[1]) < 85  # a Mahalanobis distance of 2.8, with comparisons cut off at the edges
+    modes = [float(x) for x in re.findall(r"log posterior (-[\d.]+)", printed)]
+    assert len(modes) == 3
+    assert max(modes) - min(modes) < 3
+    held = re.search(r"R-hat of Sigma\(x\) at 100 points ([\d.]+); 90 % intervals of its elements hold (\d+)%", printed)
+    assert held is not None
+    # Few draws show that it runs; the intervals of one field at many points are hardly independent.
+    assert float(held[1]) < 1.3
+    assert int(held[2]) > 40

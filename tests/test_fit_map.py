@@ -120,11 +120,10 @@ def test_the_average_loss_is_that_of_one_trial() -> None:
 
 
 def test_the_average_is_over_trials_not_over_their_columns() -> None:
-    df = pl.simulate("ddm", {"v": 1.0, "a": 1.0, "z": 0.5, "t": 0.3}, n=8, seed=1)
     with pm.Model() as model:
-        v = pm.Normal("v")
-        pl.DDM("obs", v, 1.0, 0.5, 0.2, observed=df)
-        pm.Potential("p", -(v**2))
+        m = pm.Normal("m")
+        pm.Dirichlet("x", pm.math.exp(m) * np.ones(2), observed=RNG.dirichlet([1, 2], size=8))
+        pm.Potential("p", -(m**2))
     with pytest.warns(UserWarning, match="Expected derivatives below tol"):
         fit = pl.fit_map(model, optax.sgd(0.0), 1, average=True)
     assert fit.history["loss"].item() * 9 == pytest.approx(-fit.logp)
@@ -160,6 +159,7 @@ def outside(x: Any) -> Any:
 reverse_only.defvjp(lambda x: (reverse_only(x), x), lambda x, g: (g * outside(x),))
 
 
+@pytest.mark.table
 def test_laplace_where_a_likelihood_has_a_gradient_alone() -> None:
     with pm.Model() as model:
         x = pm.Normal("x", 0, 10.0, shape=2)
