@@ -4,10 +4,10 @@
 
 Trials are those of ``examples/wppm.py``: 4,000 of an observer whose field, of degree 5, is drawn from the prior. The
 mode: psyphy (an interpreter that has it) runs its stochastic gradient descent from a draw of the prior, with the
-settings of its script; `pl.fit_map` starts there too. Both points' log posteriors are measured by simulating the percepts
-of each trial `PERCEPTS` times, by the rule of the task and without a network. A study is NUTS on another truth; it says
-whether 90 % bands hold log determinant and orientation at 5 points. What is in FOLDER is not done again, so that a run of
-hours can be stopped.
+settings of its script; `pl.fit_map` starts there too. Both points' log posteriors are measured by simulating the
+percepts of each trial `PERCEPTS` times, by the rule of the task and without a network. A study is NUTS on another
+truth; it says whether 90 % bands hold log determinant and orientation at 5 points. What is in FOLDER is not done
+again, so that a run of hours can be stopped.
 """
 
 from __future__ import annotations
