@@ -286,6 +286,7 @@ def test_functions_go_when_nobody_needs_them() -> None:
         (lambda x: pl.jax_function(lambda x, s: x)(x, {1}), "settings that can be hashed. Found set {1}"),
         (lambda x: pl.jax_function(lambda x: x)(pt.zvector()), "real and imaginary"),
         (lambda x: pl.jax_function(lambda x: x)(jax.random.key(0)), "jax.random.key_data"),
+        (lambda x: jax.jit(lambda a: pl.jax_function(jnp.exp)(a))(X), "call the function itself"),
         (lambda x: pl.jax_function(lambda x: x * 1j)(x), "real and imaginary parts"),
         (lambda x: pl.jax_function(lambda x, y: x + y)(x, np.ones(4)), r"f.*float64 \(3,\), float64 \(4,\)"),
     ],
@@ -310,11 +311,10 @@ WAYS = [
     *(("pymc", method) for method in ("fork", "spawn", "forkserver")),
     *((sampler,) for sampler in ("nutpie", "numpyro", "blackjax")),
 ]
-# In a process of its own, where calls go to another one.
-FORKED = ("warm", "pymc", "fork")
 
 
-@pytest.mark.parametrize("way", one_of_a_kind([(w, *way) for w in ("warm", "cold") for way in WAYS], FORKED))
+@pytest.mark.table
+@pytest.mark.parametrize("way", [(w, *way) for w in ("warm", "cold") for way in WAYS], ids=", ".join)
 def test_every_sampler_finishes(way: tuple[str, ...]) -> None:
     script = Path(__file__).with_name("jax_samplers.py")
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
@@ -329,3 +329,23 @@ def test_every_sampler_finishes(way: tuple[str, ...]) -> None:
     sd = (40 + 0.01) ** -0.5
     assert abs(draws.mean() - data.sum() * sd**2) < 0.3 * sd
     assert abs(draws.std() / sd - 1) < 0.2
+
+
+def test_what_a_forked_process_meets() -> None:
+    """Mistakes, functions that cannot be sent, processes that are killed and processes of processes: none hangs."""
+    script = Path(__file__).with_name("jax_forked.py")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(script)], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stderr.splitlines()[-1])
+    squares = [1, 4, 9]
+    assert found.pop("values") == [squares, [2, 4, 6], 3]
+    assert found.pop("after the mistake") == [2] * 5
+    assert found.pop("mistake").startswith("TypeError: add got incompatible shapes")
+    assert "Expected a JAX function that can be sent to another process" in found.pop("cannot be sent")
+    assert "Found one that ended before it answered" in found.pop("killed")
+    assert found.pop("left") == []
+    assert found == dict.fromkeys(
+        ("after that", "after the kill", "a process forked from this one", "after that one"), squares
+    )

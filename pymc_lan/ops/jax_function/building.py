@@ -20,6 +20,7 @@ from pytensor.tensor.type import TensorType
 
 import pymc_lan.ops.jax_function.backends  # noqa: F401 - backends learn of the Op
 from pymc_lan.errors import explain, unknown
+from pymc_lan.ops.jax_function.elsewhere import ElsewhereError
 from pymc_lan.ops.jax_function.flat import Written, interned
 from pymc_lan.ops.jax_function.op import JaxOp, known_outputs
 from pymc_lan.ops.jax_function.running import ArrayType, runner
@@ -94,6 +95,9 @@ def _variable(x: Any) -> Any:
 
 
 def _no_input(x: Any) -> ValueError:
+    if isinstance(x, jax.core.Tracer):
+        remedy = "call the function itself where JAX traces another"
+        return ValueError(explain("inputs of a JAX function as variables and arrays", f"{x!r:.80}", remedy))
     found = f"{x.type if isinstance(x, Variable) else getattr(x, 'dtype', type(x).__name__)}"
     remedy = "give complex numbers as their real and imaginary parts, and random keys as jax.random.key_data(key)"
     return ValueError(explain("inputs of a JAX function as tensors of floats, integers or booleans", found, remedy))
@@ -130,6 +134,8 @@ def _outputs(function: Written, variables: Sequence[Any]) -> Any:
             example = _evaluated(variables)
             found = _by_search(function, given) if example is None else runner().outputs(function, example)
             found = jax.tree.map(lambda x: ArrayType(x.dtype, (None,) * len(x.shape)), found)
+    except ElsewhereError:
+        raise
     except Exception as error:
         raise _not_traced(function, given, error) from error
     for x in jax.tree.leaves(found):
@@ -185,6 +191,8 @@ def _by_search(function: Written, given: Sequence[ArrayType]) -> Any:
             if chosen not in tried:
                 try:
                     return runner().outputs(function, _with_lengths(given, chosen))
+                except ElsewhereError:
+                    raise
                 except Exception as error:
                     tried[chosen] = error
         named = {int(n) for error in tried.values() for n in re.findall(r"\b\d{1,5}\b", str(error))} - {0, *lengths}

@@ -21,6 +21,10 @@ from pymc_lan.ops.jax_function.flat import Flat
 SERVER = "pymc_lan.ops.jax_function.server"
 
 
+class ElsewhereError(RuntimeError):
+    """Another process was to call JAX and could not, whatever it was to call."""
+
+
 @final
 class Elsewhere:
     """What `pymc_lan.ops.jax_function.running.Here` does, in another process."""
@@ -46,23 +50,22 @@ class Elsewhere:
 
     def _ask(self, what: str, function: Flat, given: Sequence[Any]) -> Any:
         with self._lock:
+            content = None if function in self._numbers else _content(function)
             try:
-                number = self._numbers.get(function)
-                if number is None:
-                    # Before its number, which has no meaning where the function cannot be packed.
-                    self._connected().send(("learn", _content(function), None))
-                    number = self._numbers[function] = len(self._numbers)
                 connection = self._connected()
-                connection.send((what, number, list(given)))
-                answer, error = connection.recv()
+                if content is not None:
+                    connection.send(("learn", content, None))
+                    self._numbers[function] = len(self._numbers)
+                connection.send((what, self._numbers[function], list(given)))
+                answer, failure = connection.recv()
             except BaseException as error:
                 # What has been asked may still be answered, and must not be taken for the answer to something else.
                 self._end()
                 if isinstance(error, EOFError | OSError):
-                    raise RuntimeError(_died()) from error
+                    raise ElsewhereError(_died()) from error
                 raise
-        if error is not None:
-            raise error
+        if failure is not None:
+            raise failure
         return answer
 
     def _connected(self) -> Connection:
@@ -86,7 +89,7 @@ def _content(function: Flat) -> bytes:
     try:
         return function.content
     except Exception as error:
-        raise RuntimeError(
+        raise ElsewhereError(
             explain(
                 "a JAX function that can be sent to another process, for this one was forked and cannot call JAX",
                 f"{function.name!r}, of which cloudpickle says: {error}",
@@ -98,4 +101,4 @@ def _content(function: Flat) -> bytes:
 def _died() -> str:
     found = "one that ended before it answered"
     remedy = "see what it printed, and whether memory is short; pm.sample(mp_ctx='forkserver') calls JAX without it"
-    return explain("a process that calls JAX for this one, which was forked,", found, remedy)
+    return explain("a process that calls JAX for this forked one", found, remedy)

@@ -19,6 +19,7 @@ from pytensor.graph.op import Op
 from pytensor.graph.replace import _vectorize_node
 
 from pymc_lan.errors import explain
+from pymc_lan.ops.jax_function.elsewhere import ElsewhereError
 from pymc_lan.ops.jax_function.flat import Flat, Mapped, Pulled, Pushed, interned
 from pymc_lan.ops.jax_function.running import ArrayType, runner
 
@@ -121,6 +122,8 @@ class JaxOp(Op):
             op: Any = JaxOp(pulled, kinds, [self.inputs[i] for i in wrt])
             try:
                 found = op(*inputs, *(cotangents[k] for k in seen), return_list=True)
+            except ElsewhereError:
+                raise
             except Exception as error:
                 remedy = "write loops with jax.lax.scan, or say what the derivative is by jax.custom_vjp"
                 what = f"a function of which JAX knows the derivatives: {self.function.name}"
@@ -202,6 +205,8 @@ def known_outputs(function: Flat, inputs: Sequence[ArrayType]) -> Any:
     if key not in memory:
         try:
             memory[key] = runner().outputs(function, inputs)
+        except ElsewhereError:
+            raise
         except Exception:
             if all(n is not None for x in inputs for n in x.shape):
                 raise
