@@ -284,7 +284,7 @@ def test_nuts_samples_whom_no_proposal_suits(heights: pd.DataFrame, monkeypatch:
     def sample(**arguments: Any) -> Any:
         asked.update(arguments)
         rng = np.random.default_rng(0)
-        return az.from_dict({"posterior": {"mu": rng.normal(7, 1, (4, 250)), "double": rng.normal(14, 2, (4, 250))}})
+        return az.from_dict({"posterior": {"mu": rng.normal(7, 1, (4, 500)), "double": rng.normal(14, 2, (4, 500))}})
 
     monkeypatch.setattr(pm, "sample", sample)
     monkeypatch.setattr(sampling, "PROPOSALS", sampling.PROPOSALS[:1])
@@ -294,8 +294,31 @@ def test_nuts_samples_whom_no_proposal_suits(heights: pd.DataFrame, monkeypatch:
     assert abs(asked["initvals"]["mu"] - conjugate(heights.loc[heights["subject"] == "a", "y"])[0]) < 0.3
     assert found["verdicts"]["step"].item() == "NUTS"
     assert found["verdicts"]["verdict"].item().startswith("right: NUTS, r_hat 1.0")
+    assert found["posterior"].sizes["draw"] == 1000
+    np.testing.assert_allclose(np.exp(found["weighted_posterior"]["log_weight"]), 1 / 2000)
     kept = pl.posteriors(normal, heights[heights["subject"] == "a"], fallback=None, **QUIET)
     assert kept["verdicts"]["verdict"].item().startswith("not right: weighted draws of the Laplace approximation")
+
+
+@pytest.mark.table
+def test_functions_within_functions_are_not_run_side_by_side() -> None:
+    def build(df: Any) -> pm.Model:
+        with pm.Model() as model:
+            rate, start = pm.Beta("rate", 2, 2), pt.constant(0.0, dtype="float64")
+            expected = pytensor.scan(
+                lambda y, before, rate: before + rate * (y - before),
+                sequences=[pt.as_tensor(df["y"].to_numpy())],
+                outputs_info=[start],
+                non_sequences=[rate],
+                return_updates=False,
+            )
+            pm.Normal("y", expected, 1.0, observed=df["y"].to_numpy())
+        return model
+
+    df = pd.DataFrame({"subject": np.repeat([1, 2, 3], 6), "y": np.sin(np.arange(18.0))})
+    every = [pl.posteriors(build, df, cores=cores, **QUIET) for cores in (1, 3)]
+    assert every[0]["posterior"].equals(every[1]["posterior"])
+    assert every[0]["verdicts"]["right"].all()
 
 
 @pytest.mark.table

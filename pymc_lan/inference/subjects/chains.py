@@ -10,7 +10,8 @@ import numpy as np
 from pymc_lan.inference.subjects.sampling import Posterior
 from pymc_lan.inference.subjects.verdicts import OfChains, OfFailure
 
-CHAINS, TUNE = 4, 1000
+# Draws of each chain are so many at least: of fewer, little can be said of whether they have met.
+CHAINS, TUNE, LEAST = 4, 1000, 500
 
 
 def by_nuts(
@@ -29,7 +30,7 @@ def by_nuts(
     names : sequence of str
         Variables whose values are wanted.
     draws : int
-        Of all chains together.
+        Of all chains together, at least.
     seed : SeedSequence
     cores : int, optional
     near : dict
@@ -45,7 +46,7 @@ def by_nuts(
 
     try:
         found = pm.sample(
-            draws=-(-draws // CHAINS),
+            draws=max(LEAST, -(-draws // CHAINS)),
             tune=TUNE,
             chains=CHAINS,
             cores=cores,
@@ -63,6 +64,5 @@ def by_nuts(
     columns = np.concatenate([np.moveaxis(x.reshape(*x.shape[:2], -1), 2, 0) for x in free])
     n = columns[0].size
     verdict = OfChains(float(np.max(array_stats.rhat(columns))), float(np.min(array_stats.ess(columns))) / n, n)
-    # Of every chain as many, as far as that goes.
-    flat = {name: np.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:])[:draws] for name, x in values.items()}
-    return Posterior(flat, np.full(draws, 1 / draws), verdict, {})
+    flat = {name: x.reshape(-1, *x.shape[2:]) for name, x in values.items()}
+    return Posterior(flat, np.full(n, 1 / n), verdict, {})

@@ -110,8 +110,8 @@ def posteriors(
     >>> found = pl.posteriors(build, df, seed=1, progressbar=False)
     >>> found.posterior["v"].dims, found.verdicts["right"].values.all()
     (('chain', 'draw', 'subject'), np.True_)
-    >>> found.posterior["v"].mean(("chain", "draw")).round(1).sel(subject="bob").item()
-    0.9
+    >>> bool(abs(found.posterior["v"].sel(subject="bob").mean() - 1) < 0.3)
+    True
     """
     draws, cores = check_count("draws", draws), None if cores is None else check_count("cores", cores)
     if fallback not in FALLBACKS:

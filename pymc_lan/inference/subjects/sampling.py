@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass
 from threading import Lock, local
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from pymc_lan.inference.posterior import start_points
 from pymc_lan.inference.subjects.proposals import PROPOSALS, Target
 from pymc_lan.inference.subjects.tables import Subject
-from pymc_lan.inference.subjects.template import AT_ONCE, Functions, Template
+from pymc_lan.inference.subjects.template import AT_ONCE, Functions, Template, without_blas
 from pymc_lan.inference.subjects.verdicts import Draws, OfFailure, Verdict
 from pymc_lan.numerics.pareto import ENOUGH_DRAWS, smooth
 
@@ -55,13 +56,14 @@ def starts(template: Template) -> Float:
     def flat(point: Mapping[str, Any]) -> Float:
         return np.concatenate([np.ravel(point[v.name]).astype(np.float64) for v in model.value_vars])
 
-    near = [flat(point) for point in start_points(model, None, 0, [False] + [True] * (N_STARTS // 2 - 1))]
-    try:
-        draw = make_initial_point_fn(model=model, default_strategy="prior")
-        anywhere = [flat(draw(seed)) for seed in range(N_STARTS - len(near))]
-    except NotImplementedError:
-        # A prior that nothing can be drawn from, as pm.Flat.
-        anywhere = []
+    with without_blas():
+        near = [flat(point) for point in start_points(model, None, 0, [False] + [True] * (N_STARTS // 2 - 1))]
+        try:
+            draw = make_initial_point_fn(model=model, default_strategy="prior")
+            anywhere = [flat(draw(seed)) for seed in range(N_STARTS - len(near))]
+        except NotImplementedError:
+            # A prior that nothing can be drawn from, as pm.Flat.
+            anywhere = []
     found = np.array([*near, *anywhere])
     return found[np.isfinite(found).all(axis=1)]
 
@@ -80,6 +82,7 @@ class Group:
         self.template, self.names = template, tuple(names)
         self._starts, self._functions = starts(template), template.functions(self.names)
         self._own, self._lock = local(), Lock()
+        self._turn: Lock | nullcontext[None] = Lock() if self._functions.share_memory else nullcontext()
 
     def _mine(self) -> Functions:
         """Functions of the thread: a compiled one has memory."""
@@ -95,7 +98,7 @@ class Group:
         at_once = max(1, AT_ONCE // max(subject.n_trials, 1))
 
         def in_parts(function: Callable[..., Any], rows: Float) -> list[Any]:
-            with np.errstate(all="ignore"):
+            with self._turn, np.errstate(all="ignore"):
                 parts = [function(rows[i : i + at_once], *given) for i in range(0, len(rows), at_once)]
             return [np.concatenate(each) for each in zip(*parts, strict=True)]
 

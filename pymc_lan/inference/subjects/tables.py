@@ -90,7 +90,8 @@ def model_of(build: Build, label: Any, table: Any) -> Any:
         if isinstance(found, Model):
             return resolve_model(found)
     except (ValueError, TypeError) as error:
-        raise type(error)(f"Subject {label!r}: {error}") from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"Subject {label!r}: {error}") from error
     remedy = "let build end with 'return model'"
     raise TypeError(explain("build(df) to return a PyMC model", f"{found!r:.80} for subject {label!r}", remedy))
 

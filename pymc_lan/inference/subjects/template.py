@@ -8,7 +8,9 @@ of a second, where numba would take longer than many subjects need.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +27,14 @@ Float = NDArray[np.float64]
 AT_ONCE = 2**17
 
 
+@contextmanager
+def without_blas() -> Iterator[None]:
+    """Compile functions that run in Python, where products are NumPy's: that PyTensor finds no BLAS does not matter."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "PyTensor could not link to a BLAS", UserWarning)
+        yield
+
+
 @dataclass(frozen=True, slots=True)
 class Functions:
     """What is computed of rows of unconstrained values, and of a subject's numbers.
@@ -38,6 +48,15 @@ class Functions:
     value: Any
     slope: Any
     variables: Any
+
+    @property
+    def share_memory(self) -> bool:
+        """Whether copies do: a function within a function, as of `scan`, is one for all of them."""
+        from pytensor.graph.op import HasInnerGraph
+        from pytensor.tensor.blockwise import Blockwise
+
+        graphs = (f.maker.fgraph for f in (self.value, self.slope, self.variables))
+        return any(isinstance(node.op, HasInnerGraph | Blockwise) for graph in graphs for node in graph.apply_nodes)
 
     def copy(self) -> Functions:
         """Another set, for another thread: a compiled function has memory."""
@@ -67,7 +86,8 @@ class Template:
 
         self.model = model
         self._differ = [i for i, first in enumerate(numbers[0]) if not all(_same(first, x[i]) for x in numbers)]
-        point = model.initial_point(random_seed=0)
+        with without_blas():
+            point = model.initial_point(random_seed=0)
         self._values = [(v, np.shape(point[v.name])) for v in model.value_vars]
         self.begin: Float = np.concatenate([np.ravel(point[v.name]).astype(np.float64) for v in model.value_vars])
         self._flat: Any = pt.vector("flat", shape=(self.begin.size,), dtype="float64")
@@ -129,7 +149,8 @@ class Template:
 
         # Of what they are told when they are made: nothing is drawn.
         shapes = [self._new[rv].shape for rv in self.model.free_RVs]
-        return pytensor.function(self._inputs, shapes, mode="FAST_COMPILE", on_unused_input="ignore")
+        with without_blas():
+            return pytensor.function(self._inputs, shapes, mode="FAST_COMPILE", on_unused_input="ignore")
 
     def _of_flat(self, outputs: Sequence[Any]) -> list[Any]:
         """Functions of the unconstrained values as functions of the flat vector of them."""
@@ -151,7 +172,8 @@ class Template:
         # What depends on no value has to have a row for each draw, too.
         every = [x + (0 * self._flat.sum()).astype(x.dtype) for x in outputs]
         options: Any = {"mode": "FAST_COMPILE", "on_unused_input": "ignore", "allow_input_downcast": True}
-        return pytensor.function([rows, *self._inputs], vectorize_graph(every, {self._flat: rows}), **options)
+        with without_blas():
+            return pytensor.function([rows, *self._inputs], vectorize_graph(every, {self._flat: rows}), **options)
 
 
 def _same(x: Leaf, y: Leaf) -> bool:
