@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pymc_lan.models.simulator.spec import simulator_spec as simulator_spec
     from pymc_lan.ops.jax_function.function import jax_function as jax_function
     from pymc_lan.registry.export import export as export
+    from pymc_lan.registry.from_flax import from_flax as from_flax
     from pymc_lan.registry.import_onnx import import_onnx as import_onnx
     from pymc_lan.registry.listing import list_models as list_models
     from pymc_lan.registry.load import load_network as load_network
@@ -82,6 +83,7 @@ _SOURCES = {
     "export": "registry.export",
     "fit_map": "inference",
     "flax_module": "distributions.flax_module",
+    "from_flax": "registry.from_flax",
     "get_model": "registry.sources",
     "import_onnx": "registry.import_onnx",
     "import_orbax": "registry.orbax",

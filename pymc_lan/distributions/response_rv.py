@@ -12,7 +12,7 @@ from pymc_lan.data.observation import EveryResponse
 from pymc_lan.distributions.extent import Lengths
 from pymc_lan.models.model import Model
 from pymc_lan.networks.bounds import watch
-from pymc_lan.networks.mlp import MLP
+from pymc_lan.networks.program import AnyNetwork
 from pymc_lan.ops.backends import register_choices
 
 
@@ -24,7 +24,7 @@ class ResponseRV(RandomVariable):
     Parameters
     ----------
     spec : Model
-    lan : MLP, optional
+    lan : MLP or Program, optional
         None for a closed form.
     record : tuple of str
         What `pymc_lan.distributions.provenance.record` says of the network; no part of what makes two of these equal.
@@ -44,7 +44,7 @@ class ResponseRV(RandomVariable):
     observation = EveryResponse(())
     __props__ = ("name", "signature", "dtype", "inplace", "spec", "lan")  # type: ignore[assignment]
 
-    def __init__(self, spec: Model, lan: MLP | None, *, record: tuple[str, ...] = (), **fixed: Any):
+    def __init__(self, spec: Model, lan: AnyNetwork | None, *, record: tuple[str, ...] = (), **fixed: Any):
         self.spec, self.lan, self.record, self.parameters = spec, lan, record, spec.names
         label = spec.name.upper()
         self._print_name = (label, rf"\operatorname{{{label}}}")

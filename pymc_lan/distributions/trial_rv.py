@@ -23,7 +23,7 @@ from pymc_lan.errors import explain
 from pymc_lan.models.likelihood import Likelihood, mix_lapses
 from pymc_lan.models.model import Model, require_views, shift
 from pymc_lan.networks.bounds import watch
-from pymc_lan.networks.mlp import MLP
+from pymc_lan.networks.program import AnyNetwork
 from pymc_lan.ops.backends import register_with_backend
 from pymc_lan.ops.likelihood import PYTENSOR, LikelihoodGraph
 
@@ -36,7 +36,7 @@ class TrialRV(RandomVariable):
     Parameters
     ----------
     spec : Model
-    lan, choice : MLP, optional
+    lan, choice : MLP or Program, optional
         None for the closed form.
     observation : Observation
         What is seen of a trial.
@@ -64,8 +64,8 @@ class TrialRV(RandomVariable):
     def __init__(
         self,
         spec: Model,
-        lan: MLP | None,
-        choice: MLP | None,
+        lan: AnyNetwork | None,
+        choice: AnyNetwork | None,
         *,
         observation: Observation,
         lapses: bool,

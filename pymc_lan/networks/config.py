@@ -102,12 +102,31 @@ def _check_networks(networks: Any, require: Any) -> None:
     require(whole, "a network lan and, perhaps, a network choice", networks)
     for key, entry in networks.items():
         require(isinstance(entry, Mapping), f"what the network {key} is", entry)
+        require(isinstance(entry.get("transform"), str), f"the transform of {key}", entry.get("transform"))
+        if "program" in entry:
+            _check_program(key, entry, require)
+            continue
         sizes = entry.get("sizes")
         layers = isinstance(sizes, list) and 2 <= len(sizes) <= MOST_LAYERS + 1
         expected = f"the widths of at most {MOST_LAYERS} layers of {key}, each at most {WIDEST:,},"
         require(layers and all(_is_whole(n, 1, WIDEST) for n in sizes), expected, sizes)
-        for word in ("activation", "transform"):
-            require(isinstance(entry.get(word), str), f"the {word} of {key}", entry.get(word))
+        require(isinstance(entry.get("activation"), str), f"the activation of {key}", entry.get("activation"))
+
+
+def _check_program(key: str, entry: Mapping[str, Any], require: Any) -> None:
+    """Whether the operations go together is looked at when they are read."""
+    steps = entry["program"]
+    shaped = isinstance(steps, list) and all(
+        isinstance(step, list) and len(step) == 3 and isinstance(step[0], str) and _places(step[1]) and _places(step[2])
+        for step in steps
+    )
+    require(shaped, f"steps of the program {key}, each a name and two lists of whole numbers,", steps)
+    for word, most in (("inputs", WIDEST), ("flop", LARGEST_CODE)):
+        require(_is_whole(entry.get(word), 0, most), f"the {word} of {key} as a whole number", entry.get(word))
+
+
+def _places(x: Any) -> bool:
+    return isinstance(x, list) and all(_is_whole(each, -LARGEST_CODE, LARGEST_CODE) for each in x)
 
 
 def _check_accuracy(measured: Any, require: Any) -> None:

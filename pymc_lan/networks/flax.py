@@ -15,6 +15,7 @@ from flax import nnx
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.model import Model
 from pymc_lan.networks.mlp import ACTIVATIONS, MLP
+from pymc_lan.networks.program import AnyNetwork, Program
 
 JAX = jnp
 
@@ -76,8 +77,10 @@ def from_flax(module: FlaxMLP) -> MLP:
     )
 
 
-def as_network(mlp: MLP) -> Callable[[Sequence[Any]], jax.Array]:
+def as_network(mlp: AnyNetwork) -> Callable[[Sequence[Any]], jax.Array]:
     """The network as likelihoods call it, on a tuple of inputs that broadcast: float32 inside only."""
+    if isinstance(mlp, Program):
+        return lambda inputs: as_outputs(mlp)(inputs)[0]
     module = to_flax(mlp)
 
     def network(inputs: Sequence[Any]) -> jax.Array:
@@ -87,8 +90,10 @@ def as_network(mlp: MLP) -> Callable[[Sequence[Any]], jax.Array]:
     return network
 
 
-def as_outputs(mlp: MLP) -> Callable[[Sequence[Any]], list[jax.Array]]:
+def as_outputs(mlp: AnyNetwork) -> Callable[[Sequence[Any]], list[jax.Array]]:
     """The same of a network of several outputs, to a list of them."""
+    if isinstance(mlp, Program):
+        return lambda inputs: [y.astype(jnp.result_type(*inputs)) for y in mlp.outputs(JAX, _floats(inputs))]
     module = to_flax(mlp)
 
     def network(inputs: Sequence[Any]) -> list[jax.Array]:
@@ -98,8 +103,12 @@ def as_outputs(mlp: MLP) -> Callable[[Sequence[Any]], list[jax.Array]]:
     return network
 
 
+def _floats(inputs: Sequence[Any]) -> list[jax.Array]:
+    return [jnp.asarray(x, jnp.float32) for x in inputs]
+
+
 @cache
-def likelihood_in_jax(spec: Model, lan: MLP, choice: MLP | None) -> Likelihood:
+def likelihood_in_jax(spec: Model, lan: AnyNetwork, choice: AnyNetwork | None) -> Likelihood:
     """The likelihood of a model with its networks, for arrays of JAX."""
     # The weights are constants, also where a function is being traced.
     with jax.ensure_compile_time_eval():

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from pymc_lan.errors import explain
 from pymc_lan.models.model import Model, bind, require_views
 from pymc_lan.networks.flax import JAX, as_outputs, likelihood_in_jax
-from pymc_lan.networks.mlp import MLP
+from pymc_lan.networks.program import AnyNetwork
 
 
 @final
@@ -22,14 +22,14 @@ class JaxDensity:
     Parameters
     ----------
     spec : Model
-    lan : MLP
-    choice : MLP, optional
+    lan : MLP or Program
+    choice : MLP or Program, optional
         Without it, no deadline can be given.
     """
 
     spec: Model
-    lan: MLP
-    choice: MLP | None
+    lan: AnyNetwork
+    choice: AnyNetwork | None
 
     def __call__(self, *given: Any, **named: Any) -> jax.Array:
         """Log density of trials; see `pymc_lan.networks.network.Network.as_jax`."""

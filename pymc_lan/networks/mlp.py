@@ -158,6 +158,15 @@ class MLP:
             for name, array in zip(("kernel", "bias"), pair, strict=True)
         }
 
+    def stored(self) -> dict[str, Any]:
+        """What a config says of it beside its weights."""
+        return {"sizes": list(self.sizes), "activation": self.activation}
+
+    @property
+    def n_inputs(self) -> int:
+        """How many inputs it has."""
+        return self.sizes[0]
+
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Float32], prefix: str, sizes: list[int], activation: str) -> MLP:
         """Rebuild a network from its weights by path.

@@ -21,6 +21,7 @@ from pymc_lan.models.model import Model, check_model, require_views
 from pymc_lan.models.simulator.stored import KINDS, stored_model
 from pymc_lan.networks.config import CONFIG_FORMAT, REMEDY_ANEW, check_agreement, check_config
 from pymc_lan.networks.mlp import MLP
+from pymc_lan.networks.program import AnyNetwork, Program
 from pymc_lan.numerics.passage import NUMPY, Namespace, Theta
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ class Network:
     Parameters
     ----------
     spec : Model
-    lan : MLP
+    lan : MLP or Program
         Residual log density of (rt, response) or, of a model of responses alone, logits of the choices.
-    choice : MLP, optional
+    choice : MLP or Program, optional
         Probability of a go response under a deadline; go/no-go distributions need it.
     version : str
         ``"unpublished"`` for a network just trained.
@@ -56,8 +57,8 @@ class Network:
     """
 
     spec: Model
-    lan: MLP
-    choice: MLP | None = None
+    lan: AnyNetwork
+    choice: AnyNetwork | None = None
     version: str = "unpublished"
     config: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
@@ -265,9 +266,7 @@ def networks_config(network: Network) -> dict[str, Any]:
     """The part of a config that rebuilds the networks: sizes, activation, transform."""
     networks, views = {"lan": network.lan, "choice": network.choice}, require_views(network.spec)
     config: dict[str, Any] = {
-        name: {"sizes": list(mlp.sizes), "activation": mlp.activation, "transform": views.tag}
-        for name, mlp in networks.items()
-        if mlp is not None
+        name: mlp.stored() | {"transform": views.tag} for name, mlp in networks.items() if mlp is not None
     }
     return config | {"lan": config["lan"] | views.stored()}
 
@@ -332,9 +331,7 @@ def build_network(
             )
         views = require_views(spec)
         _check_ends(spec, views, networks)
-        mlps = {
-            key: MLP.from_tensors(tensors, key, entry["sizes"], entry["activation"]) for key, entry in networks.items()
-        }
+        mlps = {key: _rebuilt(entry, tensors, key) for key, entry in networks.items()}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise RegistryError(explain("a complete config.json", f"no usable entry {error}", REMEDY_ANEW)) from error
     if tags != {views.tag}:
@@ -347,6 +344,12 @@ def build_network(
     return network
 
 
+def _rebuilt(entry: Mapping[str, Any], tensors: Mapping[str, NDArray[np.float32]], key: str) -> AnyNetwork:
+    if "program" in entry:
+        return Program.from_stored(entry, tensors, key)
+    return MLP.from_tensors(tensors, key, entry["sizes"], entry["activation"])
+
+
 def _bounds(config: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     return {p["name"]: (float(p["bounds"][0]), float(p["bounds"][1])) for p in config["parameters"]}
 
@@ -355,7 +358,8 @@ def _check_ends(spec: Model, views: Views, networks: Mapping[str, Any]) -> None:
     """Refuse networks that do not take the model's inputs or do not give its outputs."""
     inputs, n_out = views.n_inputs, views.n_outputs
     for key, entry in networks.items():
-        sizes = entry["sizes"]
+        # A program has one output.
+        sizes = [entry["inputs"], 1] if "program" in entry else entry["sizes"]
         if key in inputs and (len(sizes) < 2 or [sizes[0], sizes[-1]] != [inputs[key], n_out]):
             ends = f"{inputs[key]} inputs and {n_out} output{'s' * (n_out > 1)}"
             expected = f"a {key} network of model {spec.name!r} with {ends}"

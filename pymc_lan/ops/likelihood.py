@@ -33,6 +33,7 @@ from pymc_lan.models.model import Model, require_views
 from pymc_lan.networks.kernel.kernel import Kernel, compile_kernel
 from pymc_lan.networks.kernel.layout import LEADING
 from pymc_lan.networks.mlp import MLP
+from pymc_lan.networks.program import AnyNetwork, Program
 from pymc_lan.numerics.passage import Namespace, Theta
 from pymc_lan.ops.backends import register_with_backend
 
@@ -151,8 +152,8 @@ def _sum_to(x: TensorVariable, gradient: TensorVariable) -> TensorVariable:
 
 def formula(
     spec: Model,
-    lan: MLP | None,
-    choice: MLP | None,
+    lan: AnyNetwork | None,
+    choice: AnyNetwork | None,
     inputs: Sequence[TensorVariable | None],
 ) -> TensorVariable:
     """The log likelihood as a plain PyTensor graph, for closed forms and Hessians; inputs as of `log_likelihood`."""
@@ -163,7 +164,7 @@ def formula(
     return cast("TensorVariable", likelihood.log_trial(PYTENSOR, rt, response, deadline, theta))
 
 
-def network_graph(mlp: MLP, inputs: Sequence[TensorVariable]) -> TensorVariable:
+def network_graph(mlp: AnyNetwork, inputs: Sequence[TensorVariable]) -> TensorVariable:
     """A network of one output as a plain PyTensor graph, in float64."""
     axes = max(x.type.ndim for x in inputs)
     lengths = {x.type.shape[0] for x in inputs if x.type.ndim == axes}
@@ -177,14 +178,14 @@ def network_graph(mlp: MLP, inputs: Sequence[TensorVariable]) -> TensorVariable:
 
 
 def log_likelihood(
-    spec: Model, lan: MLP | None, choice: MLP | None, inputs: Sequence[TensorVariable | None]
+    spec: Model, lan: AnyNetwork | None, choice: AnyNetwork | None, inputs: Sequence[TensorVariable | None]
 ) -> TensorVariable:
     """Build the log likelihood of trials.
 
     Parameters
     ----------
     spec : Model
-    lan, choice : MLP, optional
+    lan, choice : MLP or Program, optional
         None for the closed form.
     inputs : sequence of TensorVariable
         rt, response, deadline and the model's parameters in order; they broadcast. Without a deadline (None) rt = inf
@@ -195,8 +196,9 @@ def log_likelihood(
     TensorVariable
         float64, of the broadcast shape.
     """
-    # Races are graphs of elementwise functions and two small networks, which every backend knows as they are.
-    if lan is None or require_views(spec).choice is None:
+    # Races are graphs of elementwise functions and two small networks, which every backend knows as they are; and so
+    # are networks of other forms.
+    if lan is None or require_views(spec).choice is None or isinstance(lan, Program) or isinstance(choice, Program):
         return formula(spec, lan, choice, inputs)
     op: Any = LANLogp(spec, lan, None if inputs[DEADLINE] is None else choice)
     given = [pt.constant(np.inf, dtype="float64") if x is None else x for x in inputs]
@@ -214,13 +216,13 @@ class LikelihoodGraph:
     Parameters
     ----------
     spec : Model
-    lan, choice : MLP, optional
+    lan, choice : MLP or Program, optional
         None for the closed form.
     """
 
     spec: Model
-    lan: MLP | None
-    choice: MLP | None
+    lan: AnyNetwork | None
+    choice: AnyNetwork | None
 
     def log_trial(self, xp: Namespace, rt: Any, response: Any, deadline: Any, theta: Theta) -> TensorVariable:
         """Log density of trials as a graph; the namespace is always PyTensor's."""

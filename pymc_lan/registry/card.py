@@ -63,7 +63,9 @@ def _write_card(config: Mapping[str, Any]) -> str:
         for p in config["parameters"]
     ]
     networks = [
-        f"| {key} | {' - '.join(map(str, entry['sizes']))} | {markdown(entry['activation'])} | "
+        _program_row(key, entry)
+        if "program" in entry
+        else f"| {key} | {' - '.join(map(str, entry['sizes']))} | {markdown(entry['activation'])} | "
         f"{flop(entry['sizes']):,} |"
         for key, entry in config["networks"].items()
     ]
@@ -99,10 +101,17 @@ def _write_card(config: Mapping[str, Any]) -> str:
     )
 
 
+def _program_row(key: str, entry: Mapping[str, Any]) -> str:
+    """The row of a network that is no plain multilayer perceptron."""
+    return f"| {key} | {len(entry['program'])} operations on {entry['inputs']} inputs | - | {entry['flop']:,} |"
+
+
 def _origin(training: Mapping[str, Any], packages: str) -> list[str]:
     if "imported" in training:
         files = [f"{_code(each['file'])} (sha256 {_code(each['sha256'])})" for each in training["imported"].values()]
         return [f"Imported from {' and '.join(files)} with {packages}."]
+    if "elsewhere" in training:
+        return [f"Trained elsewhere: {markdown(training['elsewhere'])}; made a network with {packages}."]
     return [
         f"Trained in {training['seconds']:g} s from seed {markdown(training['seed'])} with {packages};",
         "the recipe is in `config.json`.",
@@ -142,7 +151,7 @@ def accuracy_lines(measured: Mapping[str, Any]) -> list[str]:
             "go_deadline": "the same, finite deadlines only: go",
             "nogo_deadline": "the same, finite deadlines only: no go",
         }
-        for key, label in rows.items():
+        for key, label in ((key, label) for key, label in rows.items() if key in choice):
             e = choice[key]
             lines.append(f"| {label} | {e['mean']:g} | {e['p95']:g} | {e['p99']:g} | {e['max']:g} |")
     lines += [
@@ -156,7 +165,8 @@ def accuracy_lines(measured: Mapping[str, Any]) -> list[str]:
         lines += ["", "| derivative with respect to | relative error, median | p99 |", "|---|---|---|"]
         lines += [f"| {_code(name)} | {e['median']:g} | {e['p99']:g} |" for name, e in gradient.items()]
     if choice is not None:
-        lines += ["", "Probabilities below 1e-4 are left out; one deadline in eight is none."]
+        deadlines = "one deadline in eight is none" if "go_deadline" in choice else "no trial has a deadline"
+        lines += ["", f"Probabilities below 1e-4 are left out; {deadlines}."]
     return lines
 
 

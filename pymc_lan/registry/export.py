@@ -19,7 +19,7 @@ from pymc_lan.networks.network import (
 )
 from pymc_lan.networks.onnx.read import require_onnx
 from pymc_lan.numerics.passage import NUMPY
-from pymc_lan.registry.orbax import export_orbax
+from pymc_lan.registry.orbax import export_orbax, refuse_program
 from pymc_lan.registry.sources import AnyModel, find_network
 
 FORMATS = ("onnx", "orbax")
@@ -92,7 +92,8 @@ def _export_onnx(network: Network, out: Path, part: str) -> None:
         raise ValueError(explain("a model whose likelihood is one network", found, "use format='orbax'"))
     from pymc_lan.networks.onnx.write import write_graph
 
-    mlp = network.lan if part == "density" else network.choice
+    refuse_program(network, "onnx")
+    mlp: Any = network.lan if part == "density" else network.choice
     if mlp is None:
         raise ValueError(explain(f"a choice/deadline network in {network.name}", "none", "export part='density'"))
     about = {

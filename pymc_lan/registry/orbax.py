@@ -20,6 +20,7 @@ from pymc_lan.networks.network import (
     networks_config,
     version_config,
 )
+from pymc_lan.networks.program import Program
 from pymc_lan.registry.table import check_names, digest
 
 # The arrays of a checkpoint, beside its config.
@@ -34,11 +35,20 @@ def weights_sha256(network: Network) -> str:
     return digest(save(network_tensors(network)))
 
 
+def refuse_program(network: Network, format: str) -> None:
+    """Refuse, with a ValueError, to write a network that is no plain multilayer perceptron for other tools."""
+    if any(isinstance(each, Program) for each in (network.lan, network.choice)):
+        found = f"one of another form, {network.name}"
+        remedy = "write it as a version with out=..., or train an MLP"
+        raise ValueError(explain(f"a plain multilayer perceptron for the format {format!r}", found, remedy))
+
+
 def export_orbax(network: Network, out: Path) -> None:
     """Write a network as a new folder with its config and its arrays."""
     from pymc_lan.networks.orbax import write_arrays
 
     check_names(network.spec.name, network.version)
+    refuse_program(network, "orbax")
     if os.path.exists(out):
         raise RegistryError(explain("a new folder", f"{out}, which exists", "choose another, or remove it"))
     config = {

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from pymc_lan.errors import explain
 from pymc_lan.models.model import Model
-from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.network import Network
+from pymc_lan.networks.program import AnyNetwork
 from pymc_lan.training.recipes import Recipe, SimulationRecipe
 from pymc_lan.training.simulated.offline import Paths
 
@@ -60,8 +60,8 @@ class Learned(NamedTuple):
     ----------
     spec : Model
         With the baseline that was learned, where there is one.
-    lan : MLP
-    choice : MLP, optional
+    lan : MLP or Program
+    choice : MLP or Program, optional
     training : dict of str to object
         What ``config.json`` says of it, beside the seed and the time that it took.
     fitted : Fitted, optional
@@ -69,8 +69,8 @@ class Learned(NamedTuple):
     """
 
     spec: Model
-    lan: MLP
-    choice: MLP | None
+    lan: AnyNetwork
+    choice: AnyNetwork | None
     training: dict[str, Any]
     fitted: Fitted | None = None
 

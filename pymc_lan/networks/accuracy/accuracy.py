@@ -63,8 +63,8 @@ def accuracy(network: Network, *, n: int | None = None, n_mass: int | None = Non
         against exact probabilities); else
         ``lan`` (mean, median, p95, p99 and max of the absolute error in nats, bias as the mean of minus the error),
         ``mass`` (p50 and p99 of its distance from 1), ``gradient`` (relative error by parameter: median, p99),
-        ``choice`` (mean, p99 and max of the absolute error in both log probabilities; None without that network and of
-        one that was imported),
+        ``choice`` (mean, p99 and max of the absolute error in both log probabilities; without deadlines alone of a CPN,
+        None without that network and of an OPN),
         ``flop`` (per trial and forward pass), ``dropped`` (share of parameter sets that no solver labelled accurately
         enough), and ``n``, ``n_mass``, ``seed``. Where the density has no
         closed form, ``gradient`` compares central differences.
@@ -230,18 +230,25 @@ def _solved_gradient(
 def _choice(network: Network, labels: Labels, rng: np.random.Generator, n: int) -> dict[str, dict[str, float]] | None:
     """Errors of both log probabilities, over deadlines as in training: one in eight of the trials has none.
 
-    None where no network knows them, or one that others trained, which may know no deadline.
+    None where no network knows them; of a CPN, which knows no deadline, those of trials without one alone.
     """
     view = require_views(network.spec).choice
-    if network.choice is None or view is None or not view.deadlines or view.silence is not Silence.NO_PRESS:
+    if network.choice is None or view is None or view.silence is not Silence.NO_PRESS:
         return None
     theta, horizon, *truth = labels.deadlines(rng, n, measured=True)
+    if not view.deadlines:
+        # A network that others trained sees the non-decision time too.
+        none, theta = np.isinf(horizon), theta | {"t": draw_theta(network.spec, rng, horizon.size, with_t=True)["t"]}
+        theta, horizon, truth = {name: x[none] for name, x in theta.items()}, horizon[none], [x[none] for x in truth]
+    if not horizon.size:
+        return None
     found = view.log_split(NUMPY, network.choice, horizon, theta)
     result = {}
     for name, a, b in zip(("go", "nogo"), found, truth, strict=True):
         likely = b > np.log(SMALLEST_P)
         result[name] = _summary((a - b)[likely])
-        result[f"{name}_deadline"] = _summary((a - b)[likely & np.isfinite(horizon)])
+        if view.deadlines:
+            result[f"{name}_deadline"] = _summary((a - b)[likely & np.isfinite(horizon)])
     return result
 
 

@@ -7,7 +7,7 @@ code (`pymc_lan.networks.kernel.tracing` has it done). Sampling then needs no JA
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 import jax
@@ -38,7 +38,11 @@ Operation = tuple[Any, ...]
 
 
 def walk[T](
-    closed: Any, args: Sequence[T], constant: Callable[[Any], T], record: Callable[[str, list[T], Any], T]
+    closed: Any,
+    args: Sequence[T],
+    constant: Callable[[Any], T],
+    record: Callable[[str, list[T], Any], T | list[T]],
+    same: Set[str] = SAME,
 ) -> list[T]:
     """Go through the equations of a closed jaxpr, inner ones in their place; what changes no number is passed over.
 
@@ -50,8 +54,11 @@ def walk[T](
     constant : callable
         From a number to what it is called.
     record : callable
-        ``(primitive, inputs, equation)`` to what the result is called. Of a conversion the primitive is what it does:
+        ``(primitive, inputs, equation)`` to what the result, or each of several, is called. Of a conversion the
+        primitive is what it does:
         ``"as_number"``, ``"as_truth"`` or ``"trunc"``.
+    same : set of str
+        The primitives that change no number.
 
     Returns
     -------
@@ -71,11 +78,12 @@ def walk[T](
         if primitive == "convert_element_type":
             primitive = _conversion(equation.invars[0].aval.dtype, equation.params["new_dtype"])
         if primitive in INLINE:
-            outputs = walk(equation.params[INLINE[primitive]], inputs, constant, record)
-        elif primitive in SAME:
+            outputs = walk(equation.params[INLINE[primitive]], inputs, constant, record, same)
+        elif primitive == "same" or primitive in same:
             outputs = inputs
         else:
-            outputs = [record(primitive, inputs, equation)]
+            found = record(primitive, inputs, equation)
+            outputs = found if isinstance(found, list) else [found]
         names |= dict(zip(equation.outvars, outputs, strict=True))
     return [name(atom) for atom in jaxpr.outvars]
 
