@@ -35,8 +35,8 @@ from pymc_lan.models.likelihood import mix_lapses
 from pymc_lan.models.perception.catalogue import ODDITY_LINE, ODDITY_PLANE, THREE_ALTERNATIVES, TWO_ALTERNATIVES
 from pymc_lan.models.perception.percepts import as_trial, proper
 from pymc_lan.models.perception.task import Task
-from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.network import Network
+from pymc_lan.networks.program import AnyNetwork
 from pymc_lan.numerics.seeds import as_generator
 from pymc_lan.ops.likelihood import PYTENSOR
 from pymc_lan.registry.sources import AnyModel
@@ -157,7 +157,7 @@ class Perception(Discrete):
         return None if task.views is None else resolve_model(task, weights, None)[1]
 
 
-def _outputs(lan: MLP, inputs: tuple[Any, ...]) -> list[Any]:
+def _outputs(lan: AnyNetwork, inputs: tuple[Any, ...]) -> list[Any]:
     """What a network says of inputs of the same shape."""
     return lan.of_rows(PYTENSOR, pt.stack(inputs, axis=-1))
 

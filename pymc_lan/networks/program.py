@@ -204,7 +204,10 @@ class Program:
 
     def outputs(self, xp: Namespace, inputs: Sequence[Any]) -> list[Any]:
         """Evaluate the network on inputs that broadcast, in the precision of these; a list of the one output."""
-        x = xp.stack(xp.broadcast_arrays(*inputs), axis=-1)
+        return self.of_rows(xp, xp.stack(xp.broadcast_arrays(*inputs), axis=-1))
+
+    def of_rows(self, xp: Namespace, x: Any) -> list[Any]:
+        """The same of inputs in one array, shape (..., n_inputs)."""
         return [self.values(xp, x)[len(self.steps)][..., 0]]
 
     def __call__(self, inputs: Sequence[Any]) -> NDArray[np.float64]:
