@@ -19,20 +19,19 @@ from pymc_lan.models.labels import Trials
 from pymc_lan.networks.accuracy.accuracy import EARLIEST
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.passage import NUMPY
-from pymc_lan.training.labelled.fit import Optimizer, fit
+from pymc_lan.training.labelled.fit import fit
 from pymc_lan.training.labelled.tasks import Task, lan_task
 from pymc_lan.training.recipes import Recipe, usual_recipes
-from pymc_lan.training.soap import soap
 
 # Of the trials that errors are measured on; recipes use small seeds.
 SEED, N_MEASURED = 20_261_121, 60_000
 MORE = 10
 
 
-def measured(spec: pl.ModelSpec, task: Task, recipe: Recipe, optimizer: Optimizer, trials: Trials) -> Json:
+def measured(spec: pl.ModelSpec, task: Task, recipe: Recipe, trials: Trials) -> Json:
     """Seconds of the training and errors of what came of it."""
     start = time.perf_counter()
-    network = Network(spec, fit(task, recipe, progress=False, optimizer=optimizer), None)
+    network = Network(spec, fit(task, recipe, progress=False), None)
     seconds = time.perf_counter() - start
     theta = trials.theta | {"t": np.zeros_like(trials.d)}
     error = network.likelihood.log_density(NUMPY, trials.d, trials.response, theta) - trials.label
@@ -50,8 +49,9 @@ def main() -> None:
     task, recipe = lan_task(spec), replace(usual_recipes(spec)[0], steps=options.steps)
     trials = spec.labels.model_trials(np.random.default_rng(SEED), N_MEASURED)
     longer = replace(recipe, steps=MORE * options.steps)
-    runs = {"SOAP": (recipe, soap), "Adam": (recipe, optax.adam), f"Adam, {MORE} x": (longer, optax.adam)}
-    rows = {name: measured(spec, task, some, optimizer, trials) for name, (some, optimizer) in runs.items()}
+    adam = {"Adam": recipe, f"Adam, {MORE} x": longer}
+    runs = {"SOAP": recipe} | {name: replace(each, optimizer=optax.adam) for name, each in adam.items()}
+    rows = {name: measured(spec, task, some, trials) for name, some in runs.items()}
     print_table(
         f"The likelihood of {options.model}, {N_MEASURED} trials",
         ("optimiser", "steps", "seconds", "mean |e|", "p99"),

@@ -20,7 +20,17 @@ from numpy.typing import NDArray
 from pymc_lan.errors import explain
 from pymc_lan.networks.kernel.formulas import walk
 from pymc_lan.networks.mlp import ACTIVATIONS, MLP
-from pymc_lan.networks.program import CONCATENATE, CONSTANT, ELEMENTWISE, INTEGER_POW, MATMUL, SLICE, Program, Step
+from pymc_lan.networks.program import (
+    CONCATENATE,
+    CONSTANT,
+    ELEMENTWISE,
+    INTEGER_POW,
+    MATMUL,
+    SLICE,
+    AnyNetwork,
+    Program,
+    Step,
+)
 from pymc_lan.numerics.passage import NUMPY
 
 # Rows that a module is traced with: a number that no width of a layer is likely to have, because it is how the axis of
@@ -260,6 +270,12 @@ class _Tracer:
             matrix = right if contracted[1] == (0,) else right.T
             return self._step(MATMUL, [self._place(left)], (self._array(matrix.reshape(len(matrix), -1)),), shape)
         raise self._unknown("dot_general")
+
+
+def simplest(program: Program) -> AnyNetwork:
+    """A plain multilayer perceptron where a program is that, else the program."""
+    plain = as_mlp(program)
+    return plain[0] if plain is not None and same(plain[1], lambda x: x) else program
 
 
 def as_mlp(program: Program) -> tuple[MLP, Callable[[NDArray[np.float64]], NDArray[np.float64]]] | None:

@@ -162,11 +162,9 @@ def _named(module: Any) -> str:
 
 def _network(module: Any, n_inputs: int, what: str) -> AnyNetwork:
     """A likelihood network; a plain one where it is that."""
-    from pymc_lan.networks.traced import as_function, as_mlp, same, trace
+    from pymc_lan.networks.traced import as_function, simplest, trace
 
-    program = trace(as_function(module, what), n_inputs, what)
-    plain = as_mlp(program)
-    return plain[0] if plain is not None and same(plain[1], lambda x: x) else program
+    return simplest(trace(as_function(module, what), n_inputs, what))
 
 
 def _choice(model: Model, module: Any, n_inputs: int, gives: str) -> AnyNetwork:

@@ -100,8 +100,8 @@ def import_orbax(folder: str | os.PathLike[str], spec: Model | None = None) -> N
     from pymc_lan.networks.orbax import read_arrays
 
     config = read_config(read_file(folder / CONFIG, _REMEDY_ORBAX, LARGEST_TEXT), folder / CONFIG)
-    sizes = {name: entry["sizes"] for name, entry in config["networks"].items()}
     try:
+        sizes = {name: entry["sizes"] for name, entry in config["networks"].items()}
         tensors = read_arrays(folder / ARRAYS, tensor_shapes(sizes))
     except (OSError, ValueError, KeyError, TypeError) as error:
         expected = f"a checkpoint of pl.export in {folder}"

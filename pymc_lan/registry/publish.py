@@ -29,6 +29,9 @@ _KEYS = {"format", "model", "version", "parameters", "choices", "networks", "wei
     *("description", "reference", "outcome", "labels", "training", "packages", "accuracy")
 }
 
+# What a recipe may have of one's own, as `pymc_lan.training.recipes.Recipe.stored` names it.
+OWN_PARTS = ("module", "optimizer", "loss")
+
 # A claimed error may differ from the measured one by this factor: of ddm, angle, ddm_sdv, weibull, ornstein and
 # gamma_drift, the figures of 4,000 other trials were 0.67 to 1.43 times those on the cards. Below the second number, in
 # nats, errors are rounding.
@@ -297,8 +300,22 @@ def check_version(network: Network, n: int | None) -> None:
     config = network.config
     if missing := sorted(_KEYS - config.keys()):
         raise RegistryError(explain(f"the entries {', '.join(sorted(_KEYS))} in {CONFIG}", f"no {missing[0]}", _WRITE))
+    _refuse_own(network)
     _check_finite(network)
     _check_accuracy(network, n)
+
+
+def _refuse_own(network: Network) -> None:
+    """Refuse networks of which no config says how to train them anew."""
+    training = network.config["training"]
+    recipes = [training.get(key) for key in ("lan", "choice")] if isinstance(training, Mapping) else []
+    own = [part for part in OWN_PARTS if any(isinstance(each, Mapping) and part in each for each in recipes)]
+    own += ["training"] if isinstance(training, Mapping) and "elsewhere" in training else []
+    if own:
+        expected = "networks that a recipe can train anew, to publish a version"
+        found = f"{network.name}, with {' and '.join(own)} of one's own"
+        remedy = "use it from its folder, or train one with a recipe without these"
+        raise RegistryError(explain(expected, found, remedy))
 
 
 _WRITE = "write the folder with pymc_lan.train or write_version; its config is not for editing"

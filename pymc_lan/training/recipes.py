@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from functools import singledispatch
+from typing import Any
 
 from pymc_lan.errors import explain, unknown
 from pymc_lan.models.diffusion.kinds import ClosedDiffusion, MixtureDiffusion, ModelSpec
@@ -34,6 +36,28 @@ class Recipe:
         Parameters are drawn from bounds that are wider by this share on either side, and then moved inside. So some lie
         exactly on the bounds, where a network learns from fewer neighbours, and where experiments put parameters such
         as coherence.
+    module : flax.nnx.Module, flax.linen.Module or callable, optional
+        A network of your own, in place of `hidden` and `activation`: from rows of inputs, as many as the model's view
+        of a trial has, to one number each, which is added to a closed form. A module of linen gets its weights from the
+        seed, one of NNX brings them; of a function of the number of inputs and ``rngs=`` the module that it makes. It
+        has to be one that `from_flax` can take.
+    optimizer : optax.GradientTransformation or callable, optional
+        An optimiser of your own, in place of SOAP: a transformation, whose updates fall to zero along half a cosine; or
+        a function of the schedule of `learning_rate`, such as ``optax.adam``.
+    loss : callable, optional
+        A loss of your own, ``loss(predicted, label)`` of arrays of log densities, and of log probabilities of a press
+        and of none, such as ``optax.squared_error``; its mean is minimised. By default that of Huber, in which trials
+        weigh by how likely they are.
+
+    Raises
+    ------
+    ValueError
+        For a module, optimiser or loss that is none.
+
+    Notes
+    -----
+    A network that was trained with parts of one's own can be used, saved and measured, but not published: no config
+    says how to train it anew.
 
     Examples
     --------
@@ -51,6 +75,40 @@ class Recipe:
     clip: float = 1.0
     pool: int = 1_000_000
     edges: float = 0.0
+    module: Any = field(default=None, repr=False)
+    optimizer: Any = field(default=None, repr=False)
+    loss: Callable[[Any, Any], Any] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse parts of one's own that are none; what they do is looked at when a training begins."""
+        transforms = all(callable(getattr(self.optimizer, name, None)) for name in ("init", "update"))
+        known = {
+            "module": callable(self.module),
+            "optimizer": callable(self.optimizer) or transforms,
+            "loss": callable(self.loss),
+        }
+        for name in self.own:
+            if not known[name]:
+                found, remedy = f"a {type(getattr(self, name)).__name__}", f"see pl.Recipe, or leave {name} out"
+                raise ValueError(explain(f"{OWN[name]} as {name} of a recipe", found, remedy))
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Which parts are the user's own."""
+        return tuple(name for name in OWN if getattr(self, name) is not None)
+
+    def stored(self) -> dict[str, Any]:
+        """What a config says of it: parts of one's own by their names."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in OWN}
+        return plain | {name: _named(getattr(self, name)) for name in self.own}
+
+
+OWN = {"module": "a module of Flax", "optimizer": "a transformation of optax", "loss": "a function"}
+"""Parts of a recipe that may be a user's own."""
+
+
+def _named(part: Any) -> str:
+    return str(getattr(part, "__name__", type(part).__name__))
 
 
 LIKELIHOOD, KDE = ESTIMATORS = ("likelihood", "kde")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -54,6 +54,9 @@ class AnswerTeacher(Teacher):
         if wishes.simulations is not None or wishes.report:
             found, remedy = f"simulations or a report for {spec.name!r}", "leave simulations and report out"
             raise ValueError(explain("a model with a simulator, to train from files or to report on", found, remedy))
+        if wishes.lan_recipe is not None and wishes.lan_recipe.loss is not None:
+            expected, found = f"a recipe with the loss of {spec.name!r}, which is of log odds", "one of your own"
+            raise ValueError(explain(expected, found, "leave loss out"))
         refuse_scheduler(wishes.scheduler, f"labels that take a minute of {spec.name!r}")
         return cls(spec, wishes.lan_recipe or ANSWER_RECIPE, seed)
 
@@ -73,9 +76,9 @@ class AnswerTeacher(Teacher):
         from pymc_lan.training.labelled.teacher import run_name
 
         task = answer_task()
-        folder = None if checkpoints is None else checkpoints / run_name(self.spec, task.name, self.recipe, self.seed)
+        folder = None if checkpoints is None else checkpoints / run_name(self.spec, task, self.recipe, self.seed)
         lan = fit(task, self.recipe, seed=self.seed, checkpoints=folder, progress=progress)
-        return Learned(self.spec, lan, None, {"lan": asdict(self.recipe)})
+        return Learned(self.spec, lan, None, {"lan": self.recipe.stored()})
 
     def measure(self, network: Network, n: int | None) -> dict[str, Any]:
         """Errors against simulated trials, ten million of each task where `n` is not given, and exact probabilities."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,18 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
 
 from pymc_lan.errors import explain
-from pymc_lan.networks.flax import FlaxMLP, from_flax
-from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.orbax import Checkpoints
+from pymc_lan.networks.program import AnyNetwork
+from pymc_lan.training.labelled.own import optimizer_of, trainable
 from pymc_lan.training.labelled.tasks import Batch, Task
 from pymc_lan.training.progress import progress_bar
 from pymc_lan.training.recipes import Recipe
-from pymc_lan.training.soap import soap
-
-Optimizer = Callable[[optax.Schedule], optax.GradientTransformation]
 
 # Trials whose gradient is one matrix product. XLA cuts larger ones into parts, and their sum depends on how many
 # threads it has: on the cores, and on whether some library has told it of more devices.
@@ -42,12 +37,12 @@ class TrainState(NamedTuple):
 
 
 def make_step(
-    task: Task, graph: Any, optimizer: optax.GradientTransformation
+    task: Task, apply: Callable[[Any, Any], Any], optimizer: optax.GradientTransformation
 ) -> Callable[[TrainState, Batch], tuple[TrainState, jax.Array]]:
     """Build the one pure step: ``(state, batch)`` to ``(state, loss)``."""
 
     def loss(params: Any, batch: Batch) -> jax.Array:
-        return task.loss(nnx.merge(graph, params)(batch["inputs"]), batch)
+        return task.loss(apply(params, batch["inputs"]), batch)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, jax.Array]:
         size = math.gcd(len(batch["inputs"]), PART)
@@ -68,8 +63,7 @@ def fit(
     checkpoints: str | Path | None = None,
     progress: bool = True,
     stop_after: int | None = None,
-    optimizer: Optimizer = soap,
-) -> MLP:
+) -> AnyNetwork:
     """Train one network.
 
     The batch of a step depends on the seed and the step's number alone, and its gradient not on the number of threads,
@@ -87,12 +81,10 @@ def fit(
         Whether to draw a progress bar.
     stop_after : int, optional
         Stop before this step, as if killed right after a checkpoint.
-    optimizer : callable
-        From a schedule of learning rates to an optax transformation.
 
     Returns
     -------
-    MLP
+    MLP or Program
 
     Raises
     ------
@@ -111,7 +103,7 @@ def fit(
     """
     # PyTensor's JAX mode turns float64 on for the whole process, and other random numbers with it.
     with jax.enable_x64(False):
-        return _fit(task, recipe, seed, checkpoints, progress, stop_after, optimizer)
+        return _fit(task, recipe, seed, checkpoints, progress, stop_after)
 
 
 def _fit(
@@ -121,15 +113,9 @@ def _fit(
     checkpoints: str | Path | None,
     progress: bool,
     stop_after: int | None,
-    make_optimizer: Optimizer,
-) -> MLP:
-    sizes = (task.n_inputs, *recipe.hidden, 1)
-    graph, params = nnx.split(FlaxMLP(sizes, recipe.activation, rngs=nnx.Rngs(seed)))
-    optimizer = optax.chain(
-        optax.clip_by_global_norm(recipe.clip),
-        make_optimizer(optax.cosine_decay_schedule(recipe.learning_rate, recipe.steps)),
-    )
-    step = make_step(task, graph, optimizer)
+) -> AnyNetwork:
+    trained, optimizer = trainable(recipe, task.n_inputs, seed), optimizer_of(recipe)
+    step = make_step(task, trained.apply, optimizer)
     pool = {k: jnp.asarray(x) for k, x in task.draw(np.random.default_rng([seed, 1]), recipe.pool).items()}
     key = jax.random.key(seed)
 
@@ -142,14 +128,14 @@ def _fit(
         state, losses = jax.lax.scan(body, state, start + jnp.arange(length))
         return state, losses.mean()
 
-    state, done = TrainState(params, optimizer.init(params)), 0
+    state, done = TrainState(trained.params, optimizer.init(trained.params)), 0
     with (
         Checkpoints(checkpoints) if checkpoints is not None else nullcontext() as saved,
         progress_bar(progress, "loss {task.fields[loss]}") as bar,
     ):
         if saved is not None and (found := saved.restore(state)) is not None:
             done, state = found
-        line = bar.add_task(f"{task.name} {'-'.join(map(str, sizes))}", total=recipe.steps, completed=done, loss="")
+        line = bar.add_task(f"{task.name} {trained.name}", total=recipe.steps, completed=done, loss="")
         while done < min(recipe.steps, stop_after or recipe.steps):
             length = min(CHUNK, recipe.steps - done)
             state, loss = run_chunk(state, length, jnp.asarray(done))
@@ -158,7 +144,7 @@ def _fit(
             bar.update(line, completed=done, loss=f"{float(loss):.2e}")
             if saved is not None:
                 saved.save(done, state)
-    return from_flax(nnx.merge(graph, state.params))
+    return trained.network(state.params)
 
 
 def _check_finite(loss: float, task: Task, recipe: Recipe, done: int) -> None:
@@ -166,7 +152,7 @@ def _check_finite(loss: float, task: Task, recipe: Recipe, done: int) -> None:
         raise FloatingPointError(
             explain(
                 f"a finite loss of the {task.name} network",
-                f"{loss} within {CHUNK} steps before step {done}, with {asdict(recipe)}",
+                f"{loss} within {CHUNK} steps before step {done}, with {recipe.stored()}",
                 "lower learning_rate or clip",
             )
         )

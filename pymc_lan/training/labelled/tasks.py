@@ -22,6 +22,8 @@ from pymc_lan.models.model import Model, require_labels
 from pymc_lan.numerics.passage import NUMPY
 
 Batch = Mapping[str, Any]
+# ``(predicted, label)`` to a cost of each trial, or of all.
+Loss = Callable[[Any, Any], Any]
 
 # Errors above half a nat are outliers, not information on the fit.
 HUBER_DELTA = 0.5
@@ -53,11 +55,11 @@ class Task:
     loss: Callable[[jax.Array, Batch], jax.Array]
 
 
-def lan_task(spec: Model, farm: Executor | None = None, edges: float = 0.0) -> Task:
+def lan_task(spec: Model, farm: Executor | None = None, edges: float = 0.0, own: Loss | None = None) -> Task:
     """The residual log density of a model's decision times and responses.
 
-    The weight ``clip(exp((y + 4) / 6), LEAST, MOST)`` of a trial with log density y puts the bulk before the far tails.
-    See `pymc_lan.training.recipes.Recipe` for ``edges``.
+    The weight ``clip(exp((y + 4) / 6), LEAST, MOST)`` of a trial with log density y puts the bulk before the far tails,
+    unless the loss is the user's own. See `pymc_lan.training.recipes.Recipe` for ``edges``.
     """
     labels = require_labels(spec)
     view, _ = labels.views
@@ -72,9 +74,14 @@ def lan_task(spec: Model, farm: Executor | None = None, edges: float = 0.0) -> T
             "residual": _float32(label - view.baseline(NUMPY, d, response, theta)),
             "weight": _float32(np.clip(np.exp((label + 4) / 6), LEAST, MOST)),
             "unknown": unknown,
-        }
+        } | ({} if own is None else {"label": _float32(label)})
 
     def loss(output: jax.Array, batch: Batch) -> jax.Array:
+        if own is not None:
+            predicted = batch["label"] - batch["residual"] + output
+            # Where a label is only an upper bound, a lower density is as good.
+            label = jnp.where(batch["unknown"], jnp.minimum(predicted, batch["label"]), batch["label"])
+            return jnp.mean(own(predicted, label))
         error = output - batch["residual"]
         error = jnp.where(batch["unknown"], jnp.maximum(error, 0.0), error)
         return jnp.mean(batch["weight"] * optax.huber_loss(error, delta=HUBER_DELTA))
@@ -82,11 +89,11 @@ def lan_task(spec: Model, farm: Executor | None = None, edges: float = 0.0) -> T
     return Task("lan", view.n_inputs, draw, loss)
 
 
-def choice_task(spec: Model, farm: Executor | None = None, edges: float = 0.0) -> Task:
+def choice_task(spec: Model, farm: Executor | None = None, edges: float = 0.0, own: Loss | None = None) -> Task:
     """The probability of a go response before a deadline, and of none, each in relative terms.
 
     The loss is on the two log probabilities, not on the logit, and fades where a probability is below 1e-4, where no
-    data set can tell.
+    data set can tell, unless it is the user's own.
     """
     labels = require_labels(spec)
     _, view = labels.views
@@ -102,9 +109,11 @@ def choice_task(spec: Model, farm: Executor | None = None, edges: float = 0.0) -
             name: _float32(value) for name, value in named.items()
         }
 
-    def cost(predicted: jax.Array, label: jax.Array) -> jax.Array:
+    def cost(predicted: jax.Array, label: jax.Array) -> Any:
         trusted = jnp.isfinite(label)
         label = jnp.where(trusted, label, predicted)
+        if own is not None:
+            return own(predicted, label)
         weight = jnp.clip(jnp.exp((label - math.log(1e-4)) / 2), 0.01, 1.0)
         return jnp.where(trusted, weight, 0.0) * optax.huber_loss(predicted, label, delta=HUBER_DELTA)
 

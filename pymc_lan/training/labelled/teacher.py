@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 from pymc_lan.errors import explain
 from pymc_lan.models.model import Model, require_labels
@@ -15,6 +15,9 @@ from pymc_lan.networks.network import Network
 from pymc_lan.numerics.parallel import open_executor
 from pymc_lan.training.recipes import Recipe, usual_recipes
 from pymc_lan.training.teacher import Learned, Teacher, Wishes, refuse_recipe, refuse_scheduler
+
+if TYPE_CHECKING:
+    from pymc_lan.training.labelled.tasks import Task
 
 # Trials on which accuracy is measured.
 MEASURED = 60_000
@@ -74,18 +77,20 @@ class LabelTeacher(Teacher):
     def learn(self, checkpoints: Path | None, *, progress: bool) -> Learned:
         """Draw labelled trials for each network, and train it on them."""
         from pymc_lan.training.labelled.fit import fit
+        from pymc_lan.training.labelled.own import require_plain
         from pymc_lan.training.labelled.tasks import choice_task, lan_task
 
         mlps = []
         with ExitStack() as stack:
             farm = open_executor(stack, scheduler=self.scheduler)
             for make_task, recipe in ((lan_task, self.lan_recipe), (choice_task, self.choice_recipe)):
-                task = make_task(self.spec, farm, recipe.edges)
-                name = run_name(self.spec, task.name, recipe, self.seed)
+                task = make_task(self.spec, farm, recipe.edges, recipe.loss)
+                require_plain(self.spec, recipe, task.n_inputs, self.seed)
+                name = run_name(self.spec, task, recipe, self.seed)
                 folder = None if checkpoints is None else checkpoints / name
                 mlps.append(fit(task, recipe, seed=self.seed, checkpoints=folder, progress=progress))
         lan, choice = mlps
-        training = {"lan": asdict(self.lan_recipe), "choice": asdict(self.choice_recipe)}
+        training = {"lan": self.lan_recipe.stored(), "choice": self.choice_recipe.stored()}
         return Learned(self.spec, lan, choice, training)
 
     def measure(self, network: Network, n: int | None) -> dict[str, Any]:
@@ -97,10 +102,13 @@ class LabelTeacher(Teacher):
         """Nothing: the errors against labels are all there is to tell, and the card has them."""
 
 
-def run_name(spec: Model, task: str, recipe: Recipe, seed: int) -> str:
+def run_name(spec: Model, task: Task, recipe: Recipe, seed: int) -> str:
     """A folder name for each set of arguments, so that a run never goes on from the state of another.
 
     Races share one, because what they learn is the same.
     """
-    learned = require_labels(spec).learned or spec.name
-    return f"{learned}-{task}-{sha256(repr((recipe, seed)).encode()).hexdigest()[:12]}"
+    from pymc_lan.training.labelled.own import identity
+
+    learned = spec.name if spec.labels is None else spec.labels.learned or spec.name
+    described = repr((recipe, seed)) + identity(recipe, task.n_inputs, seed)
+    return f"{learned}-{task.name}-{sha256(described.encode()).hexdigest()[:12]}"
