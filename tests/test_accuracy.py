@@ -140,7 +140,7 @@ def test_every_card_tells_the_recipe_that_is_used_now(name: str) -> None:
         return
     # Configs from before there were edges do not name them.
     recorded = [{"edges": 0.0} | network.config["training"][part] for part in ("lan", "choice")]
-    assert recorded == [json.loads(json.dumps(asdict(recipe))) for recipe in usual_recipes(network.spec)]
+    assert recorded == [json.loads(json.dumps(recipe.stored())) for recipe in usual_recipes(network.spec)]
 
 
 def test_enough_trials_were_measured(network: Network, report: Report) -> None:

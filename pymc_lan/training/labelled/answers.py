@@ -76,7 +76,7 @@ class AnswerTeacher(Teacher):
         from pymc_lan.training.labelled.teacher import run_name
 
         task = answer_task()
-        folder = None if checkpoints is None else checkpoints / run_name(self.spec, task, self.recipe, self.seed)
+        folder = None if checkpoints is None else checkpoints / run_name(self.spec, task.name, self.recipe, self.seed)
         lan = fit(task, self.recipe, seed=self.seed, checkpoints=folder, progress=progress)
         return Learned(self.spec, lan, None, {"lan": self.recipe.stored()})
 

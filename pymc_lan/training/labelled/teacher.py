@@ -6,18 +6,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import Any, Self, final
 
 from pymc_lan.errors import explain
-from pymc_lan.models.model import Model, require_labels
+from pymc_lan.models.model import Model, require_labels, require_views
 from pymc_lan.networks.accuracy.accuracy import accuracy
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.parallel import open_executor
 from pymc_lan.training.recipes import Recipe, usual_recipes
 from pymc_lan.training.teacher import Learned, Teacher, Wishes, refuse_recipe, refuse_scheduler
-
-if TYPE_CHECKING:
-    from pymc_lan.training.labelled.tasks import Task
 
 # Trials on which accuracy is measured.
 MEASURED = 60_000
@@ -86,7 +83,7 @@ class LabelTeacher(Teacher):
             for make_task, recipe in ((lan_task, self.lan_recipe), (choice_task, self.choice_recipe)):
                 task = make_task(self.spec, farm, recipe.edges, recipe.loss)
                 require_plain(self.spec, recipe, task.n_inputs, self.seed)
-                name = run_name(self.spec, task, recipe, self.seed)
+                name = run_name(self.spec, task.name, recipe, self.seed)
                 folder = None if checkpoints is None else checkpoints / name
                 mlps.append(fit(task, recipe, seed=self.seed, checkpoints=folder, progress=progress))
         lan, choice = mlps
@@ -102,7 +99,7 @@ class LabelTeacher(Teacher):
         """Nothing: the errors against labels are all there is to tell, and the card has them."""
 
 
-def run_name(spec: Model, task: Task, recipe: Recipe, seed: int) -> str:
+def run_name(spec: Model, task: str, recipe: Recipe, seed: int) -> str:
     """A folder name for each set of arguments, so that a run never goes on from the state of another.
 
     Races share one, because what they learn is the same.
@@ -110,5 +107,5 @@ def run_name(spec: Model, task: Task, recipe: Recipe, seed: int) -> str:
     from pymc_lan.training.labelled.own import identity
 
     learned = spec.name if spec.labels is None else spec.labels.learned or spec.name
-    described = repr((recipe, seed)) + identity(recipe, task.n_inputs, seed)
-    return f"{learned}-{task.name}-{sha256(described.encode()).hexdigest()[:12]}"
+    described = repr((recipe, seed)) + identity(recipe, require_views(spec).n_inputs[task], seed)
+    return f"{learned}-{task}-{sha256(described.encode()).hexdigest()[:12]}"
