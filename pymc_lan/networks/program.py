@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf
 
 from pymc_lan.errors import RegistryError, explain
 from pymc_lan.networks.config import WIDEST
@@ -42,6 +41,8 @@ def _sign(xp: Namespace, x: Any) -> Any:
 
 def _erf(xp: Namespace, x: Any) -> Any:
     if xp is NUMPY:
+        from scipy.special import erf  # which adds a filter of warnings when it is loaded
+
         return erf(x)
     if hasattr(xp, "erf"):  # PyTensor
         return xp.erf(x)
