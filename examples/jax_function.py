@@ -1,21 +1,28 @@
-"""Functions written in JAX inside PyMC models, by one call each: `pl.jax_function`.
+"""Functions written in JAX, and networks of Flax, inside PyMC models, by one call each: `pl.jax_function`.
 
-Three cases: the exponential function; the concentration of what decays, whose differential equation Diffrax solves; and
-a drift rate that follows a differential equation of the history of rewards. Each prints how far log density and
-gradient in the default mode are from those in JAX mode, and what was found of the truth.
+Four cases: the exponential function; the concentration of what decays, whose differential equation Diffrax solves; a
+drift rate that follows a differential equation of the history of rewards; and a convolutional network with priors on
+its weights, which reads handwritten digits. Each prints how far log density and gradient in the default mode are from
+those in JAX mode, and what was found of the truth.
 
-    python examples/jax_function.py [exp decay history] [--draws 1000] [--tune 1000] [--chains 4] [--seed 1]
+    python examples/jax_function.py [exp decay history digits] [--draws 1000] [--tune 1000] [--chains 4] [--seed 1]
 
-The differential equations need Diffrax: pip install 'pymc-lan[diffrax]'.
+The differential equations need Diffrax, pip install 'pymc-lan[diffrax]', and the digits are scikit-learn's.
 """
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 
 import arviz as az
 import diffrax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pymc as pm
+import pytensor.tensor as pt
+from flax import nnx
+from sklearn.datasets import load_digits
 
 import pymc_lan as pl
 
@@ -95,7 +102,67 @@ def history() -> pm.Model:
     return model
 
 
-CASES = {"exp": (exp, {}), "decay": (decay, {"y0": 1.0}), "history": (history, HISTORY)}
+class Reader(nnx.Module):
+    """Three filters and a linear layer: scores of the ten digits."""
+
+    def __init__(self, rngs: nnx.Rngs):
+        self.filters = nnx.Conv(1, 3, (3, 3), strides=2, rngs=rngs)
+        self.scores = nnx.Linear(48, 10, rngs=rngs)
+
+    def __call__(self, images):
+        return self.scores(jnp.tanh(self.filters(images)).reshape(len(images), -1))
+
+
+READER = Reader(nnx.Rngs(0))
+N_IMAGES = 300
+
+
+def images(first: int, last: int):
+    """Some of the 1,797 images, in an order drawn once, and which digits they show."""
+    every = load_digits()
+    chosen = np.random.default_rng(1).permutation(len(every.target))[first:last]
+    return every.images[chosen][..., None] / 16 - 0.3, every.target[chosen]
+
+
+def digits() -> pm.Model:
+    """Digits can be told apart with hardly a doubt, so the priors allow scores that differ by several units."""
+    seen, shown = images(0, N_IMAGES)
+    with pm.Model() as model:
+        pm.Categorical("obs", logit_p=pl.flax_module(READER, seen, prior=1.0), observed=shown)
+    return model
+
+
+def calibration(idata) -> pd.DataFrame:
+    """How sure the network is of other images, on average over the posterior, and how often it is right."""
+    new, shown = images(N_IMAGES, N_IMAGES + 600)
+    with pm.Model():
+        pm.Deterministic("p", pt.special.softmax(pl.flax_module(READER, new, prior=1.0), axis=-1))
+        few = idata.sel(draw=slice(None, None, 10))
+        # These are too few evaluations for compiling to pay.
+        quick = {"compile_kwargs": {"mode": "FAST_COMPILE"}, "progressbar": False}
+        found = pm.sample_posterior_predictive(few, var_names=["p"], **quick)
+    p = found.posterior_predictive["p"].mean(("chain", "draw")).values
+    table = pd.DataFrame({"sure": p.max(axis=1), "right": p.argmax(axis=1) == shown})
+    groups = table.groupby(pd.cut(table["sure"], [0, 0.5, 0.7, 0.9, 1]), observed=True)
+    rows = groups.agg(images=("sure", "size"), sure=("sure", "mean"), right=("right", "mean"))
+    rows.index = [f"sure {group}" for group in rows.index]
+    rows.loc["all"] = [len(table), table["sure"].mean(), table["right"].mean()]
+    return rows.astype({"images": int})
+
+
+def recovery(idata, truth: dict[str, float]) -> pd.DataFrame:
+    """What was found of the truth."""
+    table = az.summary(idata, ci_prob=0.9, ci_kind="eti", round_to="none")
+    table.insert(0, "truth", [truth.get(name, np.nan) for name in table.index])
+    return table[["truth", "mean", "sd", "eti90_lb", "eti90_ub", "r_hat"]]
+
+
+CASES: dict[str, tuple[Callable, Callable]] = {
+    "exp": (exp, partial(recovery, truth={})),
+    "decay": (decay, partial(recovery, truth={"y0": 1.0})),
+    "history": (history, partial(recovery, truth=HISTORY)),
+    "digits": (digits, calibration),
+}
 
 
 def difference(model: pm.Model) -> float:
@@ -113,15 +180,13 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     args = parser.parse_args()
     for case in args.cases:
-        build, truth = CASES[case]
+        build, report = CASES[case]
         model = build()
         print(f"{case}: default and JAX mode differ by at most {difference(model):.1e}")
         idata = pm.sample(
             args.draws, tune=args.tune, chains=args.chains, random_seed=args.seed, model=model, progressbar=False
         )
-        table = az.summary(idata, ci_prob=0.9, ci_kind="eti", round_to="none")
-        table.insert(0, "truth", [truth.get(name, np.nan) for name in table.index])
-        print(table[["truth", "mean", "sd", "eti90_lb", "eti90_ub", "r_hat"]].round(4).to_string(), end="\n\n")
+        print(report(idata).round(4).to_string(), end="\n\n")
 
 
 if __name__ == "__main__":

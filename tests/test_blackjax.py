@@ -201,6 +201,10 @@ def with_draws() -> Any:
         (lambda: pl.sample_blackjax(lambda x: "no", initvals=0.0), "Expected a log density"),
         (lambda: pl.sample_blackjax(log_gammas, initvals={}), "Expected starts with at least one number."),
         (lambda: pl.sample_blackjax(log_gammas, initvals={"level": 1.0}), "Found KeyError: 'log'"),
+        (
+            lambda: pl.sample_blackjax(lambda p: -p["a.b"] - p["a"]["b"], initvals={"a.b": 1, "a": {"b": 2}}),
+            "names, each its own. Found a.b, a.b.",
+        ),
         (lambda: pl.sample_blackjax(lambda x: -(x**2), initvals="1"), "Expected starts that are real numbers."),
         (lambda: pl.sample_blackjax(lambda x: -(x**2), initvals=1j), "Expected starts that are real numbers."),
         (lambda: pl.sample_blackjax(lambda x: jnp.log(-(x**2)), initvals=1.0), "in every of 10 tries."),

@@ -160,3 +160,29 @@ def test_a_wishart_process_is_fitted_and_sampled(tmp_path: Path) -> None:
     # Few draws show that it runs; the intervals of one field at many points are hardly independent.
     assert float(held[1]) < 1.3
     assert int(held[2]) > 40
+
+
+@pytest.mark.table  # other functions and networks are sampled in the tests of jax_function and flax_module
+def test_a_network_reads_digits_and_knows_how_well() -> None:
+    printed = run("jax_function.py", "digits", "--draws", 100, "--tune", 150, "--chains", 2)
+    difference = re.search(r"digits: default and JAX mode differ by at most ([\d.e-]+)", printed)
+    assert difference is not None
+    assert float(difference[1]) < 1e-6
+    images, sure, right = table(printed, "all")
+    assert images == 600
+    assert right > 0.85
+    # Nobody told the network how often it would be right; after 300 images it is rather less sure than that.
+    assert abs(sure - right) < 0.15
+    assert table(printed, "sure (0.9, 1.0]")[-1] > 0.95
+
+
+@pytest.mark.table
+def test_a_drift_is_read_off_images() -> None:
+    printed = run("image_drift.py", "--trials", 300, "--draws", 150, "--tune", 200, "--chains", 2)
+    for name in ("a", "t"):
+        truth, mean, sd = table(printed, name)
+        assert abs(mean - truth) < 4 * sd
+        assert truth / 1000 < sd < truth / 3
+    assert table(printed, "correlation with the truth:")[0] > 0.8
+    # Drifts have a standard deviation of about 1.
+    assert table(printed, "root mean square error:")[0] < 0.5

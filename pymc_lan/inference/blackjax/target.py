@@ -103,6 +103,7 @@ class DensityTarget(Target):
         self.start = start
         like = self._draw(as_generator(0))
         _check_density(function, like)
+        self.names = _names(like)
         self.density = _as_float(function)
 
     def _draw(self, rng: np.random.Generator) -> Any:
@@ -148,9 +149,7 @@ class DensityTarget(Target):
         """Variables are named by their path in the pytree."""
         import jax
 
-        leaves, _ = jax.tree_util.tree_flatten_with_path(draws)
-        names = [jax.tree_util.keystr(path, simple=True, separator=".") or ALONE for path, _ in leaves]
-        named = {name: x for name, (_, x) in zip(names, leaves, strict=True)}
+        named = dict(zip(self.names, jax.tree.leaves(draws), strict=True))
         return arrays_as_datatree(named, stats, library, **attrs)
 
 
@@ -252,6 +251,19 @@ def _as_start(value: Any) -> Any:
         remedy = "give numbers; what is not to be sampled is the function's own"
         raise ValueError(explain("starts that are real numbers", f"{value!r:.80}", remedy))
     return array.astype(np.float64)
+
+
+def _names(position: Any) -> list[str]:
+    """A name for each leaf: its path."""
+    import jax
+
+    paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(position)[0]]
+    # A slash would make groups of an ArviZ object.
+    names = [jax.tree_util.keystr(p, simple=True, separator=".").replace("/", ".") or ALONE for p in paths]
+    if len({*names}) < len(names):
+        remedy = "give keys without dots and slashes"
+        raise ValueError(explain("paths in the pytree that are names, each its own", ", ".join(names), remedy))
+    return names
 
 
 def _check_density(function: Callable[[Any], Any], like: Any) -> None:
