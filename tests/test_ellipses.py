@@ -51,7 +51,7 @@ def test_lines_and_bands_are_where_the_numbers_say() -> None:
     # Around the first centre: half axes are twice the deviations.
     for name, width in (("median", 2 * np.median(sd)), ("truth", 0.5)):
         np.testing.assert_allclose(lines[name].max(axis=0), [width, 0.4], rtol=1e-6)
-        np.testing.assert_allclose((lines[name] ** 2 / [width**2, 0.16]).sum(axis=1)[[0, 18]], 1.0, rtol=1e-6)
+        np.testing.assert_allclose((lines[name] ** 2 / [width**2, 0.16]).sum(axis=1)[[0, 90]], 1.0, rtol=1e-6)
     assert len(ax.collections) == 2
     (path,) = ax.collections[1].get_paths()
     along = path.vertices[np.abs(path.vertices[:, 1] + 0.25) < 1e-9]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+import arviz as az
 import numpy as np
 import pymc as pm
 import pytensor
@@ -217,6 +218,19 @@ def test_a_model_with_a_field_is_pickled() -> None:
     np.testing.assert_allclose(given, field.draws(weights, x), rtol=1e-12)
 
 
+def test_single_precision_is_left_as_it_is() -> None:
+    with pytensor.config.change_flags(floatX="float32"):
+        model, field = field_of(1, 2, 1)
+        with model:
+            pm.Potential("size", field.log_determinant(np.zeros((2, 2))).sum())
+        point = model.initial_point()
+        found = model.compile_logp(mode=FAST)(point)
+    model, field = field_of(1, 2, 1)
+    with model:
+        pm.Potential("size", field.log_determinant(np.zeros((2, 2))).sum())
+    assert found == pytest.approx(float(model.compile_logp(mode=FAST)(model.initial_point())), rel=1e-5)
+
+
 OUTSIDE = "Expected stimuli from -1 to 1 in every coordinate"
 ONE = field_of(1, 2, 1)[1]
 SEVERAL = members()[1]
@@ -237,6 +251,9 @@ SEVERAL = members()[1]
         (lambda: ONE.draws(np.zeros((3, 3, 2, 3)), [[0.0, 0.0]]), "Expected weights of shape (..., 2, 2, 2, 3)"),
         (lambda: SEVERAL.at([[0.0, 0.0]], member=[3]), "Expected numbers of members from 0 to 2"),
         (lambda: SEVERAL.at([[0.0, 0.0]], member=[-1]), "Expected numbers of members from 0 to 2"),
+        (lambda: SEVERAL.at([[0.0, 0.0]] * 2, member=["ann", "bob"]), "as member"),
+        (lambda: SEVERAL.at([[0.0, 0.0]] * 3, member=[0, 1]), "member"),
+        (lambda: ONE.draws(az.from_dict({"prior": {"V": np.zeros((1, 1))}}), [[0.0, 0.0]]), "weights 'W' in the group"),
         (lambda: field_of(-1, 2, 1), "degree as a whole number, 0 or more"),
         (lambda: field_of(2, 4, 1), "Expected d, the dimensions of a stimulus, up to 3. Found d=4."),
         (lambda: field_of(2, 2, -1), "extra as a whole number, 0 or more"),

@@ -16,7 +16,7 @@ from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.distributions.values import as_numbers, known_numbers
-from pymc_lan.errors import check_count, explain, is_real, refuse
+from pymc_lan.errors import check_count, check_length, explain, is_real, refuse
 from pymc_lan.numerics.passage import LOG_SQRT_2PI
 from pymc_lan.numerics.wishart import basis, covariances, log_determinants, roots, total_degrees
 from pymc_lan.ops.likelihood import checked
@@ -43,16 +43,16 @@ class Standard(Transform):
     def forward(self, value: Any, *inputs: Any) -> Any:
         """From weights to deviations."""
         mean, sd = inputs[-2:]
-        return (value - mean) / sd
+        return ((value - mean) / sd).astype(value.dtype)
 
     def backward(self, value: Any, *inputs: Any) -> Any:
         """From deviations to weights."""
         mean, sd = inputs[-2:]
-        return mean + sd * value
+        return (mean + sd * value).astype(value.dtype)
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
         """Log of the standard deviations."""
-        return pt.log(inputs[-1]) + pt.zeros_like(value)
+        return (pt.log(inputs[-1]) + pt.zeros_like(value)).astype(value.dtype)
 
 
 class Canonical(Transform):
@@ -109,18 +109,20 @@ class Canonical(Transform):
             w = w - 2.0 * along / pt.maximum((mirror**2).sum(), np.finfo(np.float64).tiny)
             w = pt.set_subtensor(w[:, k], w[:, k] * away)
         kept = w.ravel()[self.kept]
-        return pt.where(pt.any(value), pt.concatenate([pt.log(kept[:n]), kept[n:]]), self.begin)
+        found = pt.where(pt.any(value), pt.concatenate([pt.log(kept[:n]), kept[n:]]), self.begin)
+        return found.astype(value.dtype)
 
     def backward(self, value: Any, *inputs: Any) -> Any:
         """From logarithms of the lengths and all other weights to weights."""
         n = len(self.freedom)
         filled = pt.concatenate([pt.zeros(1, value.dtype), pt.exp(value[:n]), value[n:]])
-        return filled[self.source].reshape(self.shape) * inputs[-1]
+        return (filled[self.source].reshape(self.shape) * inputs[-1]).astype(value.dtype)
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
         """What makes of normal weights lengths with their distributions, whatever the standard deviations."""
         sd = pt.log(inputs[-1]) + np.zeros(self.shape)
-        return sd.sum() + (self.freedom * value[: len(self.freedom)]).sum() + self.constant
+        found = sd.sum() + (self.freedom * value[: len(self.freedom)]).sum() + self.constant
+        return found.astype(value.dtype)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -297,7 +299,10 @@ class WishartField:
             return every[0]
         if member is None:
             return every
-        return every[_check_member(member, self.members), pt.arange(phi.shape[0])]
+        index = _check_member(member, self.members)
+        if not isinstance(phi, Variable):
+            check_length("member", index, len(phi))
+        return every[index, pt.arange(phi.shape[0])]
 
     def _shaped(self, value: Any, n: int) -> TensorVariable:
         """The value with the static shape of its last n axes."""
@@ -309,12 +314,17 @@ def _weights_of(weights: Any, name: str, group: str) -> Float:
     if hasattr(weights, "point"):
         weights = weights.point[name]
     elif hasattr(weights, "children"):
+        if group not in weights.children or name not in weights[group]:
+            found = ", ".join(sorted(weights.children))
+            remedy = "give draws of the model that the field is of, and the name of their group"
+            raise ValueError(explain(f"weights {name!r} in the group {group!r}", f"groups {found}", remedy))
         weights = weights[group][name]
     return np.asarray(weights, np.float64)
 
 
 def _check_member(member: Any, members: int | None) -> Any:
     """Whole numbers of members, or a variable of them."""
+    member = as_numbers("member", member)
     known = known_numbers(member)
     if known is not None:
         wrong = ~np.isin(known, np.arange(members or 0)).ravel()
@@ -441,6 +451,8 @@ def _of_members(
         found, remedy = f"dims={dims!r}", "give the name of a dimension in pm.Model(coords={...})"
         raise ValueError(explain("dims, the model's dimension of the members", found, remedy))
     members = len(model.coords[dims] or ())
+    if not members:
+        raise ValueError(explain(f"members along dims={dims!r}", "none", "give the dimension coordinates"))
     sd = pt.as_tensor(spread) * _deviations(mean)
     shape = (members, *mean.shape)
     unnamed = {f"{name}_dim_{1 + i}": np.arange(n) for i, n in enumerate(mean.shape)}

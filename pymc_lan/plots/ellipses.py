@@ -14,7 +14,7 @@ from pymc_lan.plots.style import BAND, DATA_LINE, LOWER, UPPER, panel_axes, resu
 Float = NDArray[np.float64]
 
 # Directions of an outline.
-N_ANGLES = 72
+N_ANGLES = 360
 # Centres along each coordinate where none are given, from -LAST to LAST.
 N_CENTRES, LAST = 5, 0.8
 # Draws from which a band is made, evenly spaced among those there are.
