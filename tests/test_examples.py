@@ -71,6 +71,23 @@ def test_my_simulator_recovers_the_truth() -> None:
         assert " True" in next(line for line in printed.splitlines() if line.startswith(f"{name} "))
 
 
+@pytest.mark.slow
+def test_the_article_goes_from_a_simulator_to_a_posterior(tmp_path: Path) -> None:
+    script = "article.py"
+    assert len((EXAMPLES / script).read_text().splitlines()) < 100
+    printed = run(script, "--seconds", 5, "--rows", 20_000, "--draws", 200, "--out", tmp_path)
+    assert (tmp_path / "article.png").read_bytes().startswith(b"\x89PNG")
+    assert "# ddm@exact-1" in printed  # its card
+    rows = re.findall(r"^(kde|exact|shipped) +([\d.e-]+) +([\d.e-]+) +([\d.e-]+) +([\d.e-]+)$", printed, re.MULTILINE)
+    errors = {name: [float(x) for x in figures] for name, *figures in rows}
+    assert errors.keys() == {"kde", "exact", "shipped"}
+    assert max(errors["shipped"]) < 0.01
+    assert all(0.005 < errors[name][0] < 1 for name in ("kde", "exact"))
+    fits = re.findall(r"^(kde|exact|shipped) .*'v': '([\d.]+) \+- ([\d.]+)'", printed, re.MULTILINE)
+    assert [name for name, _, _ in fits] == ["kde", "exact", "shipped"]
+    assert all(abs(float(mean) - 1) < 4 * float(sd) for _, mean, sd in fits)
+
+
 # Few subjects and draws show that an example runs, not that it has converged: only wide ranges are asserted.
 SMALL = ("--subjects", 3, "--draws", 60, "--tune", 100, "--chains", 2)
 
