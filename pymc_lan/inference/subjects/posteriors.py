@@ -90,9 +90,9 @@ def posteriors(
     Notes
     -----
     Steps: Newton's method from the best of 128 points of the prior and around the model's initial point; Laplace's
-    approximation with the tails of a t distribution; up to five times a mixture of t distributions that is fitted to
-    the weighted draws before it (Cappe, Douc, Guillin, Marin & Robert 2008, Statistics and Computing 18, 447-459); and
-    NUTS.
+    approximation with the tails of a t distribution; up to eight times a mixture of t distributions that is fitted to
+    the weighted draws of all proposals before it (Cappe, Douc, Guillin, Marin & Robert 2008, Statistics and Computing
+    18, 447-459; Cornuet, Marin, Mira & Robert 2012, Scandinavian Journal of Statistics 39, 798-812); and NUTS.
 
     A mode that no start leads to is not found, and nothing in the weights says so.
 

@@ -20,8 +20,8 @@ Float = NDArray[np.float64]
 DF = 5.0
 # Starts that are climbed from, of all that are looked at.
 STARTS = 3
-# Parts of a mixture that is fitted, and the share of effective draws below which there is but one.
-PARTS, ENOUGH = 3, 0.05
+# Parts of a mixture that is fitted, and the effective draws that they ask for.
+PARTS = ((6, 300), (3, 50), (1, 0))
 # Modes this far below the highest hold nothing.
 LOWEST = 10.0
 # Modes nearer to each other, in standard deviations, are one.
@@ -47,22 +47,26 @@ class Target:
     starts: Float
 
 
+# Proposals, and draws from them.
+type Tried = tuple[TMixture, Draws]
+
+
 class Proposal(ABC):
     """What draws are proposed by."""
 
     words: ClassVar[str]
 
     @abstractmethod
-    def mixture(self, rng: np.random.Generator, target: Target, tried: Sequence[Draws]) -> TMixture | None:
-        """What to draw from; None where it cannot say. `tried` are the draws of proposals before it."""
+    def mixture(self, rng: np.random.Generator, target: Target, tried: Sequence[Tried]) -> TMixture | None:
+        """What to draw from; None where it cannot say. `tried` are those before it, and their draws."""
 
-    def draws(self, rng: np.random.Generator, target: Target, tried: Sequence[Draws], n: int) -> Draws | None:
+    def draws(self, rng: np.random.Generator, target: Target, tried: Sequence[Tried], n: int) -> Tried | None:
         """Draw and weigh."""
         found = self.mixture(rng, target, tried)
         if found is None:
             return None
         rows = found.draw(rng, n)
-        return weighted(self.words, rows, target.value(rows), found.log_density(rows))
+        return found, weighted(self.words, rows, target.value(rows), found.log_density(rows))
 
 
 @final
@@ -72,7 +76,7 @@ class Laplace(Proposal):
     words = "Laplace approximation"
 
     @override
-    def mixture(self, rng: np.random.Generator, target: Target, tried: Sequence[Draws]) -> TMixture | None:
+    def mixture(self, rng: np.random.Generator, target: Target, tried: Sequence[Tried]) -> TMixture | None:
         values = target.value(target.starts)
         values = np.where(np.isfinite(values), values, -np.inf)
         best = np.argsort(-values)[:STARTS]
@@ -90,21 +94,26 @@ class Laplace(Proposal):
 
 @final
 class Refit(Proposal):
-    """A mixture of t distributions that is fitted to the weighted draws before it; one where few of these count."""
+    """A mixture of t distributions that is fitted to all draws before it, weighted as draws from all their proposals.
+
+    Cornuet, Marin, Mira & Robert (2012), Scandinavian Journal of Statistics 39, 798-812.
+    """
 
     words = "refitted t mixture"
 
     @override
-    def mixture(self, rng: np.random.Generator, target: Target, tried: Sequence[Draws]) -> TMixture | None:
-        if not tried or not np.isfinite(tried[-1].verdict.k):
+    def mixture(self, rng: np.random.Generator, target: Target, tried: Sequence[Tried]) -> TMixture | None:
+        rows, log_p = (np.concatenate(x) for x in zip(*((d.rows, d.log_p) for _, d in tried), strict=True))
+        log_q = np.logaddexp.reduce([mixture.log_density(rows) for mixture, _ in tried])
+        every = weighted(self.words, rows, log_p, log_q)
+        if not np.isfinite(every.verdict.k):
             return None
-        last = tried[-1]
-        parts = PARTS if last.verdict.effective >= ENOUGH else 1
-        return fit_t_mixture(rng, last.rows, last.weights, parts, DF)
+        parts = next(k for k, enough in PARTS if every.verdict.effective * len(rows) >= enough)
+        return fit_t_mixture(rng, rows, every.weights, parts, DF)
 
 
 # A fit is mostly better than the draws it was made of, and so worth another.
-PROPOSALS: tuple[Proposal, ...] = (Laplace(), *[Refit()] * 5)
+PROPOSALS: tuple[Proposal, ...] = (Laplace(), *[Refit()] * 8)
 
 
 def _distinct(modes: Modes) -> Modes:

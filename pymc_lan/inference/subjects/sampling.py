@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.inference.posterior import start_points
-from pymc_lan.inference.subjects.proposals import PROPOSALS, Target
+from pymc_lan.inference.subjects.proposals import PROPOSALS, Target, Tried
 from pymc_lan.inference.subjects.tables import Subject
 from pymc_lan.inference.subjects.template import AT_ONCE, Functions, Template, without_blas
-from pymc_lan.inference.subjects.verdicts import Draws, OfFailure, Verdict
+from pymc_lan.inference.subjects.verdicts import OfFailure, Verdict
 from pymc_lan.numerics.pareto import ENOUGH_DRAWS, smooth
 
 Float = NDArray[np.float64]
@@ -107,15 +107,15 @@ class Group:
             return value, found
 
         target = Target(lambda rows: in_parts(functions.value, rows)[0], slope, self._starts)
-        rng, tried = np.random.default_rng(seed), list[Draws]()
+        rng, tried = np.random.default_rng(seed), list[Tried]()
         for proposal in PROPOSALS:
             found = proposal.draws(rng, target, tried, n)
             tried += [] if found is None else [found]
-            if found is None or found.verdict.right:
+            if found is None or found[1].verdict.right:
                 break
         if not tried:
             return Posterior({}, np.zeros(0), OfFailure("no start has a posterior density"), {})
-        best = max(tried, key=lambda x: (x.verdict.right, -x.verdict.k, x.verdict.effective))
+        best = max((x for _, x in tried), key=lambda x: (x.verdict.right, -x.verdict.k, x.verdict.effective))
         values = dict(zip(self.names, in_parts(functions.variables, best.rows), strict=True))
         return Posterior(values, best.weights, best.verdict, {name: x[best.top] for name, x in values.items()})
 

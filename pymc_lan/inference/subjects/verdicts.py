@@ -129,14 +129,19 @@ class Draws:
     weights : ndarray of shape (n,)
         They add up to 1.
     verdict : OfWeights
-    top : int
-        The most likely one.
+    log_p : ndarray of shape (n,)
+        Log density of the posterior, up to a constant.
     """
 
     rows: Float
     weights: Float
     verdict: OfWeights
-    top: int
+    log_p: Float
+
+    @property
+    def top(self) -> int:
+        """The most likely one."""
+        return int(np.argmax(self.log_p))
 
 
 def weighted(step: str, rows: Float, log_p: Float, log_q: Float) -> Draws:
@@ -161,12 +166,12 @@ def weighted(step: str, rows: Float, log_p: Float, log_q: Float) -> Draws:
     >>> found.verdict.right, round(found.verdict.effective, 1)
     (True, 0.9)
     """
-    ratio = np.where(np.isfinite(log_p), log_p - log_q, -np.inf)
-    if ratio.max() == -np.inf:
-        return Draws(rows, np.full(len(rows), 1 / len(rows)), OfWeights(step, np.inf, 0.0), 0)
+    log_p = np.where(np.isfinite(log_p), log_p, -np.inf)
+    if log_p.max() == -np.inf:
+        return Draws(rows, np.full(len(rows), 1 / len(rows)), OfWeights(step, np.inf, 0.0), log_p)
+    ratio = log_p - log_q
     ratio = np.maximum(ratio - ratio.max(), -NOTHING)
     raw = np.exp(ratio)
     effective = float(raw.sum() ** 2 / (raw**2).sum() / len(raw))
     weights, k = smooth(ratio)
-    verdict = OfWeights(step, k if np.isfinite(k) else np.inf, effective)
-    return Draws(rows, weights, verdict, int(np.argmax(np.where(np.isfinite(log_p), log_p, -np.inf))))
+    return Draws(rows, weights, OfWeights(step, k if np.isfinite(k) else np.inf, effective), log_p)
