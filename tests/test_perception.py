@@ -388,7 +388,7 @@ def test_errors_are_sentences(call: Callable[[], Any], message: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", ["pymc", "nutpie", "numpyro", "blackjax"])
+@pytest.mark.parametrize("sampler", ["pymc", "nutpie", "numpyro"])
 def test_samplers_find_the_covariances(sampler: str) -> None:
     rng, n = np.random.default_rng(5), 600
     comparison = rng.normal(0, 3, (n, 2))
