@@ -255,7 +255,7 @@ class TwoAlternative(Perception):
 
     @classmethod
     def _task(cls, given: Mapping[str, Any]) -> Task:
-        """The same for any dimension."""
+        """One task for stimuli of any dimension."""
         return TWO_ALTERNATIVES
 
 
@@ -290,5 +290,5 @@ class ThreeAlternative(Perception):
 
     @classmethod
     def _task(cls, given: Mapping[str, Any]) -> Task:
-        """The same for any dimension."""
+        """One task for stimuli of any dimension."""
         return THREE_ALTERNATIVES

@@ -91,7 +91,7 @@ def as_network(mlp: AnyNetwork) -> Callable[[Sequence[Any]], jax.Array]:
 
 
 def as_outputs(mlp: AnyNetwork) -> Callable[[Sequence[Any]], list[jax.Array]]:
-    """The same of a network of several outputs, to a list of them."""
+    """Of a network of several outputs, to a list of them."""
     if isinstance(mlp, Program):
         return lambda inputs: [y.astype(jnp.result_type(*inputs)) for y in mlp.outputs(JAX, _floats(inputs))]
     module = to_flax(mlp)

@@ -208,7 +208,7 @@ class Program:
         return self.of_rows(xp, xp.stack(xp.broadcast_arrays(*inputs), axis=-1))
 
     def of_rows(self, xp: Namespace, x: Any) -> list[Any]:
-        """The same of inputs in one array, shape (..., n_inputs)."""
+        """From inputs in one array, shape (..., n_inputs)."""
         return [self.values(xp, x)[len(self.steps)][..., 0]]
 
     def __call__(self, inputs: Sequence[Any]) -> NDArray[np.float64]:
