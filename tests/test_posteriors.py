@@ -28,6 +28,7 @@ from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.t_mixture import TMixture, fit_t_mixture
 from pymc_lan.numerics.wiener import ddm_logpdf
 from pymc_lan.ops.likelihood import LANLogp
+from pymc_lan.ops.sets import LANLogpSets
 
 QUIET: dict[str, Any] = {"seed": 1, "progressbar": False}
 NOISE, PRIOR_SD = 0.7, 2.0
@@ -431,6 +432,7 @@ def test_sets_of_parameters_have_the_likelihood_of_each(op: LANLogp) -> None:
     wide = {v: pt.matrix("V"), a: pt.tensor("A", shape=(None, 1))}
     value, partials = op(rt, response, deadline, v, a, z, t)
     both = vectorize_graph([value, partials], {v: wide[v], a: wide[a]})
+    assert isinstance(both[0].owner.op, LANLogpSets)
     inputs = {
         rt: np.array([0.6, np.inf, 1.1]),
         response: np.array([1.0, 0.0, -1.0]),
