@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from pymc_lan.distributions.perception import ThreeAlternative as ThreeAlternative
     from pymc_lan.distributions.perception import TwoAlternative as TwoAlternative
     from pymc_lan.distributions.provenance import cite as cite
+    from pymc_lan.distributions.races import LBA as LBA
+    from pymc_lan.distributions.races import LNR as LNR
+    from pymc_lan.distributions.races import RDM as RDM
+    from pymc_lan.distributions.races import Race as Race
+    from pymc_lan.distributions.stop_signal import StopSignal as StopSignal
     from pymc_lan.errors import RegistryError as RegistryError
     from pymc_lan.inference import MapFit as MapFit
     from pymc_lan.inference import fit_map as fit_map
@@ -66,13 +71,18 @@ _SOURCES = {
     "ChoiceDist": "distributions.choice",
     "GoNoGo": "distributions.gonogo",
     "LANDist": "distributions.landist",
+    "LBA": "distributions.races",
+    "LNR": "distributions.races",
     "MapFit": "inference",
     "ModelSpec": "models.diffusion.kinds",
     "Oddity": "distributions.perception",
     "Parameter": "models.parameters",
     "Recipe": "training.recipes",
+    "RDM": "distributions.races",
+    "Race": "distributions.races",
     "RegistryError": "errors",
     "SimulationRecipe": "training.recipes",
+    "StopSignal": "distributions.stop_signal",
     "ThreeAlternative": "distributions.perception",
     "TwoAlternative": "distributions.perception",
     "as_dataframe": "data.observed",

@@ -33,11 +33,14 @@ class Form:
     likelihood : {"lan", "exact"}
     network : str, optional
         What `given_network` makes, of a distribution that takes any model.
+    late : bool
+        Whether it is given deadlines that it may do without.
     """
 
     cls: Any
     likelihood: str
     network: str = ""
+    late: bool = False
 
     @property
     def source(self) -> tuple[Any, ...]:
@@ -57,7 +60,7 @@ class Form:
     @property
     def omissions(self) -> bool:
         """Whether trials without a decision by the deadline are seen as such."""
-        return self.network == "opn"
+        return self.late or self.network == "opn"
 
     @property
     def ends(self) -> bool:
@@ -112,6 +115,8 @@ def forms() -> dict[str, Form]:
         for likelihood in ("exact", "lan"):
             if (likelihood == "exact" and closed) or (likelihood == "lan" and spec.views is not None):
                 found[f"{name}-{likelihood}"] = Form(cls, likelihood)
+    for name in ("DDM-exact", "DDM-lan", "DDMSdv-exact", "Angle-exact", "LBA3-exact", "RDM3-exact", "Race3-lan"):
+        found[f"{name}, omissions"] = replace(found[name], late=True)
     found["GoNoGo, imported CPN"] = Form(pl.GoNoGo, "lan", "cpn")
     found["LANDist, imported OPN"] = Form(pl.LANDist, "lan", "opn")
     found["LANDist, simulator with omissions"] = Form(pl.LANDist, "lan", "omissions")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 LIKELIHOODS = """
               density numpy   no_press  omission  probabilities responses exact   labels
-ddm           yes     yes     yes       no_opn    yes           times     yes     yes
-ddm_sdv       yes     yes     yes       no_opn    yes           times     yes     yes
-angle         yes     yes     yes       no_opn    yes           times     yes     yes
+ddm           yes     yes     yes       yes       yes           times     yes     yes
+ddm_sdv       yes     yes     yes       yes       yes           times     yes     yes
+angle         yes     yes     yes       yes       yes           times     yes     yes
 weibull       yes     yes     yes       no_opn    yes           times     open    yes
 ornstein      yes     yes     yes       no_opn    yes           times     open    yes
 full_ddm      yes     yes     yes       no_opn    yes           times     open    yes
-lba2          yes     unknown no_drift  no_none   unknown       times     yes     -
-rdm3          yes     unknown no_drift  no_none   unknown       times     yes     -
-poisson_race  yes     unknown no_drift  no_none   unknown       times     yes     -
-race_3        yes     yes     no_drift  no_opn    uncounted     times     open    yes
+lba2          yes     unknown no_drift  yes       unknown       times     yes     -
+rdm3          yes     unknown no_drift  yes       unknown       times     yes     -
+poisson_race  yes     unknown no_drift  yes       unknown       times     yes     -
+race_3        yes     yes     no_drift  yes       uncounted     times     open    yes
 levy          yes     yes     simulator no_opn    uncounted     times     open    -
 lca_3         yes     yes     no_drift  no_opn    uncounted     times     open    -
 oddity_2d     untimed untimed no_drift  untimed   yes           yes       open    -
@@ -94,15 +94,10 @@ SENTENCES = {
     "no_drift": (
         "Expected a model with a drift v, for go/no-go trials. Found {names} in its place. Remedy: use LANDist."
     ),
-    "no_none": (
-        "Expected a network that knows how likely an omission is, for {name!r} with a deadline. Found "
-        "likelihood='exact'. Remedy: import one with opn=..., or name the deadline to a go/no-go form; leaving such"
-        " trials out is biased."
-    ),
     "no_opn": (
-        "Expected a network that knows how likely an omission is, for {name!r} with a deadline. Found a network "
-        "without an OPN. Remedy: import one with opn=..., or name the deadline to a go/no-go form; leaving such "
-        "trials out is biased."
+        "Expected a model that knows how likely an omission is, for {name!r} with a deadline. Found a network "
+        "without an OPN, and no formula. Remedy: import a network with opn=..., or name the deadline to a go/no-go "
+        "form; leaving such trials out is biased."
     ),
     "open": (
         "Expected a model with a closed form, for likelihood='exact'. Found {name!r}. Remedy: use likelihood='lan'."

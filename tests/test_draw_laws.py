@@ -136,7 +136,7 @@ TYPICAL = {
     ("DDM-exact", "NUMBA"),
     ("GoNoGoDDM-exact", "FAST_COMPILE"),
     ("GoNoGoAngle-lan", "NUMBA"),
-    ("LBA3-exact", "FAST_COMPILE"),
+    ("LBA3-exact, omissions", "FAST_COMPILE"),
     ("Ornstein-lan", "FAST_COMPILE"),
     ("LANDist, imported OPN", "FAST_COMPILE"),
     ("LANDist, simulator with omissions", "FAST_COMPILE"),

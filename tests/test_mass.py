@@ -57,6 +57,7 @@ TYPICAL = (
     "GoNoGoDDM-exact",
     "GoNoGoAngle-lan",
     "ExponentialCollapse-lan",
+    "DDM-lan, omissions",
     "LBA3-exact",
     "Race3-lan",
     "LANDist, imported OPN",
@@ -140,7 +141,7 @@ def own_mass(form: Form, theta: dict[str, Float], deadline: Float) -> Float:
 
 @pytest.mark.parametrize(
     ("name", "n_sets"),
-    [("GoNoGoDDM-exact", 50)]
+    [("GoNoGoDDM-exact", 50), ("DDM-exact, omissions", 50)]
     + [
         pytest.param(name, N_SETS, marks=pytest.mark.slow) for name, form in FORMS.items() if form.likelihood == "exact"
     ],

@@ -328,16 +328,6 @@ NO_FORM: dict[str, tuple[dict[str, Any], Callable[[Network], Any], str]] = {
         lambda n: pl.GoNoGo.dist(n, **CONSTANT, deadline=pt.dscalar()),
         "Found a CPN, which knows no deadline",
     ),
-    "omissions without an OPN": (
-        {"cpn": True},
-        lambda n: pl.LANDist.dist(n, **CONSTANT, deadline=1.0),
-        "a network without an OPN",
-    ),
-    "omissions of the closed form": (
-        {"opn": True},
-        lambda n: pl.LANDist.dist(n, **CONSTANT, deadline=1.0, likelihood="exact"),
-        "Found likelihood='exact'",
-    ),
     "no end": ({"opn": True}, lambda n: pl.LANDist.dist(n, **CONSTANT, deadline=np.inf), "finite deadlines"),
     "a response without an rt": (
         {"opn": True},

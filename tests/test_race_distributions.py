@@ -139,7 +139,6 @@ ERRORS: dict[str, tuple[Any, tuple[str, ...]]] = {
         ("the response codes 0, 1, 2", "Found unknown response codes 3", "df['response'] - 1"),
     ),
     "other responses": (observed(pd.DataFrame({"rt": [0.5], "response": [-1]})), ("0, 1, 2", "codes -1")),
-    "omissions": (observed(TRIALS, deadline=60.0), ("omission", "'lba3'")),
     "go/no-go": (lambda: pl.GoNoGo.dist("lba2", 0.3, 0.5, 0.6, 0.4), ("a drift v", "LANDist")),
     "the closed form of a network": (
         lambda: pl.Race3.dist(**RACE3, likelihood="exact"),

@@ -252,7 +252,7 @@ WAYS = {
     for sampler in ("numpyro", "blackjax")
     for method in ("vectorized", "parallel")
 }
-NAMED = {name: form for name, form in FORMS.items() if not form.network}
+NAMED = {name: form for name, form in FORMS.items() if not form.network and not form.late}
 CASES = [f"{name}: {way}" for name, way in product(NAMED, WAYS)]
 
 

@@ -54,8 +54,8 @@ def responded(columns: Columns) -> Mask:
         expected=f"a finite {rt!r} on every trial, because in this model every trial ends with a response",
         found=f"missing or infinite {rt!r}",
         remedy="use a distribution that knows trials without a response: go/no-go (as_observed(..., go_nogo=True); for "
-        "a figure pl.plots.predictive_gonogo) if withholding is one of the answers, or one with a deadline whose "
-        "network has an OPN; slow trials are "
+        "a figure pl.plots.predictive_gonogo) if withholding is one of the answers, or deadline=..., by when nothing "
+        "was answered (as_observed(..., omissions=True)), of a model that knows omissions; slow trials are "
         f"missing more often than fast ones, so that estimates without them are biased. Where {rt!r} was lost, "
         "fill it in from the raw data",
     )
@@ -64,7 +64,9 @@ def responded(columns: Columns) -> Mask:
 
 def responded_if_timed(columns: Columns) -> Mask:
     """Return which trials of several choices have a response: those with an rt, or refuse a response without one."""
-    answered = np.isfinite(columns.times)
+    answered: Mask = np.isfinite(columns.times)
+    if columns.raw is None:
+        return answered
     codes, not_a_number = floats(columns.given)
     refuse(
         ~answered & (not_a_number | ~(np.isnan(codes) | (codes == NO_RESPONSE))),
@@ -91,6 +93,8 @@ def by_boundary(columns: Columns) -> Columns:
 
 def chosen(columns: Columns, answered: Mask, choices: Sequence[float]) -> Float:
     """Return the response codes, or say what is wrong with those of trials that have a response."""
+    if columns.raw is None:
+        return np.full(columns.times.shape, float(choices[0]))
     raw, rt, response = columns.given, columns.rt, columns.response
     listed = ", ".join(f"{choice:g}" for choice in choices)
     codes, not_a_number = floats(raw)

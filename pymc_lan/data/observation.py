@@ -66,8 +66,6 @@ class Observation(ABC):
         What is known of a trial beside the parameters of its model: arguments of the distribution, in order.
     silence : Silence or None
         What it means that there is no response; None where every trial has one.
-    told_by_rt : bool
-        Whether rt alone tells the response, so that a table may do without a column of responses.
     prefix : str
         What distributions put before the name of their model.
     """
@@ -75,7 +73,6 @@ class Observation(ABC):
     responses: tuple[float, ...]
     extras: ClassVar[tuple[str, ...]]
     silence: ClassVar[Silence | None]
-    told_by_rt: ClassVar[bool] = False
     prefix: ClassVar[str] = ""
 
     @abstractmethod
@@ -95,6 +92,11 @@ class Observation(ABC):
     @abstractmethod
     def possible(self, rt: Any, response: Any, extras: Mapping[str, Any]) -> Any:
         """Whether rows are something that may be seen, elementwise."""
+
+    @property
+    def told_by_rt(self) -> bool:
+        """Whether rt alone tells the response, so that a table may do without a column of responses."""
+        return len(self.responses) == 1
 
     @property
     def silent(self) -> bool:
@@ -253,7 +255,6 @@ class PressOrNot(Observation):
 
     extras = (*GUESSES, "lapse_go", "deadline")
     silence = Silence.NO_PRESS
-    told_by_rt = True
     prefix = "GoNoGo"
 
     @override

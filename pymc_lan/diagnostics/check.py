@@ -26,13 +26,13 @@ from pymc_lan.diagnostics.fitted_trials import (
     good_k,
     guess_probability,
     late_share,
+    likelihood_of,
     log_likelihood,
     outside,
     sample_dims,
     say_all_outside,
 )
 from pymc_lan.errors import check_count, explain
-from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.networks.bounds import has_closed_form
 from pymc_lan.numerics.pareto import ENOUGH_DRAWS, smooth
 
@@ -232,7 +232,7 @@ def _see(trials: Trials, parameters: Parameters, asked: NDArray[np.bool_]) -> Se
     op, guess = trials.op, None
     if op.lapses and asked.any():
         some = {name: x[asked] for name, x in parameters.items()}
-        own = log_likelihood(trials, Likelihood(op.spec, op.lan, op.choice), some)
+        own = log_likelihood(trials, likelihood_of(op), some)
         guess = guess_probability(trials, some, own).sum(axis=0) / asked.sum()
     near = outside(trials, parameters, NEAR)
     return Seen(outside(trials, parameters), near, late_share(trials, parameters), guess)

@@ -26,11 +26,11 @@ from pymc_lan.diagnostics.fitted_trials import (
     Trials,
     each_draw,
     exact_log_likelihood,
+    likelihood_of,
     log_likelihood,
     stacked,
     take,
 )
-from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.networks.bounds import has_closed_form
 
 Float = NDArray[np.float64]
@@ -221,7 +221,7 @@ def _compare(trials: Sequence[Trials], parameters: Sequence[Parameters]) -> list
         if op.lan is None:
             result.append(np.zeros((len(values["lapse_window"]), each.rt.size)))
             continue
-        own = log_likelihood(each, Likelihood(op.spec, op.lan, op.choice), values)
+        own = log_likelihood(each, likelihood_of(op), values)
         exact = exact_log_likelihood(each, values)
         with np.errstate(invalid="ignore"):
             # What is impossible for both is no difference.

@@ -158,6 +158,11 @@ def take(trials: Trials, chosen: NDArray[np.intp]) -> Trials:
     return replace(trials, rt=trials.rt[chosen], response=trials.response[chosen])
 
 
+def likelihood_of(op: TrialRV) -> Likelihood:
+    """The likelihood that a distribution evaluates, in NumPy."""
+    return Likelihood(op.spec, op.lan, op.choice, op.observation.silence)
+
+
 def log_likelihood(trials: Trials, likelihood: Likelihood, parameters: Parameters) -> Float:
     """Log likelihood of trials, as the distribution defines it, by a network or the closed form.
 
@@ -224,7 +229,7 @@ def exact_log_likelihood(trials: Trials, parameters: Parameters) -> Float:
     """
     spec = trials.op.spec
     if has_closed_form(trials.op):
-        return log_likelihood(trials, Likelihood(spec), parameters)
+        return log_likelihood(trials, Likelihood(spec, silence=trials.op.observation.silence), parameters)
     names = [name for name in spec.names if name != "t"]
     shape = parameters["t"].shape
     table = np.column_stack([parameters[name].ravel() for name in names])

@@ -20,7 +20,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.data.labelled import Trials
 from pymc_lan.data.messages import say
-from pymc_lan.data.observation import Observation
+from pymc_lan.data.observation import Observation, Silence
 from pymc_lan.data.observed import RESPONSE, grid_of, read_observed
 from pymc_lan.data.tables import AUTO, by_label, column_names, from_table
 from pymc_lan.distributions.extent import (
@@ -50,6 +50,7 @@ from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.density import DeadlineView
 from pymc_lan.models.model import Model, bind, require_views
 from pymc_lan.models.simulator.logits import require_times
+from pymc_lan.networks.program import AnyNetwork
 from pymc_lan.networks.network import Network
 from pymc_lan.registry.sources import AnyModel, find_network, get_model
 
@@ -184,7 +185,7 @@ class TrialDistribution(Continuous):
         op = TrialRV(
             spec,
             network.lan if network is not None else None,
-            network.choice if network is not None and (observation.silent or composed(network)) else None,
+            None if network is None else needed_choice(network, observation.silence),
             observation=observation,
             lapses=not is_zero(extras["p_lapse"]),
             record=record(network),
@@ -225,9 +226,10 @@ def deadline_view(network: Network | None) -> DeadlineView | None:
     return None if network is None or network.choice is None else require_views(network.spec).choice
 
 
-def composed(network: Network) -> bool:
-    """Whether both networks are parts of the density, as those of a race are."""
-    return require_views(network.spec).choice is None
+def needed_choice(network: Network, silence: Silence | None) -> AnyNetwork | None:
+    """The network of trials without a response where it knows them, or both are parts of the density, as of a race."""
+    view = require_views(network.spec).choice
+    return network.choice if view is None or view.silence is silence else None
 
 
 def apply_rv(

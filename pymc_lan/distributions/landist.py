@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, override
 
 import numpy as np
@@ -16,10 +17,12 @@ from pymc_lan.distributions.base import (
     deadline_view,
     extract_theta,
     lapse_window,
+    resolve_model,
     split_model,
 )
 from pymc_lan.distributions.values import check_deadline, check_fraction, known_numbers
 from pymc_lan.errors import explain
+from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.model import Model
 from pymc_lan.networks.network import Network
 from pymc_lan.registry.sources import AnyModel, get_model
@@ -50,9 +53,9 @@ class LANDist(TrialDistribution):
     deadline : tensor_like or str, optional
         End of the response window in seconds, where trials without a decision by then are seen as omissions (no rt);
         or the name of a column. By default, ``"auto"``, the column ``deadline`` where `observed` has one and the
-        network has an OPN; None is none.
-        Only networks that were imported with an OPN know how likely they are. Models whose simulator leaves trials
-        without a response (``omissions=True``) take none.
+        model knows how likely omissions are; None is none. They are known of ``ddm`` and ``ddm_extended``, races, and
+        networks that were imported with an OPN. Models whose simulator leaves trials without a response
+        (``omissions=True``) take none.
     observed : DataFrame, array or pm.Data, optional
         Columns ``rt`` (seconds) and ``response`` (-1 or +1, or 0 to n - 1 for n accumulators), or rows of the two, also
         (subject, trial, 2).
@@ -93,8 +96,13 @@ class LANDist(TrialDistribution):
     @classmethod
     @override
     def _knows_deadline(cls, spec: Model, network: Network | None) -> bool:
-        view = deadline_view(network)
-        return view is not None and view.deadlines and view.silence is Silence.OMISSION
+        return _knows_omissions(spec, network)
+
+    @classmethod
+    @override
+    def _say_none(cls, argument: str, source: AnyModel, kwargs: Mapping[str, Any]) -> None:
+        if _has_opn(resolve_model(source, kwargs.get("weights"), kwargs.get("likelihood"))[1]):
+            super()._say_none(argument, source, kwargs)
 
     @classmethod
     @override
@@ -141,19 +149,29 @@ _window = lapse_window
 
 def _check_omissions(spec: Model, network: Network | None, deadline: Any) -> None:
     """Refuse a deadline where nothing says how likely it is that it passes without a decision."""
-    if spec.omissions:
+    if spec.omissions and spec.exact is None:
         ends = constant_value(deadline)
         if ends is None or np.any(np.isfinite(ends)):
             expected = f"no deadline=..., because the simulator of {spec.name!r} says which trials have no response"
             raise ValueError(explain(expected, f"{deadline}", "leave it out, or make it a parameter such as 'limit'"))
         return
-    view = deadline_view(network)
-    if view is None or not view.deadlines or view.silence is not Silence.OMISSION:
-        expected = f"a network that knows how likely an omission is, for {spec.name!r} with a deadline"
-        found = "a network without an OPN" if network is not None else "likelihood='exact'"
-        remedy = "import one with opn=..., or name the deadline to a go/no-go form; leaving such trials out is biased"
-        raise ValueError(explain(expected, found, remedy))
+    if not _knows_omissions(spec, network):
+        expected = f"a model that knows how likely an omission is, for {spec.name!r} with a deadline"
+        found = "a network without an OPN, and no formula" if network is not None else "no formula"
+        remedy = "import a network with opn=..., or name the deadline to a go/no-go form; leaving such trials out is "
+        raise ValueError(explain(expected, found, remedy + "biased"))
     ends = known_numbers(deadline)
-    if ends is not None and not np.all(np.isfinite(ends)):
+    if _has_opn(network) and ends is not None and not np.all(np.isfinite(ends)):
         remedy = "give every trial its own; without any deadline there are no omissions, and no deadline=... is needed"
         raise ValueError(explain("finite deadlines, because the OPN knows no others", f"{ends}", remedy))
+
+
+def _has_opn(network: Network | None) -> bool:
+    """Whether there is a network of trials that are not decided by a deadline."""
+    view = deadline_view(network)
+    return view is not None and view.deadlines and view.silence is Silence.OMISSION
+
+
+def _knows_omissions(spec: Model, network: Network | None) -> bool:
+    likelihood = Likelihood(spec) if network is None else network.likelihood
+    return _has_opn(network) or likelihood.log_survivor is not None

@@ -115,7 +115,9 @@ def trial_logprob(op: TrialRV, values: Any, rng: Any, size: Any, *params: Any, *
     rt, response = value[..., 0], value[..., 1]
     theta = {name: named[name] for name in op.spec.names}
     seen, deadline = op.observation, op.observation.deadline(named)
-    log_p = seen.log_trial(PYTENSOR, LikelihoodGraph(op.spec, op.lan, op.choice), rt, response, named, theta)
+    log_p = seen.log_trial(
+        PYTENSOR, LikelihoodGraph(op.spec, op.lan, op.choice, seen.silence), rt, response, named, theta
+    )
     possible = seen.possible(rt, response, named)
     view = require_views(op.spec).choice if op.choice is not None else None
     if deadline is not None and view is not None and view.deadlines and view.silence is Silence.OMISSION:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.data.observation import Silence
+from pymc_lan.data.observation import EVERY_SILENCE, Silence
 from pymc_lan.data.tables import as_table, every_name, table_columns, whose
 from pymc_lan.distributions.nodes import observed_trials, trial_node
 from pymc_lan.distributions.trial_rv import TrialRV
@@ -101,15 +101,15 @@ def initvals(model: Any = None, df: Any = None, *, by: str | None = None) -> dic
     begin = {name: np.asarray(x, np.float64) for name, x in model.initial_point(random_seed=0).items()}
     named = dict(zip(op.parameters, node.inputs[2:], strict=True))
     expressions = _by_trial(model, named, [name for name in SCALES if name in named], grid)
-    # Without a press, trials did not reach the upper boundary by the deadline; other trials without a response say
-    # nothing.
-    deadline, ends = np.full(len(rt), -np.inf), op.observation.deadline(named, frozenset({Silence.NO_PRESS}))
+    # Where it is given up, and not late, a trial without a response says nothing.
+    known = frozenset() if op.spec.omissions else EVERY_SILENCE
+    deadline, ends = np.full(len(rt), -np.inf), op.observation.deadline(named, known)
     if ends is not None:
         [deadline] = _evaluate(model, list(_by_trial(model, {"deadline": ends}, ["deadline"], grid).values()), begin)
     anywhere = _evaluate(model, list(expressions.values()), _moved(begin))
     cell = _cells([subject, deadline], anywhere)
     latest = _latest(rt, subject, lapses=op.lapses)
-    found = estimates(rt, trials[:, 1] > 0, cell, subject, latest, deadline)
+    found = estimates(rt, trials[:, 1] > 0, cell, subject, latest, deadline, op.observation.silence or Silence.NO_PRESS)
     # A t that subjects share has to suit the fastest of them.
     shared = _codes([anywhere[list(expressions).index("t")]])
     limit = _least(latest[subject], shared)[shared]

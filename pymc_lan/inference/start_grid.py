@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.data.observation import Silence
+from pymc_lan.models.diffusion.closed_undecided import constant, log_none
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.wiener import ddm_log_go, ddm_logpdf
 
@@ -30,6 +32,21 @@ PRIOR_V, PRIOR_LOG_A = 2.0, 0.5
 LOG_GUESS = np.log(0.05 / 2)
 
 
+def _no_press(left: Float, a: float) -> Float:
+    """Log probability, by drift and seconds of decision time, that the upper boundary is not reached."""
+    found: Float = ddm_log_go(NUMPY, left, DRIFTS[:, None], a, 0.5)[1]
+    return found
+
+
+def _undecided(left: Float, a: float) -> Float:
+    """The same of neither boundary."""
+    found: Float = log_none(constant, NUMPY, left, {"v": DRIFTS[:, None], "a": a, "z": 0.5})
+    return found
+
+
+LOG_NONE = {Silence.NO_PRESS: _no_press, Silence.OMISSION: _undecided}
+
+
 class Estimates(NamedTuple):
     """One value of each parameter for every trial: v of its cell, a and t of its subject."""
 
@@ -39,7 +56,13 @@ class Estimates(NamedTuple):
 
 
 def estimates(
-    rt: Float, upper: NDArray[np.bool_], cell: Codes, subject: Codes, latest: Float, deadline: Float
+    rt: Float,
+    upper: NDArray[np.bool_],
+    cell: Codes,
+    subject: Codes,
+    latest: Float,
+    deadline: Float,
+    silence: Silence = Silence.NO_PRESS,
 ) -> Estimates:
     """The most likely drift of every cell, and boundary and non-decision time of every subject.
 
@@ -54,7 +77,10 @@ def estimates(
     latest : ndarray of shape (n_subjects,)
         Times that t has to stay below, seconds; inf where nothing says so.
     deadline : ndarray of shape (n_trials,)
-        Seconds by which a trial without a response was not at the upper boundary; -inf where it says nothing.
+        Seconds by which a trial without a response was not at the upper boundary, or at neither; -inf where it says
+        nothing.
+    silence : Silence
+        Which of the two.
 
     Returns
     -------
@@ -85,9 +111,9 @@ def estimates(
             t = share * limit
             fixed, net, total = _sums((rt - t[subject])[seen], upper[seen], cell[seen], n_cells, a)
             left, which = np.unique(end - t[owner], return_inverse=True)
-            silence = ddm_log_go(NUMPY, left, DRIFTS[:, None], a, 0.5)[1]
+            none = LOG_NONE[silence](left, a)
             likelihood = fixed + a * net * DRIFTS[:, None] - 0.5 * total * DRIFTS[:, None] ** 2
-            likelihood += silent * silence[:, which] - 0.5 * (DRIFTS[:, None] / PRIOR_V) ** 2
+            likelihood += silent * none[:, which] - 0.5 * (DRIFTS[:, None] / PRIOR_V) ** 2
             drift[i, j] = DRIFTS[likelihood.argmax(axis=0)]
             found = np.bincount(owner, likelihood.max(axis=0), n_subjects) - 0.5 * (np.log(a) / PRIOR_LOG_A) ** 2
             score[i, j] = np.where((t < latest) | (t == 0), found, -np.inf)

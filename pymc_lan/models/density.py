@@ -17,6 +17,8 @@ Network = Callable[[tuple[Any, ...]], Any]
 # ``(xp, horizon, theta)`` to the log probability of a response at the upper boundary within `horizon` seconds of
 # decision time, and of the rest.
 Split = Callable[[Namespace, Any, Theta], tuple[Any, Any]]
+# The same arguments to the log probability that nothing is decided within the horizon.
+Survivor = Callable[[Namespace, Any, Theta], Any]
 
 
 class Density(ABC):
@@ -39,6 +41,17 @@ class Density(ABC):
     def log_split(self) -> Split | None:
         """Log probability of an upper response within a horizon, and of the rest, where they have a closed form."""
         return None
+
+    @property
+    def log_survivor(self) -> Survivor | None:
+        """Log probability that nothing is decided within a horizon, where it is known."""
+        return None
+
+    @property
+    def known(self) -> frozenset[Silence]:
+        """Of which trials without a response it knows the probability."""
+        each = {Silence.NO_PRESS: self.log_split, Silence.OMISSION: self.log_survivor}
+        return frozenset(silence for silence, function in each.items() if function is not None)
 
 
 class DensityView(Protocol):

@@ -15,8 +15,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from pymc_lan.data.observation import Silence
 from pymc_lan.errors import explain
-from pymc_lan.models.density import Density, Network
+from pymc_lan.models.density import DeadlineView, Density, Network, Survivor
 from pymc_lan.models.model import Model, require_exact, require_views, shift
 from pymc_lan.models.parameters import DOMAIN_MARGIN, Parameter
 from pymc_lan.numerics.passage import Namespace, Theta
@@ -39,11 +40,14 @@ class Likelihood:
         Maps the network inputs to the residual log density.
     choice : callable, optional
         Maps the inputs of the choice/deadline network to its output.
+    silence : Silence or None
+        What it says of a trial that there was no response.
     """
 
     spec: Model
     lan: Network | None = None
     choice: Network | None = None
+    silence: Silence | None = None
 
     def clamp(self, xp: Namespace, theta: Theta) -> tuple[dict[str, Any], Any]:
         """Move parameters inside their bounds; return them and the penalty for the distance.
@@ -117,10 +121,30 @@ class Likelihood:
         log_go, log_rest = self._split(xp, deadline - shift(self.spec, theta), theta)
         return log_go - penalty, log_rest - penalty
 
+    @property
+    def log_survivor(self) -> Survivor | None:
+        """Log probability that nothing is decided within a horizon: by the networks, or else in closed form."""
+        found = None if self.lan is None else self.density.log_survivor
+        return found if found is not None or self.spec.exact is None else self.spec.exact.log_survivor
+
+    @property
+    def view(self) -> DeadlineView | None:
+        """How the network of trials without a response sees them, where there is one."""
+        return None if self.choice is None else require_views(self.spec).choice
+
+    def log_none(self, xp: Namespace, deadline: Any, theta: Theta) -> Any:
+        """Log probability of what no response by the deadline means, elementwise; arguments as of `log_go`."""
+        if self.silence is not Silence.OMISSION or (self.view is not None and self.view.silence is Silence.OMISSION):
+            return self.log_go(xp, deadline, theta)[1]
+        if self.log_survivor is None:
+            expected = "a model that knows how likely it is that nothing is decided by a deadline"
+            raise ValueError(explain(expected, f"{self.spec.name!r}", "leave the deadline out, and say so"))
+        theta, penalty = self.clamp(xp, theta)
+        return self.log_survivor(xp, deadline - shift(self.spec, theta), theta) - penalty
+
     def _split(self, xp: Namespace, horizon: Any, theta: Theta) -> tuple[Any, Any]:
-        view = require_views(self.spec).choice if self.choice is not None else None
-        if view is not None and self.choice is not None:
-            return view.log_split(xp, self.choice, horizon, theta)
+        if self.view is not None and self.choice is not None:
+            return self.view.log_split(xp, self.choice, horizon, theta)
         log_split = require_exact(self.spec).log_split
         if log_split is None:
             expected = "a model whose go probabilities have a closed form, for likelihood='exact' with go/no-go trials"
@@ -135,7 +159,7 @@ class Likelihood:
         responded = rt < math.inf
         # Whatever stands in for a missing rt is never used; one second keeps both branches and their gradients finite.
         log_density = self.log_density(xp, xp.where(responded, rt, 1.0), response, theta)
-        log_none = -math.inf if deadline is None else self.log_go(xp, deadline, theta)[1]
+        log_none = -math.inf if deadline is None else self.log_none(xp, deadline, theta)
         return xp.where(responded, log_density, log_none)
 
 

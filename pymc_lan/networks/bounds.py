@@ -11,13 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.data.observation import Silence
 from pymc_lan.errors import explain
 from pymc_lan.models.model import Model
 from pymc_lan.models.parameters import Parameter
 
-# Of which trials without a response closed forms tell the probability, where they tell any.
-KNOWN_EXACTLY = frozenset({Silence.NO_PRESS})
 # Models that are the same within wider bounds.
 WIDER: Mapping[str, str] = {"ddm": "ddm_extended"}
 
@@ -57,9 +54,7 @@ def outside(
 def has_closed_form(op: Any) -> bool:
     """Whether the exact likelihood of what a distribution observes is known in closed form."""
     exact = op.spec.exact
-    if exact is None:
-        return False
-    return bool(op.observation.is_known(frozenset() if exact.log_split is None else KNOWN_EXACTLY))
+    return exact is not None and bool(op.observation.is_known(exact.known))
 
 
 def say_outside(op: Any, shares: Mapping[str, float], n: int) -> str:

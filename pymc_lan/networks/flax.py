@@ -112,4 +112,4 @@ def likelihood_in_jax(spec: Model, lan: AnyNetwork, choice: AnyNetwork | None) -
     """The likelihood of a model with its networks, for arrays of JAX."""
     # The weights are constants, also where a function is being traced.
     with jax.ensure_compile_time_eval():
-        return Likelihood(spec, *(mlp and as_network(mlp) for mlp in (lan, choice)))
+        return Likelihood(spec, as_network(lan), None if choice is None else as_network(choice))

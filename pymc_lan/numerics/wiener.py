@@ -37,6 +37,8 @@ SHORTEST_HORIZON = 1e-100
 
 # Stands for -inf where a difference of two would have no value.
 LEAST_LOG = -1e30
+# The log of a ratio that is as good as 0, and whose inverse does not overflow: softplus in JAX has both.
+LEAST_RATIO = -700.0
 
 # Coefficients of (1 + y) M(y) in powers of t = (y - 5) / (y + 5), M the Mills ratio of the normal
 # distribution on [0, inf): a Chebyshev series (the construction of Shepherd & Laframboise 1981, Mathematics
@@ -405,6 +407,18 @@ def mills(xp: Any, y: Any) -> Any:
     return total / (1.0 + y)
 
 
+def log_ndtr(xp: Any, x: Any) -> Any:
+    """Log of the normal distribution function, to full relative accuracy on either side."""
+    log_tail = -0.5 * x * x - LOG_SQRT_2PI + xp.log(mills(xp, xp.abs(x)))
+    return xp.where(x < 0, log_tail, xp.log1p(-xp.exp(log_tail)))
+
+
+def log_not_passed(xp: Any, time: Any, v: Any, distance: Any) -> Any:
+    """Log probability that Brownian motion with drift v has not gone a distance in one direction by a time above 0."""
+    ends = _ends(xp, xp.sqrt(time), xp.where(v < 0, -v, v), distance)
+    return _log_not_one_boundary(xp, v, distance, *ends)
+
+
 def _log_mean(y: Any) -> Any:
     """log((1 - exp(-y)) / y) for small y."""
     square = y * y
@@ -428,4 +442,4 @@ def log_add(xp: Any, x: Any, y: Any) -> Any:
     """log(exp x + exp y), also of -inf; its gradient is finite in every back end."""
     larger = x > y
     high, low = xp.where(larger, x, y), xp.where(larger, y, x)
-    return high + xp.log1p(xp.exp(low - xp.maximum(high, LEAST_LOG)))
+    return high + xp.log1p(xp.exp(xp.maximum(low - xp.maximum(high, LEAST_LOG), LEAST_RATIO)))

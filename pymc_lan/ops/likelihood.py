@@ -27,6 +27,7 @@ from pytensor.graph.replace import clone_replace
 from pytensor.raise_op import CheckAndRaise
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_lan.data.observation import Silence
 from pymc_lan.errors import LengthError, explain
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.model import Model, require_views
@@ -36,8 +37,19 @@ from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.program import AnyNetwork, Program
 from pymc_lan.numerics.passage import Namespace, Theta
 from pymc_lan.ops.backends import register_with_backend
+from pymc_lan.ops.undecided import log_undecided
 
-PYTENSOR = pt
+
+class _PyTensor:
+    """The functions of PyTensor, and Ops of ours where a formula has one."""
+
+    log_undecided = staticmethod(log_undecided)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(pt, name)
+
+
+PYTENSOR = _PyTensor()
 
 
 class LANLogp(Op):
@@ -155,19 +167,24 @@ def formula(
     lan: AnyNetwork | None,
     choice: AnyNetwork | None,
     inputs: Sequence[TensorVariable | None],
+    silence: Silence | None = None,
 ) -> TensorVariable:
     """The log likelihood as a plain PyTensor graph, for closed forms and Hessians; inputs as of `log_likelihood`."""
     rt, response, deadline, *parameters = inputs
     theta = dict(zip(spec.names, parameters, strict=True))
-    networks = (None if mlp is None else partial(network_graph, mlp) for mlp in (lan, choice))
-    likelihood = Likelihood(spec, *networks)
+    likelihood = _likelihood(spec, lan, choice, silence)
     return cast("TensorVariable", likelihood.log_trial(PYTENSOR, rt, response, deadline, theta))
+
+
+def _likelihood(spec: Model, lan: AnyNetwork | None, choice: AnyNetwork | None, silence: Silence | None) -> Likelihood:
+    lan_graph, choice_graph = (None if mlp is None else partial(network_graph, mlp) for mlp in (lan, choice))
+    return Likelihood(spec, lan_graph, choice_graph, silence)
 
 
 def network_graph(mlp: AnyNetwork, inputs: Sequence[TensorVariable]) -> TensorVariable:
     """A network of one output as a plain PyTensor graph, in float64."""
     axes = max(x.type.ndim for x in inputs)
-    lengths = {x.type.shape[0] for x in inputs if x.type.ndim == axes}
+    lengths = {x.type.shape[0] for x in inputs if axes > 1 and x.type.ndim == axes}
     if axes < 2 or None in lengths:
         return mlp.outputs(PYTENSOR, tuple(inputs))[0]
     # Of a stack row after row: all at once would be reshaped to lengths that JAX has to know.
@@ -178,7 +195,11 @@ def network_graph(mlp: AnyNetwork, inputs: Sequence[TensorVariable]) -> TensorVa
 
 
 def log_likelihood(
-    spec: Model, lan: AnyNetwork | None, choice: AnyNetwork | None, inputs: Sequence[TensorVariable | None]
+    spec: Model,
+    lan: AnyNetwork | None,
+    choice: AnyNetwork | None,
+    inputs: Sequence[TensorVariable | None],
+    silence: Silence | None = None,
 ) -> TensorVariable:
     """Build the log likelihood of trials.
 
@@ -190,6 +211,8 @@ def log_likelihood(
     inputs : sequence of TensorVariable
         rt, response, deadline and the model's parameters in order; they broadcast. Without a deadline (None) rt = inf
         has no probability.
+    silence : Silence or None
+        What rt = inf says of a trial; None where the networks or the closed form know one thing only.
 
     Returns
     -------
@@ -199,7 +222,9 @@ def log_likelihood(
     # Races are graphs of elementwise functions and two small networks, which every backend knows as they are; and so
     # are networks of other forms.
     if lan is None or require_views(spec).choice is None or isinstance(lan, Program) or isinstance(choice, Program):
-        return formula(spec, lan, choice, inputs)
+        return formula(spec, lan, choice, inputs, silence)
+    if silence is Silence.OMISSION and choice is None and inputs[DEADLINE] is not None:
+        return _with_survivor(spec, lan, inputs)
     op: Any = LANLogp(spec, lan, None if inputs[DEADLINE] is None else choice)
     given = [pt.constant(np.inf, dtype="float64") if x is None else x for x in inputs]
     if all(x.type.ndim <= 1 for x in given):
@@ -207,6 +232,20 @@ def log_likelihood(
         return value if any(x.type.ndim for x in given) else value[0]
     wide = pt.broadcast_arrays(*given)
     return op(*(x.reshape((-1,)) for x in wide))[0].reshape(wide[0].shape)
+
+
+def _with_survivor(spec: Model, lan: MLP, inputs: Sequence[TensorVariable | None]) -> TensorVariable:
+    """The density by a network, and the probability of no decision by the model's own formula."""
+    rt, response, deadline, *parameters = inputs
+    assert rt is not None
+    responded = rt < np.inf
+    seen = log_likelihood(spec, lan, None, [pt.where(responded, rt, 1.0), response, None, *parameters])
+    theta = dict(zip(spec.names, parameters, strict=True))
+    if any(x.type.ndim and x.type.shape[-1] != 1 for x in (deadline, *parameters) if x is not None):
+        # Where there is a response nothing is asked, which takes no time; what all trials share is found once.
+        deadline = pt.where(responded, np.inf, deadline)
+    none = _likelihood(spec, lan, None, Silence.OMISSION).log_none(PYTENSOR, deadline, theta)
+    return cast("TensorVariable", pt.where(responded, seen, none))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,17 +257,20 @@ class LikelihoodGraph:
     spec : Model
     lan, choice : MLP or Program, optional
         None for the closed form.
+    silence : Silence or None
+        What rt = inf says of a trial.
     """
 
     spec: Model
     lan: AnyNetwork | None
     choice: AnyNetwork | None
+    silence: Silence | None
 
     def log_trial(self, xp: Namespace, rt: Any, response: Any, deadline: Any, theta: Theta) -> TensorVariable:
         """Log density of trials as a graph; the namespace is always PyTensor's."""
         given = (rt, response, deadline, *(theta[name] for name in self.spec.names))
         inputs = [None if x is None else pt.as_tensor_variable(x) for x in given]
-        return log_likelihood(self.spec, self.lan, self.choice, inputs)
+        return log_likelihood(self.spec, self.lan, self.choice, inputs, self.silence)
 
 
 def compiled_kernel(op: LANLogp) -> Kernel:

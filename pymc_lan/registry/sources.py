@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.model import Model
+from pymc_lan.models.race.catalogue import race_of_name
 from pymc_lan.networks.network import Network
 from pymc_lan.registry.load import load_network
+
+# Models whose networks are those of one accumulator; of names that begin alike the longer one is later.
+ONE_ACCUMULATOR = ("race_3", "race_no_bias_angle_3")
 
 AnyModel = str | os.PathLike[str] | Model | Network
 """The name of a model or of a version, a version's folder, a model itself, or its network."""
@@ -44,9 +49,9 @@ def get_model(source: AnyModel) -> Model:
             return source
         case Network():
             return source.spec
-        case str() if source in MODELS:
+        case str() if (known := MODELS.get(source) or race_of_name(source)) is not None:
             # A closed form has no network to load.
-            return MODELS[source]
+            return known
         case _:
             return load_network(source).spec
 
@@ -73,7 +78,17 @@ def find_network(source: AnyModel, spec: Model | None = None) -> Network:
     match source:
         case Network():
             return source
+        case Model() if source.name not in MODELS and source == race_of_name(source.name):
+            return _composed(source)
         case Model():
             return load_network(source.name, spec=spec)
+        case str() if source not in MODELS and (race := race_of_name(source)) is not None:
+            return _composed(race)
         case _:
             return load_network(source, spec=spec)
+
+
+def _composed(race: Model) -> Network:
+    """The networks of one accumulator in a race of another number of them."""
+    (own,) = [each for each in ONE_ACCUMULATOR if race.name.startswith(each.rstrip("3"))][-1:]
+    return replace(load_network(own), spec=race)

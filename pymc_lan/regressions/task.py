@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.data.tables import AUTO, from_table
-from pymc_lan.diagnostics.fitted_trials import Trials, find_trials, log_likelihood
+from pymc_lan.diagnostics.fitted_trials import Trials, find_trials, likelihood_of, log_likelihood
 from pymc_lan.distributions.choice import ChoiceDist
 from pymc_lan.distributions.nodes import trial_node
 from pymc_lan.distributions.response_rv import ResponseRV
-from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.regressions.build import DISTRIBUTIONS, keywords
 from pymc_lan.regressions.plan import D_PRESS, Plan
 from pymc_lan.regressions.priors import Prior
@@ -72,7 +71,7 @@ class Task:
             chosen: Float = np.take_along_axis(found[0], np.broadcast_to(number, found[1].shape)[..., None], -1)[..., 0]
             return chosen
         named = dict(zip(self.op.parameters, found, strict=True))
-        return log_likelihood(seen, Likelihood(self.op.spec, self.op.lan, self.op.choice), named)
+        return log_likelihood(seen, likelihood_of(self.op), named)
 
 
 def make_task(plan: Plan, model: Any, table: pd.DataFrame) -> Task:

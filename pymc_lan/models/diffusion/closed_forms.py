@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.models.density import Density, Split
-from pymc_lan.models.diffusion import closed_deadline, closed_view
+from pymc_lan.models.density import Density, Split, Survivor
+from pymc_lan.models.diffusion import closed_deadline, closed_undecided, closed_view
 from pymc_lan.models.diffusion.closed_deadline import ClosedDeadline
+from pymc_lan.models.diffusion.closed_undecided import Free
 from pymc_lan.models.diffusion.closed_view import ClosedView, Passage
 from pymc_lan.models.parameters import Variability
 from pymc_lan.numerics import wiener
@@ -65,6 +67,8 @@ class ClosedForm:
     log_go : callable, optional
         ``(xp, horizon, *theta without t)`` to the log probability of hitting the upper boundary within `horizon`
         seconds of decision time, and the log of the rest, where they have a closed form.
+    free : callable
+        ``(xp, horizon, theta)`` to where paths would be if there were no boundaries.
     draw : callable, optional
         ``(rng, theta)`` to exact draws at given values of what varies; else they come from the labels' distribution.
     variability : tuple of Variability
@@ -76,6 +80,7 @@ class ClosedForm:
     deadline: ClosedDeadline
     needs: tuple[str, ...]
     labels: str
+    free: Free
     boundary: Boundary = constant_boundary
     log_go: Callable[..., tuple[Any, Any]] | None = None
     draw: Callable[[np.random.Generator, Mapping[str, Float]], tuple[Float, Float]] | None = None
@@ -120,6 +125,11 @@ class ClosedDensity(Density):
         assert self.form.log_go is not None  # `log_split` has looked
         return self.form.log_go(xp, horizon, **{name: x for name, x in theta.items() if name != "t"})
 
+    @property
+    def log_survivor(self) -> Survivor:
+        """Log probability of no decision within a horizon, by quadrature."""
+        return partial(closed_undecided.log_none, self.form.free)
+
 
 _SERIES = "closed form (Navarro & Fuss 2009; Gondan, Blurton & Kesselmeier 2014)"
 
@@ -129,6 +139,7 @@ CONSTANT_DRIFT = ClosedForm(
     closed_deadline.CONSTANT,
     needs=("v", "a", "z", "t"),
     labels=_SERIES,
+    free=closed_undecided.constant,
     log_go=wiener.ddm_log_go,
     draw=draw_constant,
 )
@@ -138,6 +149,7 @@ VARIABLE_DRIFT = ClosedForm(
     closed_deadline.VARIABLE,
     needs=("v", "a", "z", "t", "sv"),
     labels="closed form (the same under the mean of the drift's factor); go probabilities by quadrature",
+    free=closed_undecided.variable,
     draw=draw_constant,
     variability=(Variability("v", "normal", "sv"),),
 )
@@ -147,6 +159,7 @@ STRAIGHT_BOUNDARY = ClosedForm(
     closed_deadline.STRAIGHT,
     needs=("v", "a", "z", "t", "theta"),
     labels="closed form (the same in the clock of the moving boundaries); go probabilities by quadrature",
+    free=closed_undecided.straight,
     boundary=straight_boundary,
 )
 

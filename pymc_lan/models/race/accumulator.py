@@ -14,6 +14,10 @@ from pymc_lan.numerics.passage import Namespace, Theta
 Float = NDArray[np.float64]
 
 
+# How small the density is outside of windows, in e-folds; and the end of those that nothing bounds [s].
+FOLDS, LATEST = 34.0, 1e6
+
+
 class Accumulator(ABC):
     """One accumulator of a race, by the names of its parameters without number; all of a race are of one kind.
 
@@ -30,6 +34,8 @@ class Accumulator(ABC):
     first: ClassVar[int] = 0
     # Two parameters, of which the first is not to exceed the second.
     order: ClassVar[tuple[str, str] | None] = None
+    # Whether it finishes at a time that its parameters bound from above.
+    bounded: ClassVar[bool] = False
     # Whether density and survivor take a network each.
     learned: ClassVar[bool] = False
 
@@ -49,6 +55,10 @@ class Accumulator(ABC):
     def draw(self, rng: np.random.Generator, thetas: Sequence[Mapping[str, Float]]) -> Float:
         """Finishing times of every accumulator, shape (accumulators, n); inf for never."""
 
+    def window(self, xp: Namespace, theta: Theta) -> tuple[Any, Any]:
+        """Times between which practically all is that happens: exp(-`FOLDS`) of its scale is outside."""
+        return self.onset(xp, theta)[0], LATEST
+
     def log_some(self, xp: Namespace, thetas: Sequence[Theta]) -> Any | None:
         """Log probability that any accumulator ever finishes; a trial where none does is drawn again.
 
@@ -56,9 +66,15 @@ class Accumulator(ABC):
         """
         return None
 
+    def log_never(self, xp: Namespace, thetas: Sequence[Theta]) -> Any | None:
+        """Log probability that none ever finishes; None where one always does."""
+        return None
+
 
 def split(accumulator: Accumulator, n: int, theta: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The parameters of each of n accumulators, by their names without number."""
+    """The parameters of each of n accumulators, by their names without number; those of a single one have none."""
+    if n == 1:
+        return [dict(theta)]
     numbers = range(accumulator.first, accumulator.first + n)
     numbered = {f"{name}{i}" for name in accumulator.own for i in numbers}
     shared = {name: x for name, x in theta.items() if name not in numbered}

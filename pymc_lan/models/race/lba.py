@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pymc_lan.models.diffusion.closed_view import ONSET_MAX, ONSET_MIN
 from pymc_lan.models.race.accumulator import Accumulator
 from pymc_lan.models.race.uniform_start import log_mean_speed, log_mean_survivor
-from pymc_lan.numerics.passage import LOG_SQRT_2PI, Namespace, Theta
-from pymc_lan.numerics.wiener import log_add, mills
+from pymc_lan.numerics.passage import Namespace, Theta
+from pymc_lan.numerics.wiener import log_add, log_ndtr
 
 Float = NDArray[np.float64]
 
@@ -57,10 +57,14 @@ class LBA(Accumulator):
     def log_some(self, xp: Namespace, thetas: Sequence[Theta]) -> Any:
         """Log probability that any of the drifts is positive, adding up from the last accumulator to the first."""
         *others, last = [theta["v"] / LBA_SD for theta in thetas]
-        total = _log_normal_cdf(xp, last)
+        total = log_ndtr(xp, last)
         for x in reversed(others):
-            total = log_add(xp, _log_normal_cdf(xp, x), _log_normal_cdf(xp, -x) + total)
+            total = log_add(xp, log_ndtr(xp, x), log_ndtr(xp, -x) + total)
         return total
+
+    def log_never(self, xp: Namespace, thetas: Sequence[Theta]) -> Any:
+        """Log probability that none of the drifts is positive."""
+        return sum(log_ndtr(xp, -theta["v"] / LBA_SD) for theta in thetas)
 
     def draw(self, rng: np.random.Generator, thetas: Sequence[Mapping[str, Float]]) -> Float:
         """Finishing times of linear ballistic accumulators of which one has a positive drift.
@@ -68,18 +72,18 @@ class LBA(Accumulator):
         One after another: while none before is positive, this one is with its share of the probability that any of
         those left is.
         """
-        from scipy.special import log_ndtr, ndtri_exp
+        from scipy import special
 
         n = len(thetas[0]["v"])
         later = [self.log_some(np, thetas[i:]) for i in range(len(thetas))]
         none_yet, times = np.ones(n, bool), np.empty((len(thetas), n))
         for i, theta in enumerate(thetas):
             x = theta["v"] / LBA_SD
-            log_share = log_ndtr(x) - np.where(none_yet, later[i], 0.0)
+            log_share = special.log_ndtr(x) - np.where(none_yet, later[i], 0.0)
             positive = np.log1p(-rng.random(n)) <= log_share
             # The inverse of a normal distribution function that is cut off at 0, in logs, so that it holds far out.
             side = np.where(positive, 1.0, -1.0)
-            drift = x - side * ndtri_exp(np.log1p(-rng.random(n)) + log_ndtr(side * x))
+            drift = x - side * special.ndtri_exp(np.log1p(-rng.random(n)) + special.log_ndtr(side * x))
             distance = theta["b"] - theta["A"] * rng.random(n)
             with np.errstate(divide="ignore"):
                 times[i] = np.where(drift > 0, distance / np.maximum(drift * LBA_SD, 0.0), np.inf)
@@ -90,10 +94,3 @@ class LBA(Accumulator):
 def _range(xp: Namespace, d: Any, theta: Theta) -> tuple[Any, Any]:
     """Where x, the speed that is needed less the mean speed, lies: its least value, and by how much it varies."""
     return ((theta["b"] - theta["A"]) / d - theta["v"]) / LBA_SD, theta["A"] / (d * LBA_SD)
-
-
-def _log_normal_cdf(xp: Namespace, x: Any) -> Any:
-    """Log of the normal distribution function, to full relative accuracy on either side."""
-    size = xp.abs(x)
-    log_tail = -0.5 * x * x - LOG_SQRT_2PI + xp.log(mills(xp, size))
-    return xp.where(x < 0, log_tail, xp.log1p(-xp.exp(log_tail)))

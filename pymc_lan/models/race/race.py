@@ -7,6 +7,7 @@ any number.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, final
@@ -15,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.errors import explain, refuse
-from pymc_lan.models.density import Density, Network, Views
+from pymc_lan.models.density import Density, Network, Survivor, Views
+from pymc_lan.models.diffusion.closed_view import ONSET_MIN
 from pymc_lan.models.labels import Labels
 from pymc_lan.models.model import Model
 from pymc_lan.models.parameters import Parameter
 from pymc_lan.models.race.accumulator import Accumulator, split
 from pymc_lan.models.race.reflected_labels import RaceLabels
 from pymc_lan.models.race.reflected_view import LAN, SURVIVOR
+from pymc_lan.models.race.uniform_start import LEAST
 from pymc_lan.numerics.passage import Namespace, Theta
 
 Float = NDArray[np.float64]
@@ -142,12 +145,31 @@ class RaceDensity(Density):
                 winner[name] = xp.where(response <= code, x, winner[name])
             # The losers in their order, the winner left out.
             pairs = zip(race.choices[:-1], each[:-1], each[1:], strict=True)
-            losers[name] = xp.stack([xp.where(response > code, before, after) for code, before, after in pairs])
-        of_winner = accumulator.log_density(xp, d, winner, *self.of_density)
-        total = of_winner + accumulator.log_survivor(xp, d, losers, *self.of_survivor).sum(axis=0)
+            left = [xp.where(response > code, before, after) for code, before, after in pairs]
+            losers[name] = xp.stack(left) if left else None
+        total = accumulator.log_density(xp, d, winner, *self.of_density)
+        if len(thetas) > 1:
+            total = total + accumulator.log_survivor(xp, d, losers, *self.of_survivor).sum(axis=0)
         # Of what was given, before it was broadcast: usually numbers.
         some = accumulator.log_some(xp, race.split(theta))
         return total if some is None else total - some
+
+    @property
+    def log_survivor(self) -> Survivor:
+        """Log probability that none has finished within a horizon: the product of the survivors."""
+        return self._log_survivor
+
+    def _log_survivor(self, xp: Namespace, horizon: Any, theta: Theta) -> Any:
+        race, accumulator = self.race, self.race.accumulator
+        started, ends = horizon > ONSET_MIN, horizon < math.inf
+        d = xp.where(started & ends, horizon, 1.0)
+        thetas = race.split(theta)
+        total = sum(accumulator.log_survivor(xp, d, one, *self.of_survivor) for one in thetas)
+        some, never = accumulator.log_some(xp, thetas), accumulator.log_never(xp, thetas)
+        if some is not None:
+            # Of the trials in which one finishes at some time, those in which none has yet.
+            total = total - some + xp.log(xp.maximum(-xp.expm1(never - total), LEAST))
+        return xp.where(started, xp.where(ends, total, -math.inf), 0.0)
 
 
 @final

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pymc_lan.models.diffusion.closed_view import ONSET_MAX, ONSET_MIN
 from pymc_lan.models.race.accumulator import Accumulator
 from pymc_lan.models.race.uniform_start import log_mean_speed, log_mean_survivor
+from pymc_lan.models.race.wald import passage_window
 from pymc_lan.numerics.passage import Namespace, Theta
 from pymc_lan.numerics.samplers.inverse_gaussian import inverse_gaussian
 
@@ -28,6 +29,7 @@ class RacingDiffusion(Accumulator):
 
     tag: ClassVar[str] = "racing_diffusion"
     own: ClassVar[tuple[str, ...]] = ("v",)
+    bounded: ClassVar[bool] = True
     order: ClassVar[tuple[str, str] | None] = ("A", "b")
 
     def log_density(self, xp: Namespace, d: Any, theta: Theta, *_: Any) -> Any:
@@ -50,6 +52,10 @@ class RacingDiffusion(Accumulator):
         squared = (theta["b"] - theta["A"]) ** 2
         d_min = xp.maximum(xp.minimum(squared / 20, ONSET_MAX), ONSET_MIN)
         return d_min, squared / (2 * d_min**2) - 1.5 / d_min - theta["v"] ** 2 / 2
+
+    def window(self, xp: Namespace, theta: Theta) -> tuple[Any, Any]:
+        """From the nearest start and from the farthest."""
+        return passage_window(xp, theta["v"], theta["b"] - theta["A"], theta["b"])
 
     def draw(self, rng: np.random.Generator, thetas: Sequence[Mapping[str, Float]]) -> Float:
         """Finishing times of diffusions with one boundary."""
