@@ -86,7 +86,7 @@ def test_a_shifted_wald_is_inverse_gaussian(v: float, a: float) -> None:
 def test_their_number_is_that_of_the_dims_and_tables_may_lack_a_single_response() -> None:
     theta = {"A": 0.3, "b": 0.5, "t": 0.1} | {f"v{i}": 0.3 for i in range(5)}
     df = pl.simulate("lba5", theta, n=4, seed=1)
-    alone = df[["rt"]].mask(df.index == 2)
+    alone = df["rt"].where(df.index != 2).to_frame()
     with pm.Model(coords={"kind": list("abcde"), "trial": range(4)}) as model:
         pl.LBA("shared", 0.3, 0.5, pm.HalfNormal("v", 1, dims="kind"), 0.1, observed=df)
         pl.LBA("each", 0.3, 0.5, pm.HalfNormal("w", 1, dims=("trial", "kind")), 0.1, observed=df, dims="trial")

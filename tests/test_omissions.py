@@ -133,6 +133,7 @@ def late_table(n: int, deadline: float = 0.8) -> pd.DataFrame:
     return df.mask(late).assign(deadline=deadline)
 
 
+@pytest.mark.table
 def test_a_table_with_omissions_gives_the_truth_and_without_them_does_not() -> None:
     """The mode, from the column `deadline`; 60 % of the trials are past it."""
     df, found = late_table(3000), {}
