@@ -158,7 +158,7 @@ def take(trials: Trials, chosen: NDArray[np.intp]) -> Trials:
     return replace(trials, rt=trials.rt[chosen], response=trials.response[chosen])
 
 
-def likelihood_of(op: TrialRV) -> Likelihood:
+def likelihood_of(op: Any) -> Likelihood:
     """The likelihood that a distribution evaluates, in NumPy."""
     return Likelihood(op.spec, op.lan, op.choice, op.observation.silence)
 

@@ -50,8 +50,8 @@ from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.density import DeadlineView
 from pymc_lan.models.model import Model, bind, require_views
 from pymc_lan.models.simulator.logits import require_times
-from pymc_lan.networks.program import AnyNetwork
 from pymc_lan.networks.network import Network
+from pymc_lan.networks.program import AnyNetwork
 from pymc_lan.registry.sources import AnyModel, find_network, get_model
 
 LIKELIHOODS = ("lan", "exact")

@@ -84,7 +84,7 @@ def columns(name: str, value: Any, n: int | None = None) -> list[Any]:
     elif hasattr(value, "isel"):
         found = [value.isel({value.dims[-1]: i}) for i in range(value.shape[-1])]
     else:
-        array = value if isinstance(value, Variable) else as_numbers(name, value)
+        array: Any = value if isinstance(value, Variable) else as_numbers(name, value)
         if array.ndim == 0 and n is not None:
             return [value] * n
         if array.ndim == 0:
@@ -98,10 +98,9 @@ def columns(name: str, value: Any, n: int | None = None) -> list[Any]:
 
 def _length(name: str, array: Any) -> int:
     """How long the last axis is."""
-    if not isinstance(array, Variable):
-        return int(np.shape(array)[-1])
-    if (n := array.type.shape[-1]) is not None:
-        return int(n)
+    known = array.type.shape if isinstance(array, Variable) else np.shape(array)
+    if known[-1] is not None:
+        return int(known[-1])
     (folded,) = constant_fold([array.shape[-1]], raise_not_constant=False)
     if (found := known_value(folded)) is None:
         remedy = f"tell by pt.specify_shape({name}, (None, n)), or make it of shape=(..., n)"

@@ -121,7 +121,8 @@ def _process(argument: str, rv: Any) -> tuple[Race, dict[str, Any]]:
 def _delays(ssd: Any) -> Any:
     """Delays as finite numbers: very late where there is no signal."""
     if isinstance(ssd, Variable):
-        return pt.where(pt.isnan(ssd) | (ssd > NO_SIGNAL), NO_SIGNAL, ssd)
+        symbols: Any = ssd
+        return pt.where(pt.isnan(symbols) | (symbols > NO_SIGNAL), NO_SIGNAL, symbols)
     given = as_array(ssd)
     delays, not_a_number = floats(given.ravel())
     refuse(
