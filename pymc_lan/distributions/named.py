@@ -241,32 +241,6 @@ class RDM3(LANDist):
 
 @named
 class ShiftedWald(LANDist):
-    r"""Times of one response: a diffusion with one boundary.
-
-    Evidence starts at 0, drifts with rate ``v`` and unit noise, and the response follows where it first comes to ``a``,
-    ``t`` seconds of non-decision time added. So ``rt - t`` is inverse Gaussian with mean ``a / v`` and shape ``a**2``.
-
-    Parameters
-    ----------
-    name : str
-        Left out in ``ShiftedWald.dist``.
-    v : tensor_like
-        Drift, evidence per second, above 0.
-    a : tensor_like
-        Distance to the boundary, above 0.
-    t : tensor_like
-        Non-decision time in seconds.
-    deadline, p_lapse, lapse_window, observed, dims
-        As in `LANDist`. A table needs no column of responses; in arrays the response is 1.
-
-    Examples
-    --------
-    >>> import pymc as pm, pymc_lan as pl
-    >>> trials = pl.ShiftedWald.dist(3.0, 1.0, 0.2, deadline=1.0, shape=(10, 2))
-    >>> pm.draw(trials, random_seed=1).shape
-    (10, 2)
-    """
-
     model = "shifted_wald"
 
 
