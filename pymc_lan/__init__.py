@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pymc_lan.distributions.races import LNR as LNR
     from pymc_lan.distributions.races import RDM as RDM
     from pymc_lan.distributions.races import Race as Race
+    from pymc_lan.distributions.softmax import Softmax as Softmax
     from pymc_lan.distributions.stop_signal import StopSignal as StopSignal
     from pymc_lan.errors import RegistryError as RegistryError
     from pymc_lan.inference import MapFit as MapFit
@@ -82,6 +83,7 @@ _SOURCES = {
     "Race": "distributions.races",
     "RegistryError": "errors",
     "SimulationRecipe": "training.recipes",
+    "Softmax": "distributions.softmax",
     "StopSignal": "distributions.stop_signal",
     "ThreeAlternative": "distributions.perception",
     "TwoAlternative": "distributions.perception",

@@ -12,7 +12,7 @@ import pytensor.tensor as pt
 import pytest
 import xarray as xr
 from backends import AS_WRITTEN
-from scipy import stats
+from scipy import special, stats
 
 import pymc_lan as pl
 
@@ -101,6 +101,28 @@ def test_their_number_is_that_of_the_dims_and_tables_may_lack_a_single_response(
     assert found[3][2] == pytest.approx(stats.invgauss(mu=0.5, scale=1.0).logsf(8.9))
 
 
+@pytest.mark.parametrize("n", [pytest.param(2, marks=pytest.mark.table), 5])
+def test_choices_by_utilities_are_a_softmax(n: int) -> None:
+    rng = np.random.default_rng(n)
+    utilities, beta, choice = (
+        rng.normal(size=(4, n)) * [[1], [1], [1], [900]],
+        rng.uniform(0, 3, 4),
+        rng.integers(n, size=4),
+    )
+    expected = special.log_softmax(beta[:, None] * utilities, axis=1)[np.arange(4), choice]
+    with pm.Model() as model:
+        pl.Softmax("obs", utilities, beta, observed=choice)
+    np.testing.assert_allclose(model.compile_logp(sum=False, mode=AS_WRITTEN)({})[0], expected, rtol=1e-10)
+    drawn = pm.draw(pl.Softmax.dist(utilities[0], beta[0], shape=(4000,)), random_seed=1, mode=AS_WRITTEN)
+    p = special.softmax(beta[0] * utilities[0])
+    np.testing.assert_allclose(np.bincount(drawn, minlength=n) / 4000, p, atol=4 * np.sqrt(0.25 / 4000))
+
+
+def with_choices(observed: Any) -> None:
+    with pm.Model():
+        pl.Softmax("obs", [0.1, 0.2, 0.3], 1.0, observed=observed)
+
+
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "one number": (lambda: pl.LBA.dist(0.3, 0.5, 0.6, 0.1), "along its last axis. Found a single number"),
     "with a number": (lambda: pl.LBA.dist(0.3, 0.5, [0.6, 0.4], 0.1, v0=1.0), "Did you mean 'v'?"),
@@ -109,6 +131,8 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "twice": (lambda: pl.LBA.dist(0.3, 0.5, [0.6, 0.4], 0.1, v=[1.0]), "v by position and by name"),
     "too many": (lambda: pl.RDM.dist(0.3, 0.5, [0.6, 0.4], 0.1, 0.2), "5 positional arguments"),
     "outside": (lambda: pl.Race.dist([1.0, 9.0], 1.5, 0.2, 0.1), "v1 within the network's trained bounds"),
+    "another option": (lambda: with_choices([0, 3]), "the response codes 0, 1, 2 of 'softmax3'"),
+    "one option": (lambda: pl.Softmax.dist([0.5], 1.0), "two options or more"),
     "nobody knows": (
         lambda: pl.LBA.dist(0.3, 0.5, pm.math.concatenate([[0.1], pt.dvector("v")]), 0.1),
         "that is known",

@@ -126,13 +126,16 @@ class ChoiceDist(Discrete):
         theta: dict[str, Any] = {}
         if observed is not None:
             source, positional = split_model(cls, args)
-            network = _network(source, kwargs.pop("weights", None))
+            spec, network = _resolved(source, kwargs.pop("weights", None))
             table, dims = None if isinstance(observed, Variable) else observed, kwargs.get("dims")
             names, model = () if dims is None else names_of(dims), modelcontext(None)
             trials = trials_of_dims(model, names) if names else None
-            theta = in_order(table, dict(zip(network.spec.names, positional, strict=False)), trials)
-            args, kwargs = (network, *theta.values(), *positional[len(theta) :]), in_order(table, kwargs, trials)
-            observed, kwargs["_grid"] = read_responses(observed, network.spec, kwargs.pop("response", RESPONSE))
+            theta = in_order(table, dict(zip(spec.names, positional, strict=False)), trials)
+            args, kwargs = (
+                (network or spec, *theta.values(), *positional[len(theta) :]),
+                in_order(table, kwargs, trials),
+            )
+            observed, kwargs["_grid"] = read_responses(observed, spec, kwargs.pop("response", RESPONSE))
             if names:
                 check_dims(model, names, observed.type.shape if isinstance(observed, Variable) else observed.shape)
         rv = super().__new__(cls, name, *args, observed=observed, **kwargs)
@@ -154,38 +157,41 @@ class ChoiceDist(Discrete):
         Arguments as inside a model, without the name and ``observed``; ``shape=(n,)`` says how many trials there are.
         """
         source, positional = split_model(cls, args)
-        network = _network(source, weights)
-        theta = extract_theta(cls, network.spec, positional, kwargs)
+        spec, network = _resolved(source, weights)
+        theta = extract_theta(cls, spec, positional, kwargs)
         for name, value in (theta | {"p_lapse": p_lapse}).items():
             check_indices(name, value, _grid)
             check_covariates(name, value, _grid)
             if _grid is not None:
                 check_length(name, value, _grid)
-        op = ResponseRV(network.spec, network.lan, record=record(network))
-        log_p = log_probabilities(network, theta, check_fraction("p_lapse", p_lapse))
+        op = ResponseRV(spec, None if network is None else network.lan, record=record(network))
+        log_p = log_probabilities(spec, network, theta, check_fraction("p_lapse", p_lapse))
         parameters = [pt.cast(pt.as_tensor_variable(x), "float64") for x in theta.values()]
         return apply_rv(op, [log_p, *parameters], **kwargs)
 
 
-def log_probabilities(network: Network, theta: dict[str, Any], p_lapse: Any = 0.0) -> TensorVariable:
+def log_probabilities(
+    spec: Model, network: Network | None, theta: dict[str, Any], p_lapse: Any = 0.0
+) -> TensorVariable:
     """Log probability of each choice, along the last axis, as a graph of the parameters."""
-    for p in network.spec.parameters:
-        check_parameter(p, theta[p.name], trained=True)
+    for p in spec.parameters:
+        check_parameter(p, theta[p.name], trained=network is not None)
     values = {name: pt.cast(pt.as_tensor_variable(x), "float64") for name, x in theta.items()}
-    likelihood = Likelihood(network.spec, partial(network.lan.outputs, PYTENSOR))
+    likelihood = Likelihood(spec, None if network is None else partial(network.lan.outputs, PYTENSOR))
     log_p, penalty = likelihood.log_probabilities(PYTENSOR, values)
     if not is_zero(p_lapse):
-        guess = -np.log(len(network.spec.choices))
+        guess = -np.log(len(spec.choices))
         log_p = [mix_lapses(PYTENSOR, x, pt.as_tensor_variable(p_lapse), guess) for x in log_p]
     return pt.stack(pt.broadcast_arrays(*(x - penalty for x in log_p)), axis=-1)
 
 
-def _network(source: AnyModel, weights: AnyModel | None) -> Network:
+def _resolved(source: AnyModel, weights: AnyModel | None) -> tuple[Model, Network | None]:
+    """The model and its network; None of one whose probabilities have a closed form."""
     spec, network = resolve_model(source, weights, None)
-    if network is None or spec.times:
+    if spec.times or (network is None and spec.log_choices is None):
         expected = "a model of responses alone, from pl.simulator_spec(..., times=False)"
         raise ValueError(explain(expected, f"{spec.name!r}, a model of response times", "use LANDist"))
-    return network
+    return spec, network
 
 
 def read_responses(observed: Any, spec: Model, response: str | Mapping[Any, Any]) -> tuple[Any, Any]:

@@ -19,9 +19,10 @@ from pymc_lan.models.model import Model
 from pymc_lan.models.race.catalogue import lba, log_normal_race, racing_diffusion, reflected
 
 
-class RaceOfAny:
-    """A race whose number of accumulators is how many values an argument has; abstract."""
+class OfAnyNumber:
+    """A model whose number of accumulators, or options, is how many values an argument has; abstract."""
 
+    family: ClassVar[Any] = LANDist
     # From the number to the model, the arguments in order, those that each accumulator has for itself, and defaults.
     make: ClassVar[Callable[[int], Model]]
     arguments: ClassVar[tuple[str, ...]]
@@ -31,13 +32,13 @@ class RaceOfAny:
     def __new__(cls, name: str, *args: Any, **kwargs: Any) -> TensorVariable:  # type: ignore[misc]
         """Add the trials to the current PyMC model."""
         model, theta, others = cls._bind(args, kwargs)
-        return LANDist(name, model, **theta, **others)
+        return cls.family(name, model, **theta, **others)
 
     @classmethod
     def dist(cls, *args: Any, **kwargs: Any) -> TensorVariable:
         """Return trials outside a model, for `pm.draw` and `pm.logp`."""
         model, theta, others = cls._bind(args, kwargs)
-        return LANDist.dist(model, **theta, **others)
+        return cls.family.dist(model, **theta, **others)
 
     @classmethod
     def _bind(cls, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Model, dict[str, Any], dict[str, Any]]:
@@ -109,7 +110,7 @@ def _length(name: str, array: Any) -> int:
 
 
 @final
-class LBA(RaceOfAny):
+class LBA(OfAnyNumber):
     """Linear ballistic accumulators, any number of them: see `LBA3`.
 
     Parameters
@@ -141,7 +142,7 @@ class LBA(RaceOfAny):
 
 
 @final
-class RDM(RaceOfAny):
+class RDM(OfAnyNumber):
     """Racing diffusions with one boundary each, any number of them: see `RDM3`.
 
     Parameters
@@ -172,7 +173,7 @@ class RDM(RaceOfAny):
 
 
 @final
-class LNR(RaceOfAny):
+class LNR(OfAnyNumber):
     """Race of any number of accumulators whose finishing times are log-normal.
 
     Parameters
@@ -201,7 +202,7 @@ class LNR(RaceOfAny):
 
 
 @final
-class Race(RaceOfAny):
+class Race(OfAnyNumber):
     """Race of any number of reflected diffusions, by the networks of one of them: see `Race3`.
 
     Parameters

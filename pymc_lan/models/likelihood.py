@@ -104,8 +104,10 @@ class Likelihood:
     def log_probabilities(self, xp: Namespace, theta: Theta) -> tuple[list[Any], Any]:
         """Log probability of each choice of a model of responses alone, and the penalty to subtract."""
         theta, penalty = self.clamp(xp, theta)
-        assert self.lan is not None  # without networks there are no such models
-        return require_views(self.spec).log_probabilities(xp, self.lan, theta), penalty
+        if self.lan is not None:
+            return require_views(self.spec).log_probabilities(xp, self.lan, theta), penalty
+        assert self.spec.log_choices is not None  # without either there are no such models
+        return self.spec.log_choices(xp, theta), penalty
 
     def log_go(self, xp: Namespace, deadline: Any, theta: Theta) -> tuple[Any, Any]:
         """Log probability of a go response (upper boundary) by the deadline, and of none, elementwise.

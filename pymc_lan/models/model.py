@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar, Self
 
@@ -140,6 +140,11 @@ class Model(ABC):
     @property
     def exact(self) -> Density | None:
         """Its density without networks, in closed form."""
+        return None
+
+    @property
+    def log_choices(self) -> Callable[[Any, Theta], list[Any]] | None:
+        """Log probability of each choice, of a model of responses alone that has them in closed form."""
         return None
 
     @property
