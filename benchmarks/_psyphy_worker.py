@@ -4,7 +4,7 @@
 
 TRIALS has ``ref``, ``comparison``, ``correct`` and the start, ``weights``. FOUND gets the weights every `EVERY` steps,
 losses, and the CPU seconds of a step, without compiling. Learning rate, momentum, bandwidth and the length to which
-gradients are cut are those of psyphy's script of the whole model (docs/examples/wppm/full_wppm_fit_example.py).
+gradients are cut are those of psyphy's script of the whole model (full_wppm_fit_example.py).
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ SOURCES = [
 # What public functions return, but nobody makes by hand.
 RETURNED = {
     "data.trial_report.TrialReport",
+    "distributions.field.WishartField",
     "regressions.regression.Regression",
     "networks.network.Network",
     "diagnostics.check.Check",
