@@ -249,6 +249,8 @@ SEVERAL = members()[1]
         (lambda: ONE.at([["a", "b"]]), "Expected numbers"),
         (lambda: ONE.at([[0.0, 0.0]], member=[0]), "being one field. Found member."),
         (lambda: ONE.draws(np.zeros((3, 3, 2, 3)), [[0.0, 0.0]]), "Expected weights of shape (..., 2, 2, 2, 3)"),
+        (lambda: ONE.draws(np.zeros(ONE.shape), [[0.0, 0.0]], member=0), "being one field. Found member."),
+        (lambda: ONE.draws("psyphy", [[0.0, 0.0]]), "as weights"),
         (lambda: SEVERAL.at([[0.0, 0.0]], member=[3]), "Expected numbers of members from 0 to 2"),
         (lambda: SEVERAL.at([[0.0, 0.0]], member=[-1]), "Expected numbers of members from 0 to 2"),
         (lambda: SEVERAL.at([[0.0, 0.0]] * 2, member=["ann", "bob"]), "as member"),
@@ -260,6 +262,7 @@ SEVERAL = members()[1]
         (lambda: field_of(2, 2, 1, diagonal=0.0), "Expected diagonal as one number above 0."),
         (lambda: field_of(2, 2, 1, variance=-1.0), "Expected variance as one number above 0."),
         (lambda: field_of(2, 2, 1, decay=np.nan), "Expected decay as one number above 0."),
+        (lambda: field_of(2, 2, 1, variance="large"), "Expected variance as one number above 0."),
         (lambda: field_of(2, 2, 1, dims="observer"), "Expected dims beside mean=..."),
         (lambda: field_of(2, 2, 1, mean=ONE), "Expected as mean one field of degree=2"),
         (lambda: field_of(1, 2, 1, mean=SEVERAL), "Expected as mean one field of degree=1"),
@@ -285,3 +288,21 @@ def test_data_that_are_exchanged_are_looked_at() -> None:
         pm.set_data({"x": np.full((3, 2), 1.5)})
     with pytest.raises(ValueError, match=OUTSIDE):
         function(some_weights(field))
+
+
+def test_exchanged_data_that_are_wrong_have_no_covariance() -> None:
+    """JAX cannot raise, and would go on with another member, or with polynomials outside of their domain."""
+    x, who = pytensor.shared(np.zeros((2, 2))), pytensor.shared(np.array([0, 1]))
+    sigma, weights = SEVERAL.at(x, who), np.ones((3, *SEVERAL.shape))
+    raises, silent = (pytensor.function([SEVERAL.weights], sigma, mode=mode) for mode in (FAST, "JAX"))
+    who.set_value(np.array([0, -1]))
+    with pytest.raises(ValueError, match="numbers of members in a variable"):
+        raises(weights)
+    assert np.isnan(silent(weights)).all(axis=(1, 2)).tolist() == [False, True]
+    who.set_value(np.array([2, 3]))
+    with pytest.raises(ValueError, match="numbers of members in a variable"):
+        raises(weights)
+    assert np.isnan(silent(weights)).all(axis=(1, 2)).tolist() == [False, True]
+    who.set_value(np.array([2, 1]))
+    x.set_value(np.array([[0.0, 1.1], [0.5, -1.0]]))
+    assert np.isnan(silent(weights)).all(axis=(1, 2)).tolist() == [True, False]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -99,6 +99,28 @@ def test_a_random_loss_that_still_falls_has_not_converged() -> None:
 def test_a_line_search_is_refused_for_a_random_loss(optimizer: Any) -> None:
     with pytest.raises(ValueError, match=r"Found one with a line search\. Remedy: give optimizer='adam'"):
         pl.fit_map(noisy(), optimizer)
+
+
+class Before(NamedTuple):
+    """What an optimiser of one's own may keep of the step before."""
+
+    value: Any
+    grad: Any
+
+
+def test_what_an_optimiser_keeps_is_not_taken_for_a_line_search() -> None:
+    def init(params: Any) -> Before:
+        return Before(jnp.zeros(()), jnp.zeros_like(params))
+
+    def update(updates: Any, state: Before, params: Any = None, *, value: Any, **_: Any) -> tuple[Any, Before]:
+        return -0.05 * updates, Before(value, updates)
+
+    with pytest.warns(UserWarning, match="Expected derivatives below tol"):
+        fit = pl.fit_map(plain(), optax.GradientTransformationExtraArgs(init, update), 3)
+    # By hand: the distance from the mode falls by the same share at every step.
+    share = 1 - 0.05 / POSTERIOR_SD**2
+    gradient = POSTERIOR_MEAN / POSTERIOR_SD**2 * share ** np.arange(3)
+    np.testing.assert_allclose(fit.history["gradient"], np.abs(gradient), rtol=1e-9)
 
 
 def test_samplers_refuse_a_random_log_density() -> None:

@@ -275,6 +275,11 @@ def test_draws_and_simulated_answers_follow_the_probabilities() -> None:
     within_chance(p, list(answers.mean(axis=1)), n)
     shared = pl.Oddity.simulate(np.zeros(2), np.zeros((n, 2)), np.eye(2), np.eye(2), seed=3)
     within_chance(np.array([1 / 3]), [shared.mean()], n)
+    for cls, chance in ((pl.TwoAlternative, 1 / 2), (pl.ThreeAlternative, 1 / 3)):
+        # The same stimulus twice has no direction: what is left is to guess.
+        same = cls.simulate(np.zeros((n, 2)), np.zeros(2), np.eye(2), 2 * np.eye(2), seed=5)
+        within_chance(np.array([chance]), [same.mean()], n)
+        np.testing.assert_allclose(right(cls.dist([0.0, 0.0], [[0.0, 0.0]], np.eye(2), 2 * np.eye(2))), chance)
     trials = pl.simulate("oddity_2d", {"d1": 2.0, "k1": 1.0, "d2": 0.0, "k2": 1.0}, n=n, seed=4)
     within_chance(np.array([triad(2.0)]), [trials["response"].mean()], n)
 
@@ -318,8 +323,12 @@ def test_tables_are_read_by_their_names_and_codes() -> None:
         pl.Oddity("three", np.zeros(2), other, np.eye(2), np.eye(2), observed=table)
         labelled = other.to_xarray().to_dataarray("coordinate").T
         pl.Oddity("four", np.zeros(2), labelled, np.eye(2), np.eye(2), observed=table["correct"])
+        # Tables whose columns have no names but numbers, and codes of the column that is read by default.
+        unnamed, coded = pd.DataFrame(COMPARISON), pd.DataFrame({"correct": words.to_numpy()})
+        codes = {"yes": 1, "no": 0}
+        pl.Oddity("five", np.zeros(2), unnamed, np.eye(2), np.eye(2), observed=coded, response=codes)
     each = np.array(model.compile_logp(sum=False, mode=AS_WRITTEN)({}))
-    np.testing.assert_allclose(each, np.tile(each[0], (4, 1)), rtol=1e-12)
+    np.testing.assert_allclose(each, np.tile(each[0], (5, 1)), rtol=1e-12)
 
 
 def test_what_is_no_covariance_has_no_probability() -> None:

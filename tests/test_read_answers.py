@@ -80,6 +80,14 @@ ERRORS: dict[str, tuple[Callable[[Any], Any], str, str]] = {
     "an answer that is none": (pl.read_answers, HEAD + 'AEPsych,"0,0","0,1",2\n', r"1 \(right\) or 0 \(wrong\)"),
     "no weights": (pl.read_wishart_weights, "a,W_org\n1,2\n", r"'i,j,k,l' as the first column of t\.csv\. Found 'a'"),
     "another fit": (pl.read_wishart_weights, '"i,j,k,l",W\n"0,0,0,0",1\n', r"Unknown column 'W_org' of t\.csv"),
+    **{
+        f"an index {cell}": (
+            pl.read_wishart_weights,
+            f'"i,j,k,l",W_org\n"{cell}",1\n"0,0,0,1",1\n',
+            r"four whole numbers, 0 or more, in each cell of i,j,k,l\. Found others in 1 of 2 rows: row 0",
+        )
+        for cell in ("0,0,0", "0,0,0,x", "0,0,0,-1", "0,0,0,0.5")
+    },
     "an index twice": (
         pl.read_wishart_weights,
         '"i,j,k,l",W_org\n"0,0,0,0",1\n"0,0,0,0",1\n',

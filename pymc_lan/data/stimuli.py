@@ -33,6 +33,7 @@ KIND, FITTED = "TrialType", ("AEPsych",)
 _OBSERVER = re.compile(r"sub(\w+)$")
 # The indices of a weight: Chebyshev degree in either dimension, row and column of U.
 INDEX = "i,j,k,l"
+_PLACE = re.compile(r"\s*[(\[]?\s*\d+(\s*,\s*\d+){3}\s*[)\]]?\s*")
 
 
 def read_answers(path: Any, *, trial_types: Sequence[str] | None = FITTED) -> pd.DataFrame:
@@ -181,9 +182,17 @@ def read_wishart_weights(path: Any, column: str = "W_org") -> Float:
         raise ValueError(explain(f"{INDEX!r} as the first column of {file.name}", f"{table.columns[0]!r}", remedy))
     if column not in table.columns[1:]:
         raise ValueError(unknown("column", column, table.columns[1:], of=file.name))
-    places = np.array([_numbers(cell) for cell in table[INDEX]], np.intp)
+    cells = table[INDEX]
+    refuse(
+        np.array([_PLACE.fullmatch(cell) is None for cell in cells]),
+        {INDEX: cells.to_numpy(object)},
+        expected=f"four whole numbers, 0 or more, in each cell of {INDEX}",
+        found="others",
+        remedy="fetch the file anew",
+    )
+    places = np.array([_numbers(cell) for cell in cells], np.intp)
     values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
-    shape = tuple(places.max(axis=0) + 1)
+    shape = tuple((places.max(axis=0) + 1).tolist())
     if len(np.unique(places, axis=0)) != len(places) or len(places) != np.prod(shape) or not np.isfinite(values).all():
         found = f"{len(places)} rows, {len(np.unique(places, axis=0))} of different indices up to {shape}"
         raise ValueError(explain("a number for each index, each once", found, "fetch the file anew"))

@@ -194,7 +194,9 @@ def _resolved(source: AnyModel, weights: AnyModel | None) -> tuple[Model, Networ
     return spec, network
 
 
-def read_responses(observed: Any, spec: Model, response: str | Mapping[Any, Any]) -> tuple[Any, Any]:
+def read_responses(
+    observed: Any, spec: Model, response: str | Mapping[Any, Any], default: str = RESPONSE
+) -> tuple[Any, Any]:
     """Check observed responses, of a variable as they are now; return them as PyMC takes them, and their shape.
 
     The shape is None where it may change.
@@ -204,11 +206,13 @@ def read_responses(observed: Any, spec: Model, response: str | Mapping[Any, Any]
         if (now := known_value(observed)) is not None:
             observed_responses(now, spec)
         return observed, None if observed.type.shape[0] is None else observed.type.shape
-    codes = observed_responses(observed, spec, response)
+    codes = observed_responses(observed, spec, response, default)
     return convert_observed_data(codes), codes.shape
 
 
-def observed_responses(data: Any, spec: Model, response: str | Mapping[Any, Any] = RESPONSE) -> NDArray[np.int64]:
+def observed_responses(
+    data: Any, spec: Model, response: str | Mapping[Any, Any] = RESPONSE, default: str = RESPONSE
+) -> NDArray[np.int64]:
     """Check observed responses.
 
     Parameters
@@ -217,6 +221,8 @@ def observed_responses(data: Any, spec: Model, response: str | Mapping[Any, Any]
     spec : Model
     response : str or mapping
         As of `pymc_lan.as_observed`.
+    default : str
+        The column of a table whose codes a mapping names.
 
     Returns
     -------
@@ -230,7 +236,7 @@ def observed_responses(data: Any, spec: Model, response: str | Mapping[Any, Any]
     if (whose := subjects(data)) is not None:
         for doubt in nameless(*whose):
             raise ValueError(str(doubt))
-    name = RESPONSE if isinstance(response, Mapping) else response
+    name = default if isinstance(response, Mapping) else response
     if (names := table_columns(data)) is not None:
         check_names(data, names, [name])
     raw = column(data, data if names is None else name, argument="response")

@@ -32,6 +32,11 @@ OUTSIDE = explain(
     "others in a variable when the model was evaluated",
     "scale coordinates to [-1, 1] before pm.set_data",
 )
+NOBODY = explain(
+    "numbers of members in a variable, counted from 0",
+    "others when the model was evaluated",
+    "give pm.set_data the places of members in the model's coordinates",
+)
 
 
 class Standard(Transform):
@@ -237,8 +242,9 @@ class WishartField:
         (1, 10, 5, 2, 2)
         """
         given = _weights_of(weights, self.weights.name, group)
-        one, several = self.shape, self.members is not None and member is not None
-        if several:
+        one = self.shape
+        if member is not None:
+            self._check_several()
             given = np.take(given, _check_member(member, self.members), axis=-len(one) - 1)
         if given.shape[-len(one) :] != one:
             remedy = "give them in the order of the field's own weights, or make a field of their degree"
@@ -276,6 +282,12 @@ class WishartField:
             remedy="scale coordinates to [-1, 1], the same way for all stimuli",
         )
 
+    def _check_several(self) -> None:
+        """Refuse a member of one field."""
+        if self.members is None:
+            remedy = "leave member out, or make fields of several with mean=... and dims=..."
+            raise ValueError(explain(f"{self!r} without member, being one field", "member", remedy))
+
     def _roots(self, x: Any, member: Any) -> TensorVariable:
         """U at stimuli, of shape (n, d, d + extra), or of all members (members, n, d, d + extra)."""
         if isinstance(x, Variable):
@@ -285,8 +297,10 @@ class WishartField:
             known = known_numbers(stimuli)
             if known is not None or stimuli.type.ndim != 2:
                 self._check(np.empty((0,) * stimuli.type.ndim) if known is None else known)
-            inside = pt.all(pt.abs(stimuli) <= 1 + ROUNDING)
-            stimuli = checked(pt.specify_shape(stimuli, (None, self.d)), inside, OUTSIDE)
+            inside = pt.abs(stimuli) <= 1 + ROUNDING
+            # JAX cannot raise: there it has no number.
+            stimuli = pt.specify_shape(pt.where(inside, stimuli, np.nan), (None, self.d))
+            stimuli = checked(stimuli, pt.all(inside), OUTSIDE)
             phi: Any = basis(pt, stimuli, self.degree)
         else:
             phi = basis(np, self._known(x), self.degree)
@@ -294,15 +308,19 @@ class WishartField:
         every = roots(pt, phi, self.weights.reshape((self.members or 1, k, *last)), last)
         if self.members is None:
             if member is not None:
-                remedy = "leave member out, or make fields of several with mean=... and dims=..."
-                raise ValueError(explain(f"{self!r} without member, being one field", "member", remedy))
+                self._check_several()
             return every[0]
         if member is None:
             return every
         index = _check_member(member, self.members)
         if not isinstance(phi, Variable):
             check_length("member", index, len(phi))
-        return every[index, pt.arange(phi.shape[0])]
+        place = pt.arange(phi.shape[0])
+        if not isinstance(index, Variable):
+            return every[index, place]
+        known = pt.and_(pt.ge(index, 0), pt.lt(index, self.members))
+        found = every[pt.clip(index, 0, self.members - 1), place]
+        return checked(pt.where(known[..., None, None], found, np.nan), pt.all(known), NOBODY)
 
     def _shaped(self, value: Any, n: int) -> TensorVariable:
         """The value with the static shape of its last n axes."""
@@ -319,7 +337,7 @@ def _weights_of(weights: Any, name: str, group: str) -> Float:
             remedy = "give draws of the model that the field is of, and the name of their group"
             raise ValueError(explain(f"weights {name!r} in the group {group!r}", f"groups {found}", remedy))
         weights = weights[group][name]
-    return np.asarray(weights, np.float64)
+    return np.asarray(as_numbers("weights", weights), np.float64)
 
 
 def _check_member(member: Any, members: int | None) -> Any:
@@ -471,7 +489,7 @@ def _of_members(
 
 
 def _check_positive(name: str, value: Any, *, symbolic: bool) -> None:
-    known = known_numbers(value) if symbolic else np.asarray(value, np.float64) if is_real(value) else np.nan
+    known = known_numbers(value) if symbolic and not isinstance(value, str) else value if is_real(value) else np.nan
     if known is not None and (np.size(known) != 1 or not np.all((known > 0) & np.isfinite(known))):
         raise ValueError(explain(f"{name} as one number above 0", f"{name}={value!r:.80}", "give it so"))
 

@@ -62,7 +62,7 @@ class Perception(Discrete):
             kwargs = in_order(table, in_order_of_trials(kwargs, table, trials), trials)
             task = cls._task(kwargs)
             response = kwargs.pop("response", RESPONSE if table is None else CORRECT)
-            observed, kwargs["_grid"] = read_responses(observed, task, response)
+            observed, kwargs["_grid"] = read_responses(observed, task, response, CORRECT)
             if names:
                 check_dims(model, names, observed.type.shape if isinstance(observed, Variable) else observed.shape)
         rv = super().__new__(cls, name, *args, observed=observed, **kwargs)

@@ -75,7 +75,7 @@ def in_order_of_trials(given: dict[str, Any], table: Any, trials: Trials | None)
         value: Any = given.get(name)
         frame = nw.from_native(value, pass_through=True, eager_only=True) if name in STIMULI else None
         if isinstance(frame, nw.DataFrame):
-            columns, shape = [frame[column].to_native() for column in frame.columns], (len(frame.columns),)
+            columns, shape = [column.to_native() for column in frame.iter_columns()], (len(frame.columns),)
         elif is_labelled(value) and value.ndim == 1 + (name in STIMULI) + 2 * (name in COVARIANCES):
             shape = value.shape[1:]
             columns = [value[:, *place] for place in np.ndindex(shape)]

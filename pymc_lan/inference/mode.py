@@ -460,10 +460,16 @@ def _runner(
 
 
 def _searches(state: Any) -> bool:
-    """Whether an optimiser's state has the value and slope at which a line search ended."""
+    """Whether an optimiser's state has the value and slope at which a line search of optax ended.
+
+    By its type, for an optimiser of one's own may keep the value and slope before a step under the same names.
+    """
+    import jax
     import optax
 
-    return optax.tree.get(state, "value") is not None and optax.tree.get(state, "grad") is not None
+    kinds = (optax.ScaleByBacktrackingLinesearchState, optax.ScaleByZoomLinesearchState)
+    leaves = jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, kinds))
+    return any(isinstance(leaf, kinds) and leaf.grad is not None for leaf in leaves)
 
 
 def _choose(condition: Any, new: Any, old: Any) -> Any:

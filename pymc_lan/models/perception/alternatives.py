@@ -36,10 +36,12 @@ class _Alternatives(Task):
         return round(1 / self.chance) - 1
 
     def answer(self, rng: np.random.Generator, trial: Trial, n: int) -> NDArray[np.bool_]:
-        """Draw percepts, and say whether that of the comparison lies farthest."""
+        """Draw percepts, and say whether that of the comparison lies farthest; guess where there is no direction."""
         y = solve(total(trial.reference, trial.comparison), trial.displacement)
         *others, last = (dot(x, y) for x in draw_percepts(rng, self.references, trial, n))
-        right: NDArray[np.bool_] = last > np.max(others, axis=0)
+        farthest = last > np.max(others, axis=0)
+        same = np.all([x == 0 for x in trial.displacement], axis=0)
+        right: NDArray[np.bool_] = np.where(same, rng.random(n) < self.chance, farthest)
         return right
 
     def stimuli(self, theta: Mapping[str, Float]) -> Trial:
