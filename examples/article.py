@@ -27,7 +27,7 @@ TRUTH = {"v": 1.0, "a": 1.2, "z": 0.5, "t": 0.3}
 
 
 def train(features, labels, loss, end):
-    """Train a plain multilayer perceptron until a time, the rate falling to zero along half a cosine."""
+    """Train a plain multilayer perceptron until a time of the process, the rate falling to zero along half a cosine."""
     x, y, rngs = jnp.asarray(features, jnp.float32), jnp.asarray(labels, jnp.float32), nnx.Rngs(SEED)
     layers = [nnx.Linear(x.shape[1], 64, rngs=rngs), nnx.tanh, nnx.Linear(64, 64, rngs=rngs), nnx.tanh]
     graph, params = nnx.split(nnx.Sequential(*layers, nnx.Linear(64, 1, rngs=rngs)))
@@ -43,17 +43,17 @@ def train(features, labels, loss, end):
 
         return jax.lax.scan(step, (params, moments), first + jnp.arange(STEPS))[0]
 
-    moments, begun, done, spent = adam.init(params), time.time(), 0, 0.0
+    moments, begun, done, spent = adam.init(params), time.process_time(), 0, 0.0
     while spent < 1:
         params, moments = some_steps(params, moments, done, (1 + np.cos(np.pi * spent)) / 2)
         jax.block_until_ready(params)
-        done, spent = done + STEPS, (time.time() - begun) / max(end - begun, 1e-9)
+        done, spent = done + STEPS, (time.process_time() - begun) / max(end - begun, 1e-9)
     return nnx.merge(graph, params)
 
 
 def choice_network(seconds, rows):
     """Train on the choices of simulated trials, one of each parameter set: the logit of the lower boundary."""
-    end, rng = time.time() + seconds, np.random.default_rng(SEED)
+    end, rng = time.process_time() + seconds, np.random.default_rng(SEED)
     sets = {p.name: rng.uniform(*p.bounds, rows) for p in pl.get_model(MODEL).parameters}
     pressed = pl.simulate(MODEL, sets, seed=SEED)["response"].to_numpy() > 0
     return train(np.column_stack([*sets.values()]), ~pressed, optax.sigmoid_binary_cross_entropy, end)
@@ -63,7 +63,7 @@ def main(seconds, rows, draws, out):
     df, paths = pl.simulate(MODEL, TRUTH, n=300, seed=SEED, trajectories=8)
     networks, cpn = {}, choice_network(seconds, rows)
     for labels in ("kde", "exact"):
-        end = time.time() + seconds
+        end = time.process_time() + seconds
         features, y, _ = pl.training_data(MODEL, rows, labels, seed=SEED)
         lan = train(features, np.maximum(y, -16), optax.huber_loss, end)
         networks[labels] = pl.from_flax(lan, MODEL, cpn, choice_output="logit", out=out, version=f"{labels}-{SEED}")
@@ -92,7 +92,7 @@ def main(seconds, rows, draws, out):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60, help="for each network, its labels included")
+    parser.add_argument("--seconds", type=float, default=60, help="of CPU time for each network, its labels included")
     parser.add_argument("--rows", type=int, default=200_000, help="labelled trials")
     parser.add_argument("--draws", type=int, default=500, help="of each of two chains")
     parser.add_argument("--out", type=Path, default=Path("article"), help="a new folder")

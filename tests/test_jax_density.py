@@ -61,6 +61,16 @@ def test_the_density_of_responses_alone_is_their_probability() -> None:
         network.probabilities(d=3.0, deadline=1.0)
 
 
+def test_a_response_that_is_no_choice_has_no_density() -> None:
+    """Such as 0 for the lower boundary, which is -1; without a response nobody looks at it."""
+    f, theta, codes = DDM.as_jax(), {"v": 1.0, "a": 1.2, "z": 0.5, "t": 0.3}, np.array([1, -1, 0, 3, 0.5])
+    expected = [truth(0.8, 1, *theta.values()), truth(0.8, -1, *theta.values()), *[-np.inf] * 3]
+    np.testing.assert_allclose(f(0.8, codes, **theta), expected, atol=1e-3)
+    np.testing.assert_allclose(DDM.logpdf(0.8, codes, **theta), expected, atol=1e-3)
+    none = math.log(1 - oracle.upper_by(0.7, 1.0, 1.2, 0.5))
+    np.testing.assert_allclose(f(np.inf, np.array([0, np.nan]), deadline=1.0, **theta), none, atol=1e-3)
+
+
 def test_probabilities_broadcast_over_parameters_and_deadlines() -> None:
     v, deadline = np.array([[-1.0], [0.0], [1.5]]), np.array([0.2, 0.9, np.inf])
     found = DDM.probabilities(v=v, a=1.2, z=0.4, t=0.3, deadline=deadline)

@@ -49,6 +49,21 @@ def test_labels_from_simulations_scatter_about_the_log_density(labels: str) -> N
     assert np.all(np.isfinite(found))
 
 
+@pytest.mark.parametrize("labels", ["exact", "kde", "histogram"])
+def test_whatever_the_labels_most_rows_are_trials_of_the_model(labels: str) -> None:
+    """Of trials the model makes the bound is reached that evidence drifts to: of 1 / (1 + exp(-2 v a)) from the middle.
+
+    Of rows at any response it would be half.
+    """
+    features, _, _ = pl.training_data("ddm", 20_000, labels, seed=7, trials=100)
+    v, a, z, _, rt, response = features.T
+    middle = np.abs(z - 0.5) < 0.1
+    reached = 1 / (1 + np.exp(-2 * np.abs(v) * a))
+    share, expected = np.mean((response * v > 0)[middle]), np.mean(reached[middle])
+    assert 0.75 < (share - 0.5) / (expected - 0.5) < 1.1
+    assert (rt < 10).mean() > 0.9
+
+
 def test_a_closed_form_without_a_network_has_labels() -> None:
     """Of a Poisson race: who counts to k first, gamma distributed, while the other does not."""
     features, labels, names = pl.training_data("poisson_race", 100, seed=1)

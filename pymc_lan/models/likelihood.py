@@ -12,7 +12,10 @@ Values, bounds and gradients are finite everywhere a sampler can go ("outside th
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import Any
 
 from pymc_lan.data.observation import Silence
@@ -167,6 +170,13 @@ class Likelihood:
 
 def _scale(p: Parameter) -> float:
     return PENALTY_SCALE * (p.bounds[1] - p.bounds[0])
+
+
+def of_choices(xp: Namespace, log_p: Any, response: Any, choices: Sequence[int]) -> Any:
+    """Log density of responses: minus infinity where one is none of the choices."""
+    other = reduce(and_, (response != code for code in choices))
+    # What is not known stays so.
+    return xp.where(other & (response == response), -math.inf, log_p)
 
 
 def mix_lapses(xp: Namespace, log_p: Any, p_lapse: Any, log_guess: Any) -> Any:

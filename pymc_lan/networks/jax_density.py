@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from pymc_lan.errors import explain
+from pymc_lan.models.likelihood import of_choices
 from pymc_lan.models.model import Model, bind, require_views
 from pymc_lan.networks.flax import JAX, as_outputs, likelihood_in_jax
 from pymc_lan.networks.program import AnyNetwork
@@ -49,7 +50,10 @@ class JaxDensity:
             raise ValueError(explain(expected, "none", "leave the deadline out"))
         likelihood = likelihood_in_jax(self.spec, self.lan, self.choice)
         by = None if deadline is None else ends
-        return jnp.asarray(likelihood.log_trial(JAX, seen[0], seen[1], by, parameters))
+        found = likelihood.log_trial(JAX, seen[0], seen[1], by, parameters)
+        # Without one there is none to look at.
+        response = jnp.where(jnp.isfinite(seen[0]), seen[1], self.spec.choices[0])
+        return jnp.asarray(of_choices(JAX, found, response, self.spec.choices))
 
     def _of_responses(self, response: jax.Array, deadline: Any, theta: dict[str, Any]) -> jax.Array:
         """Log probability of a response, minus infinity of what is no choice."""

@@ -16,7 +16,7 @@ from pymc_lan.errors import RegistryError, explain, refuse, unknown
 from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.density import DeadlineView, Views
 from pymc_lan.models.imported import TAGS, imported_model, within
-from pymc_lan.models.likelihood import Likelihood
+from pymc_lan.models.likelihood import Likelihood, of_choices
 from pymc_lan.models.model import Model, check_model, require_views
 from pymc_lan.models.simulator.stored import KINDS, stored_model
 from pymc_lan.networks.config import CONFIG_FORMAT, REMEDY_ANEW, check_agreement, check_config
@@ -95,7 +95,7 @@ class Network:
         rt : array_like
             Seconds, finite.
         response : array_like
-            A code of the model's choices: +1 or -1.
+            A code of the model's choices: +1 or -1. Another one has the density 0, and its log is minus infinity.
         **theta : array_like
             Every parameter of the model by name; all broadcast.
 
@@ -121,8 +121,9 @@ class Network:
         rt_, response_, *values = xp.broadcast_arrays(*(xp.asarray(x, float) for x in given))
         named = dict(zip(self.spec.names, values, strict=True))
         with nan_handed_on():
-            density: NDArray[np.float64] = likelihood.log_density(xp, rt_, response_, named)
-        return density
+            density = likelihood.log_density(xp, rt_, response_, named)
+        found: NDArray[np.float64] = of_choices(xp, density, response_, self.spec.choices)
+        return found
 
     def _in_jax(self) -> tuple[Namespace, Likelihood]:
         from pymc_lan.networks.flax import JAX, likelihood_in_jax
@@ -138,7 +139,8 @@ class Network:
             ``f(rt, response, *parameters, deadline=None)``, or ``f(response, *parameters)`` of a model of responses
             alone; all broadcast. Parameters are given by position, in the model's order, or by name; those with a
             default may be left out. With a deadline, trials whose rt is inf have the log probability of no response by
-            then. The precision is the one that JAX is set to, that of the weights float32. Outside the bounds it is
+            then, and responses that are none of the model's choices that of density 0, minus infinity. The precision is
+            the one that JAX is set to, that of the weights float32. Outside the bounds it is
             that of distributions: at the nearest point inside, minus a penalty.
 
         Raises

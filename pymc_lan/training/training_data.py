@@ -29,7 +29,7 @@ EXACT, KDE, HISTOGRAM = LABELS = ("exact", "kde", "histogram")
 ROWS = sum(POINTS)
 # Simulated trials in memory at once.
 BLOCK = 1_000_000
-# Share of the rows of a histogram that lie where trials are; the others lie anywhere on its nodes.
+# Share of the rows that lie where trials of the model are; the others cover onset, tails and rare responses.
 AMONG_TRIALS = 0.8
 # How often labels are drawn until enough of them are known, where solvers leave some out.
 ATTEMPTS = 100
@@ -87,10 +87,11 @@ def training_data(model: AnyModel, n: int, labels: str = EXACT, seed: int = 0, *
 
     Notes
     -----
-    Rows cover onset, bulk and tail of the density and are in random order; many of exact labels of a model that has to
-    be solved for, and all 100 of simulated ones, share a parameter set. Where no trial is, simulated labels say no more
-    than that the density is low: a kernel estimate is never lower than three widths beside a single trial, a histogram
-    never lower than half a trial in a bin.
+    Rows are in random order. Eight in ten are distributed as trials of the model are, whatever their labels, and the
+    others cover onset, tails and rare responses; of a model that has to be solved for it is half of them. Many rows of
+    such a solution, and all 100 of simulated trials, share a parameter set. Where no trial is, simulated labels say no
+    more than that the density is low: a kernel estimate is never lower than three widths beside a single trial, a
+    histogram never lower than half a trial in a bin.
 
     Examples
     --------
@@ -202,18 +203,30 @@ def _exact(spec: Model, rng: np.random.Generator, n: int) -> tuple[Float, Float]
 
 
 def _training_trials(spec: Model, rng: np.random.Generator, n: int) -> Trials:
-    """Trials with true labels that cover onset, bulk and tail."""
+    """Trials with true labels, most of them as the model has them."""
     if spec.labels is None:
         return _closed_trials(spec, rng, n)
     # Those that a race learns from are of one accumulator.
-    return spec.labels.training_trials(rng, n) if spec.labels.learned is None else spec.labels.model_trials(rng, n)
+    if spec.labels.learned is not None:
+        return spec.labels.model_trials(rng, n)
+    # Those of a solution are half as the model has them.
+    if not spec.labels.quick:
+        return spec.labels.training_trials(rng, n)
+    among = rng.binomial(n, AMONG_TRIALS)
+    return _joined(spec.labels.model_trials(rng, among), spec.labels.training_trials(rng, n - among))
+
+
+def _joined(first: Trials, second: Trials) -> Trials:
+    theta = {name: np.concatenate([x, second.theta[name]]) for name, x in first.theta.items()}
+    d, response, label = (np.concatenate(x) for x in zip(first[1:4], second[1:4], strict=True))
+    return Trials(theta, d, response, label)
 
 
 def _closed_trials(spec: Model, rng: np.random.Generator, n: int) -> Trials:
-    """Trials of a model in closed form that takes no network: half as the model has them, half at any time."""
+    """Trials of a model in closed form that takes no network: most as the model has them, the others at any time."""
     theta = draw_theta(spec, rng, n)
     rt, response = spec.draw(rng, theta | {"t": np.zeros(n)})
-    anywhere = (rng.random(n) < 0.5) | ~np.isfinite(rt)
+    anywhere = (rng.random(n) >= AMONG_TRIALS) | ~np.isfinite(rt)
     d = np.where(anywhere, np.exp(rng.uniform(math.log(SHORTEST), math.log(LONGEST), n)), rt)
     response = np.where(anywhere, rng.choice(np.asarray(spec.choices, np.float64), n), response)
     density = require_exact(spec)
