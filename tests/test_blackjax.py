@@ -205,6 +205,14 @@ def with_draws() -> Any:
             lambda: pl.sample_blackjax(lambda p: -p["a.b"] - p["a"]["b"], initvals={"a.b": 1, "a": {"b": 2}}),
             "names, each its own. Found a.b, a.b.",
         ),
+        (lambda: pl.sample_blackjax(lambda p: -(p["draw"] ** 2), initvals={"draw": 1}), "those of the axes"),
+        (
+            lambda: pl.sample_blackjax(
+                lambda p: -p["x_dim_0"] - p["x"].sum(), initvals={"x_dim_0": 1, "x": np.ones(2)}
+            ),
+            "Found x_dim_0.",
+        ),
+        (lambda: pl.sample_blackjax(level(), target_accept=1.5), "target_accept as a share, between 0 and 1."),
         (lambda: pl.sample_blackjax(lambda x: -(x**2), initvals="1"), "Expected starts that are real numbers."),
         (lambda: pl.sample_blackjax(lambda x: -(x**2), initvals=1j), "Expected starts that are real numbers."),
         (lambda: pl.sample_blackjax(lambda x: jnp.log(-(x**2)), initvals=1.0), "in every of 10 tries."),

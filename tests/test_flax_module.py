@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -14,9 +15,11 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from backends import perform
 from flax import linen, nnx
 from safetensors.numpy import save_file
 from scipy import stats
+from xarray import DataTree
 
 import pymc_lan as pl
 
@@ -111,6 +114,26 @@ def test_weights_start_from_the_modules_own_values() -> None:
     np.testing.assert_array_equal(start["layers.0.kernel"], np.asarray(module.layers[0].kernel[...], float))
 
 
+def test_copies_of_a_model_start_from_them_too_and_say_the_log_likelihood() -> None:
+    module = net()
+    with pytensor.config.change_flags(mode="FAST_COMPILE"):
+        model = model_of(module)
+        fixed = pm.do(model, {"layers.0.bias": np.ones(4)})
+        prior = pm.sample_prior_predictive(2, model=model, random_seed=1)
+        idata = DataTree.from_dict(
+            {"posterior": prior["prior"].dataset, "observed_data": prior["observed_data"].dataset}
+        )
+        pm.compute_log_likelihood(idata, model=model, progressbar=False)
+    start = np.asarray(module.layers[0].kernel[...], float)
+    np.testing.assert_array_equal(fixed.initial_point()["layers.0.kernel"], start)
+    drawn = {name: x.values[0] for name, x in prior["prior"].data_vars.items()}
+    for k, found in enumerate(idata["log_likelihood"]["y"].values[0]):
+        w = {name: x[k] for name, x in drawn.items()}
+        hidden = np.tanh(X @ w["layers.0.kernel"] + w["layers.0.bias"])
+        output = (hidden @ w["layers.1.kernel"] + w["layers.1.bias"])[:, 0]
+        np.testing.assert_allclose(found, stats.norm(output, NOISE).logpdf(Y), rtol=1e-10)
+
+
 # A single layer without bias is a linear regression, whose posterior is known.
 LINEAR = nnx.Linear(3, 1, use_bias=False, rngs=nnx.Rngs(0))
 COVARIANCE = np.linalg.inv(X.T @ X / NOISE**2 + np.eye(3) / 0.7**2)
@@ -194,10 +217,19 @@ def test_priors_are_what_is_given() -> None:
     assert [rv.type.shape for rv in everywhere.free_RVs] == [(4,), (3, 4), (1,), (4, 1)]
 
 
+def prior_parameters(model: pm.Model, which: int) -> dict[str, float]:
+    return {rv.name: float(perform(rv.owner.op.dist_params(rv.owner)[which]).mean()) for rv in model.free_RVs}
+
+
 def test_scales_are_around_one() -> None:
-    model = model_of(evaluated())
-    means = {rv.name: float(rv.owner.op.dist_params(rv.owner)[0].eval().mean()) for rv in model.free_RVs}
+    means = prior_parameters(model_of(evaluated()), 0)
     assert means == {"inner.bias": 0, "inner.kernel": 0, "norm.bias": 0, "norm.scale": 1}
+
+
+def test_biases_with_more_axes_are_no_kernels() -> None:
+    with pm.Model() as model:
+        pl.flax_module(nnx.LinearGeneral(3, (2, 4), rngs=nnx.Rngs(0)), X)
+    assert prior_parameters(model, 1)["bias"] == 1
 
 
 def test_frozen_weights_and_statistics_come_from_a_file(tmp_path: Path) -> None:
@@ -214,6 +246,68 @@ def test_frozen_weights_and_statistics_come_from_a_file(tmp_path: Path) -> None:
     # Nothing is left to a model.
     alone = pl.flax_module(LINEAR, X, frozen={"kernel": np.ones((3, 1))})
     np.testing.assert_allclose(alone.eval(mode="FAST_COMPILE")[:, 0], X.sum(axis=1))
+
+
+def test_frozen_weights_may_be_nested_as_flax_has_them() -> None:
+    variables = linen.Dense(2).init(jax.random.key(0), X)
+    trained = net()
+    for module, frozen in ((linen.Dense(2), variables), (net(), nnx.state(trained, nnx.Param))):
+        output = pl.flax_module(module, X, frozen=frozen).eval(mode="FAST_COMPILE")
+        expected = trained(X) if isinstance(module, Net) else module.apply(variables, X)
+        np.testing.assert_allclose(output, expected, atol=1e-6)
+
+
+class Recurrent(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs):
+        self.trials = nnx.RNN(nnx.SimpleCell(1, 2, rngs=rngs))
+
+    def __call__(self, x: Any) -> Any:
+        return self.trials(x[..., None])[:, -1].sum(axis=1)
+
+
+def test_recurrent_networks_whose_first_state_is_drawn_as_zeros() -> None:
+    with pm.Model() as model:
+        output = pl.flax_module(Recurrent(nnx.Rngs(0)), X, dtype="float32")
+    weights = {rv.name.split("cell.")[-1]: RNG.normal(size=rv.type.shape) for rv in model.free_RVs}
+    given = {rv: weights[rv.name.split("cell.")[-1]] for rv in model.free_RVs}
+    state = np.zeros((len(X), 2))
+    for column in X.T:
+        seen = column[:, None] @ weights["dense_i.kernel"] + weights["dense_i.bias"]
+        state = np.tanh(seen + state @ weights["dense_h.kernel"])
+    np.testing.assert_allclose(output.eval(given, mode="FAST_COMPILE"), state.sum(axis=1), rtol=1e-5)
+
+
+class Gated(linen.Module):
+    @linen.compact
+    def __call__(self, x: Any) -> Any:
+        return linen.RNN(linen.GRUCell(2))(x[..., None])[:, -1].sum(axis=1)
+
+
+class Scaled(linen.Module):
+    scale: float
+
+    @linen.compact
+    def __call__(self, x: Any) -> Any:
+        return jnp.copysign(1.0, self.scale) * linen.Dense(1)(x)[:, 0]
+
+
+class ScaledNnx(nnx.Module):
+    def __init__(self, scale: float):
+        self.scale = scale
+        self.dense = nnx.Linear(3, 1, rngs=nnx.Rngs(0))
+
+    def __call__(self, x: Any) -> Any:
+        return jnp.copysign(1.0, self.scale) * self.dense(x)[:, 0]
+
+
+@pytest.mark.parametrize("kind", [Scaled, ScaledNnx])
+def test_modules_with_equal_attributes_are_told_apart(kind: Any) -> None:
+    def ones(path: str, shape: tuple[int, ...]) -> Any:
+        return np.ones(shape)
+
+    with pm.Model():
+        plus, minus = (pl.flax_module(kind(x), X, prior=ones).eval(mode="FAST_COMPILE") for x in (0.0, -0.0))
+    np.testing.assert_array_equal(plus, -minus)
 
 
 def test_weights_are_shared_and_nothing_is_compiled_twice() -> None:
@@ -268,6 +362,11 @@ def test_data_may_have_other_lengths_later() -> None:
             "Expected finite numbers of shape (4,)",
         ),
         (lambda: model_of(net(), frozen="nowhere.safetensors"), "Expected a safetensors file of frozen weights."),
+        (
+            lambda: model_of(Gated()),
+            "Remedy: begin with a carry of the type that it will have, or give dtype='float32'",
+        ),
+        (lambda: pl.flax_module(net(), np.array([["a", "b", "c"]])), "Remedy: give numbers: of text, the codes"),
         (lambda: model_of(net(), dtype="float16"), "Unknown dtype 'float16'"),
     ],
 )

@@ -209,6 +209,21 @@ def test_equal_functions_are_one_and_compiled_once() -> None:
     assert others[-1].owner.op == first.owner.op
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [((0.0,), (-0.0,)), (frozenset({0.0}), frozenset({-0.0})), (np.float32(0), np.float32(-0.0))]
+)
+def test_settings_within_settings_are_told_apart(one: Any, other: Any) -> None:
+    def f(setting: Any, x: Any) -> Any:
+        (number,) = np.ravel(tuple(setting) if isinstance(setting, frozenset) else setting)
+        return jnp.copysign(x, number)
+
+    for made in (lambda s: pl.jax_function(functools.partial(f, s))(X), lambda s: pl.jax_function(f)(s, X)):
+        plus, minus = made(one), made(other)
+        assert plus.owner.op != minus.owner.op
+        assert plus.owner.op == made(one).owner.op
+        np.testing.assert_array_equal(minus.eval(mode=AS_WRITTEN), -np.abs(X))
+
+
 def test_a_density_and_its_gradient_are_one_call() -> None:
     x, y = pt.vector("x", shape=(3,)), pt.vector("y", shape=(3,))
     value = pl.jax_function(lambda x, y: -jnp.sum((x - y) ** 2))(x, y)

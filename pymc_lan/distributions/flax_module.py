@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +42,9 @@ def flax_module(
 
         By default weights are normal with mean 0 and standard deviation 1, kernels 1 / sqrt(inputs of a unit); scales
         of normalised values have mean 1.
-    frozen : path or mapping of str to array, optional
-        A safetensors file, or arrays, of weights that are not learnt, by path. Weights that are not in it have priors.
+    frozen : path or mapping, optional
+        A safetensors file, or arrays, of weights that are not learnt, by path or in mappings within mappings, as
+        Flax has them. Weights that are not in it have priors.
     name : str, optional
         Before the paths, with a dot, for modules with equal paths in one model.
     dtype : {"float64", "float32"}, optional
@@ -80,9 +81,10 @@ def flax_module(
     """
     import pytensor.tensor as pt
 
+    from pymc_lan.ops.jax_function.building import as_input
     from pymc_lan.ops.jax_function.function import jax_function
 
-    variables = [pt.as_tensor_variable(x) for x in inputs]
+    variables = [as_input(x) for x in inputs]
     opened = _opened(module, settings, variables)
     given = _frozen(frozen, opened)
     constants = {path: pt.constant(_as_float(x)) for path, x in given.items()}
@@ -121,7 +123,7 @@ def _frozen(frozen: Any, opened: Opened) -> dict[str, NDArray[Any]]:
     """Arrays by path, of the shapes that the module has there."""
     if frozen is None:
         return {}
-    arrays = dict(frozen) if isinstance(frozen, Mapping) else _read(frozen)
+    arrays = dict(_flat(frozen)) if isinstance(frozen, Mapping) else _read(frozen)
     known = {**opened.weights, **opened.state}
     found = {}
     for key, value in arrays.items():
@@ -136,6 +138,15 @@ def _frozen(frozen: Any, opened: Opened) -> dict[str, NDArray[Any]]:
             raise ValueError(explain(expected, f"{array.dtype} of shape {array.shape}", remedy))
         found[path] = array.astype(known[path].dtype) if path in opened.state else array
     return found
+
+
+def _flat(arrays: Mapping[Any, Any], *path: Any) -> Iterator[tuple[str, Any]]:
+    """Arrays of mappings within mappings, as Flax itself has them, by path."""
+    for key, value in arrays.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, *path, key)
+        else:
+            yield ".".join(map(str, (*path, key))), value
 
 
 def _read(frozen: Any) -> dict[str, Any]:
@@ -159,30 +170,31 @@ def _weight(prior: Any, path: str, initial: NDArray[Any], prefix: str | None) ->
     name, shape = f"{prefix}.{path}" if prefix else path, initial.shape
     model = pm.modelcontext(None)
     chosen = prior(path, shape) if callable(prior) else prior
-    # Where all weights are 0 many networks have a saddle.
-    start = _as_float(initial) if chosen is None or is_real(chosen) else None
-    variable = _variable(chosen, path, shape)
+    variable = _variable(chosen, path, initial)
     if not _is_draw(variable) or variable in model.basic_RVs:
         return variable
     if name in model.named_vars:
         remedy = "give name=, or share its weights by prior=lambda path, shape: model[path]"
         raise ValueError(explain(f"a name for {path} that is new in the model", f"{name!r} in use", remedy))
-    return model.register_rv(variable, name, initval=start)
+    return model.register_rv(variable, name)
 
 
-def _variable(chosen: Any, path: str, shape: tuple[int, ...]) -> Any:
+def _variable(chosen: Any, path: str, initial: NDArray[Any]) -> Any:
     """What a prior stands for, of a weight's shape."""
-    import pymc as pm
     import pytensor.tensor as pt
     from pymc.distributions.shape_utils import change_dist_size
     from pytensor.graph.basic import Variable
 
+    from pymc_lan.distributions.started_normal import started_normal
+
+    shape = initial.shape
+    # Where all weights are 0 many networks have a saddle.
     if chosen is None:
-        chosen = pm.Normal.dist(*map(_as_float, _default(path, shape)), shape=shape)
+        chosen = started_normal(*map(_as_float, _default(path, shape)), initial)
     elif is_real(chosen):
         if not 0 < chosen < math.inf:
             raise ValueError(explain(f"a standard deviation above 0 for {path}", f"{chosen!r}", "give one"))
-        chosen = pm.Normal.dist(0, _as_float(float(chosen)), shape=shape)
+        chosen = started_normal(_as_float(0.0), _as_float(float(chosen)), initial)
     elif not isinstance(chosen, Variable):
         array = np.asarray(chosen)
         if array.dtype.kind not in "fiu":
@@ -200,9 +212,10 @@ def _variable(chosen: Any, path: str, shape: tuple[int, ...]) -> Any:
 
 def _default(path: str, shape: tuple[int, ...]) -> tuple[float, float]:
     """Mean and standard deviation: outputs of a layer are about as large as its inputs."""
-    if path.split(".")[-1] == "scale":
+    last = path.split(".")[-1]
+    if last == "scale":
         return 1.0, 1.0
-    kernel = len(shape) > 1 and path.split(".")[-1] != "embedding"
+    kernel = len(shape) > 1 and last not in ("bias", "embedding")
     return 0.0, 1 / math.sqrt(max(math.prod(shape[:-1]), 1)) if kernel else 1.0
 
 

@@ -15,6 +15,7 @@ from flax import linen, nnx
 from numpy.typing import NDArray
 
 from pymc_lan.errors import explain
+from pymc_lan.ops.jax_function.flat import exactly
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -87,14 +88,32 @@ class OpenedNnx(Opened):
         module = self._merged({**before, **{name: jnp.asarray(x) for name, x in (self.weights | self.state).items()}})
         _call(lambda: module(*examples, **self.settings), examples)
         after = {joined(path): _value(leaf) for path, leaf in nnx.to_flat_state(nnx.state(module))}
-        if changed := [name for name, x in before.items() if not _same(x, after.get(name))]:
+        changed = [name for name, x in before.items() if not _same(x, after.get(name))]
+        if changed and not self._random(examples):
+            changed = [name for name in changed if name not in self.hidden]
+        if changed:
             raise _changing(
                 changed, "call module.eval() before: statistics are taken as they are, and nothing drops out"
             )
 
+    def _random(self, examples: Sequence[Any]) -> bool:
+        """Whether the output depends on random keys: recurrent networks draw a first state of zeros."""
+
+        def output(hidden: Arrays) -> Any:
+            values = {name: jnp.asarray(x) for name, x in (self.weights | self.state).items()}
+            return self._merged({**self.hidden, **values, **hidden})(*examples, **self.settings)
+
+        traced = jax.make_jaxpr(output)({name: x for name, x in self.hidden.items() if isinstance(x, jax.Array)}).jaxpr
+        needed = {id(x) for x in traced.outvars}
+        for equation in reversed(traced.eqns):
+            if any(id(x) in needed for x in equation.outvars):
+                needed.update(map(id, equation.invars))
+        return any(id(x) in needed for x in traced.invars)
+
     @property
     def _key(self) -> Any:
-        return self.graph, tuple(name for name, _, _ in self.parts), _told(self.settings)
+        # Equal attributes, such as 1 and True, need not be the same.
+        return self.graph, repr(self.graph), tuple(name for name, _, _ in self.parts), _told(self.settings)
 
     def __call__(self, weights: Mapping[str, Any], state: Mapping[str, Any], *inputs: Any) -> Any:
         """The module's output."""
@@ -134,7 +153,8 @@ class OpenedLinen(Opened):
 
     @property
     def _key(self) -> Any:
-        return self.module, self.names, _told(self.settings)
+        # Equal attributes, such as 1 and True, need not be the same.
+        return self.module, repr(self.module), self.names, _told(self.settings)
 
     def __call__(self, weights: Mapping[str, Any], state: Mapping[str, Any], *inputs: Any) -> Any:
         """The module's output."""
@@ -190,8 +210,7 @@ def joined(path: Iterable[Any]) -> str:
 
 
 def _told(settings: Mapping[str, Any]) -> Any:
-    """Settings with their types, for 1 and True are equal."""
-    return tuple((name, type(x), x) for name, x in sorted(settings.items()))
+    return tuple((name, exactly(x)) for name, x in sorted(settings.items()))
 
 
 def _flat(variables: Any) -> Arrays:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pymc_lan.errors import explain, unknown
+from pymc_lan.errors import explain, is_real, unknown
 from pymc_lan.inference.blackjax.target import Target
 
 # As many as pm.sample tries.
@@ -46,6 +46,28 @@ def check_parameters(given: Iterable[str], known: Iterable[str]) -> None:
     for name in given:
         if name not in known:
             raise ValueError(unknown("kernel parameter", name, known))
+
+
+def check_share(name: str, value: Any) -> float:
+    """Refuse what is no share, between 0 and 1.
+
+    Parameters
+    ----------
+    name : str
+    value : float
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> check_share("target_ess", 0.5)
+    0.5
+    """
+    if not (is_real(value) and 0 < value < 1):
+        raise ValueError(explain(f"{name} as a share, between 0 and 1", f"{value!r:.80}", "give one, such as 0.8"))
+    return float(value)
 
 
 def finite_starts(target: Target, seed: Any, chains: int, jitter: bool) -> Any:

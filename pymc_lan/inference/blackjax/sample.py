@@ -11,7 +11,7 @@ import numpy as np
 
 from pymc_lan.errors import check_count, explain, unknown
 from pymc_lan.inference.blackjax.kernel import Kernel, kernel_names
-from pymc_lan.inference.blackjax.method import Method
+from pymc_lan.inference.blackjax.method import Method, check_share
 from pymc_lan.inference.blackjax.pathfinder import Pathfinder
 from pymc_lan.inference.blackjax.target import Target, as_target
 from pymc_lan.inference.blackjax.tempered import Tempered
@@ -117,6 +117,7 @@ def sample_blackjax(
     import pytensor
 
     draws, chains, tune = check_count("draws", draws), check_count("chains", chains), check_count("tune", tune, 0)
+    target_accept = check_share("target_accept", target_accept)
     # For log densities; with a model, PyTensor sets JAX to its own precision.
     with jax.enable_x64(pytensor.config.floatX == "float64"):
         target = as_target(model, initvals)

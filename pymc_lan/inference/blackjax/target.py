@@ -257,12 +257,16 @@ def _names(position: Any) -> list[str]:
     """A name for each leaf: its path."""
     import jax
 
-    paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(position)[0]]
+    paths, leaves = zip(*jax.tree_util.tree_flatten_with_path(position)[0], strict=True)
     # A slash would make groups of an ArviZ object.
     names = [jax.tree_util.keystr(p, simple=True, separator=".").replace("/", ".") or ALONE for p in paths]
     if len({*names}) < len(names):
         remedy = "give keys without dots and slashes"
         raise ValueError(explain("paths in the pytree that are names, each its own", ", ".join(names), remedy))
+    axes = {"chain", "draw", *(f"{name}_dim_{k}" for name, x in zip(names, leaves, strict=True) for k in range(x.ndim))}
+    if taken := axes.intersection(names):
+        expected = "names other than those of the axes of draws"
+        raise ValueError(explain(expected, ", ".join(sorted(taken)), "give these other keys"))
     return names
 
 

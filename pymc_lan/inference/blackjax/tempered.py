@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 
 from pymc_lan.errors import check_count, explain
-from pymc_lan.inference.blackjax.method import Method, check_parameters
+from pymc_lan.inference.blackjax.method import Method, check_parameters, check_share
 from pymc_lan.inference.blackjax.target import Target
 
 # What the likelihood is at least, so that the weight of an impossible particle is 0 and never NaN.
@@ -57,7 +57,7 @@ class Tempered(Method):
         self.blackjax, self.draws, self.target_accept = blackjax, draws, target_accept
         self.moves = check_count("num_mcmc_steps", given["num_mcmc_steps"])
         self.leaps = check_count("num_integration_steps", given["num_integration_steps"])
-        self.target_ess = _share(given["target_ess"])
+        self.target_ess = check_share("target_ess", given["target_ess"])
         self.schedule = None if adaptive else _schedule(given["schedule"])
         self.density = target.density
 
@@ -151,12 +151,6 @@ class Tempered(Method):
             remedy = "take more draws, or priors nearer to the posterior"
             raise ValueError(explain(f"a temperature of 1 within {MAX_STAGES} stages", found, remedy))
         return {name: x for name, x in whole.items() if name != "temperature"}
-
-
-def _share(value: Any) -> float:
-    if not 0 < float(value) < 1:
-        raise ValueError(explain("target_ess as a share, between 0 and 1", f"{value!r:.80}", "take 0.5"))
-    return float(value)
 
 
 def _schedule(value: Any) -> Any:

@@ -52,7 +52,7 @@ def outputs_of(
     """
     _check_arguments(f, name, args, kwargs)
     leaves, structure = jax.tree.flatten((tuple(args), dict(kwargs)))
-    inputs = {i: _variable(x) for i, x in enumerate(leaves) if isinstance(x, Variable | np.ndarray | jax.Array)}
+    inputs = {i: as_input(x) for i, x in enumerate(leaves) if isinstance(x, Variable | np.ndarray | jax.Array)}
     settings = tuple((i, _setting(x)) for i, x in enumerate(leaves) if i not in inputs)
     variables = list(inputs.values())
     function = interned(Written(f, structure, settings, _widest_float(variables) if single else None))
@@ -83,8 +83,27 @@ def _check_arguments(f: Callable[..., Any], name: str, args: Sequence[Any], kwar
         raise TypeError(explain(f"arguments as {name}{signature} takes them", f"{error}", remedy)) from error
 
 
-def _variable(x: Any) -> Any:
-    """An input as a tensor variable."""
+def as_input(x: Any) -> Any:
+    """A tensor variable for an input of a JAX function.
+
+    Parameters
+    ----------
+    x : Variable or array
+
+    Returns
+    -------
+    TensorVariable
+
+    Raises
+    ------
+    ValueError
+        If it is not one of floats, integers or booleans.
+
+    Examples
+    --------
+    >>> as_input(np.ones(3)).type.shape
+    (3,)
+    """
     try:
         found = pt.as_tensor_variable(x if isinstance(x, Variable) else np.asarray(x))
     except Exception as error:  # whatever arrays of other libraries raise
@@ -99,7 +118,10 @@ def _no_input(x: Any) -> ValueError:
         remedy = "call the function itself where JAX traces another"
         return ValueError(explain("inputs of a JAX function as variables and arrays", f"{x!r:.80}", remedy))
     found = f"{x.type if isinstance(x, Variable) else getattr(x, 'dtype', type(x).__name__)}"
-    remedy = "give complex numbers as their real and imaginary parts, and random keys as jax.random.key_data(key)"
+    if isinstance(x, Variable | jax.Array) or np.asarray(x).dtype.kind == "c":
+        remedy = "give complex numbers as their real and imaginary parts, and random keys as jax.random.key_data(key)"
+    else:
+        remedy = "give numbers: of text, the codes that pd.factorize makes"
     return ValueError(explain("inputs of a JAX function as tensors of floats, integers or booleans", found, remedy))
 
 
@@ -215,6 +237,7 @@ REMEDIES = (
     ),
     ((jax.errors.TracerArrayConversionError,), "write the function with jax.numpy in the place of numpy"),
 )
+CARRY = "carry input and carry output must have equal types"
 
 
 def _not_traced(function: Written, given: Sequence[ArrayType], error: Exception) -> ValueError:
@@ -222,7 +245,9 @@ def _not_traced(function: Written, given: Sequence[ArrayType], error: Exception)
     message = f"{error}".strip().splitlines() or [""]
     default = "pass PyTensor variables as arguments, return arrays, and try the function on arrays of these shapes"
     remedy = next((text for kinds, text in REMEDIES if isinstance(error, kinds)), default)
-    if any(n is None for x in given for n in x.shape):
+    if CARRY in message[0]:
+        remedy = "begin with a carry of the type that it will have, or give dtype='float32', as for networks of Flax"
+    if remedy == default and any(n is None for x in given for n in x.shape):
         remedy += ", and say which these are, by pt.specify_shape, where no others will do"
     found = f"{type(error).__name__}: {message[0].rstrip('.')}"
     return ValueError(explain(f"a function that JAX can trace: {function.name} of {types}", found, remedy))

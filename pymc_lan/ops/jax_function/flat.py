@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 class Flat:
@@ -193,7 +194,14 @@ def identity(function: Any) -> Any:
 
 def exactly(value: Any) -> Any:
     """A setting with its type, for 1, 1.0 and True are equal, as 0.0 and -0.0 are, and NaN is not."""
-    return type(value), value.hex() if isinstance(value, float) else value
+    match value:
+        case tuple() | frozenset():
+            return type(value), type(value)(map(exactly, value)) if type(value) in (tuple, frozenset) else value
+        case float():
+            return type(value), value.hex()
+        case complex() | np.generic():
+            return type(value), repr(value)
+    return type(value), value
 
 
 def _hashable(value: Any) -> bool:
