@@ -27,7 +27,7 @@ class StartedNormalRV(NormalRV):
         As of PyTensor's own.
     """
 
-    __props__ = (*NormalRV.__props__, "start")
+    __props__ = (*NormalRV.__props__, "start")  # type: ignore[assignment]
 
     def __init__(self, start: tuple[tuple[int, ...], bytes], **props: Any):
         super().__init__(**props)

@@ -103,7 +103,8 @@ class OpenedNnx(Opened):
             values = {name: jnp.asarray(x) for name, x in (self.weights | self.state).items()}
             return self._merged({**self.hidden, **values, **hidden})(*examples, **self.settings)
 
-        traced = jax.make_jaxpr(output)({name: x for name, x in self.hidden.items() if isinstance(x, jax.Array)}).jaxpr
+        keys = {name: x for name, x in self.hidden.items() if isinstance(x, jax.Array)}
+        traced = _call(lambda: jax.make_jaxpr(output)(keys), examples).jaxpr
         needed = {id(x) for x in traced.outvars}
         for equation in reversed(traced.eqns):
             if any(id(x) in needed for x in equation.outvars):
