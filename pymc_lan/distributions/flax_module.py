@@ -190,7 +190,8 @@ def _variable(chosen: Any, path: str, initial: NDArray[Any]) -> Any:
     shape = initial.shape
     # Where all weights are 0 many networks have a saddle.
     if chosen is None:
-        chosen = started_normal(*map(_as_float, _default(path, shape)), initial)
+        mean, sd = map(_as_float, _default(path, shape))
+        chosen = started_normal(mean, sd, initial)
     elif is_real(chosen):
         if not 0 < chosen < math.inf:
             raise ValueError(explain(f"a standard deviation above 0 for {path}", f"{chosen!r}", "give one"))
