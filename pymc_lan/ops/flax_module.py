@@ -83,7 +83,7 @@ class OpenedNnx(Opened):
 
     def _refuse_changes(self, examples: Sequence[Any]) -> None:
         """Refuse a module whose call leaves other state behind: its output is not of weights and inputs alone."""
-        before = {**self.hidden, **self.state}
+        before = {**self.hidden, **{name: jnp.asarray(x) for name, x in self.state.items()}}
         # NumPy's arrays would be written into.
         module = self._merged({**before, **{name: jnp.asarray(x) for name, x in (self.weights | self.state).items()}})
         _call(lambda: module(*examples, **self.settings), examples)
@@ -202,7 +202,9 @@ def open_module(module: Any, settings: Mapping[str, Any], inputs: Sequence[tuple
         np.asarray(rng.normal(size=shape) if dtype.startswith("float") else np.zeros(shape)).astype(dtype)
         for shape, dtype in inputs
     ]
-    return kind(module, settings, examples)
+    # Some recurrent networks do not begin in double precision, and the call may be one of single.
+    with jax.enable_x64(False):
+        return kind(module, settings, examples)
 
 
 def joined(path: Iterable[Any]) -> str:
