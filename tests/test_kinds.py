@@ -124,6 +124,10 @@ def omission(k: Kind, folder: Path) -> None:
     found = np.exp(log_p(pl.LANDist.dist(k.source, **k.theta, **ends), NONE))[0]
     if k.files is not None:
         assert found == pytest.approx(logistic(by_hand(k, "opn", 1.0)), rel=1e-5)
+    elif k.true:
+        dist = pl.LANDist.dist(k.source, **k.theta)
+        decided = shares(k, lambda rt, response: log_p(dist, np.column_stack([rt, response])), last=1.0).sum()
+        assert found == pytest.approx(1 - decided, abs=0.003)
     else:
         # With random weights the density has its own mass, but this remains a probability of its own.
         assert 0.01 < found < 0.99

@@ -39,7 +39,7 @@ def _no_press(left: Float, a: float) -> Float:
 
 
 def _undecided(left: Float, a: float) -> Float:
-    """The same of neither boundary."""
+    """Log probability, by drift and seconds of decision time, that neither boundary is reached."""
     found: Float = log_none(constant, NUMPY, left, {"v": DRIFTS[:, None], "a": a, "z": 0.5})
     return found
 

@@ -96,7 +96,7 @@ def _prepare(u: float, start: float, waves: Float) -> None:
 
 @njit(cache=True)
 def _by_sines(u: float, start: float, y: float, waves: Float, found: Float) -> None:
-    """The same, late."""
+    """The probability to stay between the boundaries and its slopes, late: by eigenfunctions of the heat equation."""
     sine, twice_cosine = math.sin(math.pi * y), 2 * math.cos(math.pi * y)
     before, here, found[0], found[1], found[2] = 0.0, sine, 0.0, 0.0, 0.0
     for k in range(HARMONICS):
