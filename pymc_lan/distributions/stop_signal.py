@@ -17,7 +17,7 @@ from pymc_lan.distributions.nodes import trial_node
 from pymc_lan.distributions.trial_rv import TrialRV
 from pymc_lan.errors import explain, refuse
 from pymc_lan.models.race.race import Race
-from pymc_lan.models.race.stop_signal import NO_SIGNAL, STOP, StopSignalRace
+from pymc_lan.models.race.stop_signal import NO_SIGNAL, STOP, StopSignalRace, closed_race
 
 
 class StopSignal:
@@ -106,8 +106,8 @@ def _processes(go: Any, stop: Any, ssd: Any) -> tuple[StopSignalRace, dict[str, 
 def _process(argument: str, rv: Any) -> tuple[Race, dict[str, Any]]:
     """The race behind a distribution, and its parameters."""
     node = trial_node(rv) if isinstance(rv, TensorVariable) else None
-    spec = None if node is None else node.op.spec
-    if node is None or not isinstance(node.op, TrialRV) or not isinstance(spec, Race) or spec.exact is None:
+    spec = None if node is None else closed_race(node.op.spec)
+    if node is None or not isinstance(node.op, TrialRV) or spec is None:
         remedy = f"{argument}=pl.ShiftedWald.dist(v, a, t), or another race in closed form by its .dist"
         raise ValueError(explain(f"{argument} as the distribution of a race", f"{rv!r:.60}", remedy))
     op: TrialRV = node.op

@@ -55,6 +55,11 @@ TRIGGER_FAILURE = Parameter(
 SSD = Parameter("ssd", (0.0, NO_SIGNAL), "s", "delay of the stop signal", domain=(0.0, 10 * NO_SIGNAL), closed=True)
 
 
+def closed_race(model: Model) -> Race | None:
+    """The model as a go or a stop process: a race in closed form; None for others."""
+    return model if isinstance(model, Race) and model.exact is not None else None
+
+
 @final
 @dataclass(frozen=True, slots=True, repr=False)
 class StopSignalRace(Model):
