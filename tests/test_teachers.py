@@ -9,13 +9,14 @@ import pytest
 from toy_simulators import COIN
 
 import pymc_lan as pl
+from pymc_lan.training.labelled.answers import AnswerTeacher
 from pymc_lan.training.labelled.teacher import LabelTeacher
 from pymc_lan.training.simulated.teacher import SimulationTeacher
 from pymc_lan.training.teacher import Wishes
 from pymc_lan.training.train import teacher_of
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "weights_registry").glob("*/*/config.json"))
-SIMULATED = {"levy", "lca_3"}
+TEACHERS = {"levy": SimulationTeacher, "lca_3": SimulationTeacher, "oddity_2d": AnswerTeacher}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.parts[-3])
@@ -23,7 +24,7 @@ def test_teachers_say_what_shipped_configs_say(path: Path) -> None:
     config = json.loads(path.read_text())
     spec = pl.get_model(config["model"])
     teacher = teacher_of(spec).of(spec, Wishes(), config["training"]["seed"])
-    assert isinstance(teacher, SimulationTeacher if spec.name in SIMULATED else LabelTeacher)
+    assert isinstance(teacher, TEACHERS.get(spec.name, LabelTeacher))
     assert (teacher.labels, teacher.outcome) == (config["labels"], config["outcome"])
 
 
