@@ -129,6 +129,8 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a go trial without anything": (lambda: in_model(observed=TABLE), "Expected a response on every trial without"),
     "no delays": (lambda: in_model(observed=TABLE.drop(columns="ssd")), "column 'ssd'"),
     "a delay below 0": (lambda: in_model(ssd=[0.1, -0.1], observed=TABLE), "0 s and more"),
+    "delays in milliseconds": (lambda: in_model(ssd=[200.0, np.nan], observed=TABLE), "look like milliseconds"),
+    "a code for no signal": (lambda: in_model(ssd=[0.2, 999.0], observed=TABLE), "row 1 (ssd = 999.0)"),
     "a number": (lambda: in_model(go=1.0, observed=TABLE), "go as the distribution of a race"),
     "a diffusion between two": (lambda: in_model(stop=pl.DDM.dist(1, 1, t=0.1), observed=TABLE), "stop as the distrib"),
     "two to stop": (lambda: in_model(stop=GO["choice"][0], observed=TABLE), "stop as a process of one accumulator"),

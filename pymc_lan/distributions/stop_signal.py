@@ -11,6 +11,7 @@ from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_lan.data.observed import RESPONSE, read_observed
+from pymc_lan.data.plausible import NO_DECISION_ABOVE
 from pymc_lan.data.tables import AUTO, as_array, column_names, floats, from_table
 from pymc_lan.distributions.landist import LANDist
 from pymc_lan.distributions.nodes import trial_node
@@ -131,6 +132,13 @@ def _delays(ssd: Any) -> Any:
         expected="delays of the stop signal of 0 s and more, empty (NaN) where there is none",
         found="others",
         remedy="give the seconds from the onset of the stimulus to that of the signal",
+    )
+    refuse(
+        np.isfinite(delays) & (delays > NO_DECISION_ABOVE),
+        {"ssd": given.ravel()},
+        expected=f"delays of the stop signal in seconds, at most {NO_DECISION_ABOVE:g}, empty where there is none",
+        found="others, which look like milliseconds or a code for none,",
+        remedy="divide milliseconds by 1000, and leave trials without a signal empty (NaN)",
     )
     found: NDArray[np.float64] = np.where(np.isnan(delays), NO_SIGNAL, np.minimum(delays, NO_SIGNAL))
     return found.reshape(given.shape)
