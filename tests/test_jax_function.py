@@ -6,7 +6,6 @@ import copy
 import functools
 import gc
 import json
-import os
 import pickle
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from backends import AS_WRITTEN, MODES
 from pytensor.compile.mode import Mode
 from pytensor.gradient import DisconnectedInputError, pushforward, verify_grad
 from pytensor.graph.replace import vectorize_graph
+from sampler_ways import WAYS, draws_of
 from tables import one_of_a_kind
 
 import pymc_lan as pl
@@ -322,23 +322,10 @@ def test_what_has_no_derivative_says_so() -> None:
 # Samplers
 
 
-WAYS = [
-    *(("pymc", method) for method in ("fork", "spawn", "forkserver")),
-    *((sampler,) for sampler in ("nutpie", "numpyro", "blackjax")),
-]
-
-
 @pytest.mark.table
 @pytest.mark.parametrize("way", [(w, *way) for w in ("warm", "cold") for way in WAYS], ids=", ".join)
 def test_every_sampler_finishes(way: tuple[str, ...]) -> None:
-    script = Path(__file__).with_name("jax_samplers.py")
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    # What hangs does not fail.
-    done = subprocess.run(
-        [sys.executable, str(script), *way], capture_output=True, text=True, timeout=240, check=False, env=environment
-    )
-    assert done.returncode == 0, done.stderr
-    draws = np.array(json.loads(done.stdout.splitlines()[-1]))
+    draws = draws_of("jax_samplers.py", way, limit=240)
     # Normal, by conjugacy.
     data = np.random.default_rng(1).normal(1.5, 1.0, 40)
     sd = (40 + 0.01) ** -0.5

@@ -104,8 +104,8 @@ class Model(ABC):
 
     @property
     def shift(self) -> str | None:
-        """The parameter that does nothing but move every response time: the non-decision time."""
-        return "t"
+        """The parameter that does nothing but move every response time, the non-decision time; None without times."""
+        return "t" if self.times else None
 
     @property
     def times(self) -> bool:

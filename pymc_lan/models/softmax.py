@@ -39,11 +39,6 @@ class UtilityChoice(Model):
     choices: tuple[int, ...]
 
     @property
-    def shift(self) -> str | None:
-        """None: there are no times to move."""
-        return None
-
-    @property
     def times(self) -> bool:
         """None of its trials has one."""
         return False

@@ -140,6 +140,24 @@ def refuse_recipe(recipe: Recipe | SimulationRecipe | None, spec: Model, wanted:
         raise ValueError(explain(f"{wanted} only", found, f"give {wanted}, or none"))
 
 
+def refuse_simulations(wishes: Wishes, spec: Model) -> None:
+    """Refuse what only a training on simulations has: files of them, and a report.
+
+    Parameters
+    ----------
+    wishes : Wishes
+    spec : Model
+
+    Raises
+    ------
+    ValueError
+        If there is either.
+    """
+    if wishes.simulations is not None or wishes.report:
+        found, remedy = f"simulations or a report for {spec.name!r}", "leave simulations and report out"
+        raise ValueError(explain("a model with a simulator, to train from files or to report on", found, remedy))
+
+
 def refuse_scheduler(scheduler: str | None, found: str) -> None:
     """Refuse a scheduler that would have nothing to do.
 

@@ -37,11 +37,6 @@ class Task(Model):
     chance: ClassVar[float]
 
     @property
-    def shift(self) -> str | None:
-        """None: there are no times to move."""
-        return None
-
-    @property
     def times(self) -> bool:
         """None of its trials has one."""
         return False

@@ -161,11 +161,6 @@ class SimulatedResponses(Simulated):
     simulator: Simulator | None = None
 
     @property
-    def shift(self) -> str | None:
-        """None: there are no times to move."""
-        return None
-
-    @property
     def times(self) -> bool:
         """None of its trials has one."""
         return False

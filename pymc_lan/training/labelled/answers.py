@@ -17,7 +17,7 @@ from pymc_lan.networks.accuracy.answers import accuracy_of_answers
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.training.recipes import ANSWER_RECIPE, Recipe
-from pymc_lan.training.teacher import Learned, Teacher, Wishes, refuse_recipe, refuse_scheduler
+from pymc_lan.training.teacher import Learned, Teacher, Wishes, refuse_recipe, refuse_scheduler, refuse_simulations
 
 # Trials of each simulated task on which accuracy is measured.
 MEASURED = 10_000_000
@@ -51,9 +51,7 @@ class AnswerTeacher(Teacher):
             For another recipe than `lan_recipe`, files or a report of simulations, or a scheduler.
         """
         refuse_recipe(wishes.simulation_recipe or wishes.choice_recipe, spec, "lan_recipe")
-        if wishes.simulations is not None or wishes.report:
-            found, remedy = f"simulations or a report for {spec.name!r}", "leave simulations and report out"
-            raise ValueError(explain("a model with a simulator, to train from files or to report on", found, remedy))
+        refuse_simulations(wishes, spec)
         if wishes.lan_recipe is not None and wishes.lan_recipe.loss is not None:
             expected, found = f"a recipe with the loss of {spec.name!r}, which is of log odds", "one of your own"
             raise ValueError(explain(expected, found, "leave loss out"))

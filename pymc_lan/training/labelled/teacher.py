@@ -8,13 +8,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self, final
 
-from pymc_lan.errors import explain
 from pymc_lan.models.model import Model, require_labels, require_views
 from pymc_lan.networks.accuracy.accuracy import accuracy
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.parallel import open_executor
 from pymc_lan.training.recipes import Recipe, usual_recipes
-from pymc_lan.training.teacher import Learned, Teacher, Wishes, refuse_recipe, refuse_scheduler
+from pymc_lan.training.teacher import Learned, Teacher, Wishes, refuse_recipe, refuse_scheduler, refuse_simulations
 
 # Trials on which accuracy is measured.
 MEASURED = 60_000
@@ -50,10 +49,7 @@ class LabelTeacher(Teacher):
             For a recipe, files or a report of a training on simulations, or a scheduler for labels of closed form.
         """
         refuse_recipe(wishes.simulation_recipe, spec, "lan_recipe and choice_recipe")
-        if wishes.simulations is not None or wishes.report:
-            found = f"simulations or a report for {spec.name!r}"
-            remedy = "leave simulations and report out"
-            raise ValueError(explain("a model with a simulator, to train from files or to report on", found, remedy))
+        refuse_simulations(wishes, spec)
         if require_labels(spec).quick:
             refuse_scheduler(wishes.scheduler, f"labels that take seconds of {spec.name!r}")
         lan_recipe, choice_recipe = usual_recipes(spec)
