@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
 
+    from pymc_lan.amortized.amortize import amortize as amortize
+    from pymc_lan.amortized.amortizer import Amortizer as Amortizer
+    from pymc_lan.amortized.load import load_amortized as load_amortized
     from pymc_lan.data.observed import as_dataframe as as_dataframe
     from pymc_lan.data.observed import as_observed as as_observed
     from pymc_lan.data.stimuli import read_answers as read_answers
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
 
 # Where each name is. Named distributions are not among them: they are the classes of `distributions.named`.
 _SOURCES = {
+    "Amortizer": "amortized.amortizer",
     "ChoiceDist": "distributions.choice",
     "GoNoGo": "distributions.gonogo",
     "LANDist": "distributions.landist",
@@ -87,6 +91,7 @@ _SOURCES = {
     "StopSignal": "distributions.stop_signal",
     "ThreeAlternative": "distributions.perception",
     "TwoAlternative": "distributions.perception",
+    "amortize": "amortized.amortize",
     "as_dataframe": "data.observed",
     "as_observed": "data.observed",
     "bambi_family": "regressions.bambi",
@@ -104,6 +109,7 @@ _SOURCES = {
     "initvals": "inference",
     "jax_function": "ops.jax_function.function",
     "list_models": "registry.listing",
+    "load_amortized": "amortized.load",
     "load_network": "registry.load",
     "load_regression": "regressions.regression",
     "posteriors": "inference.subjects.posteriors",

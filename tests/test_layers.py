@@ -24,7 +24,7 @@ PACKAGE = "pymc_lan"
 # A package imports from itself and from the floors below it; what stands on one floor does not see its neighbours.
 FLOORS = (
     *({"errors"}, {"data", "numerics"}, {"models"}, {"networks"}, {"registry"}, {"ops"}, {"distributions"}, {"plots"}),
-    *({"inference", "diagnostics", "training"}, {"regressions"}, {"cli"}),
+    *({"inference", "diagnostics", "training"}, {"regressions", "amortized"}, {"cli"}),
     {""},  # pymc_lan/__init__.py re-exports, so nothing may import from it
 )
 FLOOR = {package: number for number, packages in enumerate(FLOORS) for package in packages}
@@ -32,15 +32,17 @@ FLOOR = {package: number for number, packages in enumerate(FLOORS) for package i
 MOST_ENTRIES = 16
 
 # Libraries that only these modules may import; what is not listed is free for all.
-USES_PYMC = frozenset({"distributions", "diagnostics", "inference", "plots", "regressions", "cli"})
-USES_JAX = frozenset({"numerics", "models", "networks", "ops", "diagnostics", "inference", "training"})
+USES_PYMC = frozenset({"amortized", "distributions", "diagnostics", "inference", "plots", "regressions", "cli"})
+USES_JAX = frozenset({"amortized", "numerics", "models", "networks", "ops", "diagnostics", "inference", "training"})
 IMPORTERS: Mapping[str, frozenset[str]] = {
     "pymc": USES_PYMC,
     "pytensor": USES_PYMC | {"ops"},
     "arviz": frozenset({"diagnostics", "plots", "regressions", "cli"}),
     "jax": USES_JAX,
     "flax": USES_JAX,
-    "optax": frozenset({"training", "inference"}),
+    "optax": frozenset({"amortized", "inference", "training"}),
+    "bayesflow": frozenset({"amortized"}),
+    "keras": frozenset({"amortized"}),
     "blackjax": frozenset({"inference"}),
     "orbax": frozenset({"networks"}),
     "tensorstore": frozenset({"networks"}),
@@ -56,6 +58,8 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
 
 # What nobody should wait for, or have installed, to import the package.
 LOADED_LATE = (
+    "bayesflow",
+    "keras",
     "jax",
     "flax",
     "optax",
@@ -214,7 +218,8 @@ def test_the_checker_accepts_what_is_allowed() -> None:
         (
             "numerics",
             "import pymc as pm",
-            "numerics:1 imports pymc, which only cli, diagnostics, distributions, inference, plots, regressions may",
+            "numerics:1 imports pymc, which only "
+            "amortized, cli, diagnostics, distributions, inference, plots, regressions may",
         ),
         ("ops", "from pymc.distributions import Normal", "ops:1 imports pymc,"),
         ("training.loop", "import pytensor.tensor as pt", "training.loop:1 imports pytensor,"),

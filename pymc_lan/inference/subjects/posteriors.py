@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,12 @@ import numpy as np
 from pymc_lan.data.messages import each_once
 from pymc_lan.errors import check_count, explain, unknown
 from pymc_lan.inference.subjects.chains import by_nuts
+from pymc_lan.inference.subjects.proposals import PROPOSALS, Proposal
 from pymc_lan.inference.subjects.result import as_datatree
 from pymc_lan.inference.subjects.sampling import Group, Posterior, side_by_side
 from pymc_lan.inference.subjects.tables import Subject, check_alike, model_of, subject, tables
 from pymc_lan.inference.subjects.template import Template
+from pymc_lan.inference.subjects.verdicts import OfNothing
 from pymc_lan.numerics.seeds import as_generator
 
 # PyMC's own logger shows such lines, and is where users silence them.
@@ -113,23 +115,63 @@ def posteriors(
     >>> bool(abs(found.posterior["v"].sel(subject="bob").mean() - 1) < 0.3)
     True
     """
+    return sample_each(
+        build,
+        df,
+        by,
+        draws,
+        lambda *_: PROPOSALS,
+        var_names=var_names,
+        fallback=fallback,
+        cores=cores,
+        seed=seed,
+        progressbar=progressbar,
+    )
+
+
+def sample_each(
+    build: Any,
+    df: Any,
+    by: str,
+    draws: int,
+    propose: Callable[[Any, Any, Any], Sequence[Proposal]],
+    *,
+    var_names: Sequence[str] | None,
+    fallback: str | None,
+    cores: int | None,
+    seed: int | None,
+    progressbar: bool,
+) -> Any:
+    """As `posteriors`, by other proposals.
+
+    Parameters
+    ----------
+    build, df, by, draws, var_names, fallback, cores, seed, progressbar
+        As of `posteriors`.
+    propose : callable
+        From a subject's label, table and model to what is tried for them, in order.
+
+    Returns
+    -------
+    xarray.DataTree
+    """
     draws, cores = check_count("draws", draws), None if cores is None else check_count("cores", cores)
     if fallback not in FALLBACKS:
         raise ValueError(explain("fallback as 'nuts' or None", f"{fallback!r}", "give one of them"))
-    if not callable(build):
-        remedy = "write one: def build(df)"
-        raise ValueError(explain("a function from a table to a model", f"a {type(build).__name__}", remedy))
+    check_build(build)
     root = int(as_generator(seed).integers(2**63))
     parts = tables(df, by)
     with _bar(progressbar) as bar, each_once():
-        subjects, models = _read(build, parts, bar.add_task("models", total=len(parts)), bar)
+        subjects, models, proposals = _read(build, parts, propose, bar.add_task("models", total=len(parts)), bar)
         templates = _templates(subjects, models)
         names, shapes = _kept(subjects, templates, var_names)
         groups = [(Group(template, names), of) for template, of in templates]
         groups = [each for group, of in groups for each in _checked(group, of, subjects, models, build)]
         group_of = {i: group for group, of in groups for i in of}
         n = max(draws, LEAST_PROPOSED)
-        tasks = [partial(group_of[i].sample, one, n, _seed(root, i, 0)) for i, one in enumerate(subjects)]
+        tasks = [
+            partial(group_of[i].sample, subjects[i], n, _seed(root, i, 0), each) for i, each in enumerate(proposals)
+        ]
         task = bar.add_task("posteriors", total=len(tasks))
         found: dict[int, Posterior] = {}
         for i, posterior in side_by_side(tasks, cores):
@@ -146,6 +188,18 @@ def posteriors(
     return as_datatree(models[0], subjects, every, shapes, draws, [_seed(root, i, 2) for i in range(len(tasks))])
 
 
+def check_build(build: Any) -> None:
+    """Refuse what is no function.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not callable(build):
+        remedy = "write one: def build(df)"
+        raise ValueError(explain("a function from a table to a model", f"a {type(build).__name__}", remedy))
+
+
 def _seed(root: int, subject: int, step: int) -> np.random.SeedSequence:
     """A seed of each subject's own, so that it does not matter what is drawn before, or where."""
     return np.random.SeedSequence([root, subject, step])
@@ -157,9 +211,12 @@ def _bar(shown: bool) -> Any:
     return Progress(*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(), disable=not shown)
 
 
-def _read(build: Any, parts: Mapping[Any, Any], task: Any, bar: Any) -> tuple[list[Subject], dict[int, Any]]:
+def _read(
+    build: Any, parts: Mapping[Any, Any], propose: Any, task: Any, bar: Any
+) -> tuple[list[Subject], dict[int, Any], list[Sequence[Proposal]]]:
     """All subjects, and the models of the first and the last of each graph: thousands would not fit into memory."""
     subjects, models, last = list[Subject](), dict[int, Any](), dict[Hashable, tuple[int, Any]]()
+    proposals = list[Sequence[Proposal]]()
     for i, (label, table) in enumerate(parts.items()):
         model = model_of(build, label, table)
         one = subject(label, table, model)
@@ -167,8 +224,9 @@ def _read(build: Any, parts: Mapping[Any, Any], task: Any, bar: Any) -> tuple[li
             models[i] = model
         last[one.lines] = (i, model)
         subjects.append(one)
+        proposals.append(propose(label, table, model))
         bar.advance(task)
-    return subjects, models | dict(last.values())
+    return subjects, models | dict(last.values()), proposals
 
 
 def _templates(subjects: Sequence[Subject], models: Mapping[int, Any]) -> list[tuple[Template, list[int]]]:
@@ -228,7 +286,8 @@ def _checked(
 def _say(subjects: Sequence[Subject], found: Mapping[int, Posterior]) -> None:
     steps = Counter(x.verdict.step for x in found.values() if x.verdict.right)
     logger.info("posteriors: right by %s", ", ".join(f"{step} {n}" for step, n in steps.items()) or "none")
-    wrong = [subjects[i].label for i in range(len(found)) if not found[i].verdict.right]
+    judged = [i for i in range(len(found)) if not isinstance(found[i].verdict, OfNothing)]
+    wrong = [subjects[i].label for i in judged if not found[i].verdict.right]
     if wrong:
         names = ", ".join(map(repr, wrong[:SHOWN])) + ", ..." * (len(wrong) > SHOWN)
         logger.warning("posteriors: not right for %d of %d subjects (%s); see verdicts", len(wrong), len(found), names)

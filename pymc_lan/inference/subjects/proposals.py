@@ -47,8 +47,8 @@ class Target:
     starts: Float
 
 
-# Proposals, and draws from them.
-type Tried = tuple[TMixture, Draws]
+# Proposals, where they are mixtures, and draws from them.
+type Tried = tuple[TMixture | None, Draws]
 
 
 class Proposal(ABC):
@@ -57,11 +57,19 @@ class Proposal(ABC):
     words: ClassVar[str]
 
     @abstractmethod
-    def mixture(self, rng: np.random.Generator, target: Target, tried: Sequence[Tried]) -> TMixture | None:
-        """What to draw from; None where it cannot say. `tried` are those before it, and their draws."""
-
     def draws(self, rng: np.random.Generator, target: Target, tried: Sequence[Tried], n: int) -> Tried | None:
-        """Draw and weigh."""
+        """Draw and weigh; None where it cannot. `tried` are those before it, and their draws."""
+
+
+class Mixture(Proposal):
+    """A mixture of t distributions."""
+
+    @abstractmethod
+    def mixture(self, rng: np.random.Generator, target: Target, tried: Sequence[Tried]) -> TMixture | None:
+        """What to draw from; None where it cannot say."""
+
+    @override
+    def draws(self, rng: np.random.Generator, target: Target, tried: Sequence[Tried], n: int) -> Tried | None:
         found = self.mixture(rng, target, tried)
         if found is None:
             return None
@@ -70,7 +78,7 @@ class Proposal(ABC):
 
 
 @final
-class Laplace(Proposal):
+class Laplace(Mixture):
     """The normal approximation at each mode, with the tails of t."""
 
     words = "Laplace approximation"
@@ -93,8 +101,8 @@ class Laplace(Proposal):
 
 
 @final
-class Refit(Proposal):
-    """A mixture of t distributions that is fitted to all draws before it, weighted as draws from all their proposals.
+class Refit(Mixture):
+    """A mixture of t distributions that is fitted to all draws of mixtures before it, weighted as draws from all their proposals.
 
     Cornuet, Marin, Mira & Robert (2012), Scandinavian Journal of Statistics 39, 798-812.
     """
@@ -103,8 +111,9 @@ class Refit(Proposal):
 
     @override
     def mixture(self, rng: np.random.Generator, target: Target, tried: Sequence[Tried]) -> TMixture | None:
-        rows, log_p = (np.concatenate(x) for x in zip(*((d.rows, d.log_p) for _, d in tried), strict=True))
-        log_q = np.logaddexp.reduce([mixture.log_density(rows) for mixture, _ in tried])
+        known = [(mixture, d) for mixture, d in tried if mixture is not None]
+        rows, log_p = (np.concatenate(x) for x in zip(*((d.rows, d.log_p) for _, d in known), strict=True))
+        log_q = np.logaddexp.reduce([mixture.log_density(rows) for mixture, _ in known])
         every = weighted(self.words, rows, log_p, log_q)
         if not np.isfinite(every.verdict.k):
             return None

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.inference.posterior import start_points
-from pymc_lan.inference.subjects.proposals import PROPOSALS, Target, Tried
+from pymc_lan.inference.subjects.proposals import PROPOSALS, Proposal, Target, Tried
 from pymc_lan.inference.subjects.tables import Subject
 from pymc_lan.inference.subjects.template import AT_ONCE, Functions, Template, without_blas
 from pymc_lan.inference.subjects.verdicts import OfFailure, Verdict
@@ -92,7 +92,9 @@ class Group:
         found: Functions = self._own.functions
         return found
 
-    def sample(self, subject: Subject, n: int, seed: np.random.SeedSequence) -> Posterior:
+    def sample(
+        self, subject: Subject, n: int, seed: np.random.SeedSequence, proposals: Sequence[Proposal] = PROPOSALS
+    ) -> Posterior:
         """Draws by the first proposal for which the rule holds, or the best of all."""
         functions, given = self._mine(), self.template.given(subject.numbers)
         at_once = max(1, AT_ONCE // max(subject.n_trials, 1))
@@ -108,7 +110,7 @@ class Group:
 
         target = Target(lambda rows: in_parts(functions.value, rows)[0], slope, self._starts)
         rng, tried = np.random.default_rng(seed), list[Tried]()
-        for proposal in PROPOSALS:
+        for proposal in proposals:
             found = proposal.draws(rng, target, tried, n)
             tried += [] if found is None else [found]
             if found is None or found[1].verdict.right:

@@ -9,7 +9,7 @@ of a second, where numba would take longer than many subjects need.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -151,6 +151,49 @@ class Template:
         shapes = [self._new[rv].shape for rv in self.model.free_RVs]
         with without_blas():
             return pytensor.function(self._inputs, shapes, mode="FAST_COMPILE", on_unused_input="ignore")
+
+    def draws(self, n: int) -> Callable[[int, list[Leaf]], list[NDArray[Any]]]:
+        """A function that draws n times from prior and likelihood.
+
+        Parameters
+        ----------
+        n : int
+
+        Returns
+        -------
+        callable
+            From a seed and the numbers that are `given` to rows of unconstrained values (n, n_values), and to what is
+            drawn of each observed variable (n, ...).
+        """
+        import pytensor.tensor as pt
+        from pymc.distributions.shape_utils import change_dist_size
+        from pymc.pytensorf import compile as compiled
+        from pymc.pytensorf import find_rng_nodes, reseed_rngs
+        from pytensor.graph.replace import vectorize_graph
+        from pytensor.graph.traversal import ancestors
+
+        free = [self._new[rv] for rv in self.model.free_RVs]
+        above = {rv: {*ancestors([rv])} - {rv} for rv in free}
+        first = {rv: change_dist_size(rv, (n,), expand=True) for rv in free if not above[rv].intersection(free)}
+        later = [*(rv for rv in free if rv not in first), *(self._new[rv] for rv in self.model.observed_RVs)]
+        drawn = first | dict(zip(later, vectorize_graph(later, replace=first), strict=True))
+        parts = []
+        for rv, own in zip(free, self.model.free_RVs, strict=True):
+            change, x = self.model.rvs_to_transforms[own], drawn[rv]
+            parts.append((x if change is None else change.forward(x, *x.owner.inputs)).reshape((n, -1)))
+        outputs = [
+            pt.concatenate(parts, axis=1).astype("float64"),
+            *(drawn[rv] for rv in later[len(free) - len(first) :]),
+        ]
+        rngs = find_rng_nodes(outputs)
+        function = compiled(self._inputs, outputs, mode="FAST_COMPILE", on_unused_input="ignore")
+
+        def draw(seed: int, given: list[Leaf]) -> list[NDArray[Any]]:
+            reseed_rngs(rngs, seed)
+            found: list[NDArray[Any]] = function(*given)
+            return found
+
+        return draw
 
     def _of_flat(self, outputs: Sequence[Any]) -> list[Any]:
         """Functions of the unconstrained values as functions of the flat vector of them."""

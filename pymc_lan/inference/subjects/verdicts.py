@@ -115,7 +115,29 @@ class OfFailure:
         return f"not right: no draws, because {self.reason}"
 
 
-Verdict = OfWeights | OfChains | OfFailure
+@final
+@dataclass(frozen=True, slots=True)
+class OfNothing:
+    """What is known of draws that were not checked.
+
+    Parameters
+    ----------
+    step : str
+        Where they are from.
+    """
+
+    step: str
+    k = np.nan
+    effective = np.nan
+    right = False
+
+    @property
+    def words(self) -> str:
+        """In words."""
+        return f"not checked: draws of the {self.step} as they are"
+
+
+Verdict = OfWeights | OfChains | OfFailure | OfNothing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,14 +150,14 @@ class Draws:
         On the unconstrained scale.
     weights : ndarray of shape (n,)
         They add up to 1.
-    verdict : OfWeights
+    verdict : OfWeights or OfNothing
     log_p : ndarray of shape (n,)
         Log density of the posterior, up to a constant.
     """
 
     rows: Float
     weights: Float
-    verdict: OfWeights
+    verdict: OfWeights | OfNothing
     log_p: Float
 
     @property

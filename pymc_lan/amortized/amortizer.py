@@ -1,0 +1,194 @@
+"""What a trained network is good for: posteriors of many subjects, checked; and what is stored of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymc_lan.amortized.networks import Network
+from pymc_lan.amortized.proposal import Answer, Corrected, Uncorrected
+from pymc_lan.amortized.standard import UNUSUAL, Standard, Usual
+from pymc_lan.amortized.trials import View
+from pymc_lan.amortized.values import Scale
+from pymc_lan.distributions.nodes import observed_trials
+from pymc_lan.errors import explain
+from pymc_lan.inference.subjects.posteriors import sample_each
+from pymc_lan.inference.subjects.proposals import PROPOSALS, Proposal
+
+Float = NDArray[np.float64]
+
+# PyMC's own logger shows such lines, and is where users silence them.
+logger = logging.getLogger("pymc.amortized")
+
+# Subjects that a message names.
+SHOWN = 5
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Amortizer:
+    """A network that maps a subject's trials to their posterior, with the model that it was trained for.
+
+    `pymc_lan.amortize` trains one, and `pymc_lan.load_amortized` loads one.
+
+    Parameters
+    ----------
+    build : callable, optional
+        From one subject's table to a PyMC model.
+    variables : mapping of str to tuple of int
+        Shapes of the model's free variables on the unconstrained scale.
+    n_trials : tuple of int
+        The least and the most that it was trained with.
+    view : View
+    scale : Scale
+    standard : Standard
+    network : Network
+    usual : Usual
+    losses : tuple of dict
+        ``loss`` and ``validation`` of each epoch.
+    """
+
+    build: Any
+    variables: Mapping[str, tuple[int, ...]]
+    n_trials: tuple[int, int]
+    view: View
+    scale: Scale
+    standard: Standard
+    network: Network
+    usual: Usual
+    losses: tuple[Mapping[str, float], ...] = ()
+
+    def sample(
+        self,
+        df: Any,
+        by: str = "subject",
+        draws: int = 1000,
+        *,
+        correct: bool = True,
+        fallback: str | None = "nuts",
+        var_names: Sequence[str] | None = None,
+        cores: int | None = None,
+        seed: int | None = None,
+        progressbar: bool = True,
+    ) -> Any:
+        """Posteriors of all subjects.
+
+        Parameters
+        ----------
+        df : DataFrame
+            The trials of all subjects, with the columns of the design that was trained.
+        by : str
+            The column that says whose trials they are.
+        draws : int
+            Of each subject.
+        correct : bool
+            Whether draws are weighed by the likelihood and prior, with a verdict for each subject, and drawn otherwise
+            where these were not right: by the steps of `pymc_lan.posteriors`.
+        fallback : {"nuts", None}
+            What is done where none of them was right.
+        var_names, cores, seed, progressbar
+            As of `pymc_lan.posteriors`.
+
+        Returns
+        -------
+        xarray.DataTree
+            That of `pymc_lan.posteriors`. Its ``verdicts`` have two more columns: ``distance`` of a subject's data from
+            those of the training, in units of what 2 % of these exceed, and ``usual``, whether it is below 1 and no
+            column of the design is beyond what was trained.
+
+        Raises
+        ------
+        ValueError
+            For subjects with fewer or more trials than the network was trained with, and for a design that it was not
+            trained with.
+        """
+        if self.build is None:
+            remedy = "give it: pl.load_amortized(name, build=...)"
+            raise ValueError(explain("a model to weigh draws with", "none: the prior of this one is code", remedy))
+        distances, usual = list[float](), list[bool]()
+
+        def propose(label: Any, table: Any, model: Any) -> Sequence[Proposal]:
+            answer = self._answer(label, table, model)
+            distances.append(self.usual.distance(answer.condition))
+            usual.append(distances[-1] <= 1 and not self.view.context.outside(table))
+            return (Corrected(answer), *PROPOSALS) if correct else (Uncorrected(answer),)
+
+        found = sample_each(
+            self.build,
+            df,
+            by,
+            draws,
+            propose,
+            var_names=var_names,
+            fallback=fallback if correct else None,
+            cores=cores,
+            seed=seed,
+            progressbar=progressbar,
+        )
+        verdicts = found["verdicts"].to_dataset()
+        found["verdicts"] = type(found)(
+            verdicts.assign(distance=("subject", distances), usual=("subject", usual)), name="verdicts"
+        )
+        odd = [x for x, fine in zip(verdicts["subject"].to_numpy().tolist(), usual, strict=True) if not fine]
+        if len(odd) > max(1, 3 * UNUSUAL * len(usual)):
+            names = ", ".join(map(repr, odd[:SHOWN])) + ", ..." * (len(odd) > SHOWN)
+            logger.warning(
+                "amortized: the data of %d of %d subjects (%s) are unlike what the model simulates, more than chance "
+                "would have it: look whether the model is theirs; see verdicts",
+                *(len(odd), len(usual), names),
+            )
+        return found
+
+    def _answer(self, label: Any, table: Any, model: Any) -> Answer:
+        """What the network says of one subject."""
+        n, (least, most) = len(table), self.n_trials
+        if not least <= n <= most:
+            remedy = "use pl.posteriors for them, or train with other n_trials"
+            raise ValueError(explain(f"{least} to {most} trials of each subject", f"{n} of {label!r}", remedy))
+        own = {rv.name: tuple(rv.type.shape) for rv in model.free_RVs}
+        if [*own] != [*self.variables]:
+            remedy = "give the build that the network was trained for"
+            raise ValueError(explain(f"a model with the variables {[*self.variables]}", f"{[*own]}", remedy))
+        observed = [np.asarray(observed_trials(model, rv), np.float64)[None] for rv in model.observed_RVs]
+        trials, whole, fastest = self.view.look(observed, table)
+        condition = self.condition(trials[0], whole[0])
+        centre, spread = self.standard.centre["values"], self.standard.spread["values"]
+        return Answer(self.network, self.scale, centre, spread, condition, float(fastest[0]))
+
+    def save(self, folder: str | os.PathLike[str], *, name: str, version: str = "1.0") -> Path:
+        """Write it to a folder: weights, what they are of, and a card. Nothing in it is code.
+
+        Parameters
+        ----------
+        folder : path
+            It must not exist yet, or be empty.
+        name, version : str
+            What it is called, also in the folder ``amortized`` of a registry.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        RegistryError
+            For what no version may be called.
+        ValueError
+            For networks that were not named, or other ones than the default, which are not stored by their weights.
+        OSError
+            Where it cannot be written.
+        """
+        from pymc_lan.amortized.files import write
+
+        return write(self, folder, name, version)
+
+    def condition(self, trials: Float, whole: Float) -> Float:
+        """What the network's draws depend on, of one data set's trials and numbers as a whole."""
+        return self.network.condition(self.standard.of("trials", trials), self.standard.of("whole", whole))

@@ -1,0 +1,417 @@
+"""Amortised posteriors: what networks see and answer, against densities that are not theirs; and files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+import pytest
+from scipy import stats
+
+import pymc_lan as pl
+from pymc_lan.amortized import amortize as training_of
+from pymc_lan.amortized.amortizer import Amortizer
+from pymc_lan.amortized.backend import bayesflow
+from pymc_lan.amortized.described import Described, describe
+from pymc_lan.amortized.networks import Stored
+from pymc_lan.amortized.simulated import Simulated, designs, sizes
+from pymc_lan.amortized.standard import Usual
+from pymc_lan.amortized.training import Batches, schedule
+from pymc_lan.amortized.trials import Context, Numbers, ResponseTimes
+from pymc_lan.amortized.values import Scale, scale
+from pymc_lan.errors import RegistryError
+
+QUIET: dict[str, Any] = {"seed": 1, "progressbar": False}
+PRIORS = {
+    "v": {"distribution": "Normal", "parameters": [1.0, 1.0]},
+    "a": {"distribution": "LogNormal", "parameters": [0.0, 0.3]},
+    "t": {"distribution": "Gamma", "parameters": [9.0, 1 / 30]},  # its random variable has a scale
+}
+DDM = Described(PRIORS, "ddm", {"v": "v", "a": "a", "z": 0.5, "t": "t"})
+
+
+def weights(size: int, condition: int, trials: int, rng: np.random.Generator, depth: int = 2) -> dict[str, Any]:
+    """Those of a network with one hidden layer everywhere, which is not near the identity."""
+
+    def dense(name: str, n: int, m: int) -> dict[str, Any]:
+        return {f"{name}/kernel": rng.normal(0, 0.4, (n, m)), f"{name}/bias": rng.normal(0, 0.4, m)}
+
+    found = dense("trials/0", trials, 3)
+    half = size // 2
+    for i in range(depth):
+        found |= {f"flow/{i}/norm/scale": rng.uniform(0.5, 2, size), f"flow/{i}/norm/bias": rng.normal(size=size)}
+        found[f"flow/{i}/order"] = rng.permutation(size)
+        for name, known, other in (("first", half, size - half), ("second", size - half, half)):
+            if other:
+                found |= dense(f"flow/{i}/{name}/0", known + condition, 5) | dense(f"flow/{i}/{name}/out", 5, 2 * other)
+    return {k: np.asarray(x, np.int32 if k.endswith("order") else np.float32) for k, x in found.items()}
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_a_flow_knows_by_how_much_it_spreads(size: int) -> None:
+    rng = np.random.default_rng(size)
+    network, given = Stored(weights(size, 4, 2, rng), 10.0), rng.normal(size=4)
+    z, step = rng.normal(size=(3, size)), 1e-2
+    _, spread = network.invert(z, given)
+    for i in range(3):
+        moved = [network.invert(z[i : i + 1] + step * e * sign, given)[0][0] for e in np.eye(size) for sign in (1, -1)]
+        slopes = [(moved[2 * j] - moved[2 * j + 1]) / (2 * step) for j in range(size)]
+        np.testing.assert_allclose(spread[i], np.linalg.slogdet(np.array(slopes))[1], atol=0.02)
+
+
+@pytest.mark.parametrize("df", [10.0, np.inf])
+@pytest.mark.parametrize("widened", [False, True])
+def test_draws_have_the_density_that_they_say(df: float, widened: bool) -> None:
+    """The mean of a normalised density over theirs is 1, and of its first moment what it is."""
+    network = Stored(weights(2, 0, 1, np.random.default_rng(3)), df)
+    x, log_q = network.draw(np.random.default_rng(1), 20_000, 2, np.zeros(0), widened=widened)
+    centre, spread = np.median(x, axis=0), np.diff(np.quantile(x, [0.4, 0.6], axis=0), axis=0)[0]
+    ratio = np.exp(stats.norm.logpdf(x, centre, spread).sum(axis=1) - log_q)
+    error = ratio.std() / np.sqrt(len(x))
+    assert error < 0.03
+    assert abs(ratio.mean() - 1) < 4 * error
+    np.testing.assert_allclose(ratio @ x / ratio.sum(), centre, atol=5 * error * spread.max())
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "backward"),
+    [
+        (0.0, np.inf, np.exp),
+        (0.1, np.inf, lambda u: 0.1 + np.exp(u)),
+        (0.05, 0.6, lambda u: 0.05 + 0.55 / (1 + np.exp(-u))),
+    ],
+)
+def test_a_time_is_answered_as_a_share_of_the_fastest(least: float, most: float, backward: Any) -> None:
+    by, fastest = Scale(2, 1, least, most), 0.45
+    u = np.column_stack([[0.3, -2.0, 1.0], [-2.5, -2.0, -1.6]])
+    x = by.forward(u, np.full(3, fastest))
+    time = backward(u[:, 1])
+    np.testing.assert_allclose(x[:, 1], stats.logistic.ppf((time - least) / (fastest - least)))
+    rows, spread = by.backward(x, fastest)
+    np.testing.assert_allclose(rows, u)
+    step = np.array([[0.0, 1e-5]])
+    slope = (by.backward(x + step, fastest)[0] - by.backward(x - step, fastest)[0])[:, 1] / 2e-5
+    np.testing.assert_allclose(np.exp(spread), slope, rtol=1e-6)
+    assert np.all(backward(by.backward(np.array([[0.0, 15.0]]), fastest)[0][:, 1]) < fastest)
+
+
+def test_which_time_is_so_answered() -> None:
+    df = pd.DataFrame({"rt": [0.6, 0.7], "response": [1, -1]})
+
+    def model(t: Any, **further: Any) -> pm.Model:
+        with pm.Model() as made:
+            v = pm.Normal("v", shape=2)
+            pl.DDM("obs", v[0], 1.0, 0.5, t(), observed=df, **further)
+        return made
+
+    assert scale(model(lambda: pm.Gamma("t", 9, 30))) == Scale(3, 2, 0.0, np.inf)
+    assert scale(model(lambda: pm.Uniform("t", 0.05, 0.6))) == Scale(3, 2, 0.05, 0.6)
+    assert scale(model(lambda: pm.math.exp(pm.Normal("log_t", -1, 0.3)))) == Scale(3)
+    # A guess may come before it.
+    assert scale(model(lambda: pm.Gamma("t", 9, 30), p_lapse=0.05, lapse_window=3.0)) == Scale(3)
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Simulated:
+    return Simulated(DDM, None, (40, 60), 64, 1)
+
+
+def test_parameters_are_draws_of_the_prior(simulated: Simulated) -> None:
+    every = [simulated.batch(i) for i in range(20)]
+    rows = np.concatenate([x.rows for x in every])
+    laws = (stats.norm(1, 1), stats.norm(0, 0.3), stats.loggamma(9, scale=1, loc=-np.log(30)))
+    assert all(stats.kstest(column, law.cdf).pvalue > 1e-3 for column, law in zip(rows.T, laws, strict=True))
+    assert np.abs(np.corrcoef(rows.T) - np.eye(3)).max() < 0.1
+    assert {x.observed[0].shape for x in every} == {(64, 40, 2), (64, 60, 2)}
+
+
+def test_trials_are_draws_of_their_parameters(simulated: Simulated) -> None:
+    """The share of upper responses of an unbiased diffusion, and no response before the non-decision time."""
+    batch = simulated.batch(5, 60)
+    v, a, t = batch.rows[:, 0], np.exp(batch.rows[:, 1]), np.exp(batch.rows[:, 2])
+    upper = (batch.observed[0][..., 1] == 1).mean(axis=1)
+    expected = 1 / (1 + np.exp(-2 * v * a))
+    assert np.abs(stats.zscore(upper - expected)).max() < 6
+    assert abs((upper - expected).mean()) < 4 * np.sqrt((expected * (1 - expected)).sum() / 60) / len(v)
+    assert np.all(batch.observed[0][..., 0].min(axis=1) > t)
+
+
+def test_a_batch_is_the_same_whatever_came_before(simulated: Simulated) -> None:
+    first, _, again = simulated.batch(3), simulated.batch(4), simulated.batch(3)
+    np.testing.assert_array_equal(first.observed[0], again.observed[0])
+    assert not np.array_equal(first.rows, simulated.batch(5).rows)
+
+
+def test_designs_are_shown_and_obeyed() -> None:
+    def build(df: Any) -> pm.Model:
+        with pm.Model() as model:
+            mu = pm.Normal("mu", 0, 1)
+            v = pm.Normal("v", mu, 0.1, shape=2)
+            pm.Normal("x", v[(df["kind"] == "b").to_numpy().astype(int)], 0.01, observed=df["x"].to_numpy())
+        return model
+
+    def design(rng: np.random.Generator) -> pd.DataFrame:
+        return pd.DataFrame({"kind": rng.permutation(["a", "a", "b", "b"]), "dose": rng.uniform(size=4), "x": 0.0})
+
+    found = Simulated(build, design, (4, 6), 8, 1)
+    assert len(found.models) == 1
+    batch = found.batch(1, 4)
+    which = (batch.table["kind"] == "b").to_numpy().astype(int)
+    np.testing.assert_allclose(batch.observed[0], batch.rows[:, 1:][:, which], atol=0.06)
+    context = Context.of(found.tables)
+    assert context.levels["kind"] == ("a", "b")
+    np.testing.assert_array_equal(context.look(batch.table.assign(x=0.0))[:, 0], which)
+    with pytest.raises(ValueError, match="Expected kind as one of"):
+        context.look(batch.table.assign(kind="c"))
+    with pytest.raises(ValueError, match="Expected a column 'dose'"):
+        context.look(batch.table.drop(columns="dose"))
+    assert context.outside(batch.table) == []
+    assert context.outside(batch.table.assign(dose=7.0)) == ["dose"]
+
+
+@pytest.mark.parametrize("given", [(0, 10), (20, 10), 30, (1.5, 3), "ab", (1, 2, 3)])
+def test_numbers_of_trials_are_two(given: Any) -> None:
+    with pytest.raises(ValueError, match="Expected n_trials as two whole numbers"):
+        sizes(given)
+    with pytest.raises(ValueError, match="Expected a design with rows"):
+        designs(pd.DataFrame({"x": []}), 3, np.random.default_rng(1))
+
+
+def test_what_is_seen_of_trials() -> None:
+    part = ResponseTimes((-1.0, 1.0), True)
+    x = np.array([[[0.5, 1], [0.9, -1], [0.7, 1], [np.inf, 0]]])
+    trials, whole, fastest = part.look(x)
+    assert fastest.tolist() == [0.5]
+    np.testing.assert_allclose(trials[0, :, 0], [1, 0, 1, 0])
+    np.testing.assert_allclose(trials[0, :3, 1], np.log([0.5, 0.9, 0.7]))
+    np.testing.assert_allclose(trials[0, :3, 2], np.log(np.array([0, 0.4, 0.2]) / 0.2 + 0.02))
+    np.testing.assert_allclose(trials[0, :, 3], [0, 0, 0, 1])
+    np.testing.assert_allclose(whole[0, [0, 1, 2, -1]], [np.log(0.5), np.log(0.2), np.log(np.std([0, 0.4, 0.2])), 0.75])
+    # The order of trials is nothing to the whole, and neither is a data set without a response.
+    np.testing.assert_allclose(part.look(x[:, ::-1])[1], whole)
+    assert all(np.isfinite(each).all() for each in part.look(np.array([[[np.inf, 0.0]] * 3])))
+    values, of_all, _ = Numbers(2).look(np.array([[[1.0, 2.0], [3.0, np.nan]]]))
+    assert values.tolist() == [[[1, 2, 0, 0], [3, 0, 0, 1]]]
+    np.testing.assert_allclose(of_all[0], [2, 2, np.log(1 + 1e-6), np.log(1e-6), 1, 0.5])
+
+
+def test_models_as_data() -> None:
+    df = pd.DataFrame({"rt": [0.6, 0.7], "response": [1, -1]})
+    truncated = {"distribution": "Truncated", "of": PRIORS["a"], "lower": 0.3, "upper": 2.5}
+    build = Described({**PRIORS, "a": truncated}, "ddm", dict(DDM.arguments))
+    assert describe(build(df)) == build
+    with pm.Model() as written:
+        v, a = pm.Normal("v", 1, 1), pm.Truncated("a", pm.LogNormal.dist(0, 0.3), lower=0.3, upper=2.5)
+        pl.DDM("obs", v, a, 0.5, pm.Gamma("t", 9, 30), observed=df)
+    assert describe(written).arguments == build.arguments
+    plain: dict[str, Any] = {"mode": "FAST_COMPILE"}
+    point = {"v": np.array(0.3), "a_interval__": np.array(0.1), "t_log__": np.array(-1.5)}
+    np.testing.assert_allclose(build(df).compile_logp(**plain)(point), written.compile_logp(**plain)(point), rtol=1e-6)
+    with pm.Model() as hierarchical:
+        pl.DDM("obs", pm.Normal("v", pm.Normal("mu"), 1), 1.0, 0.5, 0.3, observed=df)
+    assert describe(hierarchical) is None
+    z = Described(
+        {"z": {"distribution": "LogitNormal", "parameters": [0.2, 0.5]}}, "ddm", {"v": 0, "a": 1, "z": "z", "t": 0.3}
+    )
+    model = z(df)
+    prior = model.compile_logp(vars=model.free_RVs, **plain)({"z_logodds__": np.array(0.7)})
+    np.testing.assert_allclose(prior, stats.norm.logpdf(0.7, 0.2, 0.5))
+    with pytest.raises(ValueError, match="Expected a distribution of PyMC"):
+        Described({"v": {"distribution": "Model", "parameters": []}}, "ddm", dict(DDM.arguments))(df)
+
+
+@pytest.mark.parametrize("regime", ["online", "offline", "rounds", "replay"])
+def test_schedules(regime: str) -> None:
+    found = [schedule(regime, 6, 4, 2, 1).number(step) for step in range(24)]
+    again = {"online": 24, "offline": 6, "rounds": 12, "replay": 12}
+    assert len({*found}) == again[regime]
+    assert [schedule(regime, 6, 4, 2, 1).number(step) for step in range(24)] == found
+    if regime in ("offline", "rounds"):
+        assert all(sorted(found[i : i + 6]) == sorted({*found[i : i + 6]}) for i in range(0, 24, 6))
+    made: list[int] = []
+    batches = Batches(lambda number: made.append(number) or {}, schedule(regime, 6, 4, 2, 1).kept)  # type: ignore[func-returns-value]
+    for number in found:
+        batches[number]
+    assert len(made) == again[regime]
+    with pytest.raises(ValueError, match="regime"):
+        schedule("onlin", 6, 4, 2, 1)
+
+
+@pytest.fixture(scope="module")
+def untrained(simulated: Simulated) -> Amortizer:
+    """A network that has learned nothing: the prior's mean and spread, whatever it sees."""
+    source = training_of._source(simulated)
+    batch = source(1)
+    trials, whole = batch["summary_variables"], batch["inference_conditions"]
+    arrays = weights(3, 3 + whole.shape[1], trials.shape[2], np.random.default_rng(2), depth=1)
+    for name, x in arrays.items():
+        if name.startswith("flow") and not name.endswith(("order", "scale")):
+            x[...] = 0
+    arrays["flow/0/norm/scale"][...] = 1
+    network = Stored(arrays, 10.0)
+    seen_ = np.array([network.condition(x, y) for i in range(8) for x, y in _pairs(source(i))])
+    return Amortizer(
+        build=DDM,
+        variables={"v": (), "a": (), "t": ()},
+        n_trials=(40, 60),
+        view=source.view,
+        scale=source.scale,
+        standard=source.standard,
+        network=network,
+        usual=Usual.of(seen_),
+        losses=({"loss": 1.0, "validation": 1.5},),
+    )
+
+
+def _pairs(batch: Any) -> Any:
+    return zip(batch["summary_variables"], batch["inference_conditions"], strict=True)
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(4)
+    parts = [
+        pl.simulate("ddm", {"v": rng.normal(1, 1), "a": 1.0, "z": 0.5, "t": 0.3}, n=n, seed=n).assign(who=f"s{n}")
+        for n in (40, 50, 60)
+    ]
+    return pd.concat(parts)
+
+
+def test_a_bad_network_is_found_out_and_repaired(untrained: Amortizer, table: pd.DataFrame) -> None:
+    found = untrained.sample(table, by="who", fallback=None, **QUIET)
+    alone = pl.posteriors(DDM, table, by="who", fallback=None, **QUIET)
+    assert found["verdicts"]["right"].all()
+    assert {*found["verdicts"]["step"].to_numpy()} <= {"Laplace approximation", "refitted t mixture"}
+    for name in DDM.priors:
+        one, other = (x.posterior[name] for x in (found, alone))
+        sd = other.std(("chain", "draw"))
+        assert float(np.abs((one.mean(("chain", "draw")) - other.mean(("chain", "draw"))) / sd).max()) < 0.2
+    loose = untrained.sample(table, by="who", correct=False, **QUIET)
+    assert loose["verdicts"]["verdict"].to_numpy().tolist() == ["not checked: draws of the network as they are"] * 3
+    assert not loose["verdicts"]["right"].any()
+    # The prior's mean, as a network that has learned nothing answers.
+    assert float(np.abs(loose.posterior["v"].mean(("chain", "draw")) - 1).max()) < 0.2
+
+
+def test_unusual_data_are_said_to_be(untrained: Amortizer, table: pd.DataFrame, caplog: Any) -> None:
+    kept = untrained.sample(table, by="who", correct=False, **QUIET)["verdicts"]
+    assert kept["usual"].all()
+    assert "unlike" not in caplog.text
+    slow = table.assign(rt=np.where(np.arange(len(table)) % 4 == 0, 30.0, table["rt"]))
+    found = untrained.sample(slow, by="who", correct=False, **QUIET)["verdicts"]
+    assert not found["usual"].any()
+    assert float(found["distance"].min()) > 1
+    assert "the data of 3 of 3 subjects" in caplog.text
+
+
+def test_what_it_was_not_trained_for_is_refused(untrained: Amortizer, table: pd.DataFrame) -> None:
+    for n in (39, 61):
+        with pytest.raises(ValueError, match=f"Expected 40 to 60 trials of each subject. Found {n} of 's'"):
+            untrained.sample(table.iloc[:n].assign(who="s"), by="who", **QUIET)
+
+    def other(df: Any) -> pm.Model:
+        with pm.Model() as model:
+            pl.DDM("obs", pm.Normal("drift"), 1.0, 0.5, 0.3, observed=df)
+        return model
+
+    with pytest.raises(ValueError, match="Expected a model with the variables"):
+        replace(untrained, build=other).sample(table, by="who", **QUIET)
+    with pytest.raises(ValueError, match="Expected a model to weigh draws with"):
+        replace(untrained, build=None).sample(table, by="who", **QUIET)
+
+
+def test_files_hold_all_of_it(untrained: Amortizer, table: pd.DataFrame, tmp_path: Path) -> None:
+    folder = untrained.save(tmp_path / "mine", name="mine", version="2.0")
+    assert {x.name for x in folder.iterdir()} == {"weights.safetensors", "config.json", "README.md"}
+    loaded = pl.load_amortized(folder)
+    registered = tmp_path / "registry" / "amortized"
+    shutil.copytree(folder, registered / "mine" / "2.0")
+    hashes = {x.name: sha256(x.read_bytes()).hexdigest() for x in folder.iterdir()}
+    lines = ["[models.mine]", 'default = "2.0"', '[models.mine.versions."2.0".files]']
+    (registered / "registry.toml").write_text("\n".join([*lines, *(f'"{k}" = "{x}"' for k, x in hashes.items())]))
+    assert pl.load_amortized("mine", registries=[tmp_path / "registry"]).build == DDM
+    (registered / "mine" / "2.0" / "config.json").write_text("{}")
+    with pytest.raises(RegistryError, match="as the registry lists it"):
+        pl.load_amortized("mine@2.0", registries=[tmp_path / "registry"])
+    assert loaded.build == DDM
+    one, other = (x.sample(table, by="who", fallback=None, **QUIET) for x in (untrained, loaded))
+    np.testing.assert_array_equal(one.posterior["a"], other.posterior["a"])
+    assert loaded.losses == untrained.losses
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"format": 2}))
+    with pytest.raises(RegistryError, match="upgrade pymc-lan"):
+        pl.load_amortized(folder)
+    (folder / "config.json").write_text(json.dumps(config))
+    weights_file = folder / "weights.safetensors"
+    weights_file.write_bytes(weights_file.read_bytes()[:-4] + b"\0\0\0\1")
+    with pytest.raises(RegistryError, match="Expected the weights that config"):
+        pl.load_amortized(folder)
+
+
+def test_keras_of_another_backend_is_left_alone(monkeypatch: Any) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    with pytest.raises(RuntimeError, match="Found Keras on torch"):
+        bayesflow()
+
+
+@pytest.mark.parametrize(
+    ("further", "message"),
+    [({"epochs": 0}, "epochs"), ({"rate": 2.0}, "rate as a number"), ({"regime": "often"}, "regime")],
+)
+def test_arguments_of_training_are_checked_first(further: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        pl.amortize(DDM, (40, 40), **further)
+    with pytest.raises(ValueError, match="from a table to a model"):
+        pl.amortize(3, (40, 40))  # type: ignore[arg-type]
+
+
+@pytest.mark.table
+def test_training_learns_and_goes_on_where_it_was(tmp_path: Path, monkeypatch: Any) -> None:
+    """BayesFlow's own density of its networks is that of the stored ones; a checkpoint leads to the same weights."""
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    made: list[Any] = []
+    kept = training_of.stored
+    monkeypatch.setattr(training_of, "stored", lambda estimator: made.append(estimator) or kept(estimator))
+    few: dict[str, Any] = {"epochs": 2, "batches": 40, "batch_size": 32, **QUIET}
+    whole = pl.amortize(DDM, (40, 40), **few)
+    assert "KERAS_BACKEND" not in os.environ
+    assert whole.losses[1]["validation"] < whole.losses[0]["validation"]
+    rng = np.random.default_rng(1)
+    trials, wholes = rng.normal(size=(1, 40, 3)), rng.normal(size=(1, whole.standard.centre["whole"].size))
+    given = whole.network.condition(trials[0, :, : whole.standard.centre["trials"].size], wholes[0])
+    x, log_q = whole.network.draw(rng, 50, 3, given, widened=False)
+    data = {
+        "summary_variables": np.repeat(trials[..., : whole.standard.centre["trials"].size], 50, axis=0),
+        "inference_conditions": np.repeat(wholes, 50, axis=0),
+        "inference_variables": x,
+    }
+    own = made[0].log_prob({k: v.astype(np.float32) for k, v in data.items()})
+    np.testing.assert_allclose(log_q, own, atol=1e-3)
+
+    def stop(plan: Any, *rest: Any) -> None:
+        written(plan, *rest)
+        raise KeyboardInterrupt
+
+    from pymc_lan.amortized import training
+
+    written = training._write
+    monkeypatch.setattr(training, "_write", stop)
+    with pytest.raises(KeyboardInterrupt):
+        pl.amortize(DDM, (40, 40), **few, checkpoint=tmp_path)
+    monkeypatch.setattr(training, "_write", written)
+    resumed = pl.amortize(DDM, (40, 40), **few, checkpoint=tmp_path)
+    assert resumed.losses == whole.losses
+    for name, array in whole.network.arrays.items():
+        np.testing.assert_array_equal(resumed.network.arrays[name], array)
+    with pytest.raises(ValueError, match="Expected a checkpoint of this training"):
+        pl.amortize(DDM, (40, 40), **(few | {"batches": 39}), checkpoint=tmp_path)
