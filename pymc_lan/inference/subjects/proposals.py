@@ -102,7 +102,7 @@ class Laplace(Mixture):
 
 @final
 class Refit(Mixture):
-    """A mixture of t distributions that is fitted to all draws of mixtures before it, weighted as draws from all their proposals.
+    """A mixture of t distributions that is fitted to all draws of those before it, weighted as draws from all of these.
 
     Cornuet, Marin, Mira & Robert (2012), Scandinavian Journal of Statistics 39, 798-812.
     """
