@@ -410,8 +410,10 @@ def test_training_learns_and_goes_on_where_it_was(tmp_path: Path, monkeypatch: A
         pl.amortize(DDM, (40, 40), **few, checkpoint=tmp_path)
     monkeypatch.setattr(training, "_write", written)
     resumed = pl.amortize(DDM, (40, 40), **few, checkpoint=tmp_path)
-    assert resumed.losses == whole.losses
+    # But for sums in single precision, whose order depends on how many threads are free.
+    for one, other in zip(resumed.losses, whole.losses, strict=True):
+        np.testing.assert_allclose([*one.values()], [*other.values()], rtol=1e-5)
     for name, array in whole.network.arrays.items():
-        np.testing.assert_array_equal(resumed.network.arrays[name], array)
+        np.testing.assert_allclose(resumed.network.arrays[name], array, atol=1e-5)
     with pytest.raises(ValueError, match="Expected a checkpoint of this training"):
         pl.amortize(DDM, (40, 40), **(few | {"batches": 39}), checkpoint=tmp_path)

@@ -1,0 +1,55 @@
+"""Train the amortised posterior that ships with the package, `pl.load_amortized("ddm")`, and write it to a folder.
+
+python scripts/train_amortized.py weights --version 1.0
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from pymc_lan.amortized.described import Described
+
+# What pl.regression("ddm", df, formulas={"z": "1"}) takes by default, on the scale of the parameters and within the
+# bounds of the network, where it bends.
+PRIORS = {
+    "v": {"distribution": "TruncatedNormal", "parameters": [0.0, 2.0, -3.0, 3.0]},
+    "a": {
+        "distribution": "Truncated",
+        "of": {"distribution": "LogNormal", "parameters": [-0.35667494393873245, 0.4]},
+        "lower": 0.3,
+        "upper": 2.5,
+    },
+    "z": {"distribution": "LogitNormal", "parameters": [0.0, 0.5]},
+    "t": {"distribution": "LogNormal", "parameters": [-0.916290731874155, 0.4]},
+}
+DDM = Described(PRIORS, "ddm", {name: name for name in PRIORS})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--version", default="1.0")
+    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--batches", type=int, default=500)
+    parser.add_argument("--checkpoint", type=Path)
+    arguments = parser.parse_args()
+    from pymc_lan.amortized.amortize import amortize
+
+    begun, cpu = time.perf_counter(), time.process_time()
+    found = amortize(
+        DDM,
+        (50, 1000),
+        epochs=arguments.epochs,
+        batches=arguments.batches,
+        rate=2e-3,
+        checkpoint=arguments.checkpoint,
+        seed=1,
+    )
+    print(f"{time.perf_counter() - begun:.0f} s, of which {time.process_time() - cpu:.0f} CPU s; {found.losses[-1]}")
+    print(found.save(arguments.out, name="ddm", version=arguments.version))
+
+
+if __name__ == "__main__":
+    main()
