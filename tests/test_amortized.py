@@ -16,6 +16,7 @@ import pandas as pd
 import pymc as pm
 import pytest
 from scipy import stats
+from toy_workers import FLAG, die_once
 
 import pymc_lan as pl
 from pymc_lan.amortized import amortize as training_of
@@ -300,6 +301,92 @@ def test_a_bad_network_is_found_out_and_repaired(untrained: Amortizer, table: pd
     assert not loose["verdicts"]["right"].any()
     # The prior's mean, as a network that has learned nothing answers.
     assert float(np.abs(loose.posterior["v"].mean(("chain", "draw")) - 1).max()) < 0.2
+
+
+def test_models_that_take_their_trials_are_those_of_each(untrained: Amortizer, table: pd.DataFrame) -> None:
+    """A model as data is built once for all; a function that returns the same models is called for each."""
+    mixed = table.sample(frac=1, random_state=1).reset_index(drop=True)
+    alike = untrained.sample(mixed, by="who", fallback=None, **QUIET)
+    each = replace(untrained, build=lambda df: DDM(df)).sample(mixed, by="who", fallback=None, **QUIET)
+    for name in DDM.priors:
+        np.testing.assert_allclose(alike.posterior[name], each.posterior[name], rtol=1e-9)
+    labels = alike["verdicts"]["subject"].to_numpy()
+    assert alike["verdicts"]["n_trials"].to_numpy().tolist() == mixed["who"].value_counts()[labels].tolist()
+    late = mixed.assign(deadline=40.0)
+    late.loc[0, "rt"] = np.nan
+    with pytest.raises(ValueError, match="knows trials without a response"):
+        untrained.sample(late, by="who", **QUIET)
+
+
+@pytest.fixture
+def parts(table: pd.DataFrame, tmp_path: Path) -> Path:
+    folder = tmp_path / "trials"
+    folder.mkdir()
+    table[table["who"] != "s60"].to_parquet(folder / "one.parquet")
+    table[table["who"] == "s60"].to_parquet(folder / "two.parquet")
+    return folder
+
+
+def test_folders_of_parts(untrained: Amortizer, table: pd.DataFrame, parts: Path, tmp_path: Path) -> None:
+    out, few = tmp_path / "found", {"by": "who", "processes": 1, "fallback": None, "keep_draws": True, **QUIET}
+    files = untrained.sample_to(out, parts, **few)
+    assert [path.name for path in files] == ["one.parquet", "two.parquet"]
+    rows = pd.concat([pd.read_parquet(path) for path in files]).set_index("who")
+    assert rows.index.tolist() == ["s40", "s50", "s60"]
+    alone = pl.posteriors(DDM, table, by="who", draws=4000, fallback=None, **QUIET).posterior
+    for name in DDM.priors:
+        x, draws = alone[name].to_numpy()[0], np.stack(rows[f"{name}_draws"])
+        assert np.abs((rows[f"{name}_mean"] - x.mean(axis=0)) / x.std(axis=0)).max() < 0.2
+        assert np.abs(rows[f"{name}_sd"] / x.std(axis=0) - 1).max() < 0.15
+        for end in (5, 95):
+            np.testing.assert_allclose(rows[f"{name}_{end}%"], np.quantile(draws, end / 100, axis=1), rtol=1e-5)
+    # What a killed run left is done as it would have been, and nothing else is.
+    whole, times = files[1].read_bytes(), files[0].stat().st_mtime_ns
+    files[1].unlink()
+    (out / ".two.parquet-part").write_bytes(whole[:100])
+    untrained.sample_to(out, parts, **(few | {"seed": None}))
+    assert files[1].read_bytes() == whole
+    assert files[0].stat().st_mtime_ns == times
+    with pytest.raises(ValueError, match="Expected a folder begun with draws=10"):
+        untrained.sample_to(out, parts, **few, draws=10)
+    (out / "study.json").unlink()
+    with pytest.raises(ValueError, match="Expected a folder without Parquet files"):
+        untrained.sample_to(out, parts, **few)
+
+
+def test_what_parts_cannot_be(untrained: Amortizer, table: pd.DataFrame, parts: Path, tmp_path: Path) -> None:
+    quiet: dict[str, Any] = {"by": "who", **QUIET}
+    with pytest.raises(TypeError, match="Expected client= as a client of Dask"):
+        untrained.sample_to(tmp_path / "out", parts, client=3, **quiet)
+    with pytest.raises(ValueError, match="Expected a folder with Parquet files"):
+        untrained.sample_to(tmp_path / "out", tmp_path, **quiet)
+    with pytest.raises(ValueError, match=r"Expected a column 'subject' in one\.parquet"):
+        untrained.sample_to(tmp_path / "out", parts, **QUIET)
+    table.iloc[:3].to_parquet(parts / "three.parquet")
+    with pytest.raises(ValueError, match=r"Expected each subject in one part. Found 's40' in three\.parquet"):
+        untrained.sample_to(tmp_path / "out", parts, **quiet)
+    (parts / "three.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match="Expected a Parquet file at"):
+        untrained.sample_to(tmp_path / "out", parts, **quiet)
+
+
+def deadly(df: pd.DataFrame) -> pm.Model:
+    die_once()
+    return DDM(df)
+
+
+@pytest.mark.slow
+def test_parts_survive_a_worker(untrained: Amortizer, parts: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    distributed = pytest.importorskip("distributed", reason="needs the extra dask")
+    network, few = replace(untrained, build=deadly), {"by": "who", "fallback": None, **QUIET}
+    here = network.sample_to(tmp_path / "here", parts, processes=1, **few)
+    monkeypatch.setenv(FLAG, str(tmp_path / "one has died"))
+    options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        there = network.sample_to(tmp_path / "there", parts, client=client, **few)
+    assert (tmp_path / "one has died").exists()
+    for one, other in zip(here, there, strict=True):
+        pd.testing.assert_frame_equal(pd.read_parquet(one), pd.read_parquet(other))
 
 
 def test_unusual_data_are_said_to_be(untrained: Amortizer, table: pd.DataFrame, caplog: Any) -> None:

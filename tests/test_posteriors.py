@@ -75,6 +75,40 @@ def test_a_conjugate_posterior(heights: pd.DataFrame, found: Any, label: str) ->
         assert abs(s / sd - 1) < 0.06
 
 
+class Moved(pytensor.graph.op.Op):
+    """Adds a number that no graph shows: all of them are equal."""
+
+    __props__ = ()
+    gufunc_signature = "()->()"
+
+    def __init__(self, by: float) -> None:
+        self.by = by
+
+    def make_node(self, x: Any) -> Any:
+        return pytensor.graph.basic.Apply(self, [x], [x.type()])
+
+    def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
+        outputs[0][0] = np.asarray(inputs[0] + self.by)
+
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> Any:
+        return cotangents
+
+
+def test_models_that_only_look_like_one_are_several() -> None:
+    df = pd.DataFrame({"subject": np.repeat(["a", "b"], 20), "y": np.random.default_rng(1).normal(size=40)})
+
+    def build(df: Any) -> pm.Model:
+        with pm.Model() as model:
+            mu = pm.Normal("mu", 0, PRIOR_SD)
+            pm.Normal("y", Moved(3.0 if df["subject"].iloc[0] == "b" else 0.0)(mu), NOISE, observed=df["y"].to_numpy())
+        return model
+
+    found = pl.posteriors(build, df, var_names="mu", fallback=None, **QUIET).posterior["mu"].mean(("chain", "draw"))
+    for label, by in (("a", 0.0), ("b", 3.0)):
+        mean, sd = conjugate(df.loc[df["subject"] == label, "y"] - by)
+        assert abs(float(found.sel(subject=label)) - mean) < 0.2 * sd
+
+
 def test_what_is_returned(found: Any) -> None:
     assert found["posterior"]["mu"].dims == ("chain", "draw", "subject")
     assert found["posterior"]["mu"].shape == (1, 4000, 3)

@@ -12,15 +12,17 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.amortized.described import Described
 from pymc_lan.amortized.networks import Network
 from pymc_lan.amortized.proposal import Answer, Corrected, Uncorrected
-from pymc_lan.amortized.standard import UNUSUAL, Standard, Usual
+from pymc_lan.amortized.standard import Standard, Usual, too_many
 from pymc_lan.amortized.trials import View
 from pymc_lan.amortized.values import Scale
-from pymc_lan.distributions.nodes import observed_trials
-from pymc_lan.errors import explain
+from pymc_lan.errors import check_count, check_path, explain
 from pymc_lan.inference.subjects.posteriors import sample_each
 from pymc_lan.inference.subjects.proposals import PROPOSALS, Proposal
+from pymc_lan.inference.subjects.reading import OneByOne, Reading
+from pymc_lan.inference.subjects.tables import Subject
 
 Float = NDArray[np.float64]
 
@@ -53,6 +55,12 @@ class Amortizer:
     usual : Usual
     losses : tuple of dict
         ``loss`` and ``validation`` of each epoch.
+
+    Examples
+    --------
+    >>> network = pl.amortize(build, n_trials=(50, 500))  # doctest: +SKIP
+    >>> network.sample(df, by="subject")["verdicts"].to_dataset().to_dataframe()  # doctest: +SKIP
+    >>> network.save("my_network", name="mine")  # doctest: +SKIP
     """
 
     build: Any
@@ -73,7 +81,7 @@ class Amortizer:
         *,
         correct: bool = True,
         fallback: str | None = "nuts",
-        var_names: Sequence[str] | None = None,
+        var_names: str | Sequence[str] | None = None,
         cores: int | None = None,
         seed: int | None = None,
         progressbar: bool = True,
@@ -113,15 +121,17 @@ class Amortizer:
             remedy = "give it: pl.load_amortized(name, build=...)"
             raise ValueError(explain("a model to weigh draws with", "none: the prior of this one is code", remedy))
         distances, usual = list[float](), list[bool]()
+        alike = isinstance(self.build, Described) and not self.view.context.levels
+        reading = self.build.reading(df, by) if alike else OneByOne(self.build)
 
-        def propose(label: Any, table: Any, model: Any) -> Sequence[Proposal]:
-            answer = self._answer(label, table, model)
+        def propose(one: Subject, model: Any) -> Sequence[Proposal]:
+            answer = self._answer(one, model, reading)
             distances.append(self.usual.distance(answer.condition))
-            usual.append(distances[-1] <= 1 and not self.view.context.outside(table))
+            usual.append(distances[-1] <= 1 and not self.view.context.outside(one.table))
             return (Corrected(answer), *PROPOSALS) if correct else (Uncorrected(answer),)
 
         found = sample_each(
-            self.build,
+            reading,
             df,
             by,
             draws,
@@ -137,7 +147,7 @@ class Amortizer:
             verdicts.assign(distance=("subject", distances), usual=("subject", usual)), name="verdicts"
         )
         odd = [x for x, fine in zip(verdicts["subject"].to_numpy().tolist(), usual, strict=True) if not fine]
-        if len(odd) > max(1, 3 * UNUSUAL * len(usual)):
+        if too_many(len(odd), len(usual)):
             names = ", ".join(map(repr, odd[:SHOWN])) + ", ..." * (len(odd) > SHOWN)
             logger.warning(
                 "amortized: the data of %d of %d subjects (%s) are unlike what the model simulates, more than chance "
@@ -146,18 +156,87 @@ class Amortizer:
             )
         return found
 
-    def _answer(self, label: Any, table: Any, model: Any) -> Answer:
+    def sample_to(
+        self,
+        folder: str | os.PathLike[str],
+        source: str | os.PathLike[str],
+        by: str = "subject",
+        draws: int = 1000,
+        *,
+        client: Any = None,
+        processes: int | None = None,
+        correct: bool = True,
+        fallback: str | None = "nuts",
+        keep_draws: bool = False,
+        seed: int | None = None,
+        progressbar: bool = True,
+    ) -> list[Path]:
+        """Posteriors of more subjects than fit into memory: from a folder of Parquet files to another.
+
+        One file is in the memory of a worker at a time. Called again, a run that was killed goes on with the files that
+        are left to do.
+
+        Parameters
+        ----------
+        folder : path
+            Where results go: of each file of the source one of its name, which is written whole.
+        source : path
+            A folder of Parquet files ``*.parquet`` with trials. All trials of a subject are in one of them.
+        by, draws, correct, fallback
+            As of `sample`.
+        client : distributed.Client, optional
+            Of a Dask cluster, whose workers see both folders. What a worker that dies was at is done by another.
+        processes : int, optional
+            Without a client: processes of this machine, by default one for each core. With 1 nothing is started.
+        keep_draws : bool
+            Whether results hold draws, too, as lists.
+        seed : int, optional
+            Results do not depend on where, or in which order, files are done.
+        progressbar : bool
+            Files, time left and subjects per second.
+
+        Returns
+        -------
+        list of Path
+            The files of results. They have a row for each subject: the columns of ``verdicts``, and of each variable
+            its mean, standard deviation and the ends of its 90 % interval: ``v_mean``, ``v_sd``, ``v_5%``, ``v_95%``.
+
+        Raises
+        ------
+        ImportError
+            Without the extra ``parquet``.
+        ValueError
+            For a folder without Parquet files, a subject in two of them, or a folder of results that was begun with
+            other arguments.
+        """
+        from pymc_lan.amortized.parts import Wish, sample_parts
+
+        if processes is not None:
+            check_count("processes", processes)
+        wish = Wish(
+            by=by,
+            draws=check_count("draws", draws),
+            correct=correct,
+            fallback=fallback,
+            keep_draws=keep_draws,
+            network=self.network.identity,
+            seed=None if seed is None else check_count("seed", seed, 0),
+        )
+        places = check_path("folder", folder), check_path("source", source)
+        return sample_parts(self, *places, wish, client=client, processes=processes, progressbar=progressbar)
+
+    def _answer(self, one: Subject, model: Any, reading: Reading) -> Answer:
         """What the network says of one subject."""
-        n, (least, most) = len(table), self.n_trials
+        n, (least, most) = one.n_trials, self.n_trials
         if not least <= n <= most:
             remedy = "use pl.posteriors for them, or train with other n_trials"
-            raise ValueError(explain(f"{least} to {most} trials of each subject", f"{n} of {label!r}", remedy))
+            raise ValueError(explain(f"{least} to {most} trials of each subject", f"{n} of {one.label!r}", remedy))
         own = {rv.name: tuple(rv.type.shape) for rv in model.free_RVs}
         if [*own] != [*self.variables]:
             remedy = "give the build that the network was trained for"
             raise ValueError(explain(f"a model with the variables {[*self.variables]}", f"{[*own]}", remedy))
-        observed = [np.asarray(observed_trials(model, rv), np.float64)[None] for rv in model.observed_RVs]
-        trials, whole, fastest = self.view.look(observed, table)
+        observed = [x[None] for x in reading.observed(one, model)]
+        trials, whole, fastest = self.view.look(observed, one.table)
         condition = self.condition(trials[0], whole[0])
         centre, spread = self.standard.centre["values"], self.standard.spread["values"]
         return Answer(self.network, self.scale, centre, spread, condition, float(fastest[0]))

@@ -5,15 +5,20 @@ That is how the model of a stored network travels: a function that builds it wou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
+import numpy as np
+
 from pymc_lan.data.observation import EveryResponse
+from pymc_lan.data.observed import read_observed
 from pymc_lan.distributions.landist import LANDist
 from pymc_lan.distributions.nodes import trial_node
 from pymc_lan.distributions.trial_rv import TrialRV
 from pymc_lan.errors import explain
+from pymc_lan.inference.subjects.reading import Alike
+from pymc_lan.registry.sources import get_model
 
 # Of these PyMC has no random variable of their own: one is made of another, one is a function of another.
 TRUNCATED, LOGIT_NORMAL = "Truncated", "LogitNormal"
@@ -49,12 +54,22 @@ class Described:
 
     def __call__(self, df: Any) -> Any:
         """Build it."""
+        return self._model(lambda: df)
+
+    def reading(self, df: Any, by: str) -> Alike:
+        """Of a table of many subjects, whose models are one that takes their trials."""
+        import pymc as pm
+
+        trials = np.asarray(read_observed(df, EveryResponse(get_model(self.likelihood).choices)))
+        return Alike(self, lambda own: self._model(lambda: pm.Data("trials", own)), trials, df, by)
+
+    def _model(self, observed: Callable[[], Any]) -> Any:
         import pymc as pm
 
         with pm.Model() as model:
             made = {name: _registered(model, name, prior) for name, prior in self.priors.items()}
             values = {k: made[x] if isinstance(x, str) else x for k, x in self.arguments.items()}
-            LANDist("obs", self.likelihood, observed=df, **values)
+            LANDist("obs", self.likelihood, observed=observed(), deadline=None, **values)
         return model
 
 

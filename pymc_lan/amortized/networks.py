@@ -9,6 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, final, override
 
 import numpy as np
@@ -42,6 +43,11 @@ class Network(ABC):
     @abstractmethod
     def invert(self, z: Float, condition: Float) -> tuple[Float, Float]:
         """Values of latent ones (n, n_values), and the log of by how much they are spread."""
+
+    @property
+    def identity(self) -> str:
+        """What tells it from others, where its weights are known."""
+        return "not stored"
 
     def draw(
         self, rng: np.random.Generator, n: int, size: int, condition: Float, *, widened: bool
@@ -81,7 +87,7 @@ class Network(ABC):
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Stored(Network):
-    """A mean over trials of a small network, and a coupling flow; see `pymc_lan.amortized.bayesflow`.
+    """A mean over trials of a small network, and a coupling flow; see `pymc_lan.amortized.estimator`.
 
     Parameters
     ----------
@@ -96,6 +102,13 @@ class Stored(Network):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "depth", sum(name.endswith("/order") for name in self.arrays))
+
+    @property
+    @override
+    def identity(self) -> str:
+        return sha256(
+            b"".join(np.ascontiguousarray(self.arrays[name]).data for name in sorted(self.arrays))
+        ).hexdigest()
 
     @override
     def condition(self, trials: Float, whole: Float) -> Float:

@@ -15,6 +15,17 @@ Float = NDArray[np.float64]
 UNUSUAL = 0.02
 
 
+def too_many(odd: int, n: int) -> bool:
+    """Whether more data sets are unusual than chance would have it.
+
+    Examples
+    --------
+    >>> too_many(1, 3), too_many(2, 3), too_many(60, 1000), too_many(61, 1000)
+    (False, True, False, True)
+    """
+    return odd > max(1, 3 * UNUSUAL * n)
+
+
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Standard:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final, override
@@ -18,6 +21,8 @@ Inputs = Mapping[str, NDArray[np.float32]]
 
 # Steps over which the learning rate rises to its full size, and the share of it that is left at the end.
 RISE, LEFT = 300, 0.01
+# Batches that are made while one is learned from.
+AHEAD = 4
 # The longest gradient.
 LONGEST = 1.0
 
@@ -138,6 +143,24 @@ class Batches:
             if len(self._kept) > self._most:
                 del self._kept[next(iter(self._kept))]
         return made
+
+
+def ahead[T](make: Callable[[int], T], numbers: Iterable[int]) -> Generator[T]:
+    """What is made of numbers, in their order; the next are made in a thread while one is used.
+
+    Examples
+    --------
+    >>> [*ahead(lambda i: i**2, range(5))]
+    [0, 1, 4, 9, 16]
+    """
+    waiting: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        for number in numbers:
+            waiting.append(pool.submit(make, number))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 @final
@@ -275,9 +298,11 @@ def learn(
         if plan.patience is not None and _waited(losses) >= plan.patience:
             break
         total: Any = 0.0
-        for step in range(epoch * plan.batches, (epoch + 1) * plan.batches):
-            total = total + learner.step(batches[numbered.number(step)])
-            bar(step + 1, losses)
+        steps = range(epoch * plan.batches, (epoch + 1) * plan.batches)
+        with closing(ahead(batches.__getitem__, map(numbered.number, steps))) as coming:
+            for step, data in zip(steps, coming, strict=True):
+                total = total + learner.step(data)
+                bar(step + 1, losses)
         losses.append(
             {"loss": float(total) / plan.batches, "validation": float(np.mean([learner.loss(x) for x in held_out]))}
         )

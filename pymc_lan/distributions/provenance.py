@@ -7,6 +7,7 @@ PyMC leaves what ends in ``__`` out of its graphs.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -40,7 +41,7 @@ def record(network: Network | None) -> tuple[str, ...]:
     >>> record(pl.load_network("ddm"))[0]
     'network: ddm@1.0'
     """
-    package = f"package: pymc-lan {version('pymc-lan')}"
+    package = f"package: pymc-lan {_version()}"
     if network is None:
         return ("network: none, closed form", package)
     return (
@@ -50,6 +51,12 @@ def record(network: Network | None) -> tuple[str, ...]:
         package,
         f"model: {network.config.get('reference') or network.spec.reference or network.spec.name}",
     )
+
+
+@cache
+def _version() -> str:
+    """Of this package: it is read from a file."""
+    return version("pymc-lan")
 
 
 def records(idata: Any) -> dict[str, dict[str, str]]:

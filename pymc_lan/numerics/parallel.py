@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from multiprocessing import get_context
 from queue import SimpleQueue
-from typing import final
+from typing import Any, final
 
 from pymc_lan.errors import explain
 
@@ -73,7 +73,9 @@ def _one_process() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
 
 
-def open_executor(stack: ExitStack, processes: int | None = 1, scheduler: str | None = None) -> Executor | None:
+def open_executor(
+    stack: ExitStack, processes: int | None = 1, scheduler: str | None = None, client: Any = None
+) -> Executor | None:
     """Open an executor until the stack closes; tasks that have not begun by then are cancelled.
 
     When a process or worker dies, another repeats its task.
@@ -85,6 +87,8 @@ def open_executor(stack: ExitStack, processes: int | None = 1, scheduler: str | 
         Processes, which are started unless there is to be one; by default one for each core.
     scheduler : str, optional
         The address of a Dask scheduler, ``"tcp://host:8786"``, whose workers are used instead; they need this package.
+    client : distributed.Client, optional
+        One that is connected already; it stays open.
 
     Returns
     -------
@@ -97,6 +101,8 @@ def open_executor(stack: ExitStack, processes: int | None = 1, scheduler: str | 
         Without the extra ``dask``.
     ConnectionError
         If there is no scheduler, or it has no worker.
+    TypeError
+        For a client that is none.
 
     Examples
     --------
@@ -118,7 +124,11 @@ def open_executor(stack: ExitStack, processes: int | None = 1, scheduler: str | 
             raise ConnectionError(
                 explain("a Dask scheduler with workers", found, "start them: dask scheduler")
             ) from error
-        cluster = client.get_executor()
+    if client is not None:
+        if not callable(getattr(client, "get_executor", None)):
+            remedy = "make one: distributed.Client(...)"
+            raise TypeError(explain("client= as a client of Dask", f"a {type(client).__name__}", remedy))
+        cluster: Executor = client.get_executor()
         stack.callback(cluster.shutdown, wait=False)
         return cluster
     if processes == 1:

@@ -14,9 +14,10 @@ from pymc_lan.data.messages import each_once
 from pymc_lan.errors import check_count, explain, unknown
 from pymc_lan.inference.subjects.chains import by_nuts
 from pymc_lan.inference.subjects.proposals import PROPOSALS, Proposal
+from pymc_lan.inference.subjects.reading import OneByOne, Reading
 from pymc_lan.inference.subjects.result import as_datatree
 from pymc_lan.inference.subjects.sampling import Group, Posterior, side_by_side
-from pymc_lan.inference.subjects.tables import Subject, check_alike, model_of, subject, tables
+from pymc_lan.inference.subjects.tables import Subject, check_alike, model_of, tables
 from pymc_lan.inference.subjects.template import Template
 from pymc_lan.inference.subjects.verdicts import OfNothing
 from pymc_lan.numerics.seeds import as_generator
@@ -37,7 +38,7 @@ def posteriors(
     by: str = "subject",
     draws: int = 1000,
     *,
-    var_names: Sequence[str] | None = None,
+    var_names: str | Sequence[str] | None = None,
     fallback: str | None = "nuts",
     cores: int | None = None,
     seed: int | None = None,
@@ -61,7 +62,7 @@ def posteriors(
         The column that says whose trials they are.
     draws : int
         Of each subject.
-    var_names : sequence of str, optional
+    var_names : str or sequence of str, optional
         What is kept; by default all free variables, and the deterministic ones that have no value for each trial.
     fallback : {"nuts", None}
         What is done where no approximation was good enough. None keeps the best of them, and says that it is not right.
@@ -115,8 +116,9 @@ def posteriors(
     >>> bool(abs(found.posterior["v"].sel(subject="bob").mean() - 1) < 0.3)
     True
     """
+    check_build(build)
     return sample_each(
-        build,
+        OneByOne(build),
         df,
         by,
         draws,
@@ -130,26 +132,27 @@ def posteriors(
 
 
 def sample_each(
-    build: Any,
+    reading: Reading,
     df: Any,
     by: str,
     draws: int,
-    propose: Callable[[Any, Any, Any], Sequence[Proposal]],
+    propose: Callable[[Subject, Any], Sequence[Proposal]],
     *,
-    var_names: Sequence[str] | None,
+    var_names: str | Sequence[str] | None,
     fallback: str | None,
     cores: int | None,
     seed: int | None,
     progressbar: bool,
 ) -> Any:
-    """As `posteriors`, by other proposals.
+    """Sample each subject by proposals of their own.
 
     Parameters
     ----------
-    build, df, by, draws, var_names, fallback, cores, seed, progressbar
+    reading : Reading
+    df, by, draws, var_names, fallback, cores, seed, progressbar
         As of `posteriors`.
     propose : callable
-        From a subject's label, table and model to what is tried for them, in order.
+        From a subject and a model that has their graph to what is tried for them, in order.
 
     Returns
     -------
@@ -158,15 +161,15 @@ def sample_each(
     draws, cores = check_count("draws", draws), None if cores is None else check_count("cores", cores)
     if fallback not in FALLBACKS:
         raise ValueError(explain("fallback as 'nuts' or None", f"{fallback!r}", "give one of them"))
-    check_build(build)
+    var_names = [var_names] if isinstance(var_names, str) else var_names
     root = int(as_generator(seed).integers(2**63))
     parts = tables(df, by)
     with _bar(progressbar) as bar, each_once():
-        subjects, models, proposals = _read(build, parts, propose, bar.add_task("models", total=len(parts)), bar)
+        subjects, models, proposals = _read(reading, parts, propose, bar.add_task("models", total=len(parts)), bar)
         templates = _templates(subjects, models)
         names, shapes = _kept(subjects, templates, var_names)
         groups = [(Group(template, names), of) for template, of in templates]
-        groups = [each for group, of in groups for each in _checked(group, of, subjects, models, build)]
+        groups = [each for group, of in groups for each in _checked(group, of, subjects, models, reading)]
         group_of = {i: group for group, of in groups for i in of}
         n = max(draws, LEAST_PROPOSED)
         tasks = [
@@ -180,7 +183,7 @@ def sample_each(
         left = [i for i in range(len(tasks)) if fallback is not None and not found[i].verdict.right]
         task = bar.add_task("NUTS", total=len(left), visible=bool(left))
         for i in left:
-            model = model_of(build, subjects[i].label, subjects[i].table)
+            model = model_of(reading.build, subjects[i].label, subjects[i].table)
             found[i] = by_nuts(model, names, draws, _seed(root, i, 1), cores, found[i].top)
             bar.advance(task)
     _say(subjects, found)
@@ -212,19 +215,18 @@ def _bar(shown: bool) -> Any:
 
 
 def _read(
-    build: Any, parts: Mapping[Any, Any], propose: Any, task: Any, bar: Any
+    reading: Reading, parts: Mapping[Any, Any], propose: Any, task: Any, bar: Any
 ) -> tuple[list[Subject], dict[int, Any], list[Sequence[Proposal]]]:
     """All subjects, and the models of the first and the last of each graph: thousands would not fit into memory."""
     subjects, models, last = list[Subject](), dict[int, Any](), dict[Hashable, tuple[int, Any]]()
     proposals = list[Sequence[Proposal]]()
     for i, (label, table) in enumerate(parts.items()):
-        model = model_of(build, label, table)
-        one = subject(label, table, model)
+        one, model = reading.read(label, table)
         if one.lines not in last:
             models[i] = model
         last[one.lines] = (i, model)
         subjects.append(one)
-        proposals.append(propose(label, table, model))
+        proposals.append(propose(one, model))
         bar.advance(task)
     return subjects, models | dict(last.values()), proposals
 
@@ -269,17 +271,17 @@ def _kept(
 
 
 def _checked(
-    group: Group, of: list[int], subjects: Sequence[Subject], models: Mapping[int, Any], build: Any
+    group: Group, of: list[int], subjects: Sequence[Subject], models: Mapping[int, Any], reading: Reading
 ) -> Iterator[tuple[Group, list[int]]]:
     """The group where it computes what the last one's own model does; else a group for each subject.
 
     What Python decided while a model was built leaves no trace in its graph.
     """
-    if len(of) == 1 or group.agrees(models[of[-1]], subjects[of[-1]]):
+    if models[of[-1]] is models[of[0]] or group.agrees(models[of[-1]], subjects[of[-1]]):
         yield group, of
         return
     for i in of:
-        model = model_of(build, subjects[i].label, subjects[i].table)
+        _, model = reading.read(subjects[i].label, subjects[i].table)
         yield Group(Template(model, [subjects[i].numbers]), group.names), [i]
 
 

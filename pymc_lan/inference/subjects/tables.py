@@ -71,12 +71,23 @@ def tables(df: Any, by: str) -> dict[Any, Any]:
     import narwhals.stable.v2 as nw
 
     frame = as_table(df, "df")
+    return {label: nw.maybe_reset_index(frame[at]).to_native() for label, at in rows_of(df, by).items()}
+
+
+def rows_of(df: Any, by: str) -> dict[Any, list[int]]:
+    """The rows of each subject, in the order in which they first occur.
+
+    Raises
+    ------
+    ValueError
+        For a table without rows, or without that column.
+    """
     rows: dict[Any, list[int]] = {}
     for i, label in enumerate(whose(df, by).tolist()):
         rows.setdefault(label, []).append(i)
     if not rows:
         raise ValueError(explain("a table with trials", "no rows", "pass one with a row for each trial"))
-    return {label: nw.maybe_reset_index(frame[at]).to_native() for label, at in rows.items()}
+    return rows
 
 
 def model_of(build: Build, label: Any, table: Any) -> Any:
@@ -99,11 +110,17 @@ def model_of(build: Build, label: Any, table: Any) -> Any:
 def subject(label: Any, table: Any, model: Any) -> Subject:
     """What is kept of a model: not itself, of which there may be thousands."""
     written = trace(model)
+    n_trials = len(as_table(table, "df"))
+    return Subject(label, table, n_trials, written.lines, written.numbers, dims_of(model))
+
+
+def dims_of(model: Any) -> Dims:
+    """What a model calls the axes of its variables."""
     own = {x.name for x in (*model.free_RVs, *model.deterministics)}
     of = {name: tuple(dims) for name, dims in model.named_vars_to_dims.items() if name in own}
     used = {dim for dims in of.values() for dim in dims}
     labels = {dim: tuple(x) for dim, x in model.coords.items() if dim in used and x is not None}
-    return Subject(label, table, len(as_table(table, "df")), written.lines, written.numbers, Dims(of, labels))
+    return Dims(of, labels)
 
 
 def check_alike(subjects: Sequence[Subject], shapes: Sequence[Mapping[str, tuple[int, ...]]]) -> None:
