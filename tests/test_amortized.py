@@ -389,6 +389,28 @@ def test_parts_survive_a_worker(untrained: Amortizer, parts: Path, tmp_path: Pat
         pd.testing.assert_frame_equal(pd.read_parquet(one), pd.read_parquet(other))
 
 
+def uniform(shares: Any) -> float:
+    return float(stats.kstest(shares.to_numpy().ravel(), "uniform").pvalue)
+
+
+@pytest.mark.table
+def test_calibration_finds_a_network_out_and_what_corrects_it_right(untrained: Amortizer) -> None:
+    """A network that has learned nothing answers with the prior, which is calibrated; moved, it is not."""
+    few: dict[str, Any] = {"fallback": None, "progressbar": False}
+    centre = untrained.standard.centre | {"values": untrained.standard.centre["values"] + [1.0, 0.0, 0.0]}
+    moved = replace(untrained, standard=replace(untrained.standard, centre=centre))
+    before, after = (moved.sbc(100, 40, correct=correct, seed=3, **few) for correct in (False, True))
+    assert uniform(before["prior_sbc"]["v"]) < 1e-6
+    assert min(uniform(after["prior_sbc"][name]) for name in DDM.priors) > 1e-3
+    assert uniform(before["prior_sbc"]["a"]) > 1e-3
+    assert after["sample_stats"]["right"].to_numpy().mean() > 0.95
+    truth, mean, sd = (after[group]["v"].to_numpy() for group in ("prior", "posterior_mean", "posterior_sd"))
+    assert 0.8 < ((truth - mean) / sd).std() < 1.2
+    assert pl.diagnostics.recovery(after) is not None
+    with pytest.raises(ValueError, match="Expected a model of response times"):
+        replace(untrained, view=replace(untrained.view, parts=(Numbers(1),))).sbc(3, 40, **few)
+
+
 def test_unusual_data_are_said_to_be(untrained: Amortizer, table: pd.DataFrame, caplog: Any) -> None:
     kept = untrained.sample(table, by="who", correct=False, **QUIET)["verdicts"]
     assert kept["usual"].all()

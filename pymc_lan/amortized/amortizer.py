@@ -156,6 +156,54 @@ class Amortizer:
             )
         return found
 
+    def sbc(
+        self,
+        n_simulations: int = 500,
+        n_trials: int | None = None,
+        draws: int = 1000,
+        *,
+        design: Any = None,
+        correct: bool = True,
+        fallback: str | None = "nuts",
+        seed: int = 0,
+        cores: int | None = None,
+        progressbar: bool = True,
+    ) -> Any:
+        """Simulation-based calibration: whether posteriors are right on data that the model makes itself.
+
+        Parameters
+        ----------
+        n_simulations : int
+        n_trials : int, optional
+            Of each simulation; by default the most that it was trained with.
+        draws : int
+        design : callable or DataFrame, optional
+            As of `pymc_lan.amortize`, for a network that was trained with one.
+        correct, fallback
+            As of `sample`. Without correction it is the network that is judged.
+        seed : int
+        cores, progressbar
+            As of `sample`.
+
+        Returns
+        -------
+        xarray.DataTree
+            That of `pymc_lan.diagnostics.sbc`, which `pymc_lan.diagnostics.recovery` and ArviZ's plots take, with
+            columns of the verdicts as ``sample_stats``.
+
+        Raises
+        ------
+        ValueError
+            For a model of other data than response times.
+        """
+        from pymc_lan.amortized.calibration import WHOSE, drawn, judged
+
+        n, seed = check_count("n_simulations", n_simulations, 2), check_count("seed", seed, 0)
+        trials = self.n_trials[1] if n_trials is None else check_count("n_trials", n_trials)
+        df, truth = drawn(self, n, trials, design, seed)
+        options: dict[str, Any] = {"correct": correct, "fallback": fallback, "cores": cores, "progressbar": progressbar}
+        return judged(self.sample(df, WHOSE, draws, var_names=[*truth], seed=seed, **options), truth, seed)
+
     def sample_to(
         self,
         folder: str | os.PathLike[str],

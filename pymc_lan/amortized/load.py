@@ -14,8 +14,9 @@ from pymc_lan.data.reading import read_file
 from pymc_lan.errors import RegistryError, explain
 from pymc_lan.inference.subjects.posteriors import check_build
 from pymc_lan.networks.config import REMEDY_ANEW
+from pymc_lan.registry.load import search_path
 from pymc_lan.registry.names import parse_source
-from pymc_lan.registry.search import FolderRegistry, configured
+from pymc_lan.registry.search import FolderRegistry
 
 # Where they lie in a registry's folder: beside its networks, whose names they may share.
 BESIDE = "amortized"
@@ -32,7 +33,7 @@ def load_amortized(
     ----------
     source : str or path
         The folder that `Amortizer.save` wrote: a `pathlib.Path`, or text with a path separator. Or a name, as
-        ``"mine"`` or ``"mine@1.0"``, of one in `registries`.
+        ``"mine"`` or ``"mine@1.0"``, of one in `registries` or in those that are configured.
     build : callable, optional
         From one subject's table to a PyMC model: that which it was trained for, or one with other priors, by which
         draws are weighed then. It may be left out where the model travels as data.
@@ -53,7 +54,7 @@ def load_amortized(
     >>> import pymc_lan as pl
     >>> pl.load_amortized("mine")
     Traceback (most recent call last):
-    pymc_lan.errors.RegistryError: Expected an amortised posterior by its name. Found 'mine' among none. ...
+    pymc_lan.errors.RegistryError: Expected an amortised posterior by its name. Found 'mine' among ...
     """
     if build is not None:
         check_build(build)
@@ -62,7 +63,8 @@ def load_amortized(
         return _amortizer(
             {name: read_file(named / name, REMEDY_ANEW, most) for name, most in READ.items()}, named, build
         )
-    where = [FolderRegistry(x.root / BESIDE) for x in configured(registries) if isinstance(x, FolderRegistry)]
+    folders = [x for x in search_path(registries) if isinstance(x, FolderRegistry)]
+    where = [FolderRegistry(x.root / BESIDE, x.origin and f"{x.origin}, {BESIDE}") for x in folders]
     where = [registry for registry in where if registry.root.is_dir()]
     entry = next((e for registry in where if (e := registry.find(named.model, named.version))), None)
     if entry is None:
