@@ -20,12 +20,15 @@ from pymc_lan.registry import load as registry
 ROOT = Path(__file__).resolve().parents[1]
 
 
-# The files that take longest, from the longest on. A process that got one of them last would leave the others idle.
+# The files that take longest, from the longest on, of the default run and of that with tables. A process that got one of
+# them last would leave the others idle.
 LONGEST = (
-    *("laws", "examples", "inference", "kde", "training", "mirror", "from_simulations", "likelihood", "ops"),
-    *("solvers", "docs", "exact", "hub", "registry_writing", "sbc", "spread", "plots", "check", "layers"),
-    *("accumulators", "report", "initvals", "onnx", "distributions", "simulation_files", "plot_summaries"),
-    *("race_distributions", "responses"),
+    *("kinds", "laws", "jax_function", "docs", "training", "solvers", "from_simulations", "inference", "xla", "ops"),
+    *("samplers", "examples", "perception", "forms", "flax_module", "exact", "resuming", "informed", "sbc", "kde"),
+    *("likelihood", "mirror", "hub", "kernel_cache", "omissions", "posteriors", "stop_signal", "registry_writing"),
+    *("jax_function_example", "draw_laws", "fuzz", "responses", "check", "spread", "plots", "paths", "accuracy"),
+    *("accumulators", "report", "initvals", "onnx", "distributions", "simulation_files", "plot_summaries", "channel"),
+    *("race_distributions", "amortized", "finite", "own_parts", "reflected", "blackjax", "layers"),
 )
 
 

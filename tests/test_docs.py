@@ -36,7 +36,8 @@ def examples(module: str) -> list[doctest.DocTest]:
 
 
 # What has many examples, or trains, samples or solves in them.
-LONG = {f"pymc_lan.{x}" for x in ("distributions.named", "diagnostics.recovery", "inference.blackjax.sample")}
+LONG = {f"pymc_lan.{x}" for x in ("distributions.named", "inference.blackjax.sample", "training.train")}
+LONG |= {f"pymc_lan.{x}" for x in ("diagnostics.recovery", "diagnostics.sbc", "networks.accuracy.accuracy")}
 LONG |= {f"pymc_lan.numerics.{x}" for x in ("special", "volterra", "fokker_planck")}
 
 
@@ -114,7 +115,8 @@ def by_hand(names: dict[str, Any], folder: Path) -> None:
     assert names["idata"].posterior_predictive["obs"].shape == (2, 50, 120, 2)
 
 
-@pytest.mark.parametrize(("number", "made"), [(0, by_formulas), pytest.param(1, by_hand, marks=pytest.mark.table)])
+@pytest.mark.table
+@pytest.mark.parametrize(("number", "made"), [(0, by_formulas), (1, by_hand)])
 def test_the_readme_examples_run(
     number: int, made: Callable[[dict[str, Any], Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

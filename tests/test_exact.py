@@ -16,7 +16,6 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from tables import one_of_a_kind
 
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.wiener import ddm_log_choice, ddm_log_correction, ddm_log_go, ddm_logpdf
@@ -207,10 +206,18 @@ TABLES: dict[str, tuple[Any, Any, list[tuple[float, ...]], tuple[int, ...]]] = {
 DIGITS = {"logpdf": 60, "choice": 400, "go": 90}
 
 
-def some_compiled(functions: Mapping[str, tuple[Any, ...]], backends: Iterable[str]) -> list[Any]:
-    """Every case with every back end; PyTensor's compiler takes long over each function, so one stands for them."""
-    pairs = [*product(functions, backends)]
-    return one_of_a_kind(pairs, *(pair for pair in pairs if pair[1] != "pytensor" or functions[pair[0]][0] is logpdf))
+def some_compiled(
+    functions: Mapping[str, tuple[Any, ...]], backends: Iterable[str], dear: Mapping[tuple[str, str], Any] | None = None
+) -> list[Any]:
+    """Every case with every back end; PyTensor's compiler takes long over each function, so one stands for them.
+
+    Those that are `dear` have marks of their own.
+    """
+    marks = {
+        (name, backend): () if backend != "pytensor" or functions[name][0] is logpdf else pytest.mark.table
+        for name, backend in product(functions, backends)
+    } | dict(dear or {})
+    return [pytest.param(pair, marks=mark, id="-".join(pair)) for pair, mark in marks.items()]
 
 
 def columns(cases: list[tuple[float, ...]]) -> Arrays:
@@ -252,7 +259,7 @@ def test_go_table(backend: str, reference_choice: np.ndarray) -> None:
     np.testing.assert_allclose(nogo, r["log_p_nogo"], rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize("case", some_compiled(TABLES, VALUES), ids="-".join)
+@pytest.mark.parametrize("case", some_compiled(TABLES, VALUES, {("go", "pytensor"): pytest.mark.slow}))
 def test_values(case: tuple[str, str]) -> None:
     name, backend = case
     function, exact, cases, _ = TABLES[name]
@@ -262,7 +269,7 @@ def test_values(case: tuple[str, str]) -> None:
         np.testing.assert_allclose(found, true, rtol=1e-13, atol=1e-10)
 
 
-@pytest.mark.parametrize("case", some_compiled(TABLES, GRADIENTS), ids="-".join)
+@pytest.mark.parametrize("case", some_compiled(TABLES, GRADIENTS, {("go", "jax"): pytest.mark.table}))
 def test_gradients(case: tuple[str, str]) -> None:
     name, backend = case
     function, _, cases, _ = TABLES[name]
@@ -298,7 +305,7 @@ EDGES = {
 }
 
 
-@pytest.mark.parametrize("case", some_compiled(EDGES, GRADIENTS), ids="-".join)
+@pytest.mark.parametrize("case", some_compiled(EDGES, GRADIENTS))
 def test_gradients_are_finite(case: tuple[str, str]) -> None:
     edge, backend = case
     function, cases, expected = EDGES[edge]

@@ -138,7 +138,7 @@ def test_example_on_real_data(
     assert "The chains have not met" in printed or "Few effective draws" in printed
 
 
-@pytest.mark.table  # log densities are sampled in test_blackjax
+@pytest.mark.slow  # log densities are sampled in test_blackjax, and the script of an optimiser runs
 def test_rat_tumours_are_those_of_the_book() -> None:
     printed = run("rat_tumours.py", "--draws", 1000, "--tune", 500)
     # Gelman et al., section 5.3: the posterior means by their numerical integration.
@@ -179,7 +179,7 @@ def test_a_wishart_process_is_fitted_and_sampled(tmp_path: Path) -> None:
     assert int(held[2]) > 40
 
 
-@pytest.mark.table  # other functions and networks are sampled in the tests of jax_function and flax_module
+@pytest.mark.slow  # other functions and networks are sampled in the tests of jax_function and flax_module
 def test_a_network_reads_digits_and_knows_how_well() -> None:
     printed = run("jax_function.py", "digits", "--draws", 100, "--tune", 150, "--chains", 2)
     difference = re.search(r"digits: default and JAX mode differ by at most ([\d.e-]+)", printed)
@@ -193,7 +193,7 @@ def test_a_network_reads_digits_and_knows_how_well() -> None:
     assert table(printed, "sure (0.9, 1.0]")[-1] > 0.95
 
 
-@pytest.mark.table
+@pytest.mark.slow  # networks of modules are sampled in test_flax_module
 def test_a_drift_is_read_off_images() -> None:
     printed = run("image_drift.py", "--trials", 300, "--draws", 150, "--tune", 200, "--chains", 2)
     for name in ("a", "t"):

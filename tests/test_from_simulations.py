@@ -216,6 +216,7 @@ def test_a_network_is_used_without_its_simulator_and_not_with_that_of_another(co
         load_folder(folder / "coin" / "1.0", GIVEN_UP)
 
 
+@pytest.mark.table  # test_forms has the same of a network of random weights
 def test_the_compiled_likelihood_is_that_of_numpy(given_up: Network) -> None:
     df = pl.simulate(GIVEN_UP, {"rate": 8.0, "limit": 1.0}, n=40, seed=1)
     limit = np.linspace(0.4, 1.4, 40)

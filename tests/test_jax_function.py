@@ -322,8 +322,20 @@ def test_what_has_no_derivative_says_so() -> None:
 # Samplers
 
 
-@pytest.mark.table
-@pytest.mark.parametrize("way", [(w, *way) for w in ("warm", "cold") for way in WAYS], ids=", ".join)
+# A process that starts afresh does not know what the first has computed, and a sampler in JAX computes in any case: for
+# these one start stands for the other, and `spawn` for `forkserver`.
+USUAL = {("warm", *way) for way in WAYS if way != ("pymc", "forkserver")}
+USUAL |= {("cold", "pymc", "fork"), ("cold", "nutpie")}
+EVERY = [(warmth, *way) for warmth in ("warm", "cold") for way in WAYS]
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param(way, marks=pytest.mark.table if way in USUAL else pytest.mark.slow, id=", ".join(way))
+        for way in EVERY
+    ],
+)
 def test_every_sampler_finishes(way: tuple[str, ...]) -> None:
     draws = draws_of("jax_samplers.py", way, limit=240)
     # Normal, by conjugacy.

@@ -224,6 +224,7 @@ def coin(tmp_path_factory: pytest.TempPathFactory) -> Network:
     return pl.train(COIN, tmp_path_factory.mktemp("kde"), simulation_recipe=SMALL, n_measured=5000, progress=False)
 
 
+@pytest.mark.table  # by default one is learned from likelihoods, in test_from_simulations
 def test_a_density_is_learned_from_kernel_labels(coin: Network) -> None:
     generator = np.random.default_rng(9)
     theta = {name: generator.uniform(*bounds, 20_000) for name, bounds in BOUNDS.items()}
@@ -253,7 +254,7 @@ def test_chunks_have_labels_and_what_is_held_out_has_none(tmp_path: Path) -> Non
                 assert np.array_equal(x, y, equal_nan=True)
 
 
-@pytest.mark.table
+@pytest.mark.slow  # three trainings; runs of the other estimator are stopped in test_resuming
 def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     """As one does that learns from likelihoods: see `test_from_simulations`."""
     undisturbed = fit_from_simulations(GIVEN_UP, TINY_KDE, source(), seed=3, progress=False)

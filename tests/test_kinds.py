@@ -25,6 +25,7 @@ from onnx_files import by_onnxruntime
 from toy_simulators import TINY
 
 import pymc_lan as pl
+from pymc_lan.models.diffusion import solver
 from pymc_lan.models.model import require_labels
 from pymc_lan.networks.network import Network
 from pymc_lan.training.labelled import teacher
@@ -207,6 +208,17 @@ def initvals(k: Kind, folder: Path) -> None:
 LABELLED = Recipe(hidden=(4,), steps=10, batch=16, pool=100)
 
 
+@pytest.fixture
+def _coarse(monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
+    """Solve on the first grid alone where hundreds of sets are: finer ones take a quarter of a minute to compile.
+
+    What the first leaves is far less than `GOOD`.
+    """
+    if operation in ("train", "measure"):
+        monkeypatch.setattr(solver, "STEPS", solver.STEPS[:1])
+        monkeypatch.setattr(solver, "TOLERANCE", 1e-3)
+
+
 def train(k: Kind, folder: Path) -> None:
     model = k.model.untrained
     recipes: dict[str, Any] = {"lan_recipe": LABELLED, "choice_recipe": LABELLED}
@@ -374,7 +386,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     plt.close("all")
 
 
-@pytest.mark.usefixtures("_small")
+@pytest.mark.usefixtures("_small", "_coarse")
 @pytest.mark.parametrize(("name", "operation", "expected"), list(parameters()))
 def test_cell(name: str, operation: str, expected: str, tmp_path: Path) -> None:
     k = kind(name)

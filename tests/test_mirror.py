@@ -51,12 +51,15 @@ def trials(n: int = 5000) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]
     return theta["t"] + rng.gamma(SHAPE, 1 / theta["rate"]), (rng.random(n) < theta["p"]).astype(float), theta
 
 
+# What a claim says is checked by default; what is learned with it, where a change is.
+@pytest.mark.table
 def test_what_is_learned_of_one_choice_is_known_of_the_other(network: Network) -> None:
     rt, response, theta = trials()
     mirrored = network.logpdf(rt, 1 - response, **(theta | {"p": 1 - theta["p"]}))
     np.testing.assert_allclose(network.logpdf(rt, response, **theta), mirrored, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.table
 def test_it_is_the_density(network: Network) -> None:
     rt, response, theta = trials()
     error = network.logpdf(rt, response, **theta) - gamma_coin_logpdf(rt, response, **theta)
@@ -64,11 +67,13 @@ def test_it_is_the_density(network: Network) -> None:
     assert np.sqrt(np.mean(error**2)) < 0.1
 
 
+@pytest.mark.table
 def test_networks_have_less_to_learn_than_without(network: Network) -> None:
     assert network.lan.sizes[0] == LogNormalView(COIN).n_inputs - 1
     assert 2 * len(network.spec.baseline.outer) == len(empty_baseline(COIN)["outer"])
 
 
+@pytest.mark.table
 def test_it_is_stored_and_compiled_as_it_is(network: Network, registry: Path) -> None:
     alone = load_folder(registry / "coin" / "1.0")
     assert alone.spec.symmetry == Mirror(("p",))

@@ -16,7 +16,6 @@ from arviz import from_dict
 from backends import AS_WRITTEN, assert_backends_agree
 from scipy.special import owens_t
 from scipy.stats import multivariate_normal, norm
-from tables import one_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan.models.perception.oddity_labels import draw_studies
@@ -251,9 +250,13 @@ def test_gradient_is_that_of_finite_differences(name: str) -> None:
 
 
 BACKENDS = [(name, mode) for name in ("plane", "line", "three") for mode in ("numba", "c", "jax")]
+# Each graph and each backend where a change is checked; compiling all pairs takes two minutes.
+MARKS = dict.fromkeys(BACKENDS, pytest.mark.slow)
+MARKS |= dict.fromkeys([("plane", "numba"), ("three", "numba"), ("line", "c")], pytest.mark.table)
+MARKS["plane", "jax"] = ()
 
 
-@pytest.mark.parametrize("pair", one_of_a_kind(BACKENDS, ("plane", "jax")), ids=", ".join)
+@pytest.mark.parametrize("pair", [pytest.param(pair, marks=MARKS[pair], id=", ".join(pair)) for pair in BACKENDS])
 @pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS:UserWarning")
 def test_backends_agree_in_value_and_gradient(pair: tuple[str, str]) -> None:
     inputs, logp, values = graph_of(pair[0])

@@ -88,6 +88,7 @@ def kill(folder: Path, moment: str, number: int, environment: dict[str, str]) ->
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
+@pytest.mark.table  # test_training kills one by default
 def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, undisturbed: Fitted) -> None:
     """Killed while one chunk is trained on and the next is simulated, where some library speaks of many devices."""
     kill(tmp_path, "chunk", 3, TOLD_OF_MANY)
@@ -162,6 +163,7 @@ assert (root.level, root.handlers, root.filters) == before, root.handlers
 """
 
 
+@pytest.mark.table
 def test_the_root_logger_is_left_as_it_is(tmp_path: Path) -> None:
     command = [sys.executable, "-c", LOGGED, str(tmp_path)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=Path(__file__).parent)

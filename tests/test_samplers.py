@@ -17,7 +17,6 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.stats import multivariate_t
-from tables import one_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan.numerics.passage import NUMPY
@@ -96,8 +95,11 @@ def expected(trials) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     return mean, np.sqrt(np.diag(covariance)), float(1 / (weight**2).sum())
 
 
-# In this process's language, in forked processes, and in JAX.
-@pytest.mark.parametrize("sampler", one_of_a_kind(SAMPLERS, "nutpie", "numpyro"))
+# In this process's language and in JAX; in forked processes and by another of JAX where a change is checked.
+MARKS = {"nutpie": (), "numpyro": (), "nutpie on JAX": pytest.mark.slow}
+
+
+@pytest.mark.parametrize("sampler", [pytest.param(x, marks=MARKS.get(x, pytest.mark.table)) for x in SAMPLERS])
 def test_sampler_finishes_and_finds_the_posterior(sampler, trials, expected, tmp_path: Path):
     options, (rows, types) = SAMPLERS[sampler], trials
     given = {"priors": PRIORS, "types": types.tolist(), "observed": rows.tolist(), "options": options}

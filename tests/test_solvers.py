@@ -146,12 +146,16 @@ MODELS: Mapping[str, tuple[Any, Any]] = {
 }
 
 
-# Volterra against closed forms.
+# Volterra against closed forms. A solver is compiled for each number of steps, in some seconds: 400 and 800 are shared.
 
 
-def test_constant_boundaries_and_drift() -> None:
-    rows, start, horizon = ddm_rows()
-    found = volterra(with_drift, rows, start, horizon, 800)
+@pytest.fixture(scope="module")
+def diffusion() -> Densities:
+    return volterra(with_drift, *ddm_rows(), 800)
+
+
+def test_constant_boundaries_and_drift(diffusion: Densities) -> None:
+    rows, found = ddm_rows()[0], diffusion
 
     def exact(d: np.ndarray, response: int) -> np.ndarray:
         return ddm_logpdf(NUMPY, d, response, rows["v"][:, None], rows["a"][:, None], rows["z"][:, None])
@@ -162,9 +166,8 @@ def test_constant_boundaries_and_drift() -> None:
     assert (np.diff(found.times) > 0).all()
 
 
-def test_the_early_tail_is_accurate_in_relative_terms() -> None:
-    rows, start, horizon = ddm_rows()
-    found = volterra(with_drift, rows, start, horizon, 400)
+def test_the_early_tail_is_accurate_in_relative_terms(diffusion: Densities) -> None:
+    (rows, _, horizon), found = ddm_rows(), diffusion
     early = (found.times > 0) & (found.times < 0.05 * horizon[:, None])
     for log, response in ((found.log_upper, 1), (found.log_lower, -1)):
         exact = ddm_logpdf(NUMPY, found.times, response, *(rows[k][:, None] for k in "vaz"))
@@ -252,7 +255,8 @@ AGREE: Mapping[str, tuple[Any, Any, Any, Any, Rows, list[float]]] = {
 }
 
 
-@pytest.mark.parametrize("case", one_of_a_kind(AGREE, "weibull"))
+@pytest.mark.table
+@pytest.mark.parametrize("case", AGREE)
 def test_volterra_and_fokker_planck_agree(case: str) -> None:
     boundaries, clock, drift, boundary, rows, horizon = AGREE[case]
     start = rows["a"] * np.resize([0.2, -0.5, 0.0], rows["a"].size)
@@ -364,8 +368,8 @@ def test_boundaries_that_meet_end_the_grid() -> None:
 def test_the_width_of_a_chunk_does_not_matter() -> None:
     rows, start, horizon = random_rows("weibull", 70)
     before = jax.config.jax_enable_x64  # PyTensor's JAX mode, in another test of this process, switches it on
-    whole = volterra(weibull, rows, start, horizon, 200)
-    last = volterra(weibull, {name: x[-1:] for name, x in rows.items()}, start[-1:], horizon[-1:], 200)
+    whole = volterra(weibull, rows, start, horizon, 400)
+    last = volterra(weibull, {name: x[-1:] for name, x in rows.items()}, start[-1:], horizon[-1:], 400)
     np.testing.assert_allclose(whole.times[-1:], last.times, rtol=1e-10)
     assert whole.times.dtype == np.float64
     assert jax.config.jax_enable_x64 == before
@@ -386,7 +390,7 @@ ONE = {"a": np.array([1.0]), "m": np.array([0.1])}
     ],
 )
 def test_messages(change: dict[str, Any], message: str) -> None:
-    arguments = {"theta": ONE, "start": [0.0], "horizon": [1.0], "steps": 64} | change
+    arguments = {"theta": ONE, "start": [0.0], "horizon": [1.0], "steps": 800} | change
     with pytest.raises(ValueError, match=message):
         volterra(linear, **arguments)
 

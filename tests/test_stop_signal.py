@@ -101,7 +101,10 @@ def test_draws_are_of_that_law_and_tables_say_what_there_was() -> None:
     assert np.isfinite(model.compile_dlogp(mode=AS_WRITTEN)(model.initial_point())).all()
 
 
-@pytest.mark.parametrize("mode", [pytest.param(mode, marks=pytest.mark.table) for mode in MODES])
+# The compiler of C takes most of a minute over it.
+@pytest.mark.parametrize(
+    "mode", [pytest.param(mode, marks=pytest.mark.slow if mode == "c" else pytest.mark.table) for mode in MODES]
+)
 def test_backends_and_gradients(mode: str) -> None:
     with pm.Model() as model:
         v, w, failure = pm.HalfNormal("v", 5), pm.HalfNormal("w", 5), pm.Uniform("failure")

@@ -319,7 +319,9 @@ fit_module.fit(lan_task(pl.get_model("ddm")), recipe, seed=3, checkpoints=folder
 
 
 @pytest.mark.usefixtures("_short_chunks")
-@pytest.mark.parametrize("moment", one_of_a_kind(["before", "within", "after"], "within"))
+@pytest.mark.parametrize(
+    "moment", [pytest.param("before", marks=pytest.mark.slow), "within", pytest.param("after", marks=pytest.mark.table)]
+)
 def test_a_killed_run_resumes_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: MLP, moment: str
 ) -> None:
