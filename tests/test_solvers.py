@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ import pytest
 from scipy.stats import chi2
 from tables import one_of_a_kind
 
+from pymc_lan.models.diffusion import solver
 from pymc_lan.models.diffusion.catalogue import DIFFUSIONS
 from pymc_lan.models.diffusion.solver import STEPS, solve
 from pymc_lan.models.proposals import draw_theta
@@ -349,12 +352,25 @@ def test_solve_refines_where_it_must() -> None:
 
 @pytest.mark.table
 def test_solve_drops_what_it_cannot_solve() -> None:
-    spec = DIFFUSIONS["exponential_collapse"]
+    spec = DIFFUSIONS["weibull"]  # whose solvers the last test has compiled
     found = solve(spec, draw_theta(spec, np.random.default_rng(0), 8), tolerance=1e-17, grids=STEPS[:2])
     assert found.report.refined == {400: 0, 800: 0}
     assert found.report.share_dropped == 1
     assert found.report.worst == 0
     assert len(found.times) == 0
+
+
+def test_models_of_the_same_functions_share_what_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Mock(side_effect=InterruptedError)
+    monkeypatch.setattr(solver, "volterra", asked)
+    spec = DIFFUSIONS["ornstein"]
+    theta = draw_theta(spec, np.random.default_rng(0), 2)
+    for model in (spec, replace(spec, name="other"), replace(spec, drift=lambda t, x, row: row["v"] - row["g"] * x)):
+        with pytest.raises(InterruptedError):
+            solve(model, theta)
+    (boundaries, *_, clock), other, another = (call.args for call in asked.call_args_list)
+    assert (other[0], other[-1]) == (boundaries, clock)
+    assert another[0] != boundaries
 
 
 def test_boundaries_that_meet_end_the_grid() -> None:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pymc_lan.errors import refuse
 from pymc_lan.models.diffusion.path_deadline import PathDeadline
 from pymc_lan.models.diffusion.solution import N_GRID, Solution, kept
-from pymc_lan.models.diffusion.structure import Process, structure
+from pymc_lan.models.diffusion.structure import Process, Structure, structure
 from pymc_lan.numerics.fokker_planck import fokker_planck
 from pymc_lan.numerics.integrals import running_integral
-from pymc_lan.numerics.passage import CLOSED, NUMPY
+from pymc_lan.numerics.passage import CLOSED, NUMPY, Boundary, Drift
 from pymc_lan.numerics.special import expm1_ratio
 from pymc_lan.numerics.volterra import Densities, volterra
 
@@ -105,24 +105,28 @@ def _on_first_grid(found: Densities, every: int) -> Float:
 
 def _solved(process: Process, theta: Mapping[str, Float], start: Float, last: Float, steps: int) -> Densities:
     if structure(process).linear:
-        boundaries, clock = _brownian(process)
+        boundaries, clock = _brownian(process.drift, process.boundary, structure(process))
         return volterra(boundaries, theta, start, last, steps, clock)
     # Its grid, twice as fine, is handed out at every second point.
     return fokker_planck(process.drift, process.boundary, theta, start, last, 2 * steps, steps)
 
 
+# By the functions alone, for a solver is compiled for each, in many seconds: a model, the same with other networks or
+# another name, and one read from a file share theirs.
 @cache
-def _brownian(process: Process) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+def _brownian(
+    drift: Drift, boundary: Boundary, kind: Structure
+) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
     """Boundaries and clock of the Brownian motion that a process is in disguise: see `affine_to_brownian`."""
-    leaky = structure(process).positional
+    leaky = kind.positional
 
     def leak(row: Mapping[str, Any]) -> Any:
-        return process.drift(0.0, 0.0, row) - process.drift(0.0, 1.0, row)
+        return drift(0.0, 0.0, row) - drift(0.0, 1.0, row)
 
     def boundaries(t: Any, row: Mapping[str, Any]) -> tuple[Any, Any]:
         grown = jnp.exp(leak(row) * t) if leaky else 1.0
-        width = process.boundary(t, row) * grown
-        moved = _displacement(process, t, row, leak(row) if leaky else None)
+        width = boundary(t, row) * grown
+        moved = _displacement(drift, kind.varying, t, row, leak(row) if leaky else None)
         return width - moved, -width - moved
 
     def clock(t: Any, row: Mapping[str, Any]) -> Any:
@@ -131,12 +135,12 @@ def _brownian(process: Process) -> tuple[Callable[..., Any], Callable[..., Any] 
     return boundaries, clock if leaky else None
 
 
-def _displacement(process: Process, t: Any, row: Mapping[str, Any], leak: Any) -> Any:
+def _displacement(drift: Drift, varying: bool, t: Any, row: Mapping[str, Any], leak: Any) -> Any:
     """The integral of ``exp(g s) m(s)`` over s from 0 to t."""
-    if not structure(process).varying:
-        return process.drift(t, 0.0, row) * t * (1.0 if leak is None else expm1_ratio(leak * t))
+    if not varying:
+        return drift(t, 0.0, row) * t * (1.0 if leak is None else expm1_ratio(leak * t))
     # s = t y^4 puts the points where drifts change fastest, early; they are as many as smooth drifts need.
     y = (1 + _NODES) / 2
     s = t * y**4
-    pushed = process.drift(s, jnp.zeros_like(s), row) * (1.0 if leak is None else jnp.exp(leak * s))
+    pushed = drift(s, jnp.zeros_like(s), row) * (1.0 if leak is None else jnp.exp(leak * s))
     return jnp.sum(pushed * 4 * y**3 * _WEIGHTS / 2) * t
