@@ -20,8 +20,8 @@ from pymc_lan.registry import load as registry
 ROOT = Path(__file__).resolve().parents[1]
 
 
-# The files that take longest, from the longest on, of the default run and of that with tables. A process that got one of
-# them last would leave the others idle.
+# The files that take longest, from the longest on, by default or with tables. A process that got one of them last would
+# leave the others idle.
 LONGEST = (
     *("kinds", "laws", "jax_function", "docs", "training", "solvers", "from_simulations", "inference", "xla", "ops"),
     *("samplers", "examples", "perception", "forms", "flax_module", "exact", "resuming", "informed", "sbc", "kde"),

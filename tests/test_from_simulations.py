@@ -116,7 +116,7 @@ def coin(folder: Path) -> Network:
 
 @pytest.fixture(scope="module")
 def given_up(folder: Path) -> Network:
-    return pl.train(GIVEN_UP, folder, simulation_recipe=replace(SMALL, hidden=(8,)), n_measured=50_000, progress=False)
+    return pl.train(GIVEN_UP, folder, simulation_recipe=replace(SMALL, hidden=(8,)), n_measured=5000, progress=False)
 
 
 def fresh(n: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
