@@ -161,6 +161,7 @@ def test_enough_trials_were_measured(network: Network, report: Report) -> None:
     assert network.config["accuracy"]["seed"] != network.config["training"]["seed"]
 
 
+@pytest.mark.table
 def test_a_seed_repeats(network: Network) -> None:
     first, same, other = (accuracy(network, n=1000, n_mass=5, seed=seed) for seed in (1, 1, 2))
     assert first == same

@@ -285,6 +285,7 @@ def test_two_devices_learn_what_one_does(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.load(tmp_path / "shared.npy")[:, :2], alone.history[:, :2], rtol=5e-5)
 
 
+@pytest.mark.table  # the rule is the next test's
 def test_training_ends_when_held_out_sets_get_no_better() -> None:
     fast = replace(TINY, chunks=30, learning_rate=1e-9, patience=2)
     found = fit_from_simulations(COIN, fast, source(fast), seed=3, progress=False)
@@ -305,6 +306,7 @@ def test_the_rate_falls_to_zero_wherever_the_end_is(begun: int, chunks: int) -> 
     np.testing.assert_allclose(2 * places[-1] - places[-2], recipe.chunks * recipe.chunk_steps)
 
 
+@pytest.mark.table  # what is hopeless is test_kde's
 def test_a_hopeless_loss_stops_the_run(tmp_path: Path) -> None:
     ruined = replace(TINY, learning_rate=1e30)
     with pytest.raises(

@@ -125,6 +125,7 @@ def test_solutions_add_up(solved: tuple[Model, Solution]) -> None:
     np.testing.assert_allclose(total[~never], 1, atol=1e-4)
 
 
+@pytest.mark.table
 def test_a_solution_with_changing_drift_agrees_with_simulation() -> None:
     spec = replace(by_functions("ddm"), drift=bump, structure=None)
     one = {"v": np.array([0.4]), "a": np.array([0.8]), "z": np.array([0.4])}

@@ -139,6 +139,7 @@ def race_of_trials(model: str, n: int) -> tuple[np.ndarray, np.ndarray, dict[str
     return trials["rt"].to_numpy(), trials["response"].to_numpy(float), theta
 
 
+@pytest.mark.table  # the network composed of several; test_ops has others by default
 def test_pytensor_and_jax_say_what_numpy_says() -> None:
     rt, response, theta = race_of_trials("race_no_bias_angle_4", 40)
     network = pl.load_network("race_no_bias_angle_4")

@@ -95,8 +95,8 @@ def expected(trials) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     return mean, np.sqrt(np.diag(covariance)), float(1 / (weight**2).sum())
 
 
-# In this process's language and in JAX; in forked processes and by another of JAX where a change is checked.
-MARKS = {"nutpie": (), "numpyro": (), "nutpie on JAX": pytest.mark.slow}
+# By default the one that PyMC takes by default, for test_xla has one in JAX; the others where a change is checked.
+MARKS = {"nutpie": (), "nutpie on JAX": pytest.mark.slow}
 
 
 @pytest.mark.parametrize("sampler", [pytest.param(x, marks=MARKS.get(x, pytest.mark.table)) for x in SAMPLERS])
