@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -36,6 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Longest files first; the order within a file, and that of the other files, stays."""
     rank = {f"test_{name}": i for i, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage what was imported: going through it all has taken a twelfth of a run's time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
