@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
+from pymc_lan.amortized.calibration import accuracy_of
 from pymc_lan.amortized.described import Described
 
 # What pl.regression("ddm", df, formulas={"z": "1"}) takes by default, on the scale of the parameters and within the
@@ -24,6 +26,8 @@ PRIORS = {
     "z": {"distribution": "LogitNormal", "parameters": [0.0, 0.5]},
     "t": {"distribution": "LogNormal", "parameters": [-0.916290731874155, 0.4]},
 }
+# Numbers of trials that its accuracy is measured for.
+TRIALS = (50, 200, 500)
 DDM = Described(PRIORS, "ddm", {name: name for name in PRIORS})
 
 
@@ -31,9 +35,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--version", default="1.0")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--batches", type=int, default=500)
     parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--measured", type=int, default=200, help="data sets of which its accuracy is measured")
     arguments = parser.parse_args()
     from pymc_lan.amortized.amortize import amortize
 
@@ -48,6 +53,8 @@ def main() -> None:
         seed=1,
     )
     print(f"{time.perf_counter() - begun:.0f} s, of which {time.process_time() - cpu:.0f} CPU s; {found.losses[-1]}")
+    measured = tuple(accuracy_of(found, arguments.measured, n) for n in TRIALS)
+    found = replace(found, accuracy=measured)
     print(found.save(arguments.out, name="ddm", version=arguments.version))
 
 

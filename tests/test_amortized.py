@@ -22,6 +22,7 @@ import pymc_lan as pl
 from pymc_lan.amortized import amortize as training_of
 from pymc_lan.amortized.amortizer import Amortizer
 from pymc_lan.amortized.backend import bayesflow
+from pymc_lan.amortized.calibration import accuracy_of
 from pymc_lan.amortized.described import Described, describe
 from pymc_lan.amortized.networks import Stored
 from pymc_lan.amortized.simulated import Simulated, designs, sizes
@@ -407,6 +408,8 @@ def test_calibration_finds_a_network_out_and_what_corrects_it_right(untrained: A
     truth, mean, sd = (after[group]["v"].to_numpy() for group in ("prior", "posterior_mean", "posterior_sd"))
     assert 0.8 < ((truth - mean) / sd).std() < 1.2
     assert pl.diagnostics.recovery(after) is not None
+    # The prior proposes too few draws that count.
+    assert accuracy_of(untrained, 5, 40)["right"] == 0
     with pytest.raises(ValueError, match="Expected a model of response times"):
         replace(untrained, view=replace(untrained.view, parts=(Numbers(1),))).sbc(3, 40, **few)
 
@@ -439,7 +442,10 @@ def test_what_it_was_not_trained_for_is_refused(untrained: Amortizer, table: pd.
 
 
 def test_files_hold_all_of_it(untrained: Amortizer, table: pd.DataFrame, tmp_path: Path) -> None:
+    measured = {"n_trials": 50, "n": 200, "right": 0.995, "median": 0.9, "least": 0.7}
+    untrained = replace(untrained, accuracy=(measured,))
     folder = untrained.save(tmp_path / "mine", name="mine", version="2.0")
+    assert "| 50 | 200 | 0.995 | 0.90 / 0.70 |" in (folder / "README.md").read_text()
     assert {x.name for x in folder.iterdir()} == {"weights.safetensors", "config.json", "README.md"}
     loaded = pl.load_amortized(folder)
     registered = tmp_path / "registry" / "amortized"
@@ -454,7 +460,7 @@ def test_files_hold_all_of_it(untrained: Amortizer, table: pd.DataFrame, tmp_pat
     assert loaded.build == DDM
     one, other = (x.sample(table, by="who", fallback=None, **QUIET) for x in (untrained, loaded))
     np.testing.assert_array_equal(one.posterior["a"], other.posterior["a"])
-    assert loaded.losses == untrained.losses
+    assert (loaded.losses, loaded.accuracy) == (untrained.losses, untrained.accuracy)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"format": 2}))
     with pytest.raises(RegistryError, match="upgrade pymc-lan"):

@@ -55,6 +55,8 @@ class Amortizer:
     usual : Usual
     losses : tuple of dict
         ``loss`` and ``validation`` of each epoch.
+    accuracy : tuple of dict
+        What was measured of its draws, as by `accuracy_of`, for some numbers of trials.
 
     Examples
     --------
@@ -72,6 +74,7 @@ class Amortizer:
     network: Network
     usual: Usual
     losses: tuple[Mapping[str, float], ...] = ()
+    accuracy: tuple[Mapping[str, float], ...] = ()
 
     def sample(
         self,
@@ -121,11 +124,10 @@ class Amortizer:
             remedy = "give it: pl.load_amortized(name, build=...)"
             raise ValueError(explain("a model to weigh draws with", "none: the prior of this one is code", remedy))
         distances, usual = list[float](), list[bool]()
-        alike = isinstance(self.build, Described) and not self.view.context.levels
-        reading = self.build.reading(df, by) if alike else OneByOne(self.build)
+        reading = self.reading(df, by)
 
         def propose(one: Subject, model: Any) -> Sequence[Proposal]:
-            answer = self._answer(one, model, reading)
+            answer = self.answer(one, model, reading)
             distances.append(self.usual.distance(answer.condition))
             usual.append(distances[-1] <= 1 and not self.view.context.outside(one.table))
             return (Corrected(answer), *PROPOSALS) if correct else (Uncorrected(answer),)
@@ -273,7 +275,12 @@ class Amortizer:
         places = check_path("folder", folder), check_path("source", source)
         return sample_parts(self, *places, wish, client=client, processes=processes, progressbar=progressbar)
 
-    def _answer(self, one: Subject, model: Any, reading: Reading) -> Answer:
+    def reading(self, df: Any, by: str) -> Reading:
+        """How subjects' tables are read."""
+        alike = isinstance(self.build, Described) and not self.view.context.levels
+        return self.build.reading(df, by) if alike else OneByOne(self.build)
+
+    def answer(self, one: Subject, model: Any, reading: Reading) -> Answer:
         """What the network says of one subject."""
         n, (least, most) = one.n_trials, self.n_trials
         if not least <= n <= most:

@@ -7,14 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.amortized.proposal import Corrected
 from pymc_lan.amortized.simulated import Simulated
 from pymc_lan.amortized.trials import ResponseTimes
 from pymc_lan.errors import explain
+from pymc_lan.inference.subjects.posteriors import sample_each
+from pymc_lan.inference.subjects.proposals import Proposal
+from pymc_lan.inference.subjects.tables import Subject
 from pymc_lan.inference.subjects.template import Template
 from pymc_lan.inference.subjects.trace import trace
 
 Float = NDArray[np.float64]
 
+# Draws of each data set of which it is measured how many are right.
+DRAWS = 1000
 # The column that says of which simulation a trial is.
 WHOSE = "simulation"
 
@@ -73,3 +79,38 @@ def judged(found: Any, truth: dict[str, Float], seed: int) -> Any:
     # There are no chains that might not have met.
     kept["r_hat"] = (("chain", "draw"), np.full((1, weights.shape[1]), np.nan))
     return xr.DataTree.from_dict({**tree, "sample_stats": xr.Dataset(kept, coords)})
+
+
+def accuracy_of(amortizer: Any, n: int, n_trials: int, seed: int = 0) -> dict[str, float]:
+    """How many data sets from the prior the network alone is right for, by the rule of `pymc_lan.posteriors`.
+
+    Parameters
+    ----------
+    amortizer : Amortizer
+    n : int
+        Data sets.
+    n_trials : int
+    seed : int
+
+    Returns
+    -------
+    dict
+        ``n_trials``, ``n``, ``right`` (their share), and of the shares of effective draws the ``median`` and 5 %
+        quantile, ``least``.
+    """
+    df, _ = drawn(amortizer, n, n_trials, None, seed)
+    reading = amortizer.reading(df, WHOSE)
+    options: dict[str, Any] = {"var_names": None, "fallback": None, "cores": None, "progressbar": False}
+
+    def alone(one: Subject, model: Any) -> tuple[Proposal, ...]:
+        return (Corrected(amortizer.answer(one, model, reading)),)
+
+    found = sample_each(reading, df, WHOSE, DRAWS, alone, seed=seed, **options)["verdicts"]
+    effective = found["effective"].to_numpy()
+    return {
+        "n_trials": n_trials,
+        "n": n,
+        "right": float(found["right"].to_numpy().mean()),
+        "median": float(np.median(effective)),
+        "least": float(np.quantile(effective, 0.05)),
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from hashlib import sha256
 from pathlib import Path
@@ -67,6 +67,7 @@ def contents(amortizer: Any, name: str, version: str) -> dict[str, bytes]:
         "usual": {"limit": usual.limit},
         "model": None if described is None else asdict(described),
         "losses": list(amortizer.losses),
+        "accuracy": list(amortizer.accuracy),
         "packages": _packages(),
         "weights_sha256": sha256(weights).hexdigest(),
     }
@@ -140,6 +141,7 @@ def _made(config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict
         "network": Stored(under("network/"), np.inf if df is None else float(df)),
         "usual": Usual(arrays["usual/centre"], arrays["usual/whiten"], float(config["usual"]["limit"])),
         "losses": tuple(config["losses"]),
+        "accuracy": tuple(config["accuracy"]),
     }
 
 
@@ -173,6 +175,19 @@ def _packages() -> dict[str, str]:
     return found
 
 
+def _accuracy(rows: Sequence[Mapping[str, float]]) -> list[str]:
+    """Lines of a card."""
+    if not rows:
+        return []
+    head = ["Of data sets from the prior, weighed by prior and likelihood, without any other proposal:", ""]
+    table = ["| trials | data sets | right | effective draws, median / 5 % |", "|---|---|---|---|"]
+    table += [
+        f"| {x['n_trials']:.0f} | {x['n']:.0f} | {x['right']:.3f} | {x['median']:.2f} / {x['least']:.2f} |"
+        for x in rows
+    ]
+    return [*head, *table, ""]
+
+
 def _card(config: Mapping[str, Any]) -> str:
     least, most = config["n_trials"]
     last = config["losses"][-1] if config["losses"] else {}
@@ -186,6 +201,7 @@ def _card(config: Mapping[str, Any]) -> str:
         f"Loss on data that were held out: {last.get('validation', float('nan')):.4g} nats, after",
         f"{len(config['losses'])} epochs. Not comparable between models.",
         "",
+        *_accuracy(config["accuracy"]),
         "Trained with " + ", ".join(f"{k} {x}" for k, x in config["packages"].items()) + ".",
     ]
     if config["model"] is not None:
