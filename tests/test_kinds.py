@@ -353,12 +353,16 @@ BY_DEFAULT = {
 }
 
 
+# Half a minute each, and of the kind of another: solved as `weibull` is, or simulated as `levy` is.
+LONG = {("ornstein", "train"), ("ornstein", "measure"), ("lca_3", "train")}
+
+
 def parameters() -> Iterator[Any]:
     """One parameter of the test for each cell."""
     for (name, operation), word in CELLS.items():
         marks = [pytest.mark.xfail(reason="not so yet")] if word.endswith("!") else []
         if (word == "yes" or word.endswith("!")) and name not in BY_DEFAULT[operation]:
-            marks.append(pytest.mark.table)
+            marks.append(pytest.mark.slow if (name, operation) in LONG else pytest.mark.table)
         yield pytest.param(name, operation, word.rstrip("!"), marks=marks, id=f"{name}-{operation}")
 
 
