@@ -27,7 +27,7 @@ PRIORS = {
     "t": {"distribution": "LogNormal", "parameters": [-0.916290731874155, 0.4]},
 }
 # Numbers of trials that its accuracy is measured for.
-TRIALS = (50, 200, 500)
+TRIALS = (50, 200)
 DDM = Described(PRIORS, "ddm", {name: name for name in PRIORS})
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--batches", type=int, default=500)
     parser.add_argument("--checkpoint", type=Path)
-    parser.add_argument("--measured", type=int, default=200, help="data sets of which its accuracy is measured")
+    parser.add_argument("--measured", type=int, default=100, help="data sets of which its accuracy is measured")
     arguments = parser.parse_args()
     from pymc_lan.amortized.amortize import amortize
 

@@ -472,6 +472,44 @@ def test_files_hold_all_of_it(untrained: Amortizer, table: pd.DataFrame, tmp_pat
         pl.load_amortized(folder)
 
 
+@pytest.mark.table
+def test_the_network_that_ships() -> None:
+    """Its draws need no other proposal; they are those of pl.posteriors; its priors are those of pl.regression."""
+    network = pl.load_amortized("ddm")
+    truths = {
+        "v": [0.5, -1.5, 2.0, 0.0],
+        "a": [0.8, 0.6, 1.2, 1.6],
+        "z": [0.5, 0.4, 0.6, 0.5],
+        "t": [0.3, 0.4, 0.2, 0.7],
+    }
+    numbers = [50, 200, 300, 1000]
+    rows = {name: np.repeat(x, numbers) for name, x in truths.items()}
+    df = pl.simulate("ddm", rows, seed=3).assign(subject=np.repeat(["a", "b", "c", "d"], numbers))
+    found = network.sample(df, draws=2000, fallback=None, **QUIET)
+    assert found["verdicts"]["step"].to_numpy().tolist() == ["network"] * 4
+    assert found["verdicts"]["right"].all()
+    assert found["verdicts"]["usual"].all()
+
+    def build(df: Any) -> pm.Model:
+        with pm.Model() as model:
+            v, a = pm.Normal("v", 0, 2), pm.LogNormal("a", np.log(0.7), 0.4)
+            z = pm.Deterministic("z", pm.math.sigmoid(pm.Normal("logit_z", 0, 0.5)))
+            pl.DDM("obs", v, a, z, pm.LogNormal("t", np.log(0.4), 0.4), observed=df)
+        return model
+
+    alone = pl.posteriors(build, df, draws=2000, fallback=None, **QUIET).posterior
+    for name in truths:
+        one, other = found.posterior[name], alone[name]
+        sd = other.std(("chain", "draw"))
+        assert float(np.abs((one - other.mean(("chain", "draw"))).mean(("chain", "draw")) / sd).max()) < 0.15
+        assert float(np.abs(one.std(("chain", "draw")) / sd - 1).max()) < 0.12
+    for n in (49, 1001):
+        with pytest.raises(ValueError, match="Expected 50 to 1000 trials of each subject"):
+            network.sample(
+                pl.simulate("ddm", {k: x[0] for k, x in truths.items()}, n=n, seed=1).assign(subject=1), **QUIET
+            )
+
+
 def test_keras_of_another_backend_is_left_alone(monkeypatch: Any) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     monkeypatch.delitem(sys.modules, "keras", raising=False)

@@ -35,8 +35,8 @@ def load_amortized(
         The folder that `Amortizer.save` wrote: a `pathlib.Path`, or text with a path separator. Or a name, as
         ``"mine"`` or ``"mine@1.0"``, of one in `registries` or in those that are configured.
     build : callable, optional
-        From one subject's table to a PyMC model: that which it was trained for, or one with other priors, by which
-        draws are weighed then. It may be left out where the model travels as data.
+        From one subject's table to a PyMC model: that which it was trained for, or one with other priors of the
+        same kinds, by which draws are weighed then. It may be left out where the model travels as data.
     registries : sequence of path
         Folders; in each, the folder ``amortized`` is a registry: ``registry.toml``, and versions below it.
 
@@ -49,12 +49,21 @@ def load_amortized(
     RegistryError
         For an unknown name, a file that is missing, corrupted or of a newer format.
 
+    Notes
+    -----
+    ``"ddm"`` ships with the package: v, a, z and t of 50 to 1,000 trials of one condition, under the priors that
+    `pymc_lan.regression` takes for an intercept; those of v and a end where the likelihood network does.
+
     Examples
     --------
     >>> import pymc_lan as pl
-    >>> pl.load_amortized("mine")
-    Traceback (most recent call last):
-    pymc_lan.errors.RegistryError: Expected an amortised posterior by its name. Found 'mine' among ...
+    >>> network = pl.load_amortized("ddm")
+    >>> network.n_trials, [*network.variables]
+    ((50, 1000), ['v', 'a', 'z', 't'])
+    >>> df = pl.simulate("ddm", dict(v=1.0, a=1.0, z=0.5, t=0.3), n=200, seed=1).assign(subject="ann")
+    >>> found = network.sample(df, seed=1, progressbar=False)
+    >>> found["verdicts"]["step"].values.tolist(), bool(abs(found.posterior["v"].mean() - 1) < 0.3)
+    (['network'], True)
     """
     if build is not None:
         check_build(build)
