@@ -27,12 +27,18 @@ class Columns(NamedTuple):
         The responses as they were given; None where the table has none, because they follow from the times.
     rt, response : str
         What the columns are called.
+    rows : bool
+        Whether they are those of an array of rows ``[rt, response]``.
+    made : bool
+        Whether the package made that array.
     """
 
     times: Float
     raw: NDArray[Any] | None
     rt: str
     response: str
+    rows: bool = False
+    made: bool = False
 
     @property
     def given(self) -> NDArray[Any]:
@@ -56,8 +62,8 @@ def responded(columns: Columns) -> Mask:
         remedy="use a distribution that knows trials without a response: go/no-go (as_observed(..., go_nogo=True); for "
         "a figure pl.plots.predictive_gonogo) if withholding is one of the answers, or deadline=..., by when nothing "
         "was answered (as_observed(..., omissions=True)), of a model that knows omissions; slow trials are "
-        f"missing more often than fast ones, so that estimates without them are biased. Where {rt!r} was lost, "
-        "fill it in from the raw data",
+        f"missing more often than fast ones, so that estimates without them are biased. Where there was a response "
+        f"whose {rt!r} was lost, missing='lost' says so",
     )
     return ~silent
 
@@ -74,7 +80,7 @@ def responded_if_timed(columns: Columns) -> Mask:
         expected=f"no response, or 0, on every trial without an {columns.rt!r}",
         found="a response without an rt",
         remedy="clear the response of these trials where there was none (of a word for none: response={'none': 0, "
-        "...}), or fill in the rt from the raw data",
+        "...}), or give missing='lost' where there was one and its time was lost",
     )
     return answered
 
@@ -104,16 +110,19 @@ def chosen(columns: Columns, answered: Mask, choices: Sequence[float]) -> Float:
         expected=f"one of the response codes {listed} in {response!r} on every trial",
         found="an rt without a response",
         remedy=f"fill in what was answered, or make {rt!r} missing where nothing was and the distribution knows such "
-        "trials",
+        "trials; where something was answered and nobody knows what, missing='lost' says so",
     )
     bad = answered & ~np.isin(codes, np.asarray(choices, dtype=float))
     remedy = (
         f"recode them, or say which response each stands for, response={{code: {choices[0]:g}, ...}}; where there are "
         "more kinds of response than choices, use a model with as many"
     )
+    lost = "give missing='lost' where 0 says that nobody knows what was answered"
+    if 0 not in choices and (codes[bad] == 0).all():
+        remedy += f"; or {lost}"
     if tuple(choices) == (-1, 1) and np.isin(codes[answered], (0, 1)).all():
         remedy = (
-            f"make 0 (False) -1 where there is an {rt!r}, for instance "
+            f"{lost}, or make 0 (False) -1 where there is an {rt!r}, for instance "
             f"df[{response!r}] = df[{response!r}].astype(object).mask((df[{response!r}] == 0) & (df[{rt!r}] < "
             "float('inf')), -1)"
         )
@@ -131,7 +140,7 @@ def chosen(columns: Columns, answered: Mask, choices: Sequence[float]) -> Float:
 
 def pressed(columns: Columns) -> Mask:
     """Return which go/no-go trials have a press, having compared rt with the response row by row."""
-    times, raw, rt, response = columns
+    times, raw, rt, response, *_ = columns
     has_rt: Mask = ~(np.isnan(times) | (times == np.inf))
     if raw is None:
         return has_rt

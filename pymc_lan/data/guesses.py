@@ -24,6 +24,8 @@ Namespace = Any
 
 # The response code of a row without a response (rt = inf).
 NO_RESPONSE = 0.0
+# What an rt is of which only that it was is known.
+LOST_TIME = -1.0
 
 
 def share_unseen(xp: Namespace, press: Any, deadline: Any, window: Any) -> Any:
@@ -41,6 +43,19 @@ def share_unseen(xp: Namespace, press: Any, deadline: Any, window: Any) -> Any:
     0.875
     """
     return 1.0 - press * xp.minimum(1.0, deadline / window)
+
+
+def log_guess_between(xp: Namespace, low: Any, high: Any, press: Any, window: Any) -> Any:
+    """Log probability that a guess is a press between two times; arguments as in `share_unseen`.
+
+    Examples
+    --------
+    >>> float(np.exp(log_guess_between(np, 1.0, np.inf, 0.5, 4.0)).round(6))
+    0.375
+    """
+    length = xp.minimum(high, window) - xp.minimum(xp.maximum(low, 0.0), window)
+    some = length > 0
+    return xp.where(some, xp.log(press * xp.where(some, length, 1.0) / window), -math.inf)
 
 
 def log_guess(xp: Namespace, rt: Any, n_responses: int, press: Any, deadline: Any, window: Any) -> Any:

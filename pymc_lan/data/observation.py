@@ -4,9 +4,9 @@ A model says what happens in a trial; the task says what is seen of it. `Observa
 reads a user's table, hides from simulated trials what nobody would see, and puts together, from what a likelihood says
 of responses and of none, the density of what was seen. Everything else calls its methods and asks no further.
 
-A further kind of observation is one class here: the rows that stand for what it sees (`read`, `hide`, `possible`), and
+A further kind of observation is one class: the rows that stand for what it sees (`read`, `hide`, `possible`), and
 their density (`log_trial`, `log_guess`). One that changes another (times known to 50 ms, trials that were left out)
-holds that other one as a field.
+holds that other one as a field, and is in `pymc_lan.data.partly_seen`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import reduce
@@ -52,6 +52,16 @@ class TrialLikelihood(Protocol):
 
         Without a deadline (None) every trial ends with a response, and none has the log probability -inf.
         """
+        ...
+
+    def log_mass(
+        self, xp: Namespace, low: Any, high: Any, response: Any, theta: Mapping[str, Any], *, short: bool = False
+    ) -> Any:
+        """Log probability of a response between two times; `short` where these are never far apart."""
+        ...
+
+    def at(self, rows: Any, function: Callable[..., Any], *groups: Mapping[str, Any]) -> Any:
+        """Value of a function of arrays by name, which is looked at in some rows only: elsewhere it may be anything."""
         ...
 
 
@@ -93,6 +103,23 @@ class Observation(ABC):
     def possible(self, rt: Any, response: Any, extras: Mapping[str, Any]) -> Any:
         """Whether rows are something that may be seen, elementwise."""
 
+    def told(self, columns: Columns) -> Columns:
+        """The columns, with NaN for what is written in the place of a time that is none."""
+        return columns
+
+    def rows(self, columns: Columns) -> Float:
+        """Rows ``[rt, response]`` of a table, shape (n, 2); raises as `read`."""
+        answered, codes = self.read(columns)
+        return np.where(answered[:, None], np.column_stack([columns.times, codes]), UNSEEN)
+
+    def is_whole(self, rt: Any, response: Any) -> Any:
+        """Whether rows are of trials of which time and response are known, elementwise."""
+        return rt < math.inf
+
+    def recorded(self, trials: Float, extras: Mapping[str, Float]) -> NDArray[np.bool_]:
+        """Whether of what happened, rows ``[rt, response]``, anything is recorded at all."""
+        return np.ones(len(trials), bool)
+
     @property
     def told_by_rt(self) -> bool:
         """Whether rt alone tells the response, so that a table may do without a column of responses."""
@@ -126,6 +153,21 @@ class Observation(ABC):
         """
         return extras["deadline"] if self.silence in known else None
 
+    def limits(self, extras: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Between which times [s] responses are seen."""
+        deadline = self.deadline(extras)
+        return 0.0, math.inf if deadline is None else deadline
+
+    def log_recorded(
+        self, xp: Namespace, likelihood: TrialLikelihood, extras: Mapping[str, Any], theta: Mapping[str, Any]
+    ) -> Any | None:
+        """Log probability that a trial that is no guess is recorded at all; None where every one is."""
+        return None
+
+    def log_recorded_guess(self, xp: Namespace, extras: Mapping[str, Any]) -> Any:
+        """Log probability that a guess is recorded."""
+        return 0.0
+
     def log_trial(
         self,
         xp: Namespace,
@@ -151,8 +193,11 @@ class Observation(ABC):
         """
         return likelihood.log_trial(xp, rt, self.code(response), self.deadline(extras), theta)
 
-    def log_guess(self, xp: Namespace, rt: Any, extras: Mapping[str, Any]) -> Any:
-        """Log density of what was seen, of trials that are guesses; see `pymc_lan.data.guesses`."""
+    def log_guess(self, xp: Namespace, rt: Any, extras: Mapping[str, Any], response: Any = None) -> Any:
+        """Log density of what was seen, of trials that are guesses; see `pymc_lan.data.guesses`.
+
+        Any response is as likely, so that only a kind asks for it that may not know it.
+        """
         return guesses.log_guess(xp, rt, len(self.responses), *self._of_guesses(extras))
 
     def draw_guesses(self, rng: np.random.Generator, extras: Mapping[str, Float]) -> Float:
@@ -276,6 +321,17 @@ class PressOrNot(Observation):
     @override
     def press(self, extras: Mapping[str, Any]) -> Any:
         return extras["lapse_go"]
+
+
+def of_choices(responses: tuple[float, ...], *, omissions: bool = False) -> Observation:
+    """What is seen of trials of several choices, where all that happens is seen but late decisions.
+
+    Examples
+    --------
+    >>> of_choices((-1, 1)).silent, of_choices((-1, 1), omissions=True).silent
+    (False, True)
+    """
+    return ResponseOrOmission(responses) if omissions else EveryResponse(responses)
 
 
 def _without(trials: Float, unseen: NDArray[np.bool_]) -> Float:

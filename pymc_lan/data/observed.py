@@ -19,9 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from pymc_lan.data.answers import Columns
 from pymc_lan.data.array import Observed
-from pymc_lan.data.guesses import NO_RESPONSE
+from pymc_lan.data.guesses import LOST_TIME, NO_RESPONSE
 from pymc_lan.data.labelled import columns_last, draws_first
-from pymc_lan.data.observation import UNSEEN, EveryResponse, Observation, PressOrNot, ResponseOrOmission
+from pymc_lan.data.observation import Observation, PressOrNot, of_choices
+from pymc_lan.data.partly_seen import Lost
 from pymc_lan.data.plausible import (
     Doubt,
     as_missing,
@@ -72,6 +73,7 @@ def as_observed(
     rt: str = "rt",
     response: str | Mapping[Any, Any] = RESPONSE,
     deadline: ArrayLike | str | None = None,
+    missing: str | None = None,
     strict: bool = True,
 ) -> Observed:
     """Check observed trials and return them as the value matrix of the distributions.
@@ -102,6 +104,9 @@ def as_observed(
     deadline : array_like of shape () or (n_trials,), or str, optional
         The end of the response window in seconds from stimulus onset, or the name of its column; no rt may lie beyond
         it. May be inf. What is given here goes along as the column ``deadline``.
+    missing : {"lost"}, optional
+        Of some trials the time or the response was lost: the cell is empty. In the matrix rt is then -1, or the
+        response 0 (where 0 is one of `choices`, -1). Without it such trials are refused.
     strict : bool
         Whether times that look like codes for missing ones (999) or like milliseconds beside seconds, times above 100 s
         beside a median below 10 s, and trials without a subject are refused. False: there is a warning.
@@ -125,11 +130,13 @@ def as_observed(
     >>> as_observed(df, go_nogo=True).tolist()
     [[0.43, 1.0], [inf, 0.0]]
     """
-    observation: Observation = EveryResponse(tuple(choices))
-    if go_nogo:
-        observation = PressOrNot()
-    elif omissions:
-        observation = ResponseOrOmission(tuple(choices))
+    observation: Observation = PressOrNot() if go_nogo else of_choices(tuple(choices), omissions=omissions)
+    if missing is not None:
+        if missing != "lost" or go_nogo:
+            what = f"{missing!r}" + " beside go_nogo=True" * go_nogo
+            remedy = "leave it out, or give missing='lost' of trials with several choices"
+            raise ValueError(explain("missing=None or missing='lost'", what, remedy))
+        observation = Lost(observation)
     found = read_observed(data, observation, rt=rt, response=response, deadline=deadline, strict=strict)
     return found if (grid := grid_of(data)) is None else found.in_shape((*grid, 2))
 
@@ -142,6 +149,8 @@ def read_observed(
     response: str | Mapping[Any, Any] = RESPONSE,
     deadline: ArrayLike | str | None = None,
     strict: bool = True,
+    times: NDArray[np.float64] | None = None,
+    interval: ArrayLike = 0.0,
 ) -> Observed:
     """Check observed trials and return them as the value matrix, for any kind of observation.
 
@@ -151,6 +160,10 @@ def read_observed(
         As of `as_observed`.
     observation : Observation
         What is seen of a trial.
+    times : ndarray of shape (n_trials,), optional
+        In place of the column of times.
+    interval : array_like
+        Within how many seconds times are known.
 
     Returns
     -------
@@ -162,7 +175,7 @@ def read_observed(
     ValueError
         As `as_observed`.
     """
-    columns = _raw_columns(data, rt, response, observation)
+    columns = observation.told(_raw_columns(data, rt, response, observation, times))
     times, whose = columns.times, subjects(data)
     others = _other_columns(data, rt, columns.response)
     settled = getattr(data, "lenient", False)
@@ -180,10 +193,10 @@ def read_observed(
             () if whose is None else nameless(*whose),
         )
         settle(doubts, strict=strict)
-    answered, codes = observation.read(columns)
+    matrix = observation.rows(columns)
     if limits is not None:
-        _check_late(times, limits, rt, silent=observation.silent)
-    matrix = np.where(answered[:, None], np.column_stack([times, codes]), UNSEEN)
+        early = times - 0.5 * np.broadcast_to(interval, grid_of(data) or times.shape).ravel()
+        _check_late(early, limits, rt, silent=observation.silent)
     return Observed.of(matrix, others, row_labels(data), lenient=settled or not strict)
 
 
@@ -205,8 +218,8 @@ def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
     pandas.DataFrame
         One row per draw and trial. First the leading dimensions, of a DataArray under their names and with
         their coordinates (``chain``, ``draw``), else ``draw_0``, ``draw_1``, ...; then ``trial``, the
-        position from 0; ``rt`` in seconds, NaN without a response; ``response``, 0 without one; then the
-        columns of `like`.
+        position from 0; ``rt`` in seconds, NaN without a response and where its time is not seen; ``response``, 0
+        without one; then the columns of `like`.
 
     Raises
     ------
@@ -260,7 +273,7 @@ def as_dataframe(draws: Any, *, like: Any = None) -> pd.DataFrame:
         found="another or none",
         remedy="fill in the response, or make rt NaN where there was none",
     )
-    columns["rt"] = np.where(answered, times, np.nan)
+    columns["rt"] = np.where(answered & (times != LOST_TIME), times, np.nan)
     columns["response"] = np.where(answered, responses, NO_RESPONSE).astype(np.int64)
     table = pd.DataFrame(columns)
     if like is None:
@@ -323,7 +336,9 @@ def trial_type_is_go(values: ArrayLike) -> NDArray[np.bool_]:
     return np.array([TRIAL_TYPE_IS_GO[key] for key in keys], dtype=bool).reshape(array.shape)
 
 
-def _raw_columns(data: Any, rt: Any, response: Any, observation: Observation) -> Columns:
+def _raw_columns(
+    data: Any, rt: Any, response: Any, observation: Observation, times: NDArray[np.float64] | None
+) -> Columns:
     """Return the two columns, of which the response may be left out where it follows from rt."""
     for argument, name in (("rt", rt), (RESPONSE, response)):
         if not isinstance(name, str) and not (isinstance(name, Mapping) and argument == RESPONSE):
@@ -342,13 +357,16 @@ def _raw_columns(data: Any, rt: Any, response: Any, observation: Observation) ->
             raise ValueError(explain(expected, found, f"pass the table, or pl.as_observed(df, response={response!r})"))
         times, given = trials.T
     else:
+        wanted = [rt] if times is None else []
         # A name, or codes, chosen by the user were meant: only the default one may be absent.
         derived = observation.told_by_rt and codes is None and response == RESPONSE and response not in names
-        check_names(data, names, [rt] if derived else [rt, response])
-        times, given = as_array(trials[rt]), None if derived else as_array(trials[response])
+        check_names(data, names, wanted if derived else [*wanted, response])
+        times = as_array(trials[rt]) if times is None else times
+        given = None if derived else as_array(trials[response])
     if codes is not None:
         given = recoded(given, codes, response)
-    return Columns(_numeric_rt(times, rt), given, rt, response)
+    made = isinstance(data, Observed)
+    return Columns(_numeric_rt(times, rt), given, rt, response, rows=names is None, made=made)
 
 
 def check_names(data: Any, names: Sequence[str], wanted: Sequence[str]) -> None:
@@ -425,7 +443,7 @@ def _numeric_rt(raw: NDArray[Any], name: str) -> NDArray[np.float64]:
 
 def _check_positive(columns: Columns, *, silent: bool) -> None:
     """Refuse times of 0 and less; `silent` says whether a trial may have no response."""
-    times, raw, rt, response = columns
+    times, raw, rt, response, *_ = columns
     bad = times <= 0
     expected, found = f"{rt!r} above 0 s on every response", f"zero or negative {rt!r}"
     if raw is not None and signed_by_response(times, floats(raw)[0]):
@@ -435,7 +453,7 @@ def _check_positive(columns: Columns, *, silent: bool) -> None:
         bad = codes
         found = f"{describe_codes(times[bad])}, which looks like a code for a missing time,"
         remedy = f"make it missing, {as_missing(times[bad], rt)}, which says that there was no response; "
-        remedy += "where there was one, find out when"
+        remedy += "where there was one whose time was lost, give missing='lost'"
         if not silent:
             remedy += "; that needs a distribution that knows trials without one: go/no-go, or with a deadline"
     else:

@@ -42,6 +42,11 @@ _CODES = np.concatenate([[0.0, -1.0, -0.001], -_REPEATED, -_REPEATED / 1000, _RE
 _SMALL_CODES = _REPEATED[_REPEATED >= 7000] / 1000
 
 
+# The last quarter of the times above the median holds this share of all, and this many, where they end at an edge.
+EDGE_SHARE, EDGE_LEAST = 0.04, 12
+MANY_TIMES = 100
+
+
 class Doubt(NamedTuple):
     """Rows that are unlikely to be what the user means.
 
@@ -213,6 +218,28 @@ def doubtful_presses(limits: Float, times: Float) -> Iterator[Doubt]:
             "rt missing where nothing happened before the deadline",
             "times that are exactly the deadline",
             "make rt missing there if the timer ran out: df['rt'].where(df['rt'] < deadline)",
+        )
+
+
+def doubtful_edge(times: Float) -> Iterator[Doubt]:
+    """Find that the latest of many times lie at a sharp edge, as where later ones were left out.
+
+    A tail that nobody cut has few of its times in the last quarter between the median and the latest: of an exponential
+    one the number of times to the power of 1/4.
+    """
+    timed = _timed(times)
+    if np.count_nonzero(timed) < MANY_TIMES:
+        return
+    middle, last = np.median(times[timed]), times[timed].max()
+    at_edge = timed & (times >= last - 0.25 * (last - middle))
+    if np.count_nonzero(at_edge) >= max(EDGE_LEAST, EDGE_SHARE * np.count_nonzero(timed)):
+        yield Doubt(
+            at_edge,
+            {"rt": times},
+            f"few responses just before the latest one, at {last:.3g} s",
+            "many, as where later trials are missing, which makes estimates biased,",
+            f"if the response window ended there, put such trials in with an empty rt and give deadline={last:.2g}, or "
+            f"give truncation=(0, {last:.2g}) where they were not recorded; deadline=None says that nothing ended",
         )
 
 

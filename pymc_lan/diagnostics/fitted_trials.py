@@ -53,8 +53,8 @@ class Trials:
 
     @property
     def responded(self) -> NDArray[np.bool_]:
-        """Trials with a response."""
-        return self.rt < np.inf
+        """Trials with a response whose time is known."""
+        return (self.rt >= 0) & (self.rt < np.inf)
 
 
 def find_trials(model: Any) -> list[Trials]:
@@ -180,7 +180,20 @@ def log_likelihood(trials: Trials, likelihood: Likelihood, parameters: Parameter
     with nan_handed_on():
         log_p = op.observation.log_trial(NUMPY, likelihood, trials.rt, trials.response, parameters, theta)
     penalty = likelihood.clamp(NUMPY, theta)[1] if op.lapses else 0.0
-    return _with_lapses(trials, parameters, np.broadcast_to(log_p, next(iter(theta.values())).shape), penalty)
+    log_p = np.broadcast_to(log_p, next(iter(theta.values())).shape)
+    return _with_lapses(trials, parameters, log_p, penalty) - _log_recorded(trials, likelihood, parameters)
+
+
+def _log_recorded(trials: Trials, likelihood: Likelihood, parameters: Parameters) -> Any:
+    """Log probability that a trial is recorded at all, be it a guess or not."""
+    op, theta = trials.op, {name: parameters[name] for name in trials.op.spec.names}
+    with nan_handed_on():
+        found = op.observation.log_recorded(NUMPY, likelihood, parameters, likelihood.clamp(NUMPY, theta)[0])
+    if found is None or not op.lapses:
+        return 0.0 if found is None else found
+    with np.errstate(divide="ignore"):
+        of_guesses = op.observation.log_recorded_guess(NUMPY, parameters)
+    return mix_lapses(NUMPY, found, parameters["p_lapse"], of_guesses)
 
 
 def _with_lapses(trials: Trials, parameters: Parameters, log_p: Float, penalty: Any = 0.0) -> Float:
@@ -196,7 +209,7 @@ def _with_lapses(trials: Trials, parameters: Parameters, log_p: Float, penalty: 
 def _log_guess(trials: Trials, parameters: Parameters) -> Float:
     """Log density of trials that are guesses, of shape (k, n_trials)."""
     with np.errstate(divide="ignore"):
-        guess: Float = trials.op.observation.log_guess(NUMPY, trials.rt, parameters)
+        guess: Float = trials.op.observation.log_guess(NUMPY, trials.rt, parameters, trials.response)
         return guess
 
 
@@ -210,8 +223,9 @@ def guess_probability(trials: Trials, parameters: Parameters, log_mixture: Float
     log_mixture : ndarray, shape (k, n_trials)
         From `log_likelihood`.
     """
+    log_all = log_mixture + _log_recorded(trials, likelihood_of(trials.op), parameters)
     with np.errstate(divide="ignore"):
-        return np.exp(np.minimum(np.log(parameters["p_lapse"]) + _log_guess(trials, parameters) - log_mixture, 0.0))
+        return np.exp(np.minimum(np.log(parameters["p_lapse"]) + _log_guess(trials, parameters) - log_all, 0.0))
 
 
 def exact_log_likelihood(trials: Trials, parameters: Parameters) -> Float:
@@ -246,6 +260,10 @@ def exact_log_likelihood(trials: Trials, parameters: Parameters) -> Float:
         )
         .reshape(shape)
     )
+    # Of intervals of time nothing is known, nor of what lies within limits.
+    seen = trials.op.observation
+    known = (np.isinf(trials.rt) | seen.is_whole(trials.rt, trials.response)) & ("truncation_low" not in seen.extras)
+    log_p = np.where(known, log_p, np.nan)
     return _with_lapses(trials, parameters, log_p)
 
 

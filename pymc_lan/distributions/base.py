@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytensor.tensor as pt
+from numpy.typing import NDArray
 from pymc.distributions.distribution import Continuous
 from pymc.distributions.shape_utils import convert_shape, convert_size, find_size
 from pymc.model.core import modelcontext
@@ -22,6 +23,7 @@ from pymc_lan.data.labelled import Trials
 from pymc_lan.data.messages import say
 from pymc_lan.data.observation import Observation, Silence
 from pymc_lan.data.observed import RESPONSE, grid_of, read_observed
+from pymc_lan.data.partly_seen import Parts
 from pymc_lan.data.tables import AUTO, by_label, column_names, from_table
 from pymc_lan.distributions.extent import (
     check_dims,
@@ -55,6 +57,9 @@ from pymc_lan.networks.program import AnyNetwork
 from pymc_lan.registry.sources import AnyModel, find_network, get_model
 
 LIKELIHOODS = ("lan", "exact")
+WHOLE = Parts()
+
+Float = NDArray[np.float64]
 
 
 class TrialDistribution(Continuous):
@@ -126,8 +131,8 @@ class TrialDistribution(Continuous):
 
     @classmethod
     @abstractmethod
-    def _observation(cls, spec: Model, deadline: Any) -> Observation:
-        """What is seen of the trials; `deadline` is None where there is none."""
+    def _observation(cls, spec: Model, deadline: Any, parts: Parts = WHOLE) -> Observation:
+        """What is seen of the trials; `deadline` is None where there is none, and `parts` say what else is hidden."""
 
     @classmethod
     @abstractmethod
@@ -135,21 +140,35 @@ class TrialDistribution(Continuous):
         """Refuse, with a ValueError, networks that do not know all that may be seen."""
 
     @classmethod
+    def _take_parts(cls, observed: Any, kwargs: dict[str, Any]) -> tuple[Float | None, Parts]:
+        """Times in place of a column, and what is not seen of the trials; arguments of that are made numbers."""
+        return None, WHOLE
+
+    @classmethod
     def _observe(cls, observed: Any, kwargs: dict[str, Any], spec: Model) -> tuple[Any, Any, dict[str, Any]]:
         """Check the observed data, of a variable as they are now, and return them and the shape of the trials now."""
         deadline, response = kwargs["deadline"], kwargs.pop("response", RESPONSE)
-        observation = cls._observation(spec, deadline)
+        times, parts = cls._take_parts(observed, kwargs)
+        observation, known = cls._observation(spec, deadline, parts), known_numbers(kwargs.get("rt_interval", 0.0))
+        interval = 0.0 if known is None else known
         if isinstance(observed, Variable):
-            _, now = read_rows(observed, observation, deadline, response)
+            _, now = read_rows(observed, observation, deadline, response, interval)
             # A length that is not known yet is looked at when the model is evaluated.
             grid = observed.type.shape[:-1]
             now = grid if is_minibatch(observed) else now
             return observed, now, kwargs | {"_grid": None if None in grid else grid, "_times": None}
         limits = None if deadline is None else known_value(deadline)
-        checked = read_observed(observed, observation, response=response, deadline=limits)
+        checked = read_observed(
+            observed, observation, response=response, deadline=limits, times=times, interval=interval
+        )
+        cls._look_at(checked[:, 0], spec, kwargs)
         matrix = np.asarray(checked).reshape(*(grid_of(observed) or (-1,)), 2)
         grid = matrix.shape[:-1]
         return convert_observed_data(matrix), grid, kwargs | {"_grid": grid, "_times": checked[:, 0]}
+
+    @classmethod
+    def _look_at(cls, times: Float, spec: Model, kwargs: Mapping[str, Any]) -> None:
+        """Warn of what the times of a table tell."""
 
     @classmethod
     def _make(
@@ -162,13 +181,14 @@ class TrialDistribution(Continuous):
         likelihood: str | None,
         weights: AnyModel | None,
         grid: tuple[int, ...] | None,
+        parts: Parts = WHOLE,
         **kwargs: Any,
     ) -> TensorVariable:
         """Build the random variable from bound parameters and checked extras; `drifts` are what v is made of."""
         spec, network = resolve_model(source, weights, likelihood)
         require_times(spec)
         deadline = extras.get("deadline")
-        observation = cls._observation(spec, deadline)
+        observation = cls._observation(spec, deadline, parts)
         cls._check_network(spec, network, deadline)
         for name, value in (drifts or {}).items():
             check_parameter(spec.parameter("v"), value, trained=network is not None, name=name)
@@ -190,7 +210,7 @@ class TrialDistribution(Continuous):
             lapses=not is_zero(extras["p_lapse"]),
             record=record(network),
         )
-        return apply_rv(op, [pt.as_tensor_variable(value) for value in params.values()], **kwargs)
+        return apply_rv(op, [pt.as_tensor_variable(params[name]) for name in op.parameters], **kwargs)
 
 
 def in_order(table: Any, arguments: Mapping[str, Any], trials: Trials | None = None) -> dict[str, Any]:
@@ -204,7 +224,9 @@ def finish(cls: Any, rv: TensorVariable, observed: Any, arguments: Mapping[str, 
     assert node is not None, rv
     spec = node.op.spec
     numbers = {*spec.names, *(p.keyword for p in spec.parameters), *signature(cls.dist).parameters}
-    numbers = {name for name in numbers - {"likelihood", "weights"} if not name.startswith("_")}
+    numbers = {
+        name for name in numbers - {"likelihood", "weights", "missing", "truncation"} if not name.startswith("_")
+    }
     node.op.lengths = fixed_lengths({name: x for name, x in arguments.items() if name in numbers and x is not None})
     if observed is None:
         mark_unobserved(str(rv.name), node.op, modelcontext(None).rvs_to_values[rv])

@@ -13,8 +13,10 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_lan.data.messages import say
 from pymc_lan.data.observation import Observation, PressOrNot, Silence
 from pymc_lan.data.observed import trial_type_is_go
+from pymc_lan.data.partly_seen import Parts
 from pymc_lan.data.tables import AUTO, from_table
 from pymc_lan.distributions.base import (
+    WHOLE,
     TrialDistribution,
     constant_value,
     deadline_view,
@@ -107,7 +109,7 @@ class GoNoGo(TrialDistribution):
 
     @classmethod
     @override
-    def _observation(cls, spec: Model, deadline: Any) -> Observation:
+    def _observation(cls, spec: Model, deadline: Any, parts: Parts = WHOLE) -> Observation:
         return PressOrNot()
 
     @classmethod

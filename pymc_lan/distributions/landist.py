@@ -9,9 +9,14 @@ import numpy as np
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.data.observation import EveryResponse, Observation, ResponseOrOmission, Silence
-from pymc_lan.data.tables import AUTO, from_table
+from pymc_lan.data.messages import say
+from pymc_lan.data.observation import Observation, Silence, of_choices
+from pymc_lan.data.partly_seen import Parts
+from pymc_lan.data.plausible import doubtful_edge, settle
+from pymc_lan.data.tables import AUTO, as_table, column_names, from_table
 from pymc_lan.distributions.base import (
+    WHOLE,
+    Float,
     TrialDistribution,
     constant_value,
     deadline_view,
@@ -19,6 +24,13 @@ from pymc_lan.distributions.base import (
     lapse_window,
     resolve_model,
     split_model,
+)
+from pymc_lan.distributions.seen_in_part import (
+    are_choices_alone,
+    check_interval,
+    check_truncation,
+    parts_of,
+    take_arguments,
 )
 from pymc_lan.distributions.values import check_deadline, check_fraction, known_numbers
 from pymc_lan.errors import explain
@@ -56,9 +68,17 @@ class LANDist(TrialDistribution):
         model knows how likely omissions are; None is none. They are known of ``ddm`` and ``ddm_extended``, races, and
         networks that were imported with an OPN. Models whose simulator leaves trials without a response
         (``omissions=True``) take none.
+    missing : {"lost"}, optional
+        Of some trials the time or the response was lost: the cell is empty, or in an array rt is -1, or the response 0
+        (of accumulators, of which one is 0, -1). Without it such trials are refused.
+    rt_interval : tensor_like, str or tuple of str, optional
+        Within how many seconds times are known, rt being the middle; or the name of a column of that; or of two columns
+        in place of ``rt``, its least and its largest value.
+    truncation : tuple, optional
+        Between which times [s] responses were recorded at all: the others are not in the table. Either may be None.
     observed : DataFrame, array or pm.Data, optional
         Columns ``rt`` (seconds) and ``response`` (-1 or +1, or 0 to n - 1 for n accumulators), or rows of the two, also
-        (subject, trial, 2).
+        (subject, trial, 2). Where there is no column ``rt``, or it is -1 in all rows, responses are all that is seen.
     response : str or mapping, optional
         Of `observed`: the name of the column, or what its codes stand for, as ``{"left": -1, "right": 1}``.
     dims : str, optional
@@ -89,9 +109,25 @@ class LANDist(TrialDistribution):
 
     @classmethod
     @override
-    def _observation(cls, spec: Model, deadline: Any) -> Observation:
-        kind = EveryResponse if deadline is None and not spec.omissions else ResponseOrOmission
-        return kind(spec.choices)
+    def _observation(cls, spec: Model, deadline: Any, parts: Parts = WHOLE) -> Observation:
+        return parts.around(of_choices(spec.choices, omissions=deadline is not None or spec.omissions))
+
+    @classmethod
+    @override
+    def _take_parts(cls, observed: Any, kwargs: dict[str, Any]) -> tuple[Float | None, Parts]:
+        times = take_arguments(observed, kwargs)
+        kwargs["_alone"] = times is None and are_choices_alone(observed)
+        if kwargs["_alone"] and column_names(observed) is not None:
+            say("rt: the observed data have no such column, so responses are all that is seen of the trials.")
+            times = np.full(len(as_table(observed, "observed")), np.nan)
+        given = {name: kwargs.get(name) for name in ("missing", "rt_interval", "truncation")}
+        return times, parts_of(**given, alone=kwargs["_alone"])
+
+    @classmethod
+    @override
+    def _look_at(cls, times: Float, spec: Model, kwargs: Mapping[str, Any]) -> None:
+        if kwargs.get("deadline") is None and kwargs.get("truncation") is None and not spec.omissions:
+            settle(doubtful_edge(times), strict=False)
 
     @classmethod
     @override
@@ -119,8 +155,12 @@ class LANDist(TrialDistribution):
         p_lapse: Any = 0.0,
         lapse_window: Any = None,
         deadline: Any = AUTO,
+        missing: str | None = None,
+        rt_interval: Any = None,
+        truncation: Any = None,
         _grid: tuple[int, ...] | None = None,
         _times: Any = None,
+        _alone: bool = False,
         **kwargs: Any,
     ) -> TensorVariable:
         """Return trials outside a model, for `pm.draw` and `pm.logp`.
@@ -141,7 +181,14 @@ class LANDist(TrialDistribution):
         }
         if deadline is not None:
             extras["deadline"] = check_deadline(deadline)
-        return cls._make(source, theta, extras, likelihood=likelihood, weights=weights, grid=_grid, **kwargs)
+        if rt_interval is not None:
+            extras["rt_interval"] = check_interval(rt_interval)
+        if truncation is not None:
+            extras |= check_truncation(truncation)
+        parts = parts_of(missing, rt_interval, truncation, alone=_alone)
+        return cls._make(
+            source, theta, extras, likelihood=likelihood, weights=weights, grid=_grid, parts=parts, **kwargs
+        )
 
 
 _window = lapse_window

@@ -16,7 +16,11 @@ from pymc_lan.errors import explain, refuse
 
 
 def read_rows(
-    observed: Variable, observation: Observation, deadline: Any, response: str | Mapping[Any, Any] = RESPONSE
+    observed: Variable,
+    observation: Observation,
+    deadline: Any,
+    response: str | Mapping[Any, Any] = RESPONSE,
+    interval: Any = 0.0,
 ) -> tuple[Observed | None, tuple[int | None, ...]]:
     """Check the rows of a variable; of a minibatch, all that may be drawn.
 
@@ -30,6 +34,8 @@ def read_rows(
         The end of each trial's response window, in seconds.
     response : str or mapping
         What a distribution was given as that; a name of a column, or what codes stand for, needs a table.
+    interval : array_like
+        Within how many seconds times are known.
 
     Returns
     -------
@@ -49,7 +55,7 @@ def read_rows(
         return None, tuple(observed.type.shape[:-1])
     given = np.atleast_2d(given)
     limits = None if deadline is None else known_value(deadline)
-    checked = read_observed(given, observation, deadline=limits)
+    checked = read_observed(given, observation, deadline=limits, interval=interval)
     _refuse_changed(given.reshape(-1, 2), np.asarray(checked))
     return checked, grid_of(given) or (len(given),)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytensor.tensor as pt
 from pymc.distributions.distribution import _support_point
 from pymc.distributions.shape_utils import rv_size_is_none
-from pymc.logprob.abstract import _logprob
-from pytensor.graph.basic import Apply
+from pymc.logprob.abstract import _logcdf, _logprob
+from pytensor.graph.basic import Apply, Constant
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
@@ -112,24 +112,41 @@ def trial_logprob(op: TrialRV, values: Any, rng: Any, size: Any, *params: Any, *
         # By pm.observe, which tells nobody.
         read_rows(values[0], op.observation, named.get("deadline"))
     value = of_fixed_length(pt.cast(seen_or_refused(values[0]), "float64"), op.lengths, op.ndim_supp)
-    rt, response = value[..., 0], value[..., 1]
+    # Data that are part of the graph say which rows are which kind of trial.
+    rows: Any = value.data if isinstance(value, Constant) else value
+    rt, response = rows[..., 0], rows[..., 1]
     theta = {name: named[name] for name in op.spec.names}
     seen, deadline = op.observation, op.observation.deadline(named)
-    log_p = seen.log_trial(
-        PYTENSOR, LikelihoodGraph(op.spec, op.lan, op.choice, seen.silence), rt, response, named, theta
-    )
+    likelihood = LikelihoodGraph(op.spec, op.lan, op.choice, seen.silence)
+    log_p = seen.log_trial(PYTENSOR, likelihood, rt, response, named, theta)
     possible = seen.possible(rt, response, named)
     view = require_views(op.spec).choice if op.choice is not None else None
     if deadline is not None and view is not None and view.deadlines and view.silence is Silence.OMISSION:
         # It knows no probability without an end.
         possible = possible & (deadline < np.inf)
+    inside, penalty = Likelihood(op.spec, op.lan).clamp(PYTENSOR, theta)
+    recorded = seen.log_recorded(PYTENSOR, likelihood, named, inside)
     if op.lapses:
         # A guess has no bounds: outside them the penalty has to be taken of the mixture, or guesses would drown it.
-        _, penalty = Likelihood(op.spec, op.lan).clamp(PYTENSOR, theta)
-        guess = seen.log_guess(PYTENSOR, rt, named)
+        guess = seen.log_guess(PYTENSOR, rt, named, response)
         log_p = mix_lapses(PYTENSOR, log_p, named["p_lapse"], guess) - penalty
         possible = possible & is_possible(named)
+        if recorded is not None:
+            of_guesses = seen.log_recorded_guess(PYTENSOR, named)
+            recorded = mix_lapses(PYTENSOR, recorded, named["p_lapse"], of_guesses)
+    if recorded is not None:
+        log_p = log_p - recorded
     return pt.where(possible, log_p, -np.inf)
+
+
+@_logcdf.register(TrialRV)
+def trial_logcdf(op: TrialRV, values: Any, *inputs: Any, **kwargs: Any) -> TensorVariable:
+    """Refuse, with a NotImplementedError: a pair has none, and what it is asked for has arguments of its own."""
+    remedy = (
+        "deadline=... is for trials without a response by then, truncation=(low, high) for trials that were not "
+        "recorded, rt_interval=... for times known to within an interval; each has its probability in pm.logp"
+    )
+    raise NotImplementedError(explain("a distribution of one number, for a logcdf", f"trials of {op.name}", remedy))
 
 
 @_support_point.register(TrialRV)

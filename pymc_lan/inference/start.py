@@ -21,7 +21,7 @@ from pymc_lan.distributions.nodes import observed_trials, trial_node
 from pymc_lan.distributions.trial_rv import TrialRV
 from pymc_lan.errors import check_length, explain
 from pymc_lan.inference.posterior import Point, compiled, not_finite, resolve_model
-from pymc_lan.inference.start_grid import estimates
+from pymc_lan.inference.start_grid import Estimates, estimates
 from pymc_lan.models.imported import Imported
 from pymc_lan.models.model import Model
 from pymc_lan.models.simulator.simulated import Simulated
@@ -109,13 +109,19 @@ def initvals(model: Any = None, df: Any = None, *, by: str | None = None) -> dic
     anywhere = _evaluate(model, list(expressions.values()), _moved(begin))
     cell = _cells([subject, deadline], anywhere)
     latest = _latest(rt, subject, lapses=op.lapses)
-    found = estimates(rt, trials[:, 1] > 0, cell, subject, latest, deadline, op.observation.silence or Silence.NO_PRESS)
-    # A t that subjects share has to suit the fastest of them.
-    shared = _codes([anywhere[list(expressions).index("t")]])
-    limit = _least(latest[subject], shared)[shared]
-    cost = _misfit(expressions, _targets(op.spec, found, limit), limit, 1.0 / np.bincount(cell)[cell])
-    point = _descend(model, cost, begin, model.value_vars, RIDGE)
-    if _differ(cell, subject, deadline, dict(zip(expressions, anywhere, strict=True))):
+    # What was lost of a trial leaves it to the others to say where it starts.
+    whole = np.isinf(rt) | ((rt > 0) & np.isin(trials[:, 1], op.observation.responses))
+    point, timed = begin, bool((whole & np.isfinite(rt)).any())
+    if timed:
+        silence = op.observation.silence or Silence.NO_PRESS
+        found = _of_whole(whole, rt, trials[:, 1] > 0, cell, subject, latest, deadline, silence)
+        # A t that subjects share has to suit the fastest of them.
+        shared = _codes([anywhere[list(expressions).index("t")]])
+        limit = _least(latest[subject], shared)[shared]
+        limit = np.where(np.isfinite(limit), limit, np.median(limit[np.isfinite(limit)]))
+        cost = _misfit(expressions, _targets(op.spec, found, limit), limit, 1.0 / np.bincount(cell)[cell])
+        point = _descend(model, cost, begin, model.value_vars, RIDGE)
+    if not timed or _differ(cell, subject, deadline, dict(zip(expressions, anywhere, strict=True))):
         point = _descend(model, -model.logp(), point, _members(model), 0.0)
     if bad := not_finite(model, point):
         remedy = "give initvals by hand, or priors that allow what the data need"
@@ -123,6 +129,24 @@ def initvals(model: Any = None, df: Any = None, *, by: str | None = None) -> dic
     free = [rv.name for rv in model.free_RVs]
     outputs = [v for v in model.unobserved_value_vars if v.name in free]
     return {v.name: np.asarray(x) for v, x in zip(outputs, _evaluate(model, outputs, point), strict=True)}
+
+
+def _of_whole(
+    whole: NDArray[np.bool_], rt: Float, upper: NDArray[np.bool_], cell: Codes, subject: Codes, latest: Float,
+    deadline: Float, silence: Silence,
+) -> Estimates:  # fmt: skip
+    """`estimates` by the trials that are whole; of a cell or subject that has none, the median of the others."""
+    if whole.all():
+        return estimates(rt, upper, cell, subject, latest, deadline, silence)
+    of_subject = np.unique(subject[whole])
+    of_cell, whose = _codes([cell[whole]]), _codes([subject[whole]])
+    some = estimates(rt[whole], upper[whole], of_cell, whose, latest[of_subject], deadline[whole], silence)
+    found = []
+    for values, group in zip(some, (cell, subject, subject), strict=True):
+        wide = np.full(group.max() + 1, np.median(values))
+        wide[group[whole]] = values
+        found.append(wide[group])
+    return Estimates(*found)
 
 
 @singledispatch
@@ -223,7 +247,7 @@ def _members(model: Any) -> list[Any]:
 def _latest(rt: Float, subject: Codes, *, lapses: bool) -> Float:
     """For each subject the time that t should stay below: the fastest response, or near it; inf without any."""
     share = GUESSES if lapses else 0.0
-    seen = [rt[(subject == i) & np.isfinite(rt)] for i in range(subject.max() + 1)]
+    seen = [rt[(subject == i) & np.isfinite(rt) & (rt > 0)] for i in range(subject.max() + 1)]
     return np.array([np.quantile(x, share) if x.size else np.inf for x in seen])
 
 

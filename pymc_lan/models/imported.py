@@ -29,6 +29,7 @@ from pymc_lan.models.labels import Labels
 from pymc_lan.models.model import Model
 from pymc_lan.models.parameters import POSITIVE, Parameter, Simulator, Variability, as_bounds, as_choices
 from pymc_lan.models.residual import CorrectedDensity
+from pymc_lan.numerics.mass import Panel
 from pymc_lan.numerics.passage import Namespace, Theta, softplus
 
 Float = NDArray[np.float64]
@@ -246,6 +247,10 @@ class Imported(Model):
     def typical(self, theta: Theta) -> Any:
         """When a decision of the model is typically made [s]."""
         return self.known.typical(theta)
+
+    def panels(self, xp: Any, response: Any, theta: Theta) -> tuple[Panel, ...]:
+        """When a response of the model practically falls."""
+        return self.known.panels(xp, response, theta)
 
     def earliest(self, theta: Theta) -> Any:
         """Before which no decision time of the model falls [s]."""

@@ -12,17 +12,20 @@ Values, bounds and gradients are finite everywhere a sampler can go ("outside th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import and_
 from typing import Any
+
+import numpy as np
 
 from pymc_lan.data.observation import Silence
 from pymc_lan.errors import explain
 from pymc_lan.models.density import DeadlineView, Density, Network, Survivor
 from pymc_lan.models.model import Model, require_exact, require_views, shift
 from pymc_lan.models.parameters import DOMAIN_MARGIN, Parameter
+from pymc_lan.numerics.mass import FEW, MANY, log_integral
 from pymc_lan.numerics.passage import Namespace, Theta
 from pymc_lan.numerics.wiener import log_add
 
@@ -30,6 +33,9 @@ from pymc_lan.numerics.wiener import log_add
 PENALTY_SCALE = 0.02
 # Smaller shares of guesses count as none: their inverse, which gradients contain, would overflow.
 LEAST_LAPSE = 1e-300
+
+# ``(rt, response, theta)`` to the log density.
+LogDensity = Callable[[Any, Any, Theta], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,53 @@ class Likelihood:
         # Beyond the largest shift the straight line goes on, so that every start leads back.
         beyond = xp.maximum(given - shift(self.spec, theta), 0.0)
         return core + slope * xp.minimum(d - beyond - d_min, 0.0) - penalty
+
+    def log_mass(
+        self,
+        xp: Namespace,
+        low: Any,
+        high: Any,
+        response: Any,
+        theta: Theta,
+        *,
+        short: bool = False,
+        log_density: LogDensity | None = None,
+    ) -> Any:
+        """Log probability of a response between two times, by quadrature of the density.
+
+        Parameters
+        ----------
+        xp : Namespace
+        low, high : array
+            Seconds; `high` may be inf.
+        response : array
+            One of the model's choices.
+        theta : mapping of str to array
+        short : bool
+            Whether they are never far apart, so that a few nodes do.
+        log_density : callable, optional
+            ``(rt, response, theta)`` to the log density of several times of each trial; by default its own.
+        """
+        density = partial(self.log_density, xp) if log_density is None else log_density
+        inside, _ = self.clamp(xp, theta)
+        t, panels = shift(self.spec, inside), self.spec.panels(xp, response, inside)
+        # Nodes lie along a first axis, so the others have to be there.
+        low, high, *_ = xp.broadcast_arrays(low - t, high - t, response, *theta.values())
+        n = FEW if short else MANY
+        return log_integral(xp, lambda d: density(t + d, response, theta), panels, low, high, n)
+
+    def at(self, rows: Any, function: Callable[..., Any], *groups: Mapping[str, Any]) -> Any:
+        """Value of a function of NumPy's arrays by name at some rows, along the last axis; 0 elsewhere."""
+        arrays = [np.asarray(x) for group in groups for x in group.values()]
+        shape = np.broadcast_shapes(np.shape(rows), *(x.shape for x in arrays))
+        found, chosen = np.zeros(shape), np.flatnonzero(np.broadcast_to(rows, shape[-1:]))
+        if chosen.size:
+            some = [
+                {name: x[..., chosen] if np.ndim(x) and np.shape(x)[-1] > 1 else x for name, x in group.items()}
+                for group in groups
+            ]
+            found[..., chosen] = function(*some)
+        return found
 
     @property
     def density(self) -> Density:

@@ -14,9 +14,13 @@ from pymc_lan.errors import check_name, check_text, explain, unknown
 from pymc_lan.models.density import Density, Views
 from pymc_lan.models.labels import Labels
 from pymc_lan.models.parameters import Parameter, Simulator, Variability
+from pymc_lan.numerics.mass import Panel
 from pymc_lan.numerics.passage import Theta
 
 Float = NDArray[np.float64]
+
+# When decisions fall of which nothing is known.
+ANY_TIME = (Panel(0.0, 1e-3, 1.0), Panel(0.0, 1.0, 1e3))
 
 
 class Model(ABC):
@@ -189,6 +193,10 @@ class Model(ABC):
     def earliest(self, theta: Theta) -> Any:
         """Before which no decision time falls [s], counted from the (mean) non-decision time."""
         return 0.0
+
+    def panels(self, xp: Any, response: Any, theta: Theta) -> tuple[Panel, ...]:
+        """Decision times [s] between which a response practically falls, wherever it does."""
+        return ANY_TIME
 
     def check_values(self, theta: Mapping[str, Any]) -> None:  # noqa: B027 - most kinds have nothing to refuse
         """Refuse, with a ValueError, numbers that do not go together; what is left out is not looked at."""

@@ -17,11 +17,13 @@ from pymc_lan.errors import check_name, check_text, explain, is_real
 RESERVED = {
     *("name", "dims", "shape", "size", "rng", "return_next_rng", "initval", "observed", "total_size", "transform"),
     *("default_transform", "model", "likelihood", "weights", "response", "deadline", "trial_type", "v_nogo"),
-    *("p_lapse", "lapse_go", "lapse_window"),
+    *("p_lapse", "lapse_go", "lapse_window", "missing", "rt_interval", "truncation"),
 }
 
 # What distributions know of the task beside a model's parameters.
-TASK = frozenset({"p_lapse", "lapse_go", "lapse_window", "deadline"})
+TASK = frozenset(
+    {"p_lapse", "lapse_go", "lapse_window", "deadline", "rt_interval", "truncation_low", "truncation_high"}
+)
 
 # A domain of parameters.
 POSITIVE = (0.0, math.inf)

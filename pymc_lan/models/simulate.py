@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pymc_lan.data.guesses import NO_RESPONSE
-from pymc_lan.data.observation import Observation
-from pymc_lan.data.observed import as_dataframe
+from pymc_lan.data.observation import Observation, of_choices
+from pymc_lan.data.observed import as_dataframe, check_deadlines
+from pymc_lan.data.partly_seen import Truncated, check_limits, two_limits
 from pymc_lan.data.tables import as_numbers, row_labels
-from pymc_lan.errors import check_count, explain, refuse
+from pymc_lan.errors import check_count, check_length, explain, refuse
 from pymc_lan.models.diffusion.trajectories import as_diffusion, draw_trajectories
 from pymc_lan.models.model import Model, bind, seen
 from pymc_lan.numerics.seeds import as_generator
@@ -25,6 +26,8 @@ Float = NDArray[np.float64]
 
 # How often a trial that is never decided is drawn again, where the next one may be.
 ATTEMPTS = 100
+# How often a trial that would not be recorded is drawn again.
+RECORDINGS = 1000
 # Trials of a simulation at most: their table alone takes 24 bytes for each.
 MOST = 1_000_000_000
 # Paths of a simulation at most: each takes 8 kB for each second.
@@ -32,10 +35,34 @@ MOST_PATHS = 10_000
 
 
 def simulate_trials(
-    spec: Model, params: Mapping[str, ArrayLike], n: int | None = None, seed: int | None = None
+    spec: Model,
+    params: Mapping[str, ArrayLike],
+    n: int | None = None,
+    seed: int | None = None,
+    deadline: ArrayLike | None = None,
+    truncation: tuple[Any, Any] | None = None,
 ) -> pd.DataFrame:
     """Simulate trials of a model; see `pymc_lan.simulate`."""
-    return _as_table(spec, _draw_decisions(spec, as_generator(seed), _values(spec, params, n), never=False))
+    rng, values = as_generator(seed), _values(spec, params, n)
+    if deadline is None and truncation is None:
+        return _as_table(spec, _draw_decisions(spec, rng, values, never=False))
+    if not spec.times:
+        expected = "a model of response times, for a deadline or truncation"
+        raise ValueError(explain(expected, f"{spec.name!r}, a model of responses alone", "leave them out"))
+    size = next(iter(values.values())).size
+    extras, silent = {"p_lapse": np.zeros(size)}, deadline is not None or spec.omissions
+    if silent:
+        extras["deadline"] = check_deadlines(np.inf if deadline is None else deadline, (size,))
+    seen = of_choices(spec.choices, omissions=silent)
+    if truncation is not None:
+        for name, x in zip(Truncated(seen).extras[-2:], two_limits(truncation), strict=True):
+            given = as_numbers("truncation", x)
+            check_length("truncation", given, (size,))
+            extras[name] = np.broadcast_to(given, size)
+        check_limits(extras["truncation_low"], extras["truncation_high"])
+        seen = Truncated(seen)
+    table = _as_table(spec, draw_trials(spec, rng, values | extras, seen))
+    return table if deadline is None else table.assign(deadline=extras["deadline"])
 
 
 def simulate_with_paths(
@@ -128,11 +155,34 @@ def draw_trials(spec: Model, rng: np.random.Generator, values: Mapping[str, Floa
     ndarray, shape (n, 2)
         Rows ``[rt, response]``; ``[inf, 0]`` without a response.
     """
+    trials, left = np.empty((len(values["p_lapse"]), 2)), np.arange(len(values["p_lapse"]))
+    for _ in range(RECORDINGS):
+        some = {name: x[left] for name, x in values.items()}
+        trials[left] = _draw_with_guesses(spec, rng, some, observation)
+        left = left[~observation.recorded(trials[left], some)]
+        if not left.size:
+            break
+    lacking = np.zeros(len(trials), bool)
+    lacking[left] = True
+    refuse(
+        lacking,
+        {p.name: values[p.name] for p in spec.parameters},
+        expected=f"trials of {spec.name!r} that are recorded",
+        found=f"{RECORDINGS} in a row that are not",
+        remedy="give wider limits of truncation, or parameters under which responses lie between them",
+    )
+    return observation.hide(trials, values)
+
+
+def _draw_with_guesses(
+    spec: Model, rng: np.random.Generator, values: Mapping[str, Float], observation: Observation
+) -> Float:
+    """What happens in trials, whether anybody sees it or not."""
     trials = _draw_decisions(spec, rng, values, never=observation.silent)
     guess = rng.random(trials.shape[0]) < values["p_lapse"]
     if guess.any():
         trials[guess] = observation.draw_guesses(rng, {name: x[guess] for name, x in values.items()})
-    return observation.hide(trials, values)
+    return trials
 
 
 def _draw_decisions(spec: Model, rng: np.random.Generator, values: Mapping[str, Float], *, never: bool) -> Float:

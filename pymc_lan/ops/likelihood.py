@@ -12,7 +12,7 @@ Only the JAX mode touches JAX, because a JAX call in a forked worker never retur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -271,6 +271,52 @@ class LikelihoodGraph:
         given = (rt, response, deadline, *(theta[name] for name in self.spec.names))
         inputs = [None if x is None else pt.as_tensor_variable(x) for x in given]
         return log_likelihood(self.spec, self.lan, self.choice, inputs, self.silence)
+
+    def log_mass(
+        self, xp: Namespace, low: Any, high: Any, response: Any, theta: Theta, *, short: bool = False
+    ) -> TensorVariable:
+        """Log probability of a response between two times, as a graph."""
+
+        def log_density(rt: Any, response: Any, theta: Theta) -> TensorVariable:
+            given = [rt, response, *(theta[name] for name in self.spec.names)]
+            rt, response, *parameters = inputs = [pt.as_tensor_variable(x) for x in given]
+            if not isinstance(self.lan, Program):
+                return log_likelihood(self.spec, self.lan, self.choice, [rt, response, None, *parameters])
+            # One long row, because its graph repeats itself for each.
+            wide = pt.broadcast_arrays(*inputs)
+            rt, response, *parameters = (x.ravel() for x in wide)
+            found = log_likelihood(self.spec, self.lan, self.choice, [rt, response, None, *parameters])
+            return found.reshape(wide[0].shape, ndim=wide[0].ndim)
+
+        own, values = _likelihood(self.spec, self.lan, self.choice, self.silence), _as_tensors(theta)
+        low, high, response = (pt.as_tensor_variable(x) for x in (low, high, response))
+        found = own.log_mass(xp, low, high, response, values, short=short, log_density=log_density)
+        return cast("TensorVariable", found)
+
+    def at(self, rows: Any, function: Callable[..., Any], *groups: Mapping[str, Any]) -> Any:
+        """Value of a function of arrays by name in some rows, and 0 elsewhere.
+
+        Only there where the data are part of the graph; of data that may be exchanged it is looked at everywhere.
+        """
+        tensors = [_as_tensors(group) for group in groups]
+        axes = max(x.type.ndim for group in tensors for x in group.values())
+        if not isinstance(rows, np.ndarray) or rows.ndim == 0 or axes > rows.ndim:
+            return function(*tensors)
+        if not rows.any():
+            return 0.0
+
+        def some(x: TensorVariable) -> TensorVariable:
+            if x.type.ndim == 0 or (x.type.ndim == 1 and x.type.shape == (1,)):
+                return x
+            return pt.broadcast_to(x, rows.shape)[np.nonzero(rows)]
+
+        found = function(*({name: some(x) for name, x in group.items()} for group in tensors))
+        zeros: Any = pt.zeros(rows.shape, dtype="float64")
+        return zeros[np.nonzero(rows)].set(found)
+
+
+def _as_tensors(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: pt.as_tensor_variable(x) for name, x in values.items()}
 
 
 def compiled_kernel(op: LANLogp) -> Kernel:

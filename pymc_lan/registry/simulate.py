@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from numpy.typing import ArrayLike
 
+from pymc_lan.errors import explain
 from pymc_lan.models.simulate import simulate_trials, simulate_with_paths
 from pymc_lan.registry.sources import AnyModel, get_model
 
@@ -23,6 +24,8 @@ def simulate(
     seed: int | None = None,
     *,
     trajectories: None = None,
+    deadline: ArrayLike | None = None,
+    truncation: tuple[Any, Any] | None = None,
 ) -> pd.DataFrame: ...
 
 
@@ -34,6 +37,8 @@ def simulate(
     seed: int | None = None,
     *,
     trajectories: int,
+    deadline: None = None,
+    truncation: None = None,
 ) -> tuple[pd.DataFrame, xr.DataArray]: ...
 
 
@@ -44,6 +49,8 @@ def simulate(
     seed: int | None = None,
     *,
     trajectories: int | None = None,
+    deadline: ArrayLike | None = None,
+    truncation: tuple[Any, Any] | None = None,
 ) -> pd.DataFrame | tuple[pd.DataFrame, xr.DataArray]:
     """Simulate trials of a model.
 
@@ -61,6 +68,11 @@ def simulate(
     trajectories : int, optional
         Of a diffusion between two boundaries: for how many trials, the first ones, to return the paths of the evidence
         too.
+    deadline : array_like, optional
+        End of the response window in seconds, one or one for each trial: later responses are not seen (``rt`` is NaN,
+        ``response`` 0). It comes back as a column.
+    truncation : tuple of float, optional
+        Between which times [s] responses are recorded: trials are drawn again until theirs is. Either may be None.
 
     Returns
     -------
@@ -99,5 +111,8 @@ def simulate(
     (('trial', 'time'), 0.0, 0.001)
     """
     if trajectories is None:
-        return simulate_trials(get_model(model), params, n, seed)
+        return simulate_trials(get_model(model), params, n, seed, deadline, truncation)
+    if deadline is not None or truncation is not None:
+        remedy = "leave them out, and hide the late ones: df.mask(df['rt'] > deadline)"
+        raise ValueError(explain("trajectories of every trial", "deadline or truncation beside them", remedy))
     return simulate_with_paths(get_model(model), params, trajectories, n, seed)

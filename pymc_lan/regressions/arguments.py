@@ -197,6 +197,8 @@ def _used(
     """The columns that the formulas use, those of the trials, and who the subjects are."""
     names = {"rt", RESPONSE, "trial_type", "deadline", *filter(None, more)}
     names |= {x for name, x in task.items() if name in OF_COLUMNS and isinstance(x, str)}
+    interval = task.get("rt_interval")
+    names |= {x for x in (interval if isinstance(interval, tuple | list) else (interval,)) if isinstance(x, str)}
     for name, text in parameters.items():
         if isinstance(text, str):
             names |= Formula.variables_of(name, text, table)

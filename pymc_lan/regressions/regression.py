@@ -424,7 +424,8 @@ def regression(
         and, of go/no-go trials, ``v_nogo``, ``lapse_go`` and ``d_press``. One that is left out has its default (z is
         0.5) or else ``1 + (1 | subject)`` where a column says who the subjects are (``subject``, ``participant_id``,
         ...), and ``1`` where there is none.
-        ``trial_type``, ``deadline``, ``response``, ``lapse_window``, ``likelihood`` and ``weights`` are handed on to
+        ``trial_type``, ``deadline``, ``response``, ``lapse_window``, ``missing``, ``rt_interval``, ``truncation``,
+        ``likelihood`` and ``weights`` are handed on to
         the distribution.
 
     Returns
@@ -476,4 +477,7 @@ def regression(
 
 
 # Arguments of the distributions that are handed on as they are.
-TASK = ("trial_type", "deadline", "response", "lapse_window", "likelihood", "weights")
+TASK = (
+    *("trial_type", "deadline", "response", "lapse_window", "missing", "rt_interval", "truncation"),
+    *("likelihood", "weights"),
+)

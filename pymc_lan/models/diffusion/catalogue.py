@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from pymc_lan.models.diffusion.closed_deadline import straight_latest
 from pymc_lan.models.diffusion.closed_forms import (
     CONSTANT_DRIFT,
     STRAIGHT_BOUNDARY,
@@ -16,7 +17,7 @@ from pymc_lan.models.diffusion.closed_forms import (
     constant_drift,
     straight_boundary,
 )
-from pymc_lan.models.diffusion.kinds import ClosedDiffusion, Diffusion, MixtureDiffusion, ModelSpec
+from pymc_lan.models.diffusion.kinds import CLOSES, ClosedDiffusion, Diffusion, MixtureDiffusion, ModelSpec
 from pymc_lan.models.diffusion.structure import Structure
 from pymc_lan.models.parameters import POSITIVE, Parameter, Variability
 from pymc_lan.numerics.passage import CLOSED, Theta
@@ -121,6 +122,12 @@ def conflict_drift(time: Any, position: Any, theta: Theta) -> Any:
 _SHUT = -math.log(CLOSED)
 # A rate of collapse [1/s] so low that it is none.
 _SLOWEST = 1e-6
+
+CLOSES |= {
+    straight_closes: straight_latest,
+    weibull_closes: lambda xp, theta: weibull_closes(theta),
+    exponential_closes: lambda xp, theta: exponential_closes(theta),
+}
 
 DDM_SPEC = ClosedDiffusion(
     name="ddm",

@@ -155,7 +155,8 @@ def _straight_extra(xp: Namespace, horizon: Any, theta: Theta) -> tuple[Any, ...
     return strength / (1 + xp.abs(strength)), 1 - horizon * xp.tan(theta["theta"]) / theta["a"]
 
 
-def _straight_latest(xp: Namespace, theta: Theta) -> Any:
+def straight_latest(xp: Namespace, theta: Theta) -> Any:
+    """When straight boundaries have met, or practically everything is decided [s]."""
     slope = xp.tan(theta["theta"])
     return xp.minimum((1 - CLOSED) * theta["a"] / xp.maximum(slope, 1e-6), _forever(xp, theta))
 
@@ -179,5 +180,5 @@ CONSTANT = ClosedDeadline(
     ends=_forever,
     log_choice=_log_choice,
 )
-STRAIGHT = _like(_similar_to_straight, _straight_extra, 2, _straight_latest)
+STRAIGHT = _like(_similar_to_straight, _straight_extra, 2, straight_latest)
 VARIABLE = _like(_similar_to_variable, _variable_extra, 2, _forever)

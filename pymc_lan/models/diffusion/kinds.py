@@ -20,7 +20,7 @@ from pymc_lan.models.diffusion.closed_forms import (
     draw_constant,
 )
 from pymc_lan.models.diffusion.closed_labels import ClosedLabels, draw_decisions
-from pymc_lan.models.diffusion.closed_view import ClosedView
+from pymc_lan.models.diffusion.closed_view import ClosedView, relative_distances
 from pymc_lan.models.diffusion.mixture_view import MixtureDeadline, MixtureView
 from pymc_lan.models.diffusion.path_views import PathViews
 from pymc_lan.models.diffusion.solved_labels import MixtureLabels, PathLabels
@@ -29,7 +29,8 @@ from pymc_lan.models.labels import Labels
 from pymc_lan.models.model import Model, spread
 from pymc_lan.models.parameters import Parameter, Variability
 from pymc_lan.models.residual import ResidualViews
-from pymc_lan.numerics.passage import Boundary, Drift, Theta
+from pymc_lan.numerics.mass import Panel
+from pymc_lan.numerics.passage import Boundary, Drift, Namespace, Theta
 
 Float = NDArray[np.float64]
 
@@ -40,6 +41,16 @@ _BY_FUNCTIONS = (
 _VARYING = (
     "take ddm_sdv, ddm_st or full_ddm, or let the function of a pl.simulator_spec draw what varies from trial to trial"
 )
+
+
+# In units of the squared distance from start to boundary: before, the density is below exp(-50) of its scale, or
+# exp(-20) where the boundary has come halfway by then. In units of a squared: after it, nothing is undecided.
+EARLY, LATE = 0.005, 40.0
+# A relative distance of the start to a boundary that is looked at.
+NEAREST = 1e-3
+
+# Of functions by which boundaries of the catalogue close, what they are in any namespace.
+CLOSES: dict[Callable[[Theta], Any], Callable[[Namespace, Theta], Any]] = {}
 
 
 class Diffusion(Model, ABC):
@@ -65,6 +76,26 @@ class Diffusion(Model, ABC):
         varied = vary(self, rng, theta)
         time, response = self._decide(rng, {name: varied[name] for name in self.names})
         return varied["t"] + time, response
+
+    def panels(self, xp: Any, response: Any, theta: Theta) -> tuple[Panel, ...]:
+        """From when a path may have come to the nearer start's boundary until none is left between a and -a."""
+        if "a" not in theta:
+            return Model.panels(self, xp, response, theta)
+        reach = spread(self, "z", theta)
+        w, _ = relative_distances(xp, response, theta["z"])
+        w = w if reach is None else w - reach
+        squared = (2 * theta["a"] * xp.maximum(w, NEAREST)) ** 2
+        first = EARLY * squared
+        last = xp.maximum(self._latest(xp, theta), 2 * first)
+        window = spread(self, "t", theta)
+        if window is None:
+            return (Panel(0.0, first, last),)
+        # The density falls again where even the latest trials have begun.
+        return Panel(-window, first, 2 * window + first), Panel(window, first, last)
+
+    def _latest(self, xp: Any, theta: Theta) -> Any:
+        """When practically everything is decided [s]."""
+        return LATE * theta["a"] ** 2
 
 
 def vary(model: Model, rng: np.random.Generator, theta: Mapping[str, Float]) -> dict[str, Float]:
@@ -135,6 +166,9 @@ class ClosedDiffusion(Diffusion):
     def labels(self) -> Labels:
         """From the closed form."""
         return ClosedLabels(self, self.form)
+
+    def _latest(self, xp: Any, theta: Theta) -> Any:
+        return self.form.deadline.latest(xp, theta)
 
     def _decide(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
         if self.form.draw is not None:
@@ -237,6 +271,11 @@ class ModelSpec(Diffusion):
     def escapes(self) -> bool:
         """Whether boundaries may run away: a drift that depends on position may hold a trial for ever."""
         return structure_of(self).moving
+
+    def _latest(self, xp: Any, theta: Theta) -> Any:
+        latest = Diffusion._latest(self, xp, theta)
+        meets = None if self.closes is None else CLOSES.get(self.closes)
+        return latest if meets is None else xp.minimum(latest, meets(xp, theta))
 
     def _decide(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
         from pymc_lan.models.diffusion.path_draws import draw_passages  # loads JAX

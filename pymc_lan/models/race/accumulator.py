@@ -59,6 +59,10 @@ class Accumulator(ABC):
         """Times between which practically all is that happens: exp(-`FOLDS`) of its scale is outside."""
         return self.onset(xp, theta)[0], LATEST
 
+    def bulk(self, xp: Namespace, theta: Theta) -> Any | None:
+        """When most of what will finish has, of one that may take very long; None of others."""
+        return None
+
     def log_some(self, xp: Namespace, thetas: Sequence[Theta]) -> Any | None:
         """Log probability that any accumulator ever finishes; a trial where none does is drawn again.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.models.diffusion.closed_view import ONSET_MAX, ONSET_MIN
-from pymc_lan.models.race.accumulator import Accumulator
+from pymc_lan.models.race.accumulator import FOLDS, LATEST, Accumulator
 from pymc_lan.models.race.uniform_start import log_mean_speed, log_mean_survivor
 from pymc_lan.numerics.passage import Namespace, Theta
 from pymc_lan.numerics.wiener import log_add, log_ndtr
@@ -53,6 +53,17 @@ class LBA(Accumulator):
         d_min = xp.maximum(xp.minimum(gap / (4.5 * LBA_SD), ONSET_MAX), ONSET_MIN)
         lacking = xp.maximum((gap / d_min - theta["v"]) / LBA_SD, 0.0)
         return d_min, lacking * gap / (LBA_SD * d_min**2)
+
+    def window(self, xp: Namespace, theta: Theta) -> tuple[Any, Any]:
+        """From the fastest that goes the least distance until even one that hardly moves has gone the whole."""
+        reach = LBA_SD * np.sqrt(2 * FOLDS)
+        first = (theta["b"] - theta["A"]) / (xp.maximum(theta["v"], 0.0) + reach)
+        slowest = xp.maximum(theta["v"] - reach, 0.0)
+        return xp.maximum(first, ONSET_MIN), theta["b"] / (slowest + theta["b"] / LATEST)
+
+    def bulk(self, xp: Namespace, theta: Theta) -> Any:
+        """When one that is slow has gone the whole distance."""
+        return theta["b"] / (0.5 * xp.maximum(theta["v"], LBA_SD))
 
     def log_some(self, xp: Namespace, thetas: Sequence[Theta]) -> Any:
         """Log probability that any of the drifts is positive, adding up from the last accumulator to the first."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.models.diffusion.closed_view import ONSET_MIN
-from pymc_lan.models.race.accumulator import Accumulator
+from pymc_lan.models.race.accumulator import FOLDS, Accumulator
 from pymc_lan.models.race.uniform_start import leading
 from pymc_lan.numerics.passage import LOG_SQRT_2PI, Namespace, Theta
 
@@ -61,6 +61,12 @@ class PoissonCounter(Accumulator):
     def onset(self, xp: Namespace, theta: Theta) -> tuple[Any, Any]:
         """The smallest time, because the density starts as a power of time."""
         return ONSET_MIN + 0 * theta["k"], (theta["k"] - 1) / ONSET_MIN - theta["r"]
+
+    def window(self, xp: Namespace, theta: Theta) -> tuple[Any, Any]:
+        """Where ``(x / k)^k exp(k - x)`` is exp(-`FOLDS`), x = r d."""
+        k, r = theta["k"], theta["r"]
+        first = k * xp.exp(-1 - FOLDS / k) / r
+        return xp.maximum(first, ONSET_MIN), (k + FOLDS + xp.sqrt(2 * FOLDS * k)) / r
 
     def draw(self, rng: np.random.Generator, thetas: Sequence[Mapping[str, Float]]) -> Float:
         """Times of the k-th event of Poisson counters."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, final
 
 import numpy as np
@@ -25,6 +26,7 @@ from pymc_lan.models.race.accumulator import Accumulator, split
 from pymc_lan.models.race.reflected_labels import RaceLabels
 from pymc_lan.models.race.reflected_view import LAN, SURVIVOR
 from pymc_lan.models.race.uniform_start import LEAST
+from pymc_lan.numerics.mass import Panel
 from pymc_lan.numerics.passage import Namespace, Theta
 
 Float = NDArray[np.float64]
@@ -91,6 +93,18 @@ class Race(Model):
             found="less",
             remedy=f"lower {low} or raise {high}",
         )
+
+    def panels(self, xp: Any, response: Any, theta: Theta) -> tuple[Panel, ...]:
+        """From when one may have finished until one has."""
+        each = self.split(theta)
+        lows, highs = zip(*(self.accumulator.window(xp, one) for one in each), strict=True)
+        first, last = reduce(xp.minimum, lows), reduce(xp.minimum, highs)
+        bulks = [self.accumulator.bulk(xp, one) for one in each]
+        # Where one may take very long, most is over much earlier; else where the latest to begin may have finished.
+        begins = [xp.where(low < last, low, first) for low in lows]
+        inner = reduce(xp.maximum, begins) if any(x is None for x in bulks) else reduce(xp.minimum, bulks)
+        middle = xp.maximum(xp.minimum(inner, last), first)
+        return Panel(0.0, first, middle), Panel(0.0, middle, last)
 
     def split(self, theta: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The parameters of each accumulator, by their names without number."""

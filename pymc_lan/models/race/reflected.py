@@ -11,11 +11,16 @@ from numpy.typing import NDArray
 
 from pymc_lan.models.diffusion.closed_view import ONSET_FRACTION, ONSET_MAX, ONSET_MIN
 from pymc_lan.models.race.accumulator import Accumulator
-from pymc_lan.models.race.reflected_view import LAN, SURVIVOR
-from pymc_lan.numerics.passage import Namespace, Theta, softplus
+from pymc_lan.models.race.reflected_view import LAN, SURVIVOR, slope
+from pymc_lan.numerics.passage import CLOSED, Namespace, Theta, softplus
 from pymc_lan.numerics.samplers.reflected import draw_reflected
 
 Float = NDArray[np.float64]
+
+
+# In units of the squared distance, and of the squared boundary: before and after, the density is below exp(-50) of its
+# scale.
+EARLY, LATE = 0.005, 40.0
 
 
 class _Reflected(Accumulator):
@@ -39,6 +44,11 @@ class _Reflected(Accumulator):
         squared = (theta["a"] * (1 - theta["z"])) ** 2
         d_min = xp.maximum(xp.minimum(squared * ONSET_FRACTION, ONSET_MAX), ONSET_MIN)
         return d_min, squared / (2 * d_min**2) - 1.5 / d_min - theta["v"] ** 2 / 2
+
+    def window(self, xp: Namespace, theta: Theta) -> tuple[Any, Any]:
+        """From when a path may have gone the distance until even one without drift has, or the boundary has come."""
+        squared, closes = theta["a"] ** 2, (1 - CLOSED) / xp.maximum(slope(xp, theta), 1 / LATE)
+        return EARLY * squared * (1 - theta["z"]) ** 2, squared * closes
 
     def draw(self, rng: np.random.Generator, thetas: Sequence[Mapping[str, Float]]) -> Float:
         """Finishing times of every accumulator."""

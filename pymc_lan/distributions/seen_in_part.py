@@ -1,0 +1,119 @@
+"""The arguments of distributions that say what is not seen of trials: made numbers, and checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pytensor.graph.basic import Variable
+
+from pymc_lan.data.guesses import LOST_TIME
+from pymc_lan.data.observed import RESPONSE
+from pymc_lan.data.partly_seen import SHORT, Parts, check_limits, two_limits
+from pymc_lan.data.plausible import NO_DECISION_ABOVE
+from pymc_lan.data.tables import by_label, column, column_names, floats, from_table, spelled
+from pymc_lan.distributions.values import as_numbers, known_numbers
+from pymc_lan.errors import explain, is_missing, refuse
+
+Float = NDArray[np.float64]
+
+# Parts of the names of columns that are likely to hold times, as `spelled` has them.
+OF_TIMES = ("rt", "time", "latency", "duration")
+
+
+def parts_of(missing: Any, rt_interval: Any, truncation: Any, *, alone: bool) -> Parts:
+    """What is not seen of trials, by the arguments of a distribution.
+
+    Raises
+    ------
+    ValueError
+        For an argument that is not known, or that says nothing of choices without times.
+    """
+    if missing not in (None, "lost"):
+        remedy = "give missing='lost' where a time or a response was lost, and deadline=... where there was none"
+        raise ValueError(explain("missing=None or missing='lost'", f"{missing!r}", remedy))
+    if alone and rt_interval is not None:
+        remedy = "leave it out, or give the times"
+        raise ValueError(explain("times beside rt_interval=...", "responses alone", remedy))
+    widths = None if rt_interval is None or isinstance(rt_interval, Variable) else np.asarray(rt_interval, np.float64)
+    return Parts(
+        truncated=truncation is not None,
+        rounded=rt_interval is not None,
+        short=widths is not None and bool(np.all(widths <= SHORT)),
+        lost=missing is not None,
+        alone=alone,
+    )
+
+
+def take_arguments(observed: Any, kwargs: dict[str, Any]) -> Float | None:
+    """Replace names of columns among the arguments by their values; return the times that two columns come to."""
+    table, times = None if isinstance(observed, Variable) else observed, None
+    if (given := kwargs.get("rt_interval")) is not None:
+        if isinstance(given, tuple | list) and len(given) == 2 and all(isinstance(name, str) for name in given):
+            times, kwargs["rt_interval"] = _between(table, *given)
+        elif not isinstance(given, Variable):
+            kwargs["rt_interval"] = from_table(given, table, "rt_interval")
+    if (given := kwargs.get("truncation")) is not None:
+        limits = two_limits(given)
+        kwargs["truncation"] = tuple(x if isinstance(x, Variable) else by_label(x, table, "truncation") for x in limits)
+    return times
+
+
+def _between(table: Any, low: str, high: str) -> tuple[Float, Float]:
+    """The middle of two columns, and how far they are apart; NaN and a second where there is no time."""
+    cells = {name: column(table, name, argument="rt_interval") for name in (low, high)}
+    (first, bad), (last, worse) = (floats(x) for x in cells.values())
+    pairs = zip(*(x.tolist() for x in cells.values()), strict=True)
+    none = np.array([is_missing(a) and is_missing(b) for a, b in pairs], bool)
+    refuse(
+        ~none & (bad | worse | ~((first >= 0) & (last > first) & (last < np.inf))),
+        cells,
+        expected=f"in {low!r} and {high!r} the least and the largest time, both empty where there is none",
+        found="others",
+        remedy=f"give {low!r} of 0 s and more, and {high!r} above it and finite; a response after the end of the "
+        "recording is a trial without one: empty cells, and deadline=...",
+    )
+    return np.where(none, np.nan, (first + last) / 2), np.where(none, 1.0, last - first)
+
+
+def are_choices_alone(observed: Any) -> bool:
+    """Whether observed data have responses and no times.
+
+    Raises
+    ------
+    ValueError
+        If a table has no column ``rt``, but one that is likely to hold times.
+    """
+    if (names := column_names(observed)) is not None and not isinstance(observed, np.ndarray):
+        if "rt" in names or not names:
+            return False
+        like = [name for name in names if any(part in spelled(name) for part in OF_TIMES)]
+        if like and RESPONSE in names:
+            found = f"none, and {like[0]!r}"
+            remedy = f"rename it, df.rename(columns={{{like[0]!r}: 'rt'}}); without it choices are all that is seen"
+            raise ValueError(explain("a column 'rt' of response times", found, remedy))
+        return not like
+    known = known_numbers(observed) if isinstance(observed, Variable | np.ndarray | list | tuple) else None
+    if known is None or known.shape[-1:] != (2,) or not known.size:
+        return False
+    rt = known[..., 0]
+    return bool((rt == LOST_TIME).any() and ((rt == LOST_TIME) | np.isinf(rt)).all())
+
+
+def check_interval(value: Any) -> Any:
+    """Return intervals as numbers; refuse those that are known and are none."""
+    value = as_numbers("rt_interval", value)
+    known = known_numbers(value)
+    if known is not None and not np.all((known > 0) & (known <= NO_DECISION_ABOVE)):
+        remedy = "give the seconds within which times are known, such as 0.05; times that are exact need none"
+        raise ValueError(explain("rt_interval above 0 s", f"{known}", remedy))
+    return value
+
+
+def check_truncation(value: Any) -> dict[str, Any]:
+    """Return the limits as numbers by name; refuse those that are known and are none."""
+    given = two_limits(value)
+    low, high = (as_numbers("truncation", x) for x in given)
+    check_limits(known_numbers(low), known_numbers(high))
+    return {"truncation_low": low, "truncation_high": high}
