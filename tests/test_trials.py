@@ -20,7 +20,7 @@ from pymc_lan.models.diffusion.solved_labels import PathLabels
 from pymc_lan.models.labels import Trials
 from pymc_lan.models.proposals import draw_theta
 from pymc_lan.numerics.passage import NUMPY
-from pymc_lan.training.labelled.tasks import choice_task, lan_task
+from pymc_lan.training.labelled.tasks import choice_task, lan_task, survivor_task
 from pymc_lan.training.recipes import usual_recipes
 
 DDM, CONFLICT = pl.get_model("ddm"), pl.get_model("conflict_ds")
@@ -66,17 +66,29 @@ def test_the_labels_of_another_drift_are_not_taken_for_those_of_a_corrected_one(
     assert solved == [first, corrected]
 
 
-def test_a_share_of_the_parameters_lies_on_the_bounds() -> None:
-    n, edges = 20_000, 0.06
-    inside, moved = (draw_theta(CONFLICT, np.random.default_rng(1), n, edges=x) for x in (0.0, edges))
-    for p in CONFLICT.parameters:
-        if p.name == "t":
-            continue
-        low, high = np.min(moved[p.name]), np.max(moved[p.name])
-        np.testing.assert_allclose((low, high), p.bounds, atol=1e-5)
-        for bound in (low, high):
-            assert (inside[p.name] == bound).sum() == 0
-            np.testing.assert_allclose((moved[p.name] == bound).mean(), edges / (1 + 2 * edges), atol=0.006)
+def test_a_share_of_the_sets_lies_in_corners() -> None:
+    """With `ends`, three sets in ten of that share have every parameter next to an end, a little outside or inside."""
+    n, ends = 20_000, 0.6
+    free = [p for p in CONFLICT.parameters if p.name != "t"]
+
+    # On a logarithmic scale the ends of a positive parameter are elsewhere, so those are left out of the count.
+    linear = [i for i, p in enumerate(free) if p.bounds[0] < 0]
+
+    def places(share: float) -> np.ndarray:
+        drawn = draw_theta(CONFLICT, np.random.default_rng(1), n, ends=share)
+        assert all((drawn[p.name] > p.domain[0]).all() and (drawn[p.name] < p.domain[1]).all() for p in free)
+        return np.array([(drawn[p.name] - p.bounds[0]) / (p.bounds[1] - p.bounds[0]) for p in free])[linear]
+
+    def corners(place: np.ndarray) -> float:
+        return float((np.minimum(place, 1 - place) < 0.1).all(axis=0).mean())
+
+    place = places(ends)
+    # Of the Beta sets a few have all three there too.
+    assert 0.3 * ends < corners(place) < 0.3 * ends + 0.05
+    assert -0.06 <= place.min() < -0.05 < 1.05 < place.max() <= 1.06
+    uniform = places(0.0)
+    assert corners(uniform) < 0.02
+    assert 0 <= uniform.min() < uniform.max() <= 1
 
 
 def test_a_recipe_says_how_many_lie_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,10 +99,11 @@ def test_a_recipe_says_how_many_lie_there(monkeypatch: pytest.MonkeyPatch) -> No
         raise InterruptedError
 
     monkeypatch.setattr(PathLabels, "_solutions", solutions)
-    for make_task, recipe in zip((lan_task, choice_task), usual_recipes(CONFLICT), strict=True):
+    lan, choice = usual_recipes(CONFLICT)
+    for make_task, recipe in ((lan_task, lan), (choice_task, choice), (survivor_task, choice)):
         with pytest.raises(InterruptedError):
-            make_task(CONFLICT, None, recipe.edges).draw(np.random.default_rng(0), 64)
-    assert seen == [0.06, 0.06]
+            make_task(CONFLICT, None, recipe.ends).draw(np.random.default_rng(0), 64)
+    assert seen == [0.6, 0.6, 0.6]
 
 
 def test_an_unknown_density_is_pushed_down_only_where_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:

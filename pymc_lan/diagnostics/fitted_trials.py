@@ -13,6 +13,7 @@ from pymc_lan.data.observation import Silence
 from pymc_lan.errors import explain, unknown
 from pymc_lan.models.likelihood import Likelihood, mix_lapses
 from pymc_lan.models.model import require_labels, shift
+from pymc_lan.models.watched import watched
 from pymc_lan.networks import bounds
 from pymc_lan.networks.bounds import has_closed_form
 from pymc_lan.networks.network import nan_handed_on
@@ -160,7 +161,8 @@ def take(trials: Trials, chosen: NDArray[np.intp]) -> Trials:
 
 def likelihood_of(op: Any) -> Likelihood:
     """The likelihood that a distribution evaluates, in NumPy."""
-    return Likelihood(op.spec, op.lan, op.choice, op.observation.silence)
+    silence = op.observation.silence
+    return Likelihood(watched(op.spec, op.choice, silence), op.lan, op.choice, silence)
 
 
 def log_likelihood(trials: Trials, likelihood: Likelihood, parameters: Parameters) -> Float:

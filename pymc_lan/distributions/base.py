@@ -250,6 +250,8 @@ def deadline_view(network: Network | None) -> DeadlineView | None:
 
 def needed_choice(network: Network, silence: Silence | None) -> AnyNetwork | None:
     """The network of trials without a response where it knows them, or both are parts of the density, as of a race."""
+    if silence is Silence.OMISSION and network.survivor is not None:
+        return network.survivor
     view = require_views(network.spec).choice
     return network.choice if view is None or view.silence is silence else None
 

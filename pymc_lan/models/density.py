@@ -92,6 +92,21 @@ class DeadlineView(ABC):
         """Log probability of a response that is seen within `horizon` seconds of decision time, and of the rest."""
 
 
+class SurvivorView(DeadlineView):
+    """How a network of trials in which nothing is decided by a deadline sees them, and what it is added to."""
+
+    __slots__ = ()
+    silence: ClassVar[Silence] = Silence.OMISSION
+
+    @abstractmethod
+    def inputs(self, xp: Namespace, horizon: Any, theta: Theta) -> tuple[Any, ...]:
+        """Network inputs for a finite positive horizon, each of order one."""
+
+    @abstractmethod
+    def baseline(self, xp: Namespace, horizon: Any, theta: Theta) -> Any:
+        """The logit that the network corrects."""
+
+
 class Views(ABC):
     """How the networks of a model see its trials: what turns networks into a density."""
 
@@ -122,6 +137,11 @@ class Views(ABC):
     @property
     def choice(self) -> DeadlineView | None:
         """That of the network of trials without a response, where it stands for itself."""
+        return None
+
+    @property
+    def survivor(self) -> SurvivorView | None:
+        """That of the network of trials in which nothing is decided by a deadline, where there is one of its own."""
         return None
 
     @abstractmethod

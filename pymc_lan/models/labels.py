@@ -76,7 +76,7 @@ class Labels(ABC):
 
     @abstractmethod
     def training_trials(
-        self, rng: np.random.Generator, n: int, farm: Executor | None = None, edges: float = 0.0
+        self, rng: np.random.Generator, n: int, farm: Executor | None = None, ends: float = 0.0
     ) -> Trials:
         """Draw trials that cover onset, bulk and tail; a farm, where there is one, solves for what has to be solved."""
 
@@ -92,12 +92,24 @@ class Labels(ABC):
         farm: Executor | None = None,
         *,
         measured: bool = False,
-        edges: float = 0.0,
+        ends: float = 0.0,
     ) -> Deadlines:
         """Draw deadlines over all times of interest, one in eight of them without an end.
 
         For training many share a parameter set where its distribution has a price; to measure, fewer or none.
         """
+
+    def undecided(
+        self,
+        rng: np.random.Generator,
+        n: int,
+        farm: Executor | None = None,
+        *,
+        measured: bool = False,
+        ends: float = 0.0,
+    ) -> Deadlines:
+        """Draw deadlines with the log probabilities of a response by then, of either kind, and of none."""
+        raise NotImplementedError(f"{type(self).__name__} knows nothing of omissions")
 
     @abstractmethod
     def at(

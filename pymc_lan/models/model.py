@@ -141,6 +141,10 @@ class Model(ABC):
         """How networks see its trials; None of a model that takes no network."""
         return None
 
+    def as_seen(self, tag: str) -> Model:
+        """The model as networks of another version see it, whose configs call that by a name; else itself."""
+        return self
+
     @property
     def exact(self) -> Density | None:
         """Its density without networks, in closed form."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
-from pymc_lan.models.density import DeadlineView, Density, DensityView, Network, Views
+from pymc_lan.models.density import DeadlineView, Density, DensityView, Network, SurvivorView, Views
 from pymc_lan.numerics.passage import Namespace, Theta, softplus
 
 
@@ -89,6 +89,36 @@ class ResidualDeadline(DeadlineView):
         return xp.where(possible, log_go, -math.inf), xp.where(possible, log_rest, 0.0)
 
 
+class ResidualSurvivor(SurvivorView):
+    """A network of the logit of P(nothing is decided by the deadline) less that of a closed form.
+
+    Small probabilities are right in relative terms, which a difference of those of both boundaries from one is not.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def latest(self, xp: Namespace, theta: Theta) -> Any:
+        """Until when the network has learned [s]."""
+
+    @abstractmethod
+    def least(self, xp: Namespace, theta: Theta) -> Any:
+        """The shortest horizon [s] that is looked at."""
+
+    def begins(self, theta: Theta) -> Any:
+        """Horizon [s] by which the first decision may have begun."""
+        return 0.0
+
+    @final
+    def log_split(self, xp: Namespace, network: Network, horizon: Any, theta: Theta) -> tuple[Any, Any]:
+        """Log probability of any response within `horizon` seconds (may be inf), and of none."""
+        latest, possible, ends = self.latest(xp, theta), horizon > self.begins(theta), horizon < math.inf
+        inner = xp.maximum(xp.minimum(horizon, latest), self.least(xp, theta))
+        logit = self.baseline(xp, inner, theta) + network(self.inputs(xp, inner, theta))
+        log_seen = xp.where(possible, xp.where(ends, -softplus(xp, logit), 0.0), -math.inf)
+        return log_seen, xp.where(possible, xp.where(ends, -softplus(xp, -logit), -math.inf), 0.0)
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class ResidualViews(Views):
@@ -99,18 +129,21 @@ class ResidualViews(Views):
     tag : str
     lan_view : DensityView
     deadline : ResidualDeadline
+    undecided : ResidualSurvivor, optional
     symbolic : bool
     """
 
     tag: str
     lan_view: DensityView
     deadline: ResidualDeadline
+    undecided: ResidualSurvivor | None = None
     symbolic: bool = True
 
     @property
     def n_inputs(self) -> dict[str, int]:
         """How many inputs each network has, by its name in a config."""
-        return {"lan": self.lan_view.n_inputs, "choice": self.deadline.n_inputs}
+        takes = {"lan": self.lan_view.n_inputs, "choice": self.deadline.n_inputs}
+        return takes if self.undecided is None else takes | {"survivor": self.undecided.n_inputs}
 
     @property
     def lan(self) -> DensityView:
@@ -121,6 +154,11 @@ class ResidualViews(Views):
     def choice(self) -> ResidualDeadline:
         """That of the choice/deadline network."""
         return self.deadline
+
+    @property
+    def survivor(self) -> ResidualSurvivor | None:
+        """That of the survivor network, where its probability has no closed form."""
+        return self.undecided
 
     def density(self, lan: Network, choice: Network | None) -> Density:
         """The density that the networks give."""

@@ -98,8 +98,8 @@ def check_config(config: Any, where: object = CONFIG) -> None:
 
 
 def _check_networks(networks: Any, require: Any) -> None:
-    whole = isinstance(networks, Mapping) and "lan" in networks and {*networks} <= {"lan", "choice"}
-    require(whole, "a network lan and, perhaps, a network choice", networks)
+    whole = isinstance(networks, Mapping) and "lan" in networks and {*networks} <= {"lan", "choice", "survivor"}
+    require(whole, "a network lan and, perhaps, networks choice and survivor", networks)
     for key, entry in networks.items():
         require(isinstance(entry, Mapping), f"what the network {key} is", entry)
         require(isinstance(entry.get("transform"), str), f"the transform of {key}", entry.get("transform"))

@@ -54,6 +54,8 @@ class Network:
         Of the weights file.
     origin : str
         The registry it was loaded from: ``"embedded"``, a folder, or a repository and its commit; empty without one.
+    survivor : MLP or Program, optional
+        Probability that nothing is decided by a deadline, which omissions need; of models without a closed form of it.
     """
 
     spec: Model
@@ -63,9 +65,17 @@ class Network:
     config: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
     origin: str = ""
+    survivor: AnyNetwork | None = None
 
     def __repr__(self) -> str:
-        return f"Network({self.name}, lan={self.lan}, choice={self.choice}, origin={self.origin!r})"
+        networks = ", ".join(f"{key}={mlp}" for key, mlp in self.networks.items())
+        return f"Network({self.name}, {networks}, origin={self.origin!r})"
+
+    @property
+    def networks(self) -> dict[str, AnyNetwork]:
+        """Those that there are, by their names in a config."""
+        each = {"lan": self.lan, "choice": self.choice, "survivor": self.survivor}
+        return {key: mlp for key, mlp in each.items() if mlp is not None}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Network) and self._key == other._key
@@ -75,7 +85,7 @@ class Network:
 
     @property
     def _key(self) -> tuple[Any, ...]:
-        return self.spec, self.lan, self.choice
+        return self.spec, self.lan, self.choice, self.survivor
 
     @property
     def name(self) -> str:
@@ -266,10 +276,8 @@ def _of_jax(value: Any) -> bool:
 
 def networks_config(network: Network) -> dict[str, Any]:
     """The part of a config that rebuilds the networks: sizes, activation, transform."""
-    networks, views = {"lan": network.lan, "choice": network.choice}, require_views(network.spec)
-    config: dict[str, Any] = {
-        name: mlp.stored() | {"transform": views.tag} for name, mlp in networks.items() if mlp is not None
-    }
+    views = require_views(network.spec)
+    config: dict[str, Any] = {name: x.stored() | {"transform": views.tag} for name, x in network.networks.items()}
     return config | {"lan": config["lan"] | views.stored()}
 
 
@@ -294,8 +302,7 @@ def version_config(network: Network, outcome: str) -> dict[str, Any]:
 
 def network_tensors(network: Network) -> dict[str, NDArray[np.float32]]:
     """Every weight by path, as the weights file stores it."""
-    tensors = network.lan.tensors("lan")
-    return tensors | (network.choice.tensors("choice") if network.choice is not None else {})
+    return {path: x for name, mlp in network.networks.items() for path, x in mlp.tensors(name).items()}
 
 
 def build_network(
@@ -326,7 +333,7 @@ def build_network(
         elif len(tags) == 1 and tags <= KINDS.keys():
             spec = stored_model(known, config)
         elif known is not None:
-            spec = within(known, _bounds(config))
+            spec = within(known, _bounds(config)).as_seen(min(tags))
         if spec is None:
             raise RegistryError(
                 f"{unknown('model', name, MODELS)} Remedy: upgrade pymc-lan, or register a model of your own first."
@@ -340,7 +347,7 @@ def build_network(
         raise RegistryError(
             explain(f"the transform {views.tag!r} of model {name!r}", f"{sorted(tags)}", "upgrade pymc-lan")
         )
-    network = Network(spec, mlps["lan"], mlps.get("choice"), version, config, sha256)
+    network = Network(spec, mlps["lan"], mlps.get("choice"), version, config, sha256, survivor=mlps.get("survivor"))
     if unused := sorted(tensors.keys() - network_tensors(network).keys()):
         raise RegistryError(explain("no tensors but those of the networks", f"{unused[0]!r}", REMEDY_ANEW))
     return network

@@ -31,6 +31,7 @@ from pymc_lan.data.observation import Silence
 from pymc_lan.errors import LengthError, explain
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.model import Model, require_views
+from pymc_lan.models.watched import watched
 from pymc_lan.networks.kernel.kernel import Kernel, compile_kernel
 from pymc_lan.networks.kernel.layout import LEADING
 from pymc_lan.networks.mlp import MLP
@@ -219,6 +220,7 @@ def log_likelihood(
     TensorVariable
         float64, of the broadcast shape.
     """
+    spec = watched(spec, choice, silence)
     # Races are graphs of elementwise functions and two small networks, which every backend knows as they are; and so
     # are networks of other forms.
     if lan is None or require_views(spec).choice is None or isinstance(lan, Program) or isinstance(choice, Program):

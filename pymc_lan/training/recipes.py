@@ -32,10 +32,10 @@ class Recipe:
         Largest norm of the gradient.
     pool : int
         Labelled trials to draw batches from.
-    edges : float
-        Parameters are drawn from bounds that are wider by this share on either side, and then moved inside. So some lie
-        exactly on the bounds, where a network learns from fewer neighbours, and where experiments put parameters such
-        as coherence.
+    ends : float
+        The share of parameter sets that is drawn towards the ends and corners of the bounds, and a little beyond, where
+        a network learns from fewer neighbours and where fits go when a subject is odd; the others are uniform. See
+        `pymc_lan.models.proposals.draw_theta`.
     module : flax.nnx.Module, flax.linen.Module or callable, optional
         A network of your own, in place of `hidden` and `activation`: from rows of inputs, as many as the model's view
         of a trial has, to one number each, which is added to a closed form. A module of linen gets its weights from the
@@ -74,7 +74,7 @@ class Recipe:
     learning_rate: float = 1e-2
     clip: float = 1.0
     pool: int = 1_000_000
-    edges: float = 0.0
+    ends: float = 0.0
     module: Any = field(default=None, repr=False)
     optimizer: Any = field(default=None, repr=False)
     loss: Callable[[Any, Any], Any] | None = field(default=None, repr=False)
@@ -204,13 +204,14 @@ CHOICE_RECIPE = Recipe(hidden=(24, 24), steps=40_000, pool=500_000)
 WHOLE_CHOICE_RECIPE = Recipe(hidden=(48, 48), steps=40_000, pool=1_000_000)
 
 # Densities that are solved for, not written down: more inputs, and labels that cost more than the training, of which
-# 64 trials and as many deadlines come from each solution.
-PATH_LAN_RECIPE = Recipe(hidden=(40, 40), steps=50_000, pool=1_280_000)
-PATH_CHOICE_RECIPE = Recipe(hidden=(60, 60), steps=60_000, pool=1_280_000)
+# 160 trials and as many deadlines come from each solution. Of six sets in ten more is asked than of a uniform draw.
+ENDS = 0.6
+PATH_LAN_RECIPE = Recipe(hidden=(40, 40), steps=50_000, pool=1_280_000, ends=ENDS)
+PATH_CHOICE_RECIPE = Recipe(hidden=(60, 60), steps=60_000, pool=1_280_000, ends=ENDS)
 
 # A drift that depends on position is not taken out in closed form: networks near the limit of 10,000 FLOP.
 POSITIONAL_RECIPES = (
-    replace(PATH_LAN_RECIPE, hidden=(60, 60), steps=100_000, edges=0.06),
+    replace(PATH_LAN_RECIPE, hidden=(60, 60), steps=100_000),
     replace(PATH_CHOICE_RECIPE, hidden=(64, 64)),
 )
 # Many parameters are given, and may cost, more.
@@ -221,8 +222,8 @@ MANY_RECIPES = (
 )
 # Many parameters of a drift or of boundaries bring ridges to posteriors, along which small errors of the mass add up.
 MANY_PATH_RECIPES = (
-    replace(MANY_RECIPES[0], hidden=(80, 80), steps=120_000, pool=2_560_000, edges=0.06),
-    replace(MANY_RECIPES[1], pool=2_560_000, edges=0.06),
+    replace(MANY_RECIPES[0], hidden=(80, 80), steps=120_000, pool=2_560_000),
+    replace(MANY_RECIPES[1], pool=2_560_000),
 )
 # With more inputs the same width would cost more than 20,000 FLOP.
 WIDE = 20

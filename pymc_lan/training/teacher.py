@@ -66,6 +66,7 @@ class Learned(NamedTuple):
         What ``config.json`` says of it, beside the seed and the time that it took.
     fitted : Fitted, optional
         The course of a training on simulations, for its report.
+    survivor : MLP or Program, optional
     """
 
     spec: Model
@@ -73,6 +74,7 @@ class Learned(NamedTuple):
     choice: AnyNetwork | None
     training: dict[str, Any]
     fitted: Fitted | None = None
+    survivor: AnyNetwork | None = None
 
 
 class Teacher(ABC):

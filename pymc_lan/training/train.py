@@ -136,7 +136,7 @@ def train(
     started = time.perf_counter()
     learned = teacher.learn(states, progress=progress)
     seconds = round(time.perf_counter() - started, 1)
-    network = Network(learned.spec, learned.lan, learned.choice, version=version)
+    network = Network(learned.spec, learned.lan, learned.choice, version=version, survivor=learned.survivor)
     config = version_config(network, teacher.outcome) | {
         "labels": teacher.labels,
         "training": {"seed": seed, "seconds": seconds} | learned.training,

@@ -110,6 +110,24 @@ def fraction_inputs(xp: Namespace, u: Any, theta: Theta) -> tuple[Any, ...]:
     return s / xp.sqrt(1 + s * s), 2 * w - 1, xp.log1p(10 * u), drift / 5, w / (w + root), z / (z + root)
 
 
+def _mirrored(theta: Theta) -> dict[str, Any]:
+    return {**theta, "v": -theta["v"], "z": 1 - theta["z"]}
+
+
+def survivor_terms(xp: Namespace, u: Any, theta: Theta) -> tuple[Any, Any]:
+    """Log probability that neither boundary is reached by u, and that one is, each by the leading terms of C."""
+    log_upper, log_lower = _log_choice(xp, theta)
+    upper, lower = (fraction_baseline(xp, u, side) for side in (theta, _mirrored(theta)))
+    none = xp.logaddexp(log_upper - softplus(xp, upper), log_lower - softplus(xp, lower))
+    return none, xp.logaddexp(log_upper - softplus(xp, -upper), log_lower - softplus(xp, -lower))
+
+
+def lower_probit(xp: Namespace, u: Any, theta: Theta) -> Any:
+    """The probit of the lower boundary, which the inputs of C have of the upper one."""
+    s = _scales(xp, u, _mirrored(theta))[-1]
+    return s / xp.sqrt(1 + s * s)
+
+
 def _log_choice(xp: Namespace, theta: Theta) -> tuple[Any, Any]:
     return ddm_log_choice(xp, theta["v"], theta["a"], theta["z"])
 

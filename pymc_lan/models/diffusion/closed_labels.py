@@ -235,10 +235,10 @@ class ClosedLabels(Labels):
         return ClosedView(self.form.passage), self.form.deadline
 
     def training_trials(
-        self, rng: np.random.Generator, n: int, farm: Executor | None = None, edges: float = 0.0
+        self, rng: np.random.Generator, n: int, farm: Executor | None = None, ends: float = 0.0
     ) -> Trials:
         """Draw trials that cover onset, bulk and tail."""
-        theta = draw_theta(self.model, rng, n, edges=edges)
+        theta = draw_theta(self.model, rng, n, ends=ends)
         d = draw_decision_times(rng, theta["a"], self.latest(theta))
         response = np.where(rng.random(n) < 0.5, 1.0, -1.0)
         return Trials(theta, d, response, self._label(theta, d, response))
@@ -261,11 +261,11 @@ class ClosedLabels(Labels):
         farm: Executor | None = None,
         *,
         measured: bool = False,
-        edges: float = 0.0,
+        ends: float = 0.0,
     ) -> Deadlines:
         """Draw deadlines, many for each parameter set where its distribution function has to be integrated."""
         per = 1 if measured or self.form.log_go is not None else HORIZONS
-        few = draw_theta(self.model, rng, -(-n // per), edges=edges)
+        few = draw_theta(self.model, rng, -(-n // per), ends=ends)
         horizon = draw_horizons(rng, (-(-n // per), per))
         log_go, log_rest = go_labels(self.form, few, horizon)
         theta = {name: np.repeat(x, per) for name, x in few.items()}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.errors import explain
+from pymc_lan.errors import explain, unknown
 from pymc_lan.models.density import Density, Views
 from pymc_lan.models.diffusion.closed_forms import (
     ClosedDensity,
@@ -21,10 +21,10 @@ from pymc_lan.models.diffusion.closed_forms import (
 )
 from pymc_lan.models.diffusion.closed_labels import ClosedLabels, draw_decisions
 from pymc_lan.models.diffusion.closed_view import ClosedView, relative_distances
-from pymc_lan.models.diffusion.mixture_view import MixtureDeadline, MixtureView
+from pymc_lan.models.diffusion.mixture_view import MixtureDeadline, MixtureSurvivor, MixtureView
 from pymc_lan.models.diffusion.path_views import PathViews
 from pymc_lan.models.diffusion.solved_labels import MixtureLabels, PathLabels
-from pymc_lan.models.diffusion.structure import Structure, structure_of
+from pymc_lan.models.diffusion.structure import CURVED, PATH_TAGS, Structure, structure_of
 from pymc_lan.models.labels import Labels
 from pymc_lan.models.model import Model, spread
 from pymc_lan.models.parameters import Parameter, Variability
@@ -202,6 +202,8 @@ class ModelSpec(Diffusion):
         After it the log density goes on in a straight line down.
     structure : Structure, optional
         What the functions depend on; read off from them where it is not given.
+    seen : {"curved", "path"}
+        By which formulas networks see a trial: ``"path"`` is that of versions below 2.0.
 
     Raises
     ------
@@ -234,6 +236,7 @@ class ModelSpec(Diffusion):
     choices: tuple[int, ...] = (-1, 1)
     closes: Callable[[Theta], Any] | None = None
     structure: Structure | None = None
+    seen: str = CURVED
 
     _instead: ClassVar[str] = f"leave it out; where parameters are to vary, {_VARYING}"
 
@@ -251,6 +254,8 @@ class ModelSpec(Diffusion):
         if not isinstance(given, Structure | None):
             expected = f"a Structure of model {self.name!r}, or None"
             raise ValueError(explain(expected, f"{given!r:.80}", "leave it out, and it is read off"))
+        if self.seen not in PATH_TAGS:
+            raise ValueError(unknown("view", f"{self.seen}", PATH_TAGS, of=f"model {self.name!r}"))
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -260,7 +265,11 @@ class ModelSpec(Diffusion):
     @property
     def views(self) -> Views:
         """Networks that correct a formula of drift and boundary."""
-        return PathViews(self)
+        return PathViews(self, self.seen)
+
+    def as_seen(self, tag: str) -> Model:
+        """The same as networks of another version see it."""
+        return replace(self, seen=tag) if tag in PATH_TAGS else self
 
     @property
     def labels(self) -> Labels:
@@ -338,7 +347,7 @@ class MixtureDiffusion(Diffusion):
     @property
     def views(self) -> Views:
         """Networks that correct a mean by a few nodes."""
-        return ResidualViews("spread", MixtureView(self), MixtureDeadline(self))
+        return ResidualViews("spread", MixtureView(self), MixtureDeadline(self), MixtureSurvivor(self))
 
     @property
     def labels(self) -> Labels:

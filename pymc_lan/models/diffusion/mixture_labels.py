@@ -22,14 +22,14 @@ from pymc_lan.numerics.wiener import passage_logpdf
 
 Float = NDArray[np.float64]
 
-# Solutions whose estimated error is larger are left out.
-TOLERANCE = 1e-4
+# Solutions whose estimated error is larger are left out: fewer than one in a hundred, in the corners too.
+TOLERANCE = 3e-4
 # Of the points in time, one in so many is handed out.
 HANDED_OUT = 2
 # Points in time, even in the log of time over what is left of it, from where the density is exp(-40) of its scale.
 N_POINTS, FLOOR, CEILING = 800, 1 / 80, 1e-4
 # Nodes over the window and over starting points; a finer rule, at one point in so many, tells their error.
-RULE, FINER, EVERY = (18, 9), (24, 12), 10
+RULE, FINER, EVERY = (24, 9), (32, 12), 10
 # How many standard deviations the nodes reach.
 REACH = 8.0
 # Log densities above this are those whose error is estimated.

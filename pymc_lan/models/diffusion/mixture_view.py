@@ -10,12 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, final
 
 import numpy as np
 
-from pymc_lan.models.diffusion.closed_deadline import FOREVER, fraction_baseline, fraction_inputs
+from pymc_lan.models.diffusion.closed_deadline import (
+    FOREVER,
+    fraction_baseline,
+    fraction_inputs,
+    lower_probit,
+    survivor_terms,
+)
 from pymc_lan.models.diffusion.closed_view import (
     ONSET_FRACTION,
     ONSET_MAX,
@@ -25,7 +31,7 @@ from pymc_lan.models.diffusion.closed_view import (
     variable,
 )
 from pymc_lan.models.model import Model, spread
-from pymc_lan.models.residual import ResidualDeadline
+from pymc_lan.models.residual import ResidualDeadline, ResidualSurvivor
 from pymc_lan.numerics.passage import Namespace, Theta, log_leading, softplus
 from pymc_lan.numerics.wiener import ddm_log_choice
 
@@ -196,7 +202,7 @@ class MixtureDeadline(ResidualDeadline):
         st = spread(self.model, "t", theta)
         return 0.0 if st is None else -st
 
-    def _similar(self, xp: Namespace, horizon: Any, theta: Theta) -> dict[str, Any]:
+    def similar(self, xp: Namespace, horizon: Any, theta: Theta) -> dict[str, Any]:
         """A drift that is as much smaller as its variability blurs it within the time of a typical decision."""
         sv = spread(self.model, "v", theta)
         typical = horizon / (1 + horizon / theta["a"] ** 2)
@@ -205,32 +211,45 @@ class MixtureDeadline(ResidualDeadline):
 
     def baseline(self, xp: Namespace, horizon: Any, theta: Theta) -> Any:
         """The logit that the network corrects: `horizon` counts from the mean non-decision time."""
+
+        def terms(u: Any, other: Theta) -> tuple[Any, Any]:
+            log_upper, log_lower = ddm_log_choice(xp, **other)
+            fraction = fraction_baseline(xp, u, other)
+            rest = xp.logaddexp(log_lower, log_upper - softplus(xp, fraction))
+            return rest, log_upper - softplus(xp, -fraction)
+
+        rest, go = self.in_window(xp, horizon, theta, terms)
+        return go - rest
+
+    def in_window(
+        self, xp: Namespace, horizon: Any, theta: Theta, terms: Callable[[Any, Theta], tuple[Any, Any]]
+    ) -> tuple[Any, Any]:
+        """Log probabilities of what has not happened by a horizon and of what has, as means over the window.
+
+        `terms` has them of a process with constant parameters, by its time u.
+        """
         st, least = spread(self.model, "t", theta), _INSTANT * theta["a"] ** 2
         nodes, weights = unit_rule(WINDOW_NODES if st is not None else 1)
         late = horizon if st is None else horizon + st
         early = late if st is None else xp.maximum(horizon - st, 0.0)
-        other = self._similar(xp, xp.maximum(late, least), theta)
-        log_upper, log_lower = ddm_log_choice(xp, **other)
-        go, rest = [], []
-        for node in nodes:
-            u = xp.maximum(early + node * (late - early), least) / (4 * theta["a"] ** 2)
-            fraction = fraction_baseline(xp, u, other)
-            go.append(log_upper - softplus(xp, -fraction))
-            rest.append(xp.logaddexp(log_lower, log_upper - softplus(xp, fraction)))
-        log_go, log_rest = log_mean(xp, go, weights), log_mean(xp, rest, weights)
-        if st is not None:
-            # The part of the window in which the decision has not begun.
-            begun = xp.minimum(late / (2 * st), 1.0)
-            log_go = log_go + xp.log(begun)
-            log_rest = xp.log(1 - begun + begun * xp.exp(log_rest))
-        return log_go - log_rest
+        other = self.similar(xp, xp.maximum(late, least), theta)
+        times = [xp.maximum(early + node * (late - early), least) / (4 * theta["a"] ** 2) for node in nodes]
+        not_yet, done = zip(*(terms(u, other) for u in times), strict=True)
+        log_not, log_done = log_mean(xp, [*not_yet], weights), log_mean(xp, [*done], weights)
+        if st is None:
+            return log_not, log_done
+        # The part of the window in which the decision has not begun.
+        begun = xp.minimum(late / (2 * st), 1.0)
+        some = xp.where(begun < 1, begun, 0.5)
+        log_not = xp.where(begun < 1, xp.log(1 - some + some * xp.exp(log_not)), log_not)
+        return log_not, log_done + xp.log(begun)
 
     def inputs(self, xp: Namespace, horizon: Any, theta: Theta) -> tuple[Any, ...]:
         """Network inputs, each of order one."""
         st, sz, sv = (spread(self.model, name, theta) for name in ("t", "z", "v"))
         width, late = 2 * theta["a"], horizon if st is None else horizon + st
         late = xp.maximum(late, _INSTANT * theta["a"] ** 2)
-        other, extra = self._similar(xp, late, theta), []
+        other, extra = self.similar(xp, late, theta), []
         typical = late / (1 + late / theta["a"] ** 2)
         ahead = (other["v"] * typical + theta["a"] * (2 * theta["z"] - 1)) / xp.sqrt(typical)
         if st is not None:
@@ -242,3 +261,50 @@ class MixtureDeadline(ResidualDeadline):
             extra += [sv * width / (2 + sv * width)]
         signed = (_squash(xp, other["v"] * theta["a"]), _squash(xp, ahead))
         return (*fraction_inputs(xp, late / width**2, other), *signed, *extra)
+
+
+@final
+@dataclass(frozen=True)
+class MixtureSurvivor(ResidualSurvivor):
+    """How a survivor network sees constant drift and boundaries, parameters of which vary across trials.
+
+    Parameters
+    ----------
+    model : Model
+    """
+
+    model: Model
+
+    @property
+    def deadline(self) -> MixtureDeadline:
+        """How the choice/deadline network sees them."""
+        return MixtureDeadline(self.model)
+
+    @property
+    def n_inputs(self) -> int:
+        """One more than of the choice/deadline network."""
+        return self.deadline.n_inputs + 1
+
+    def latest(self, xp: Namespace, theta: Theta) -> Any:
+        """Until when the network has learned [s]."""
+        return self.deadline.latest(xp, theta)
+
+    def least(self, xp: Namespace, theta: Theta) -> Any:
+        """The shortest horizon [s] that is looked at."""
+        return self.deadline.least(xp, theta)
+
+    def begins(self, theta: Theta) -> Any:
+        """Horizon [s] by which the first decision may have begun."""
+        return self.deadline.begins(theta)
+
+    def baseline(self, xp: Namespace, horizon: Any, theta: Theta) -> Any:
+        """The logit that the network corrects: `horizon` counts from the mean non-decision time."""
+        none, seen = self.deadline.in_window(xp, horizon, theta, partial(survivor_terms, xp))
+        return none - seen
+
+    def inputs(self, xp: Namespace, horizon: Any, theta: Theta) -> tuple[Any, ...]:
+        """Network inputs, each of order one."""
+        st = spread(self.model, "t", theta)
+        late = xp.maximum(horizon if st is None else horizon + st, _INSTANT * theta["a"] ** 2)
+        other = self.deadline.similar(xp, late, theta)
+        return (*self.deadline.inputs(xp, horizon, theta), lower_probit(xp, late / (4 * theta["a"] ** 2), other))

@@ -18,10 +18,15 @@ from typing import Any, ClassVar, NamedTuple, final
 import jax.numpy as jnp
 import numpy as np
 
-from pymc_lan.models.diffusion.closed_deadline import fraction_baseline, fraction_inputs
+from pymc_lan.models.diffusion.closed_deadline import (
+    fraction_baseline,
+    fraction_inputs,
+    lower_probit,
+    survivor_terms,
+)
 from pymc_lan.models.diffusion.path_view import START, at_rest, displacements, half_width, outside, squash
 from pymc_lan.models.diffusion.structure import PERIODS, Process, deadline_inputs, structure
-from pymc_lan.models.residual import ResidualDeadline
+from pymc_lan.models.residual import ResidualDeadline, ResidualSurvivor
 from pymc_lan.numerics.passage import Theta, softplus
 from pymc_lan.numerics.wiener import ddm_log_choice
 
@@ -63,6 +68,53 @@ class Outlook(NamedTuple):
     widths: tuple[Any, ...]
     pushes: tuple[Any, ...]
     pulls: tuple[Any, ...]
+
+
+def latest_of(process: Process, theta: Theta) -> Any:
+    """When practically everything is decided [s]."""
+    first = half_width(process, jnp.full_like(jnp.asarray(theta["z"]), START), theta)
+    forever = (HELD if structure(process).positional else FOREVER) * first**2
+    return forever if process.closes is None else jnp.minimum(process.closes(theta), forever)
+
+
+def look_ahead(process: Process, horizon: Any, theta: Theta) -> Outlook:
+    """What a decision has before it."""
+    horizon, *values = jnp.broadcast_arrays(horizon, *theta.values())
+    theta, kind = dict(zip(theta, values, strict=True)), structure(process)
+    zero = jnp.full_like(horizon, START)
+    first = half_width(process, zero, theta)
+    ends = [horizon / (1 + horizon / (share * first**2)) for share in PERIODS]
+    widths = [half_width(process, t, theta) for t in ends] if kind.moving else [first] * len(ends)
+    edges, known = pairwise([zero, *ends]), pairwise([first, *widths])
+    spans = [after - before for before, after in edges]
+    paces = [span / (b * c) for span, (b, c) in zip(spans, known, strict=True)]
+    clock = list(accumulate(paces, initial=0.0 * horizon))
+    weights = [
+        -jnp.exp(-_DECAY * before) * jnp.expm1(-_DECAY * pace) for before, pace in zip(clock[:-1], paces, strict=True)
+    ]
+    total = sum(weights)
+    if kind.varying:
+        sums, _ = displacements(process, ends, theta)
+        pushes = [after - before for before, after in pairwise([zero, *sums])]
+        v = sum(w * push / span for w, push, span in zip(weights, pushes, spans, strict=True)) / total
+    else:
+        pushes, v = [], at_rest(process, zero, theta)
+    a = sum(w * b for w, b in zip(weights, widths, strict=True)) / total
+    rest = horizon - ends[-1]
+    last = half_width(process, horizon, theta) if kind.moving else first
+    pulls = []
+    if kind.positional:
+        typical = ends[PERIODS.index(0.8)] if kind.varying else zero
+        sides = [side * _INSIDE * first for side in (-1, 1)]
+        pulls = [process.drift(typical, x, theta) - at_rest(process, typical, theta) for x in sides]
+    return Outlook(
+        {"v": v, "a": a, "z": theta["z"]},
+        (clock[-1] + rest / (widths[-1] * last)) / 4,
+        first,
+        tuple(b / first for b in widths) if kind.moving else (),
+        tuple(pushes),
+        tuple(pulls),
+    )
 
 
 @final
@@ -123,55 +175,14 @@ class PathDeadline(ResidualDeadline):
         return outside(self._latest, xp, dict(theta))
 
     def _latest(self, theta: Theta) -> Any:
-        first = half_width(self.process, jnp.full_like(jnp.asarray(theta["z"]), START), theta)
-        forever = (HELD if structure(self.process).positional else FOREVER) * first**2
-        return forever if self.process.closes is None else jnp.minimum(self.process.closes(theta), forever)
-
-    def _look(self, horizon: Any, theta: Theta) -> Outlook:
-        horizon, *values = jnp.broadcast_arrays(horizon, *theta.values())
-        theta, kind = dict(zip(theta, values, strict=True)), structure(self.process)
-        zero = jnp.full_like(horizon, START)
-        first = half_width(self.process, zero, theta)
-        ends = [horizon / (1 + horizon / (share * first**2)) for share in PERIODS]
-        widths = [half_width(self.process, t, theta) for t in ends] if kind.moving else [first] * len(ends)
-        edges, known = pairwise([zero, *ends]), pairwise([first, *widths])
-        spans = [after - before for before, after in edges]
-        paces = [span / (b * c) for span, (b, c) in zip(spans, known, strict=True)]
-        clock = list(accumulate(paces, initial=0.0 * horizon))
-        weights = [
-            -jnp.exp(-_DECAY * before) * jnp.expm1(-_DECAY * pace)
-            for before, pace in zip(clock[:-1], paces, strict=True)
-        ]
-        total = sum(weights)
-        if kind.varying:
-            sums, _ = displacements(self.process, ends, theta)
-            pushes = [after - before for before, after in pairwise([zero, *sums])]
-            v = sum(w * push / span for w, push, span in zip(weights, pushes, spans, strict=True)) / total
-        else:
-            pushes, v = [], at_rest(self.process, zero, theta)
-        a = sum(w * b for w, b in zip(weights, widths, strict=True)) / total
-        rest = horizon - ends[-1]
-        last = half_width(self.process, horizon, theta) if kind.moving else first
-        pulls = []
-        if kind.positional:
-            typical = ends[PERIODS.index(0.8)] if kind.varying else zero
-            sides = [side * _INSIDE * first for side in (-1, 1)]
-            pulls = [self.process.drift(typical, x, theta) - at_rest(self.process, typical, theta) for x in sides]
-        return Outlook(
-            {"v": v, "a": a, "z": theta["z"]},
-            (clock[-1] + rest / (widths[-1] * last)) / 4,
-            first,
-            tuple(b / first for b in widths) if kind.moving else (),
-            tuple(pushes),
-            tuple(pulls),
-        )
+        return latest_of(self.process, theta)
 
     def baseline(self, xp: Any, horizon: Any, theta: Theta) -> Any:
         """The logit that the network corrects."""
         return outside(self._baseline, xp, horizon, dict(theta))
 
     def _baseline(self, horizon: Any, theta: Theta) -> Any:
-        outlook = self._look(horizon, theta)
+        outlook = look_ahead(self.process, horizon, theta)
         fraction = fraction_baseline(jnp, outlook.time, outlook.similar)
         if self.log_choice is not None:
             return fraction
@@ -184,15 +195,66 @@ class PathDeadline(ResidualDeadline):
         return tuple(outside(self._inputs, xp, horizon, dict(theta)))
 
     def _inputs(self, horizon: Any, theta: Theta) -> tuple[Any, ...]:
-        similar, time, first, widths, pushes, pulls = self._look(horizon, theta)
-        typical = horizon / (1 + horizon / first**2)
-        ahead = (similar["v"] * typical + first * (2 * theta["z"] - 1)) / jnp.sqrt(typical)
-        return (
-            *fraction_inputs(jnp, time, similar),
-            squash(similar["v"] * similar["a"]),
-            squash(ahead),
-            similar["a"] / (similar["a"] + first),
-            *widths,
-            *(squash(push / first) for push in pushes),
-            *(squash(pull * first / 4) for pull in pulls),
-        )
+        return shown(look_ahead(self.process, horizon, theta), horizon, theta)
+
+
+def shown(outlook: Outlook, horizon: Any, theta: Theta) -> tuple[Any, ...]:
+    """What networks are shown of it, each of order one."""
+    similar, time, first, widths, pushes, pulls = outlook
+    typical = horizon / (1 + horizon / first**2)
+    ahead = (similar["v"] * typical + first * (2 * theta["z"] - 1)) / jnp.sqrt(typical)
+    return (
+        *fraction_inputs(jnp, time, similar),
+        squash(similar["v"] * similar["a"]),
+        squash(ahead),
+        similar["a"] / (similar["a"] + first),
+        *widths,
+        *(squash(push / first) for push in pushes),
+        *(squash(pull * first / 4) for pull in pulls),
+    )
+
+
+@final
+@dataclass(frozen=True)
+class PathSurvivor(ResidualSurvivor):
+    """How a survivor network sees a model that is given by its drift and boundary.
+
+    Parameters
+    ----------
+    process : Process
+    """
+
+    process: Process
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs: one more than of the choice/deadline network."""
+        return deadline_inputs(structure(self.process)) + 1
+
+    def least(self, xp: Any, theta: Theta) -> Any:
+        """The shortest horizon [s] that is looked at: nothing happens before."""
+        return INSTANT
+
+    def latest(self, xp: Any, theta: Theta) -> Any:
+        """Until when the network has learned [s]."""
+        return outside(self._latest, xp, dict(theta))
+
+    def _latest(self, theta: Theta) -> Any:
+        return latest_of(self.process, theta)
+
+    def baseline(self, xp: Any, horizon: Any, theta: Theta) -> Any:
+        """The logit that the network corrects."""
+        return outside(self._baseline, xp, horizon, dict(theta))
+
+    def _baseline(self, horizon: Any, theta: Theta) -> Any:
+        outlook = look_ahead(self.process, horizon, theta)
+        none, seen = survivor_terms(jnp, outlook.time, outlook.similar)
+        return none - seen
+
+    def inputs(self, xp: Any, horizon: Any, theta: Theta) -> tuple[Any, ...]:
+        """Network inputs, each of order one."""
+        return tuple(outside(self._inputs, xp, horizon, dict(theta)))
+
+    def _inputs(self, horizon: Any, theta: Theta) -> tuple[Any, ...]:
+        outlook = look_ahead(self.process, horizon, theta)
+        return (*shown(outlook, horizon, theta), lower_probit(jnp, outlook.time, outlook.similar))

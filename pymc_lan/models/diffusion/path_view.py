@@ -16,14 +16,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from pymc_lan.models.diffusion.closed_view import ONSET_FRACTION, ONSET_MAX, ONSET_MIN
-from pymc_lan.models.diffusion.structure import BENDS, Process, Structure, density_inputs, structure
+from pymc_lan.models.diffusion.structure import BENDS, CURVED_INPUTS, Process, Structure, density_inputs, structure
 from pymc_lan.numerics.passage import CLOSED, LOG_SQRT_2PI, Theta
 from pymc_lan.numerics.potential import ACROSS, log_free, log_spared
 
@@ -37,6 +37,9 @@ START = 1e-12
 
 # How much of a boundary's fall rounds off the tangent's distance, and the least distance of which a log is taken.
 _ROUNDING, _LEAST = 0.1, 1e-290
+# As a share of the boundary's curvature; the share of the time up to a decision in which it falls at once; and the time
+# at which the density is exp(-18) of its scale, in units of the squared distance.
+_CURVED, _AT_ONCE, _EARLIER = 0.5, 0.02, 1 / 36
 # The path is followed up to this share of the time by which boundaries have met: they still move then.
 _OPEN = 0.999
 # A passage of duration u out of the unit interval falls off like exp(-_FALL u) late, and by _LATE to under 1e-42.
@@ -257,20 +260,25 @@ class PathView:
     def _baseline(self, d: Any, response: Any, theta: Theta) -> Any:
         view = self._look(d, response, theta)
         past, d, distance = d - view.time, view.time, view.last - view.start
-        # The tangent's distance at the start; positive even where a boundary moves away faster than a path follows.
-        fall = d * view.slope
-        tangent = _log_positive(distance - fall, _ROUNDING * fall)
-        tangent = tangent - LOG_SQRT_2PI - 1.5 * jnp.log(d) - distance**2 / (2 * d)
+        tangent = self._log_ahead(view) - LOG_SQRT_2PI - 1.5 * jnp.log(d) - distance**2 / (2 * d)
         behind = jnp.log(-jnp.expm1(-4 * (view.first + view.start) * view.last / d))
         log_f = view.drift * distance - view.drift**2 * d / 2 + view.log_pull + tangent + behind
         return log_f - _FALL * (past / (4 * view.last**2) + _unseen(view))
+
+    def _log_ahead(self, view: View) -> Any:
+        """Log of the tangent's distance at the start; finite even where a boundary runs away from the path."""
+        fall = view.time * view.slope
+        return _log_positive(view.last - view.start - fall, _ROUNDING * fall)
 
     def inputs(self, xp: Any, d: Any, response: Any, theta: Theta) -> tuple[Any, ...]:
         """Network inputs, each of order one."""
         return tuple(outside(self._inputs, xp, d, response, theta))
 
     def _inputs(self, d: Any, response: Any, theta: Theta) -> tuple[Any, ...]:
-        view = self._look(d, response, theta)
+        return self._shown(self._look(d, response, theta), theta)
+
+    def _shown(self, view: View, theta: Theta) -> tuple[Any, ...]:
+        """What the network is shown of a path."""
         u, room, time = time_of_width(view), 4 * (view.first + view.start) * view.last, view.time
         if view.pull:
             past = jnp.maximum(u / _SETTLED, 1.0)
@@ -290,8 +298,56 @@ class PathView:
     def _onset(self, d: Any, response: Any, theta: Theta) -> tuple[Any, Any]:
         first = self.process.boundary(jnp.full_like(d, START), theta)
         squared = (first * (1 - response * (2 * theta["z"] - 1))) ** 2
-        d_min = jnp.maximum(jnp.minimum(squared * ONSET_FRACTION, ONSET_MAX), ONSET_MIN)
-        return d_min, jnp.maximum(squared / (2 * d_min**2) - 1.5 / d_min, 1 / d_min)
+        return _line(squared, ONSET_FRACTION)
+
+
+@final
+@dataclass(frozen=True)
+class CurvedView(PathView):
+    """The same for boundaries that may plunge: a Weibull boundary of shape below 1 has fallen past the start at once.
+
+    Parameters
+    ----------
+    process : Process
+    """
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs."""
+        return density_inputs(structure(self.process)) + CURVED_INPUTS * structure(self.process).moving
+
+    def _ahead(self, view: View) -> tuple[Any, Any]:
+        """The tangent's distance at the start, and how much that of the boundary is larger: 0 where it is straight."""
+        fall = view.time * view.slope
+        return view.last - view.start - fall, view.first - view.last + fall
+
+    def _log_ahead(self, view: View) -> Any:
+        """Log of the tangent's distance, rounded off by what the boundary is curved."""
+        ahead, gap = self._ahead(view)
+        return _log_positive(ahead, (_CURVED if view.between else _ROUNDING) * gap)
+
+    def _shown(self, view: View, theta: Theta) -> tuple[Any, ...]:
+        """Where boundaries move, also the tangent's distance, the curvature, and how much of the fall comes at once."""
+        shown = super()._shown(view, theta)
+        if not view.between:
+            return shown
+        early = half_width(self.process, _AT_ONCE * view.time, theta)
+        root = 2 * jnp.sqrt(view.time)
+        return (*shown, *(squash(x / root) for x in self._ahead(view)), (view.first - early) / (view.first + early))
+
+    def _onset(self, d: Any, response: Any, theta: Theta) -> tuple[Any, Any]:
+        """As far as the density is exp(-18) of its scale, seen from where the boundary is by then."""
+        first = self.process.boundary(jnp.full_like(d, START), theta)
+        side = response * (2 * theta["z"] - 1)
+        soon = jnp.minimum((first * (1 - side)) ** 2 * _EARLIER, ONSET_MAX)
+        distance = jnp.maximum(half_width(self.process, soon, theta) - first * side, 0.0)
+        return _line(distance**2, _EARLIER)
+
+
+def _line(squared: Any, fraction: float) -> tuple[Any, Any]:
+    """Where the straight line ends, and its slope, from the squared distance of the boundary."""
+    d_min = jnp.maximum(jnp.minimum(squared * fraction, ONSET_MAX), ONSET_MIN)
+    return d_min, jnp.maximum(squared / (2 * d_min**2) - 1.5 / d_min, 1 / d_min)
 
 
 def outside(function: Callable[..., Any], xp: Any, *args: Any) -> Any:

@@ -6,8 +6,15 @@ from dataclasses import dataclass
 from typing import final
 
 from pymc_lan.models.density import DensityView, Network, Views
-from pymc_lan.models.diffusion.structure import Process, deadline_inputs, density_inputs, structure_of
-from pymc_lan.models.residual import CorrectedDensity, ResidualDeadline
+from pymc_lan.models.diffusion.structure import (
+    CURVED,
+    CURVED_INPUTS,
+    Process,
+    deadline_inputs,
+    density_inputs,
+    structure_of,
+)
+from pymc_lan.models.residual import CorrectedDensity, ResidualDeadline, ResidualSurvivor
 
 
 @final
@@ -18,10 +25,12 @@ class PathViews(Views):
     Parameters
     ----------
     process : Process
+    tag : str
+        The first view of a path, of versions below 2.0, or the second.
     """
 
     process: Process
-    tag: str = "path"
+    tag: str = CURVED
 
     @property
     def symbolic(self) -> bool:
@@ -32,14 +41,19 @@ class PathViews(Views):
     def n_inputs(self) -> dict[str, int]:
         """How many inputs each network has: without JAX, where the process says what it depends on."""
         kind = structure_of(self.process)
-        return {"lan": density_inputs(kind), "choice": deadline_inputs(kind)}
+        curved = CURVED_INPUTS * (kind.moving and self.tag == CURVED)
+        return {
+            "lan": density_inputs(kind) + curved,
+            "choice": deadline_inputs(kind),
+            "survivor": deadline_inputs(kind) + 1,
+        }
 
     @property
     def lan(self) -> DensityView:
         """That of the likelihood network."""
-        from pymc_lan.models.diffusion.path_view import PathView  # loads JAX
+        from pymc_lan.models.diffusion.path_view import CurvedView, PathView  # loads JAX
 
-        return PathView(self.process)
+        return CurvedView(self.process) if self.tag == CURVED else PathView(self.process)
 
     @property
     def choice(self) -> ResidualDeadline:
@@ -47,6 +61,13 @@ class PathViews(Views):
         from pymc_lan.models.diffusion.path_deadline import PathDeadline  # loads JAX
 
         return PathDeadline(self.process)
+
+    @property
+    def survivor(self) -> ResidualSurvivor:
+        """That of the survivor network."""
+        from pymc_lan.models.diffusion.path_deadline import PathSurvivor  # loads JAX
+
+        return PathSurvivor(self.process)
 
     def density(self, lan: Network, choice: Network | None) -> CorrectedDensity:
         """The density that the networks give."""

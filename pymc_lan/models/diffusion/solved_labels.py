@@ -27,7 +27,7 @@ Theta = dict[str, Float]
 
 # Trials and deadlines for each parameter set whose density has to be solved, so many that both networks learn from the
 # same solutions; so many trials of a set stand for as many sets when a network is measured.
-TRIALS_PER_SOLUTION, HORIZONS_PER_SOLUTION, MEASURED_PER_SOLUTION = 64, 64, 8
+TRIALS_PER_SOLUTION, HORIZONS_PER_SOLUTION, MEASURED_PER_SOLUTION = 160, 160, 8
 # A solution by the equation of Fokker and Planck takes tens of times as long, a mixture a few times: so many times
 # fewer are made.
 FEWER, FEWER_MIXTURES = 8, 2
@@ -72,10 +72,10 @@ class SolvedLabels(Labels):
         return require_views(self.model).lan, require_views(self.model).choice
 
     def training_trials(
-        self, rng: np.random.Generator, n: int, farm: Executor | None = None, edges: float = 0.0
+        self, rng: np.random.Generator, n: int, farm: Executor | None = None, ends: float = 0.0
     ) -> Trials:
         """Draw trials that cover onset, bulk and tail."""
-        return self._trials(rng, n, self.fewer * TRIALS_PER_SOLUTION, farm=farm, edges=edges)
+        return self._trials(rng, n, self.fewer * TRIALS_PER_SOLUTION, farm=farm, ends=ends)
 
     def model_trials(self, rng: np.random.Generator, n: int) -> Trials:
         """Draw trials of the model, a few of each solution."""
@@ -88,26 +88,43 @@ class SolvedLabels(Labels):
         farm: Executor | None = None,
         *,
         measured: bool = False,
-        edges: float = 0.0,
+        ends: float = 0.0,
     ) -> Deadlines:
         """Draw deadlines at points of solutions: half of them over times of interest, half anywhere."""
+        found, per, place, finite = self._places(rng, n, farm, measured, ends)
+        upper, lower, never = self.in_all(found)
+        go = np.where(finite, np.take_along_axis(found.mass_upper, place, 1), upper)
+        # Summed from what is left, so that small probabilities keep their relative accuracy.
+        rest = (upper - go).clip(0) + lower + never
+        return _deadlines(found, per, place, finite, go, rest)
+
+    def undecided(
+        self,
+        rng: np.random.Generator,
+        n: int,
+        farm: Executor | None = None,
+        *,
+        measured: bool = False,
+        ends: float = 0.0,
+    ) -> Deadlines:
+        """Draw deadlines as `deadlines` does; where there is none, what is left of a decision that is never made."""
+        found, per, place, _ = self._places(rng, n, farm, measured, ends)
+        upper, lower, never = _summed(found)
+        seen = np.take_along_axis(found.mass_upper + found.mass_lower, place, 1)
+        return _deadlines(found, per, place, np.ones_like(place, bool), seen, (upper + lower - seen).clip(0) + never)
+
+    def _places(
+        self, rng: np.random.Generator, n: int, farm: Executor | None, measured: bool, ends: float
+    ) -> tuple[Solution, int, NDArray[np.intp], NDArray[np.bool_]]:
+        """Solutions, how many deadlines each has, their places on its grid, and which of them are finite."""
         per = self.fewer * (MEASURED_PER_SOLUTION if measured else HORIZONS_PER_SOLUTION)
-        found = self._solutions(rng, -(-n // per), farm, edges)
+        found = self._solutions(rng, -(-n // per), farm, ends)
         sets, points = found.times.shape
         # The grid's points lie where the density does; those of times of interest are as many.
         target = draw_horizons(rng, (sets, per))
         near = np.stack([np.searchsorted(t, x) for t, x in zip(found.times, target, strict=True)]).clip(0, points - 1)
         place = np.where(rng.random(near.shape) < 0.5, near, rng.integers(0, points, near.shape))
-        place = np.where(np.isfinite(target), place, points - 1)
-        go = np.take_along_axis(found.mass_upper, place, 1)
-        horizon = np.where(np.isfinite(target), np.take_along_axis(found.times, place, 1), np.inf)
-        upper, lower, never = self.in_all(found)
-        go = np.where(np.isfinite(target), go, upper)
-        # Summed from what is left, so that small probabilities keep their relative accuracy.
-        rest = (upper - go).clip(0) + lower + never
-        log_go, log_rest = (np.log(np.where(x > SMALLEST_SOLVED, x, np.nan)) for x in (go, rest))
-        theta = {k: np.repeat(x, per) for k, x in found.theta.items()}
-        return Deadlines(theta, horizon.ravel(), log_go.ravel(), log_rest.ravel())
+        return found, per, np.where(np.isfinite(target), place, points - 1), np.isfinite(target)
 
     def decided(self, theta: Theta) -> Float:
         """The probability of a decision by the time of `latest`, shape (n,)."""
@@ -123,10 +140,10 @@ class SolvedLabels(Labels):
         *,
         of_model: bool = False,
         farm: Executor | None = None,
-        edges: float = 0.0,
+        ends: float = 0.0,
     ) -> Trials:
         """Trials at points of the solver's own grid: half of them as the model has them, half anywhere."""
-        found = self._solutions(rng, -(-n // per), farm, edges)
+        found = self._solutions(rng, -(-n // per), farm, ends)
         sets, points = found.times.shape
         chance = np.concatenate([np.exp(x) * found.weight for x in (found.log_upper, found.log_lower)], axis=1)
         ladder = np.cumsum(chance, axis=1)
@@ -150,8 +167,8 @@ class SolvedLabels(Labels):
             {k: np.repeat(x, per) for k, x in found.theta.items()}, d, response, label, found.report.share_dropped
         )
 
-    def _solutions(self, rng: np.random.Generator, n: int, farm: Executor | None, edges: float) -> Solution:
-        theta = draw_theta(self.model, rng, n, edges=edges)
+    def _solutions(self, rng: np.random.Generator, n: int, farm: Executor | None, ends: float) -> Solution:
+        theta = draw_theta(self.model, rng, n, ends=ends)
         key = self, sha256(b"".join(x.tobytes() for x in theta.values())).hexdigest()
         if key not in _LATEST:
             _LATEST.clear()
@@ -329,3 +346,13 @@ def _summed(found: Solution) -> tuple[Float, Float, Float]:
     """Probability of either boundary, and of none, as the solution's sums have it."""
     upper, lower = found.mass_upper[:, -1:], found.mass_lower[:, -1:]
     return upper, lower, np.where(upper + lower > 1 - NEARLY, 0.0, 1 - upper - lower)
+
+
+def _deadlines(
+    found: Solution, per: int, place: NDArray[np.intp], finite: NDArray[np.bool_], done: Float, rest: Float
+) -> Deadlines:
+    """Deadlines at places of solutions, with what has happened by then and what has not, as far as they are trusted."""
+    horizon = np.where(finite, np.take_along_axis(found.times, place, 1), np.inf)
+    log_done, log_rest = (np.log(np.where(x > SMALLEST_SOLVED, x, np.nan)) for x in (done, rest))
+    theta = {k: np.repeat(x, per) for k, x in found.theta.items()}
+    return Deadlines(theta, horizon.ravel(), log_done.ravel(), log_rest.ravel())

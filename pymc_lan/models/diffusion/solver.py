@@ -25,7 +25,7 @@ Float = NDArray[np.float64]
 
 # Points of the grids that are tried in turn, each a multiple of the first, which all solutions are handed out on; and
 # the largest estimated error in log f of one that is used as a label. The equation of Fokker and Planck takes long.
-STEPS, TOLERANCE = (N_GRID, 800, 1600), 1e-4
+STEPS, TOLERANCE = (N_GRID, 800, 1600, 3200), 1e-4
 FEWER_STEPS, LARGER_TOLERANCE = (N_GRID, 800), 2e-2
 # Relative rounding of a time that went through JAX in single precision.
 _ROUNDING = 1e-5

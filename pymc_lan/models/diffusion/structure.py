@@ -18,6 +18,11 @@ BENDS = ((np.polynomial.legendre.leggauss(6)[0] + 1) / 2).tolist()
 # Ends of the periods when there is no deadline, in units of the squared boundary.
 PERIODS = (0.05, 0.15, 0.3, 0.5, 0.8, 1.2, 1.8, 2.7, 4.5, 9.0)
 
+# Inputs that the second view of a moving boundary adds to the first.
+CURVED_INPUTS = 3
+# What a config calls the first view of a path, and the second.
+PATH, CURVED = PATH_TAGS = ("path", "curved")
+
 
 class Structure(NamedTuple):
     """What the functions of a diffusion depend on.

@@ -131,7 +131,7 @@ class RaceLabels(Labels):
         return LAN, SURVIVOR
 
     def training_trials(
-        self, rng: np.random.Generator, n: int, farm: Executor | None = None, edges: float = 0.0
+        self, rng: np.random.Generator, n: int, farm: Executor | None = None, ends: float = 0.0
     ) -> Trials:
         """Draw finishing times of single accumulators, over the bounds of all races."""
         points = labelled_points(rng, n)
@@ -155,7 +155,7 @@ class RaceLabels(Labels):
         farm: Executor | None = None,
         *,
         measured: bool = False,
-        edges: float = 0.0,
+        ends: float = 0.0,
     ) -> Deadlines:
         """Draw times by which single accumulators have finished or not."""
         points = labelled_points(rng, n)

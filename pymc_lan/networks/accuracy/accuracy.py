@@ -106,10 +106,8 @@ def measure(model: Model, network: Network, n: int | None, n_mass: int | None, s
         if labels.closed
         else _solved_gradient(network, labels, rng),
         "choice": _choice(network, labels, rng, n),
-        "flop": {
-            "lan": network.lan.flop,
-            "choice": network.choice.flop if network.choice is not None else None,
-        },
+        **_survivor(network, labels, rng, n),
+        "flop": {"choice": None} | {key: mlp.flop for key, mlp in network.networks.items()},
         "n": int(rt.size),
         "n_mass": n_mass,
         "dropped": rounded(trials.dropped),
@@ -250,6 +248,17 @@ def _choice(network: Network, labels: Labels, rng: np.random.Generator, n: int) 
         if view.deadlines:
             result[f"{name}_deadline"] = _summary((a - b)[likely & np.isfinite(horizon)])
     return result
+
+
+def _survivor(network: Network, labels: Labels, rng: np.random.Generator, n: int) -> dict[str, Any]:
+    """Errors of the log probability that nothing is decided by a deadline, where a network says it."""
+    view = require_views(network.spec).survivor
+    if network.survivor is None or view is None:
+        return {}
+    theta, horizon, _, truth = labels.undecided(rng, n, measured=True)
+    likely = np.isfinite(horizon) & (truth > np.log(SMALLEST_P))
+    found = view.log_split(NUMPY, network.survivor, horizon, theta)[1]
+    return {"survivor": _summary((found - truth)[likely])}
 
 
 def _summary(error: Float) -> dict[str, float]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ import numpy as np
 import optax
 from numpy.typing import NDArray
 
-from pymc_lan.models.model import Model, require_labels
+from pymc_lan.models.model import Model, require_labels, require_views
 from pymc_lan.numerics.passage import NUMPY
 
 Batch = Mapping[str, Any]
@@ -55,17 +56,17 @@ class Task:
     loss: Callable[[jax.Array, Batch], jax.Array]
 
 
-def lan_task(spec: Model, farm: Executor | None = None, edges: float = 0.0, own: Loss | None = None) -> Task:
+def lan_task(spec: Model, farm: Executor | None = None, ends: float = 0.0, own: Loss | None = None) -> Task:
     """The residual log density of a model's decision times and responses.
 
     The weight ``clip(exp((y + 4) / 6), LEAST, MOST)`` of a trial with log density y puts the bulk before the far tails,
-    unless the loss is the user's own. See `pymc_lan.training.recipes.Recipe` for ``edges``.
+    unless the loss is the user's own. See `pymc_lan.training.recipes.Recipe` for ``ends``.
     """
     labels = require_labels(spec)
     view, _ = labels.views
 
     def draw(rng: np.random.Generator, n: int) -> dict[str, NDArray[Any]]:
-        theta, d, response, label, _ = labels.training_trials(rng, n, farm, edges)
+        theta, d, response, label, _ = labels.training_trials(rng, n, farm, ends)
         # Such as a response when collapsing boundaries have all but met.
         unknown = ~(label > NEVER)
         label = np.where(unknown, CEILING, label)
@@ -89,7 +90,7 @@ def lan_task(spec: Model, farm: Executor | None = None, edges: float = 0.0, own:
     return Task("lan", view.n_inputs, draw, loss)
 
 
-def choice_task(spec: Model, farm: Executor | None = None, edges: float = 0.0, own: Loss | None = None) -> Task:
+def choice_task(spec: Model, farm: Executor | None = None, ends: float = 0.0, own: Loss | None = None) -> Task:
     """The probability of a go response before a deadline, and of none, each in relative terms.
 
     The loss is on the two log probabilities, not on the logit, and fades where a probability is below 1e-4, where no
@@ -99,7 +100,7 @@ def choice_task(spec: Model, farm: Executor | None = None, edges: float = 0.0, o
     _, view = labels.views
 
     def draw(rng: np.random.Generator, n: int) -> dict[str, NDArray[Any]]:
-        theta, horizon, log_go, log_rest = labels.deadlines(rng, n, farm, edges=edges)
+        theta, horizon, log_go, log_rest = labels.deadlines(rng, n, farm, ends=ends)
         inner = np.minimum(horizon, view.latest(NUMPY, theta))
         known = {}
         if view.log_choice is not None:
@@ -109,13 +110,7 @@ def choice_task(spec: Model, farm: Executor | None = None, edges: float = 0.0, o
             name: _float32(value) for name, value in named.items()
         }
 
-    def cost(predicted: jax.Array, label: jax.Array) -> Any:
-        trusted = jnp.isfinite(label)
-        label = jnp.where(trusted, label, predicted)
-        if own is not None:
-            return own(predicted, label)
-        weight = jnp.clip(jnp.exp((label - math.log(1e-4)) / 2), 0.01, 1.0)
-        return jnp.where(trusted, weight, 0.0) * optax.huber_loss(predicted, label, delta=HUBER_DELTA)
+    cost = partial(_cost, own)
 
     def loss(output: jax.Array, batch: Batch) -> jax.Array:
         logit = batch["baseline"] + output
@@ -126,6 +121,38 @@ def choice_task(spec: Model, farm: Executor | None = None, edges: float = 0.0, o
         return jnp.mean(cost(log_go, batch["log_go"]) + cost(log_rest, batch["log_rest"]))
 
     return Task("choice", view.n_inputs, draw, loss)
+
+
+def survivor_task(spec: Model, farm: Executor | None = None, ends: float = 0.0, own: Loss | None = None) -> Task:
+    """The probability of a response before a deadline, whichever it is, and of none, each in relative terms.
+
+    The loss is that of `choice_task`.
+    """
+    labels, view = require_labels(spec), require_views(spec).survivor
+    assert view is not None, spec
+
+    def draw(rng: np.random.Generator, n: int) -> dict[str, NDArray[Any]]:
+        theta, horizon, log_seen, log_none = labels.undecided(rng, n, farm, ends=ends)
+        named = {"baseline": view.baseline(NUMPY, horizon, theta), "log_seen": log_seen, "log_none": log_none}
+        inputs = _float32(view.inputs(NUMPY, horizon, theta)).T
+        return {"inputs": inputs} | {name: _float32(value) for name, value in named.items()}
+
+    def loss(output: jax.Array, batch: Batch) -> jax.Array:
+        logit = batch["baseline"] + output
+        seen = _cost(own, jax.nn.log_sigmoid(-logit), batch["log_seen"])
+        return jnp.mean(seen + _cost(own, jax.nn.log_sigmoid(logit), batch["log_none"]))
+
+    return Task("survivor", view.n_inputs, draw, loss)
+
+
+def _cost(own: Loss | None, predicted: jax.Array, label: jax.Array) -> Any:
+    """What an error of a log probability costs, where the label is trusted."""
+    trusted = jnp.isfinite(label)
+    label = jnp.where(trusted, label, predicted)
+    if own is not None:
+        return own(predicted, label)
+    weight = jnp.clip(jnp.exp((label - math.log(1e-4)) / 2), 0.01, 1.0)
+    return jnp.where(trusted, weight, 0.0) * optax.huber_loss(predicted, label, delta=HUBER_DELTA)
 
 
 # Log probabilities of the choice itself, where they are known.

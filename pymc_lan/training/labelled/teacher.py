@@ -71,20 +71,22 @@ class LabelTeacher(Teacher):
         """Draw labelled trials for each network, and train it on them."""
         from pymc_lan.training.labelled.fit import fit
         from pymc_lan.training.labelled.own import require_plain
-        from pymc_lan.training.labelled.tasks import choice_task, lan_task
+        from pymc_lan.training.labelled.tasks import choice_task, lan_task, survivor_task
 
-        mlps = []
+        tasks = [(lan_task, self.lan_recipe), (choice_task, self.choice_recipe)]
+        if require_views(self.spec).survivor is not None:
+            tasks.append((survivor_task, self.choice_recipe))
+        mlps, training = {}, {}
         with ExitStack() as stack:
             farm = open_executor(stack, scheduler=self.scheduler)
-            for make_task, recipe in ((lan_task, self.lan_recipe), (choice_task, self.choice_recipe)):
-                task = make_task(self.spec, farm, recipe.edges, recipe.loss)
+            for make_task, recipe in tasks:
+                task = make_task(self.spec, farm, recipe.ends, recipe.loss)
                 require_plain(self.spec, recipe, task.n_inputs, self.seed)
                 name = run_name(self.spec, task.name, recipe, self.seed)
                 folder = None if checkpoints is None else checkpoints / name
-                mlps.append(fit(task, recipe, seed=self.seed, checkpoints=folder, progress=progress))
-        lan, choice = mlps
-        training = {"lan": self.lan_recipe.stored(), "choice": self.choice_recipe.stored()}
-        return Learned(self.spec, lan, choice, training)
+                mlps[task.name] = fit(task, recipe, seed=self.seed, checkpoints=folder, progress=progress)
+                training[task.name] = recipe.stored()
+        return Learned(self.spec, mlps["lan"], mlps["choice"], training, survivor=mlps.get("survivor"))
 
     def measure(self, network: Network, n: int | None) -> dict[str, Any]:
         """Errors against labels, on 60,000 trials where `n` is not given."""
