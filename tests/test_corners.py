@@ -41,7 +41,7 @@ def test_figures_are_of_the_shipped_weights(corners: Any) -> None:
     # Other weights of that name, and other models, have not been measured.
     assert corner_lines("levy", "0" * 64) == []
     assert all(math.isnan(x) for x in largest_in_corners("levy", "0" * 64))
-    assert math.isnan(table.loc["ddm", "mass_corners"])
+    assert math.isnan(table.loc["conflict_ds", "mass_corners"])
 
 
 def test_the_documents_have_the_figures() -> None:

@@ -87,6 +87,8 @@ def test_accuracy_is_that_of_the_config(name: str) -> None:
             "the same, finite deadlines only: go": measured["choice"]["go_deadline"],
             "the same, finite deadlines only: no go": measured["choice"]["nogo_deadline"],
         }
+    if "survivor" in measured:
+        errors["abs error of log P(neither boundary by a deadline)"] = measured["survivor"]
     expected = {label: [each[key] for key in ("mean", "p95", "p99", "max")] for label, each in errors.items()}
     expected |= {f"`{key}`": [each["median"], each["p99"]] for key, each in (measured["gradient"] or {}).items()}
     # Layers, read as one cell, are no number; what is left of a network's row is its cost.

@@ -154,6 +154,9 @@ def accuracy_lines(measured: Mapping[str, Any]) -> list[str]:
         for key, label in ((key, label) for key, label in rows.items() if key in choice):
             e = choice[key]
             lines.append(f"| {label} | {e['mean']:g} | {e['p95']:g} | {e['p99']:g} | {e['max']:g} |")
+    if (e := measured.get("survivor")) is not None:
+        label = "abs error of log P(neither boundary by a deadline)"
+        lines.append(f"| {label} | {e['mean']:g} | {e['p95']:g} | {e['p99']:g} | {e['max']:g} |")
     lines += [
         "",
         f"Median absolute error {lan['median']:g}, bias {lan['bias']:g}. Mass of the density, distance from 1 over "

@@ -18,7 +18,7 @@ from pymc_lan.models.diffusion.closed_forms import (
     straight_boundary,
 )
 from pymc_lan.models.diffusion.kinds import CLOSES, ClosedDiffusion, Diffusion, MixtureDiffusion, ModelSpec
-from pymc_lan.models.diffusion.structure import Structure
+from pymc_lan.models.diffusion.structure import PATH, Structure
 from pymc_lan.models.parameters import POSITIVE, Parameter, Variability
 from pymc_lan.numerics.passage import CLOSED, Theta
 
@@ -270,6 +270,7 @@ HYPERBOLIC_SPEC = replace(
         Parameter("lam", (0.0, 3.0), "1/s", "rate at which the collapse begins", domain=(0.0, math.inf)),
     ),
     boundary=hyperbolic_boundary,
+    seen=PATH,
     description="Diffusion with boundaries that collapse hyperbolically: constant drift between +-a / (1 + lam d).",
     reference="Voskuilen, Ratcliff & Smith (2016), Journal of Mathematical Psychology 73, 59-79.",
     closes=None,
@@ -320,6 +321,7 @@ GAMMA_DRIFT_ANGLE_SPEC = replace(
     ),
     boundary=straight_boundary,
     description="Diffusion with a bump of drift in the form of a gamma density, between straight falling boundaries.",
+    seen=PATH,
     closes=straight_closes,
     structure=Structure(positional=False, varying=True, moving=True),
 )

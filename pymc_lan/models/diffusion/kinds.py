@@ -268,7 +268,7 @@ class ModelSpec(Diffusion):
         return PathViews(self, self.seen)
 
     def as_seen(self, tag: str) -> Model:
-        """The same as networks of another version see it."""
+        """The diffusion as networks of another version see it."""
         return replace(self, seen=tag) if tag in PATH_TAGS else self
 
     @property

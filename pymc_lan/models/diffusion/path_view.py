@@ -304,7 +304,7 @@ class PathView:
 @final
 @dataclass(frozen=True)
 class CurvedView(PathView):
-    """The same for boundaries that may plunge: a Weibull boundary of shape below 1 has fallen past the start at once.
+    """How it sees boundaries that may plunge: one of Weibull with a shape below 1 has fallen past the start at once.
 
     Parameters
     ----------
