@@ -156,7 +156,7 @@ def of_density(network: Network, truth: Truth) -> dict[str, Float]:
         note("log_f", found, log_f)
     some = slice(None, None, d.shape[1] // DEADLINES)
     every, horizon = {name: x[:, some] for name, x in every.items()}, d[:, some]
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # what the sums are off by may be below 0
         press, rest, left = (np.log(x[:, some]) for x in (truth.done[1], 1 - truth.done[1], truth.left))
     split = views.choice.log_split(NUMPY, network.choice, horizon, every)
     for name, found, log_p in zip(("press", "no_press"), split, (press, rest), strict=True):

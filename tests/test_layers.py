@@ -39,7 +39,7 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
     "pytensor": USES_PYMC | {"ops"},
     "arviz": frozenset({"diagnostics", "plots", "regressions", "cli"}),
     "jax": USES_JAX,
-    "flax": USES_JAX,
+    "flax": USES_JAX - {"amortized"},
     "optax": frozenset({"amortized", "inference", "training"}),
     "bayesflow": frozenset({"amortized"}),
     "keras": frozenset({"amortized"}),
