@@ -6,8 +6,8 @@
 all of them; a start z is between 0.01 and 0.99. The mass is the integral of the network's density over decision times
 and choices; what it should be is the probability that the trial is ever decided. Choice probabilities are compared with
 the labels', or with simulated trials, whose chance error has a standard deviation of at most 0.0032 at 25,000 trials.
-Of diffusions a second table has the errors of log f where the density is above 1e-4, and of log P(press), log P(no
-press) and log P(neither boundary) by deadlines, where the probability is above 1e-4.
+Of diffusions a second table has the errors of log f after the first millisecond, where the density is above 1e-4, and
+of log P(press), log P(no press) and log P(neither boundary) by deadlines, where the probability is above 1e-4.
 ``--write`` puts the figures where `pl.list_models` and `pymc-lan info` find them. Ten minutes on one core; a diffusion
 by functions that is not in the list takes two to four.
 """
@@ -36,11 +36,14 @@ Float = NDArray[np.float64]
 MODELS = (
     *("levy", "lca_3", "race_3", "race_4", "race_no_bias_angle_3", "race_no_bias_angle_4"),
     *("ddm", "ddm_extended", "ddm_sdv", "ddm_st", "full_ddm", "angle", "weibull", "exponential_collapse"),
+    "hyperbolic_collapse",
 )
 # How near the end of its bounds a parameter is, as a share of them, and how many of the parameters are.
 NEAR = 0.04
 # Where a start that lies on a boundary is not looked at, and the density and probability from which logs are.
 START, SMALLEST = (0.01, 0.99), 1e-4
+# Decision times that no clock of an experiment tells from 0 [s]: densities go on in a straight line there.
+RESOLVED = 1e-3
 # How many deadlines of each set.
 DEADLINES = 40
 # All these models have the shift t, which decides nothing.
@@ -153,7 +156,7 @@ def of_density(network: Network, truth: Truth) -> dict[str, Float]:
     shifted = every | {name: np.full(d.shape, x) for name, x in SHIFT.items()}
     for code, log_f in zip(spec.choices, truth.log_f, strict=True):
         found = network.likelihood.log_density(NUMPY, SHIFT["t"] + d, np.full(d.shape, float(code)), shifted)
-        note("log_f", found, log_f)
+        note("log_f", found, np.where(d - spec.earliest(shifted) > RESOLVED, log_f, -np.inf))
     some = slice(None, None, d.shape[1] // DEADLINES)
     every, horizon = {name: x[:, some] for name, x in every.items()}, d[:, some]
     with np.errstate(divide="ignore", invalid="ignore"):  # what the sums are off by may be below 0

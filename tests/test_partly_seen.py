@@ -307,6 +307,14 @@ def test_latest_responses_at_an_edge_are_doubted() -> None:
         observed(df[df["rt"] < 0.9], truncation=(None, 0.9))
     with pytest.warns(UserWarning, match="truncation="):
         observed(df[df["rt"] < 0.9])
+    # Boundaries that meet end every trial at an edge of their own.
+    steep = P | {"theta": 0.9}
+    late = pl.simulate("angle", steep, n=600, seed=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pl.Angle.dist(**steep)
+        with pm.Model():
+            pl.Angle("obs", **steep, observed=late[late["rt"] < np.quantile(late["rt"], 0.8)])
 
 
 def test_numpy_says_the_same() -> None:

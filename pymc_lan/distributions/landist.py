@@ -126,7 +126,8 @@ class LANDist(TrialDistribution):
     @classmethod
     @override
     def _look_at(cls, times: Float, spec: Model, kwargs: Mapping[str, Any]) -> None:
-        if kwargs.get("deadline") is None and kwargs.get("truncation") is None and not spec.omissions:
+        told = kwargs.get("deadline") is not None or kwargs.get("truncation") is not None
+        if not (told or spec.omissions or spec.collapses):
             settle(doubtful_edge(times), strict=False)
 
     @classmethod

@@ -89,6 +89,11 @@ class Delegate(Model, ABC):
         """Whether a decision of the model that never comes means that boundaries ran away."""
         return self.known.escapes
 
+    @property
+    def collapses(self) -> bool:
+        """Whether boundaries of the model may meet."""
+        return self.known.collapses
+
     def draw(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
         """Draw one trial of the model for each set of parameters."""
         return self.known.draw(rng, theta)

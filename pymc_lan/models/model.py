@@ -185,6 +185,11 @@ class Model(ABC):
         """Whether a decision that never comes means that boundaries ran away, not that something holds every trial."""
         return True
 
+    @property
+    def collapses(self) -> bool:
+        """Whether boundaries may meet, so that responses have a sharp latest edge of their own."""
+        return False
+
     def typical(self, theta: Theta) -> Any:
         """When a decision of the last choice is typically made [s]: where a sampler's trials start.
 

@@ -18,6 +18,7 @@ from pymc_lan.models.diffusion.closed_forms import (
     constant_boundary,
     constant_drift,
     draw_constant,
+    straight_boundary,
 )
 from pymc_lan.models.diffusion.closed_labels import ClosedLabels, draw_decisions
 from pymc_lan.models.diffusion.closed_view import ClosedView, relative_distances
@@ -153,6 +154,11 @@ class ClosedDiffusion(Diffusion):
         return self.form.variability
 
     @property
+    def collapses(self) -> bool:
+        """Whether the boundaries of the closed form may meet."""
+        return self.form.boundary is straight_boundary
+
+    @property
     def views(self) -> Views:
         """Networks that correct the leading terms of the closed form."""
         return ResidualViews(self.form.tag, ClosedView(self.form.passage), self.form.deadline)
@@ -275,6 +281,11 @@ class ModelSpec(Diffusion):
     def labels(self) -> Labels:
         """From the equations of Volterra or of Fokker and Planck."""
         return PathLabels(self)
+
+    @property
+    def collapses(self) -> bool:
+        """Whether boundaries meet, as the spec says."""
+        return self.closes is not None
 
     @property
     def escapes(self) -> bool:
