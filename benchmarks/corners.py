@@ -217,7 +217,8 @@ def main() -> None:
     for source in args.models:
         network = load_network(source)
         name, found = network.spec.name, measure(network, args.sets, args.trials, args.seed)
-        figures[name] = {"sha256": network.sha256, "sets": args.sets, **found}
+        listed = {kind: {what: found[kind][what] for what in ("mass", "choice")} for kind in KINDS}
+        figures[name] = {"sha256": network.sha256, "sets": args.sets, **(listed if args.write else found)}
         if args.write:
             known = json.loads(path.read_text()) if path.exists() else {}
             path.write_text(json.dumps(dict(sorted((known | figures).items())), indent=1) + "\n")
