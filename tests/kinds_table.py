@@ -9,7 +9,7 @@ ddm_sdv       yes     yes     yes       yes       yes           times     yes   
 angle         yes     yes     yes       yes       yes           times     yes     yes
 weibull       yes     yes     yes       yes       yes           times     open    yes
 ornstein      yes     yes     yes       no_opn    yes           times     open    yes
-full_ddm      yes     yes     yes       no_opn    yes           times     open    yes
+full_ddm      yes     yes     yes       yes       yes           times     open    yes
 lba2          yes     unknown no_drift  yes       unknown       times     yes     -
 rdm3          yes     unknown no_drift  yes       unknown       times     yes     -
 poisson_race  yes     unknown no_drift  yes       unknown       times     yes     -

@@ -127,6 +127,39 @@ def test_values_and_gradients_are_those_of_the_formulas(mode: str, shared: bool)
         assert slope.sum() == pytest.approx(difference, abs=1e-5)
 
 
+def st_survivor(deadline: float, v: float, a: float, z: float, t: float, st: float) -> float:
+    """The mean over non-decision times of the probability to stay between -a and a."""
+
+    def stays(start: float) -> float:
+        return 1.0 if start >= deadline else float(np.exp(by_eigenfunctions(max(deadline - start, 1e-4), v, a, z)))
+
+    return quad(stays, t - st, t + st, points=[min(deadline, t + st)], epsabs=1e-9)[0] / (2 * st)
+
+
+@pytest.mark.parametrize(
+    "mode", ["jax", *(pytest.param(mode, marks=pytest.mark.table) for mode in MODES if mode != "jax")]
+)
+def test_a_density_that_is_all_there_is(mode: str) -> None:
+    """Where every trial is decided some time, what is beyond the deadline is the rest of the density: by quadrature."""
+    theta = {"v": 0.8, "a": 1.1, "z": 0.4, "t": 0.4, "st": 0.2}
+    ends, v = np.array([0.8, 1.4, 2.5, 5.0]), pt.dscalar("v")
+    log_p = pm.logp(pl.DDMSt.dist(**theta | {"v": v}, deadline=ends, shape=(4, 2)), DATA)
+    found, slope = pytensor.function([v], [log_p, pt.grad(log_p[1:].sum(), v)], mode=MODES[mode])(0.8)
+    truth = [np.log([st_survivor(end, **theta | {"v": x}) for end in ends[1:]]) for x in (0.79, 0.8, 0.81)]
+    np.testing.assert_allclose(found[1:], truth[1], atol=2e-3)
+    assert slope == pytest.approx((truth[2] - truth[0]).sum() / 0.02, abs=0.02)
+    density = pm.logp(pl.DDMSt.dist(**theta), DATA[:1]).eval(mode=AS_WRITTEN)
+    np.testing.assert_allclose(found[:1], density, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ornstein", "gamma_drift_angle"])
+def test_what_may_never_be_decided_is_refused(name: str) -> None:
+    """A leak holds trials, and boundaries run away: the rest of the density is not all that is left by a deadline."""
+    middle = {p.keyword: float(np.mean(p.bounds)) for p in pl.load_network(name).spec.parameters}
+    with pytest.raises(ValueError, match="how likely an omission is"):
+        pl.LANDist.dist(name, **middle, deadline=1.0)
+
+
 def late_table(n: int, deadline: float = 0.8) -> pd.DataFrame:
     df = pl.simulate("ddm", DDM, n=n, seed=5)
     late = df["rt"] > deadline

@@ -223,4 +223,5 @@ def _has_opn(network: Network | None) -> bool:
 def _knows_omissions(spec: Model, network: Network | None) -> bool:
     likelihood = Likelihood(spec) if network is None else network.likelihood
     survives = network is not None and network.survivor is not None
-    return survives or _has_opn(network) or likelihood.log_survivor is not None
+    rest = spec.decides and network is not None
+    return survives or rest or _has_opn(network) or likelihood.log_survivor is not None

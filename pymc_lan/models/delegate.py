@@ -94,6 +94,11 @@ class Delegate(Model, ABC):
         """Whether boundaries of the model may meet."""
         return self.known.collapses
 
+    @property
+    def decides(self) -> bool:
+        """Whether every trial of the model is known to be decided some time."""
+        return self.known.decides
+
     def draw(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
         """Draw one trial of the model for each set of parameters."""
         return self.known.draw(rng, theta)

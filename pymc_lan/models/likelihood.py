@@ -195,10 +195,30 @@ class Likelihood:
         if self.silence is not Silence.OMISSION or (self.view is not None and self.view.silence is Silence.OMISSION):
             return self.log_go(xp, deadline, theta)[1]
         if self.log_survivor is None:
+            return self.log_left(xp, deadline, theta)
+        theta, penalty = self.clamp(xp, theta)
+        return self.log_survivor(xp, deadline - shift(self.spec, theta), theta) - penalty
+
+    def log_left(self, xp: Namespace, deadline: Any, theta: Theta, log_density: LogDensity | None = None) -> Any:
+        """Log of the share of the density that lies beyond a deadline, of a model that decides every trial some time.
+
+        By quadrature on either side of it: right in relative terms where it is small, and whatever the network's mass.
+        `log_density` as of `log_mass`.
+        """
+        if not self.spec.decides:
             expected = "a model that knows how likely it is that nothing is decided by a deadline"
             raise ValueError(explain(expected, f"{self.spec.name!r}", "leave the deadline out, and say so"))
         theta, penalty = self.clamp(xp, theta)
-        return self.log_survivor(xp, deadline - shift(self.spec, theta), theta) - penalty
+
+        def within(low: Any, high: Any) -> Any:
+            parts = [
+                self.log_mass(xp, low, high, 0.0 * deadline + float(code), theta, log_density=log_density)
+                for code in self.spec.choices
+            ]
+            return reduce(xp.logaddexp, parts)
+
+        late, early = within(deadline, math.inf), within(0.0, deadline)
+        return late - xp.logaddexp(early, late) - penalty
 
     def _split(self, xp: Namespace, horizon: Any, theta: Theta) -> tuple[Any, Any]:
         if self.view is not None and self.choice is not None:

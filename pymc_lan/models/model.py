@@ -190,6 +190,11 @@ class Model(ABC):
         """Whether boundaries may meet, so that responses have a sharp latest edge of their own."""
         return False
 
+    @property
+    def decides(self) -> bool:
+        """Whether every trial is known to be decided some time, so that what is left by a deadline is the rest."""
+        return False
+
     def typical(self, theta: Theta) -> Any:
         """When a decision of the last choice is typically made [s]: where a sampler's trials start.
 

@@ -243,11 +243,23 @@ def _with_survivor(spec: Model, lan: MLP, inputs: Sequence[TensorVariable | None
     responded = rt < np.inf
     seen = log_likelihood(spec, lan, None, [pt.where(responded, rt, 1.0), response, None, *parameters])
     theta = dict(zip(spec.names, parameters, strict=True))
+    likelihood = _likelihood(spec, lan, None, Silence.OMISSION)
+    if likelihood.log_survivor is None:
+        return cast("TensorVariable", pt.where(responded, seen, _log_left(spec, lan, rt, deadline, theta)))
     if any(x.type.ndim and x.type.shape[-1] != 1 for x in (deadline, *parameters) if x is not None):
         # Where there is a response nothing is asked, which takes no time; what all trials share is found once.
         deadline = pt.where(responded, np.inf, deadline)
-    none = _likelihood(spec, lan, None, Silence.OMISSION).log_none(PYTENSOR, deadline, theta)
+    none = likelihood.log_none(PYTENSOR, deadline, theta)
     return cast("TensorVariable", pt.where(responded, seen, none))
+
+
+def _log_left(spec: Model, lan: AnyNetwork, rt: Any, deadline: Any, theta: Theta) -> Any:
+    """Log probability of no decision by the deadline, by quadrature, of the trials without a response."""
+    graph = LikelihoodGraph(spec, lan, None, Silence.OMISSION)
+    rows = np.isinf(rt.data) if isinstance(rt, Constant) else np.bool_(True)
+    if isinstance(deadline, Constant) and np.unique(deadline.data).size == 1:
+        deadline = pt.constant(deadline.data.ravel()[0])
+    return graph.at(rows, lambda end, theta: graph.log_left(end["deadline"], theta), {"deadline": deadline}, theta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,22 +290,28 @@ class LikelihoodGraph:
         self, xp: Namespace, low: Any, high: Any, response: Any, theta: Theta, *, short: bool = False
     ) -> TensorVariable:
         """Log probability of a response between two times, as a graph."""
-
-        def log_density(rt: Any, response: Any, theta: Theta) -> TensorVariable:
-            given = [rt, response, *(theta[name] for name in self.spec.names)]
-            rt, response, *parameters = inputs = [pt.as_tensor_variable(x) for x in given]
-            if not isinstance(self.lan, Program):
-                return log_likelihood(self.spec, self.lan, self.choice, [rt, response, None, *parameters])
-            # One long row, because its graph repeats itself for each.
-            wide = pt.broadcast_arrays(*inputs)
-            rt, response, *parameters = (x.ravel() for x in wide)
-            found = log_likelihood(self.spec, self.lan, self.choice, [rt, response, None, *parameters])
-            return found.reshape(wide[0].shape, ndim=wide[0].ndim)
-
         own, values = _likelihood(self.spec, self.lan, self.choice, self.silence), _as_tensors(theta)
         low, high, response = (pt.as_tensor_variable(x) for x in (low, high, response))
-        found = own.log_mass(xp, low, high, response, values, short=short, log_density=log_density)
+        found = own.log_mass(xp, low, high, response, values, short=short, log_density=self._log_density)
         return cast("TensorVariable", found)
+
+    def log_left(self, deadline: Any, theta: Theta) -> TensorVariable:
+        """Log of the share of the density beyond a deadline, as a graph."""
+        own, values = _likelihood(self.spec, self.lan, self.choice, self.silence), _as_tensors(theta)
+        found = own.log_left(PYTENSOR, pt.as_tensor_variable(deadline), values, self._log_density)
+        return cast("TensorVariable", found)
+
+    def _log_density(self, rt: Any, response: Any, theta: Theta) -> TensorVariable:
+        """Log density of several times of each trial."""
+        given = [rt, response, *(theta[name] for name in self.spec.names)]
+        rt, response, *parameters = inputs = [pt.as_tensor_variable(x) for x in given]
+        if not isinstance(self.lan, Program):
+            return log_likelihood(self.spec, self.lan, self.choice, [rt, response, None, *parameters])
+        # One long row, because its graph repeats itself for each.
+        wide = pt.broadcast_arrays(*inputs)
+        rt, response, *parameters = (x.ravel() for x in wide)
+        found = log_likelihood(self.spec, self.lan, self.choice, [rt, response, None, *parameters])
+        return found.reshape(wide[0].shape, ndim=wide[0].ndim)
 
     def at(self, rows: Any, function: Callable[..., Any], *groups: Mapping[str, Any]) -> Any:
         """Value of a function of arrays by name in some rows, and 0 elsewhere.

@@ -288,6 +288,12 @@ class ModelSpec(Diffusion):
         return self.closes is not None
 
     @property
+    def decides(self) -> bool:
+        """Whether nothing holds a trial, and boundaries do not move: they may run away."""
+        kind = structure_of(self)
+        return not (kind.positional or kind.moving)
+
+    @property
     def escapes(self) -> bool:
         """Whether boundaries may run away: a drift that depends on position may hold a trial for ever."""
         return structure_of(self).moving
@@ -354,6 +360,11 @@ class MixtureDiffusion(Diffusion):
     def needs(self) -> tuple[str, ...]:
         """The parameters of the closed form that is averaged."""
         return ("v", "a", "z", "t")
+
+    @property
+    def decides(self) -> bool:
+        """Always: boundaries are constant."""
+        return True
 
     @property
     def views(self) -> Views:
