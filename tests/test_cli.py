@@ -19,6 +19,7 @@ from pymc_lan import cli
 from pymc_lan.numerics.parallel import WorkerDiedError
 from pymc_lan.registry import load as registry
 from pymc_lan.registry.card import write_card
+from pymc_lan.registry.corners import corner_lines
 from pymc_lan.registry.load import CARD, CONFIG, WEIGHTS
 from pymc_lan.training import train as build
 from pymc_lan.training.labelled import teacher
@@ -92,7 +93,10 @@ def test_list_cuts_nothing(run: Run, columns: str | None, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("name", [(), ("ddm",), ("ddm@1.0",), (str(SHIPPED / "ddm" / "1.0"),)], ids=str)
 def test_info_prints_the_card(run: Run, name: tuple[str, ...]) -> None:
-    assert run("info", *name) == (0, write_card(pl.load_network("ddm").config) + "\n", "")
+    network = pl.load_network("ddm")
+    card = "\n".join([write_card(network.config), *corner_lines("ddm", network.sha256)])
+    assert run("info", *name) == (0, card + "\n", "")
+    assert "## Corners" in card
 
 
 def test_info_as_json(run: Run) -> None:

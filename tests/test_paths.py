@@ -77,6 +77,7 @@ def test_the_number_of_inputs_is_what_the_structure_says(name: str, drift: Any) 
     seen = {
         "lan": spec.views.lan.inputs(NUMPY, d, response, theta),
         "choice": spec.views.choice.inputs(NUMPY, d, theta),
+        "survivor": spec.views.survivor.inputs(NUMPY, d, theta),
     }
     assert {key: len(x) for key, x in seen.items()} == spec.views.n_inputs
     assert all(np.isfinite(x).all() for xs in seen.values() for x in xs)

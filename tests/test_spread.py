@@ -132,9 +132,8 @@ def test_mixtures_are_what_a_finer_rule_finds(mixed: Mixed) -> None:
     assert (error < FACTOR * claimed + ROUNDING).all()
     # Nor is the claim empty: it is not much larger either.
     assert (claimed < 30 * error + ROUNDING).all()
-    assert (claimed[:POOR] > TOLERANCE).all()
-    assert error[:POOR].max() < 1e-3
-    assert error[POOR:].max() < 1e-4
+    assert (claimed < TOLERANCE).all()
+    assert error.max() < 1e-4
 
 
 def test_densities_of_given_trials_are_what_a_finer_rule_finds(mixed: Mixed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,12 +194,13 @@ def test_mixtures_agree_with_simulation(name: str) -> None:
 
 def test_solutions_are_the_accurate_ones(mixed: Mixed) -> None:
     spec, theta, (times, _, log_upper, _, claimed) = mixed
-    good = claimed < TOLERANCE
-    found = spec.labels.solve(theta)
-    assert not good[:POOR].any()
+    tolerance = float(np.median(claimed))
+    good = claimed < tolerance
+    found = spec.labels.solve(theta, tolerance=tolerance)
     assert found.report.n == N
-    assert found.report.dropped == N - good.sum() == POOR
-    assert found.report.refined == {mixtures.N_POINTS: N - POOR}
+    assert found.report.dropped == N - good.sum() > 0
+    assert found.report.refined == {mixtures.N_POINTS: good.sum()}
+    assert spec.labels.solve(theta).report.dropped == 0
     assert found.report.worst == claimed[good].max()
     for name, x in theta.items():
         np.testing.assert_array_equal(found.theta[name], x[good])

@@ -80,8 +80,12 @@ class TrialDistribution(Continuous):
         theta = in_order(table, dict(zip(spec.names, positional, strict=False)), trials)
         kwargs = in_order(table, kwargs, trials)
         if observed is not None:
+            # Who says that there is no deadline has thought of the trials that would be missing.
+            asked = kwargs.get("deadline", AUTO) is None
             kwargs |= {each: cls._from_table(each, kwargs, table, source) for each in cls.from_columns}
             observed, now, kwargs = cls._observe(observed, kwargs, spec)
+            if kwargs["_times"] is not None and not asked:
+                cls._look_at(kwargs["_times"], spec, kwargs)
             theta, kwargs = ({k: shared_by_trials(x, now) for k, x in each.items()} for each in (theta, kwargs))
         args = (*args[: len(args) - len(positional)], *theta.values(), *positional[len(theta) :])
         rv = super().__new__(cls, name, *args, observed=observed, dims=_value_dims(name, dims, now), **kwargs)
@@ -161,7 +165,6 @@ class TrialDistribution(Continuous):
         checked = read_observed(
             observed, observation, response=response, deadline=limits, times=times, interval=interval
         )
-        cls._look_at(checked[:, 0], spec, kwargs)
         matrix = np.asarray(checked).reshape(*(grid_of(observed) or (-1,)), 2)
         grid = matrix.shape[:-1]
         return convert_observed_data(matrix), grid, kwargs | {"_grid": grid, "_times": checked[:, 0]}

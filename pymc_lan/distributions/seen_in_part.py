@@ -77,6 +77,16 @@ def _between(table: Any, low: str, high: str) -> tuple[Float, Float]:
     return np.where(none, np.nan, (first + last) / 2), np.where(none, 1.0, last - first)
 
 
+def is_numeric(observed: Any) -> bool:
+    """Whether observed data are an array of real numbers, or lists that make one."""
+    if not isinstance(observed, np.ndarray | list | tuple):
+        return False
+    try:
+        return np.asarray(observed).dtype.kind in "biuf"
+    except ValueError:  # rows of different lengths
+        return False
+
+
 def are_choices_alone(observed: Any) -> bool:
     """Whether observed data have responses and no times.
 
@@ -90,11 +100,11 @@ def are_choices_alone(observed: Any) -> bool:
             return False
         like = [name for name in names if any(part in spelled(name) for part in OF_TIMES)]
         if like and RESPONSE in names:
-            found = f"none, and {like[0]!r}"
+            found = f"no column 'rt', and {like[0]!r}"
             remedy = f"rename it, df.rename(columns={{{like[0]!r}: 'rt'}}); without it choices are all that is seen"
             raise ValueError(explain("a column 'rt' of response times", found, remedy))
         return not like
-    known = known_numbers(observed) if isinstance(observed, Variable | np.ndarray | list | tuple) else None
+    known = known_numbers(observed) if isinstance(observed, Variable) or is_numeric(observed) else None
     if known is None or known.shape[-1:] != (2,) or not known.size:
         return False
     rt = known[..., 0]
