@@ -11,7 +11,7 @@ from typing import Any, final
 
 import numpy as np
 
-from pymc_lan.data.observation import EveryResponse
+from pymc_lan.data.observation import of_choices
 from pymc_lan.data.observed import read_observed
 from pymc_lan.distributions.landist import LANDist
 from pymc_lan.distributions.nodes import trial_node
@@ -60,7 +60,7 @@ class Described:
         """Of a table of many subjects, whose models are one that takes their trials."""
         import pymc as pm
 
-        trials = np.asarray(read_observed(df, EveryResponse(get_model(self.likelihood).choices)))
+        trials = np.asarray(read_observed(df, of_choices(get_model(self.likelihood).choices)))
         return Alike(self, lambda own: self._model(lambda: pm.Data("trials", own)), trials, df, by)
 
     def _model(self, observed: Callable[[], Any]) -> Any:
@@ -80,7 +80,7 @@ def describe(model: Any) -> Described | None:
     node = trial_node(model.observed_RVs[0])
     if node is None or not isinstance(node.op, TrialRV) or node.op.lapses or node.op.lan is None:
         return None
-    if not isinstance(node.op.observation, EveryResponse):
+    if node.op.observation != of_choices(node.op.spec.choices):
         return None
     priors = {rv.name: _described(rv) for rv in model.free_RVs}
     arguments = {}

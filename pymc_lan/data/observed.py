@@ -21,7 +21,7 @@ from pymc_lan.data.answers import Columns
 from pymc_lan.data.array import Observed
 from pymc_lan.data.guesses import LOST_TIME, NO_RESPONSE
 from pymc_lan.data.labelled import columns_last, draws_first
-from pymc_lan.data.observation import Observation, PressOrNot, of_choices
+from pymc_lan.data.observation import Observation, PressOrNot, Silence, of_choices
 from pymc_lan.data.partly_seen import Lost
 from pymc_lan.data.plausible import (
     Doubt,
@@ -182,7 +182,7 @@ def read_observed(
     if not settled:
         settle(chain(doubtful_units(times, rt, whose), doubtful_scale(times, rt)), strict=strict)
     check_seconds(times, rt)
-    _check_positive(columns, silent=observation.silent)
+    _check_positive(columns, observation)
     if (limits := from_table(deadline, data, "deadline")) is not None:
         limits = others["deadline"] = check_deadlines(limits, grid_of(data) or times.shape).ravel()
     if not settled:
@@ -441,8 +441,8 @@ def _numeric_rt(raw: NDArray[Any], name: str) -> NDArray[np.float64]:
     return times
 
 
-def _check_positive(columns: Columns, *, silent: bool) -> None:
-    """Refuse times of 0 and less; `silent` says whether a trial may have no response."""
+def _check_positive(columns: Columns, observation: Observation) -> None:
+    """Refuse times of 0 and less, with what that observation knows to do of trials without a response or a time."""
     times, raw, rt, response, *_ = columns
     bad = times <= 0
     expected, found = f"{rt!r} above 0 s on every response", f"zero or negative {rt!r}"
@@ -453,8 +453,9 @@ def _check_positive(columns: Columns, *, silent: bool) -> None:
         bad = codes
         found = f"{describe_codes(times[bad])}, which looks like a code for a missing time,"
         remedy = f"make it missing, {as_missing(times[bad], rt)}, which says that there was no response; "
-        remedy += "where there was one whose time was lost, give missing='lost'"
-        if not silent:
+        presses = observation.silence is Silence.NO_PRESS
+        remedy += "where there was one, find out when" if presses else "where there was one, give missing='lost'"
+        if not observation.silent:
             remedy += "; that needs a distribution that knows trials without one: go/no-go, or with a deadline"
     else:
         remedy = (
