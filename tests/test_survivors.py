@@ -154,8 +154,11 @@ def test_a_version_keeps_it(network: Network, tmp_path: Path) -> None:
 
 
 def test_without_one_a_deadline_is_refused() -> None:
-    with pytest.raises(ValueError, match="deadline"):
-        pl.LANDist.dist("ddm_st", **theta_of(pl.load_network("ddm_st@1.0")), weights="ddm_st@1.0", deadline=1.0)
+    """Of the first version, whose boundaries move."""
+    theta = THETA | {"alpha": 2.0, "beta": 2.0}
+    with pytest.raises(ValueError, match="how likely an omission is, for 'weibull' with a deadline"):
+        pl.LANDist.dist("weibull", **theta, weights="weibull@1.0", deadline=1.0)
+    assert np.isfinite(pm.logp(pl.LANDist.dist("weibull", **theta, deadline=1.0), [[np.inf, 0.0]]).eval()).all()
 
 
 def test_a_straight_boundary_is_seen_as_before() -> None:
