@@ -108,6 +108,37 @@ class PartlySeen(Observation, ABC):
         """What is known of a trial that is no guess."""
         return {name: extras[name] for name in self.extras if name not in GUESSES}
 
+    @override
+    def log_trial(
+        self,
+        xp: Namespace,
+        likelihood: TrialLikelihood,
+        rt: Any,
+        response: Any,
+        extras: Extras,
+        theta: Mapping[str, Any],
+    ) -> Any:
+        return self.seen.log_trial(xp, likelihood, rt, response, extras, theta)
+
+    @override
+    def log_guess(self, xp: Namespace, rt: Any, extras: Extras, response: Any = None) -> Any:
+        return self.seen.log_guess(xp, rt, extras, response)
+
+    def _window(self, xp: Namespace, extras: Extras) -> tuple[Any, Any]:
+        """Between which times responses are seen: `limits`, and none after a deadline."""
+        (low, high), deadline = self.limits(extras), self.deadline(extras)
+        return low, high if deadline is None else xp.minimum(high, deadline)
+
+    def _or_none(
+        self, xp: Namespace, likelihood: TrialLikelihood, found: Any, rt: Any, response: Any, *given: Extras
+    ) -> Any:
+        """What was found of trials with a response and, of those without one, what the other has."""
+        if not self.silent:
+            return found
+        answered = rt < math.inf
+        none = self.seen.log_trial(xp, likelihood, xp.where(answered, math.inf, rt), response, *given)
+        return xp.where(answered, found, none)
+
     def _log_guess_between(self, xp: Namespace, low: Any, high: Any, extras: Extras) -> Any:
         """Log probability that a guess is any one response between two times."""
         between = guesses.log_guess_between(xp, low, high, self.press(extras), extras["lapse_window"])
@@ -145,27 +176,6 @@ class Truncated(PartlySeen):
     def possible(self, rt: Any, response: Any, extras: Extras) -> Any:
         within = (rt >= extras["truncation_low"]) & (rt <= extras["truncation_high"])
         return self.seen.possible(rt, response, extras) & (within | ~(rt < math.inf) | (rt < 0))
-
-    @override
-    def log_trial(
-        self,
-        xp: Namespace,
-        likelihood: TrialLikelihood,
-        rt: Any,
-        response: Any,
-        extras: Extras,
-        theta: Mapping[str, Any],
-    ) -> Any:
-        return self.seen.log_trial(xp, likelihood, rt, response, extras, theta)
-
-    @override
-    def log_guess(self, xp: Namespace, rt: Any, extras: Extras, response: Any = None) -> Any:
-        return self.seen.log_guess(xp, rt, extras, response)
-
-    def _window(self, xp: Namespace, extras: Extras) -> tuple[Any, Any]:
-        """Between which times responses are recorded: `limits`, and none after a deadline."""
-        (low, high), deadline = self.limits(extras), self.deadline(extras)
-        return low, high if deadline is None else xp.minimum(high, deadline)
 
     @override
     def log_recorded(self, xp: Namespace, likelihood: TrialLikelihood, extras: Extras, theta: Mapping[str, Any]) -> Any:
@@ -225,9 +235,7 @@ class Rounded(PartlySeen):
 
     def _ends(self, xp: Namespace, rt: Any, extras: Extras) -> tuple[Any, Any]:
         """The interval of a time, as much of it as is seen."""
-        half, (least, most) = 0.5 * extras["rt_interval"], self.limits(extras)
-        deadline = self.deadline(extras)
-        most = most if deadline is None else xp.minimum(most, deadline)
+        half, (least, most) = 0.5 * extras["rt_interval"], self._window(xp, extras)
         low = xp.maximum(rt - half, least)
         return low, xp.maximum(xp.minimum(rt + half, most), low + SLIVER * half)
 
@@ -255,10 +263,7 @@ class Rounded(PartlySeen):
             return likelihood.log_mass(xp, *ends, self.code(trial["response"]), theta, short=self.short)
 
         found = likelihood.at(timed, between, trial, self._own(extras), theta)
-        if not self.silent:
-            return found
-        none = self.seen.log_trial(xp, likelihood, xp.where(timed, math.inf, rt), response, extras, theta)
-        return xp.where(timed, found, none)
+        return self._or_none(xp, likelihood, found, rt, response, extras, theta)
 
     @override
     def log_guess(self, xp: Namespace, rt: Any, extras: Extras, response: Any = None) -> Any:
@@ -284,8 +289,8 @@ class _Lossy(PartlySeen, ABC):
         return likelihood.at(rows, function, {"response": response}, *given)
 
     def _whole(self, xp: Namespace, extras: Extras) -> tuple[Any, Any]:
-        (low, high), deadline = self.limits(extras), self.deadline(extras)
-        return low, high if deadline is None else xp.maximum(xp.minimum(high, deadline), low + SLIVER)
+        low, high = self._window(xp, extras)
+        return low, high if self.deadline(extras) is None else xp.maximum(high, low + SLIVER)
 
 
 @final
@@ -466,10 +471,7 @@ class ChoiceAlone(_Lossy):
         answered = rt < math.inf
         extras = self._own(extras)
         found = self._by_response(xp, likelihood, answered, response, extras, theta)
-        if not self.silent:
-            return found
-        none = self.seen.log_trial(xp, likelihood, xp.where(answered, math.inf, rt), response, extras, theta)
-        return xp.where(answered, found, none)
+        return self._or_none(xp, likelihood, found, rt, response, extras, theta)
 
     @override
     def log_guess(self, xp: Namespace, rt: Any, extras: Extras, response: Any = None) -> Any:

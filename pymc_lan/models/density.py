@@ -92,11 +92,10 @@ class DeadlineView(ABC):
         """Log probability of a response that is seen within `horizon` seconds of decision time, and of the rest."""
 
 
-class SurvivorView(DeadlineView):
-    """How a network of trials in which nothing is decided by a deadline sees them, and what it is added to."""
+class HorizonView(DeadlineView):
+    """How a network that corrects the logit of a closed form sees a horizon, the decision time by a deadline."""
 
     __slots__ = ()
-    silence: ClassVar[Silence] = Silence.OMISSION
 
     @abstractmethod
     def inputs(self, xp: Namespace, horizon: Any, theta: Theta) -> tuple[Any, ...]:
@@ -105,6 +104,18 @@ class SurvivorView(DeadlineView):
     @abstractmethod
     def baseline(self, xp: Namespace, horizon: Any, theta: Theta) -> Any:
         """The logit that the network corrects."""
+
+    @abstractmethod
+    def latest(self, xp: Namespace, theta: Theta) -> Any:
+        """When practically everything is decided [s]."""
+
+    @abstractmethod
+    def least(self, xp: Namespace, theta: Theta) -> Any:
+        """The shortest horizon [s] that is looked at: far enough inside for a finite logit and gradient."""
+
+    def begins(self, theta: Theta) -> Any:
+        """Horizon [s] by which the first decision may have begun."""
+        return 0.0
 
 
 class Views(ABC):
@@ -140,7 +151,7 @@ class Views(ABC):
         return None
 
     @property
-    def survivor(self) -> SurvivorView | None:
+    def survivor(self) -> HorizonView | None:
         """That of the network of trials in which nothing is decided by a deadline, where there is one of its own."""
         return None
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
-from pymc_lan.models.density import DeadlineView, Density, DensityView, Network, SurvivorView, Views
+from pymc_lan.data.observation import Silence
+from pymc_lan.models.density import Density, DensityView, HorizonView, Network, Views
 from pymc_lan.numerics.passage import Namespace, Theta, softplus
 
 
@@ -36,7 +36,7 @@ class CorrectedDensity(Density):
         return self.view.baseline(xp, d, response, theta) + residual
 
 
-class ResidualDeadline(DeadlineView):
+class ResidualDeadline(HorizonView):
     """A network of the logit of P(seen by the deadline) less that of a closed form.
 
     Where it is known which boundary is reached, and only there, the network's logit is that of reaching the upper one
@@ -47,26 +47,6 @@ class ResidualDeadline(DeadlineView):
     __slots__ = ()
     # Whether what is still undecided at `latest` counts, where the choice is known: nobody waits for all.
     waits: ClassVar[bool] = False
-
-    @abstractmethod
-    def inputs(self, xp: Namespace, horizon: Any, theta: Theta) -> tuple[Any, ...]:
-        """Network inputs for a finite positive horizon, each of order one."""
-
-    @abstractmethod
-    def baseline(self, xp: Namespace, horizon: Any, theta: Theta) -> Any:
-        """The logit that the network corrects."""
-
-    @abstractmethod
-    def latest(self, xp: Namespace, theta: Theta) -> Any:
-        """When practically everything is decided [s]."""
-
-    @abstractmethod
-    def least(self, xp: Namespace, theta: Theta) -> Any:
-        """The shortest horizon [s] that is looked at: far enough inside for a finite logit and gradient."""
-
-    def begins(self, theta: Theta) -> Any:
-        """Horizon [s] by which the first decision may have begun."""
-        return 0.0
 
     @property
     def log_choice(self) -> Callable[[Namespace, Theta], tuple[Any, Any]] | None:
@@ -89,25 +69,14 @@ class ResidualDeadline(DeadlineView):
         return xp.where(possible, log_go, -math.inf), xp.where(possible, log_rest, 0.0)
 
 
-class ResidualSurvivor(SurvivorView):
+class ResidualSurvivor(HorizonView):
     """A network of the logit of P(nothing is decided by the deadline) less that of a closed form.
 
     Small probabilities are right in relative terms, which a difference of those of both boundaries from one is not.
     """
 
     __slots__ = ()
-
-    @abstractmethod
-    def latest(self, xp: Namespace, theta: Theta) -> Any:
-        """Until when the network has learned [s]."""
-
-    @abstractmethod
-    def least(self, xp: Namespace, theta: Theta) -> Any:
-        """The shortest horizon [s] that is looked at."""
-
-    def begins(self, theta: Theta) -> Any:
-        """Horizon [s] by which the first decision may have begun."""
-        return 0.0
+    silence: ClassVar[Silence] = Silence.OMISSION
 
     @final
     def log_split(self, xp: Namespace, network: Network, horizon: Any, theta: Theta) -> tuple[Any, Any]:

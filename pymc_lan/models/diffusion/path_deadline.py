@@ -9,6 +9,7 @@ to be still open.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
@@ -18,6 +19,7 @@ from typing import Any, ClassVar, NamedTuple, final
 import jax.numpy as jnp
 import numpy as np
 
+from pymc_lan.models.density import HorizonView
 from pymc_lan.models.diffusion.closed_deadline import (
     fraction_baseline,
     fraction_inputs,
@@ -70,13 +72,6 @@ class Outlook(NamedTuple):
     pulls: tuple[Any, ...]
 
 
-def latest_of(process: Process, theta: Theta) -> Any:
-    """When practically everything is decided [s]."""
-    first = half_width(process, jnp.full_like(jnp.asarray(theta["z"]), START), theta)
-    forever = (HELD if structure(process).positional else FOREVER) * first**2
-    return forever if process.closes is None else jnp.minimum(process.closes(theta), forever)
-
-
 def look_ahead(process: Process, horizon: Any, theta: Theta) -> Outlook:
     """What a decision has before it."""
     horizon, *values = jnp.broadcast_arrays(horizon, *theta.values())
@@ -117,10 +112,9 @@ def look_ahead(process: Process, horizon: Any, theta: Theta) -> Outlook:
     )
 
 
-@final
 @dataclass(frozen=True)
-class PathDeadline(ResidualDeadline):
-    """How a choice/deadline network sees a model that is given by its drift and boundary.
+class PathHorizon(HorizonView):
+    """How any network of horizons sees a model that is given by its drift and boundary, whose formulas are JAX's.
 
     Parameters
     ----------
@@ -128,16 +122,51 @@ class PathDeadline(ResidualDeadline):
     """
 
     process: Process
+
+    def least(self, xp: Any, theta: Theta) -> Any:
+        """The shortest horizon [s] that is looked at: nothing happens before."""
+        return INSTANT
+
+    def latest(self, xp: Any, theta: Theta) -> Any:
+        """When practically everything is decided [s]."""
+        return outside(self._latest, xp, dict(theta))
+
+    def _latest(self, theta: Theta) -> Any:
+        first = half_width(self.process, jnp.full_like(jnp.asarray(theta["z"]), START), theta)
+        forever = (HELD if structure(self.process).positional else FOREVER) * first**2
+        return forever if self.process.closes is None else jnp.minimum(self.process.closes(theta), forever)
+
+    def baseline(self, xp: Any, horizon: Any, theta: Theta) -> Any:
+        """The logit that the network corrects."""
+        return outside(self._baseline, xp, horizon, dict(theta))
+
+    @abstractmethod
+    def _baseline(self, horizon: Any, theta: Theta) -> Any: ...
+
+    def inputs(self, xp: Any, horizon: Any, theta: Theta) -> tuple[Any, ...]:
+        """Network inputs, each of order one."""
+        return tuple(outside(self._inputs, xp, horizon, dict(theta)))
+
+    def _inputs(self, horizon: Any, theta: Theta) -> tuple[Any, ...]:
+        return shown(look_ahead(self.process, horizon, theta), horizon, theta)
+
+
+@final
+@dataclass(frozen=True)
+class PathDeadline(PathHorizon, ResidualDeadline):
+    """How a choice/deadline network sees a model that is given by its drift and boundary.
+
+    Parameters
+    ----------
+    process : Process
+    """
+
     waits: ClassVar[bool] = True
 
     @property
     def n_inputs(self) -> int:
         """Number of inputs."""
         return deadline_inputs(structure(self.process))
-
-    def least(self, xp: Any, theta: Theta) -> Any:
-        """The shortest horizon [s] that is looked at: nothing happens before."""
-        return INSTANT
 
     @property
     def log_choice(self) -> Callable[..., tuple[Any, Any]] | None:
@@ -170,17 +199,6 @@ class PathDeadline(ResidualDeadline):
         total = jnp.logaddexp(below, above)
         return below - total, above - total
 
-    def latest(self, xp: Any, theta: Theta) -> Any:
-        """When practically everything is decided [s]."""
-        return outside(self._latest, xp, dict(theta))
-
-    def _latest(self, theta: Theta) -> Any:
-        return latest_of(self.process, theta)
-
-    def baseline(self, xp: Any, horizon: Any, theta: Theta) -> Any:
-        """The logit that the network corrects."""
-        return outside(self._baseline, xp, horizon, dict(theta))
-
     def _baseline(self, horizon: Any, theta: Theta) -> Any:
         outlook = look_ahead(self.process, horizon, theta)
         fraction = fraction_baseline(jnp, outlook.time, outlook.similar)
@@ -189,13 +207,6 @@ class PathDeadline(ResidualDeadline):
         log_upper, log_lower = ddm_log_choice(jnp, **outlook.similar)
         log_rest = jnp.logaddexp(log_lower, log_upper - softplus(jnp, fraction))
         return log_upper - softplus(jnp, -fraction) - log_rest
-
-    def inputs(self, xp: Any, horizon: Any, theta: Theta) -> tuple[Any, ...]:
-        """Network inputs, each of order one."""
-        return tuple(outside(self._inputs, xp, horizon, dict(theta)))
-
-    def _inputs(self, horizon: Any, theta: Theta) -> tuple[Any, ...]:
-        return shown(look_ahead(self.process, horizon, theta), horizon, theta)
 
 
 def shown(outlook: Outlook, horizon: Any, theta: Theta) -> tuple[Any, ...]:
@@ -216,7 +227,7 @@ def shown(outlook: Outlook, horizon: Any, theta: Theta) -> tuple[Any, ...]:
 
 @final
 @dataclass(frozen=True)
-class PathSurvivor(ResidualSurvivor):
+class PathSurvivor(PathHorizon, ResidualSurvivor):
     """How a survivor network sees a model that is given by its drift and boundary.
 
     Parameters
@@ -224,36 +235,15 @@ class PathSurvivor(ResidualSurvivor):
     process : Process
     """
 
-    process: Process
-
     @property
     def n_inputs(self) -> int:
         """Number of inputs: one more than of the choice/deadline network."""
         return deadline_inputs(structure(self.process)) + 1
 
-    def least(self, xp: Any, theta: Theta) -> Any:
-        """The shortest horizon [s] that is looked at: nothing happens before."""
-        return INSTANT
-
-    def latest(self, xp: Any, theta: Theta) -> Any:
-        """Until when the network has learned [s]."""
-        return outside(self._latest, xp, dict(theta))
-
-    def _latest(self, theta: Theta) -> Any:
-        return latest_of(self.process, theta)
-
-    def baseline(self, xp: Any, horizon: Any, theta: Theta) -> Any:
-        """The logit that the network corrects."""
-        return outside(self._baseline, xp, horizon, dict(theta))
-
     def _baseline(self, horizon: Any, theta: Theta) -> Any:
         outlook = look_ahead(self.process, horizon, theta)
         none, seen = survivor_terms(jnp, outlook.time, outlook.similar)
         return none - seen
-
-    def inputs(self, xp: Any, horizon: Any, theta: Theta) -> tuple[Any, ...]:
-        """Network inputs, each of order one."""
-        return tuple(outside(self._inputs, xp, horizon, dict(theta)))
 
     def _inputs(self, horizon: Any, theta: Theta) -> tuple[Any, ...]:
         outlook = look_ahead(self.process, horizon, theta)
