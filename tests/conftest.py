@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -26,11 +27,23 @@ ROOT = Path(__file__).resolve().parents[1]
 LONGEST = (
     *("kinds", "laws", "jax_function", "docs", "training", "solvers", "from_simulations", "inference", "xla", "ops"),
     *("samplers", "examples", "perception", "forms", "flax_module", "exact", "resuming", "informed", "sbc", "kde"),
-    *("likelihood", "mirror", "hub", "kernel_cache", "omissions", "posteriors", "stop_signal", "registry_writing"),
-    *("jax_function_example", "draw_laws", "fuzz", "responses", "check", "spread", "plots", "paths", "accuracy"),
+    *("partly_seen", "likelihood", "mirror", "hub", "kernel_cache", "omissions", "posteriors", "stop_signal"),
+    *("registry_writing", "jax_function_example", "draw_laws", "fuzz", "responses", "check", "spread", "plots"),
+    *("paths", "accuracy"),
     *("accumulators", "report", "initvals", "onnx", "distributions", "simulation_files", "plot_summaries", "channel"),
     *("race_distributions", "amortized", "finite", "own_parts", "reflected", "blackjax", "layers"),
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what XLA compiles until the end of the run: tests and their processes train the same small networks.
+
+    The workers of pytest-xdist, and what tests start, inherit it.
+    """
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        config.add_cleanup(folder.cleanup)
+        os.environ |= {"JAX_COMPILATION_CACHE_DIR": folder.name, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
