@@ -24,6 +24,9 @@ MODES: dict[str, Any] = {
 # Python without rewrites: what a graph says, in a tenth of the time that FAST_COMPILE takes to compile it.
 AS_WRITTEN = Mode("py", "merge")
 
+# What a formula says, by default, and what each backend makes of it.
+EVERY_MODE: dict[str, Any] = {"as written": AS_WRITTEN, **MODES}
+
 Values = Mapping[TensorVariable, NDArray[np.float64]]
 
 

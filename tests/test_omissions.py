@@ -6,6 +6,7 @@ and SciPy. Mass, guesses and draws of every form are in `test_mass` and `test_dr
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import mpmath as mp
@@ -15,9 +16,10 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from backends import AS_WRITTEN, MODES
+from backends import AS_WRITTEN, EVERY_MODE, MODES
 from scipy.integrate import quad
 from scipy.stats import norm
+from tables import one_of_a_kind, some_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan.models.likelihood import Likelihood
@@ -102,10 +104,12 @@ ENDS = np.array([0.8, 1.4, 1.0, 0.31])
 DATA = np.array([[0.6, 1.0], [INF, 0.0], [INF, 0.0], [INF, 0.0]])
 
 
+CHECKED = {("as written", False), *product(("numba", "python"), (True, False)), ("c", False), ("jax", True)}
+
+
 @pytest.mark.parametrize(
-    "mode", ["numba", *(pytest.param(mode, marks=pytest.mark.table) for mode in MODES if mode != "numba")]
+    ("mode", "shared"), some_of_a_kind(product(EVERY_MODE, (True, False)), {("as written", True)}, CHECKED)
 )
-@pytest.mark.parametrize("shared", [True, pytest.param(False, marks=pytest.mark.table)])
 def test_values_and_gradients_are_those_of_the_formulas(mode: str, shared: bool) -> None:
     """Of one parameter for all trials, and one each; derivatives against differences of the eigenfunctions."""
     theta = {"v": 0.8, "a": 1.1, "z": 0.4, "t": 0.3}
@@ -114,7 +118,7 @@ def test_values_and_gradients_are_those_of_the_formulas(mode: str, shared: bool)
     each = {name: x[0] if shared else x for name, x in given.items()}
     log_p = pm.logp(pl.DDM.dist(**each, deadline=ENDS, shape=(4, 2)), DATA)
     outputs = [log_p, *pt.grad(log_p[1:3].sum(), [*given.values()])]
-    found, *slopes = pytensor.function([*given.values()], outputs, mode=MODES[mode])(*values.values())
+    found, *slopes = pytensor.function([*given.values()], outputs, mode=EVERY_MODE[mode])(*values.values())
 
     def expected(moved: dict[str, float]) -> float:
         x = theta | moved
@@ -136,9 +140,7 @@ def st_survivor(deadline: float, v: float, a: float, z: float, t: float, st: flo
     return quad(stays, t - st, t + st, points=[min(deadline, t + st)], epsabs=1e-9)[0] / (2 * st)
 
 
-@pytest.mark.parametrize(
-    "mode", ["jax", *(pytest.param(mode, marks=pytest.mark.table) for mode in MODES if mode != "jax")]
-)
+@pytest.mark.parametrize("mode", one_of_a_kind(MODES, "jax"))
 def test_a_density_that_is_all_there_is(mode: str) -> None:
     """Where every trial is decided some time, what is beyond the deadline is the rest of the density: by quadrature."""
     theta = {"v": 0.8, "a": 1.1, "z": 0.4, "t": 0.4, "st": 0.2}

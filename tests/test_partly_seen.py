@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from backends import AS_WRITTEN, MODES
+from backends import AS_WRITTEN, EVERY_MODE
 from scipy import stats
+from tables import some_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan.models.likelihood import Likelihood
@@ -164,12 +166,17 @@ def test_quadrature_holds_where_nothing_is() -> None:
 ROWS = np.array([[0.62, 1.0], [-1.0, 1.0], [0.7, 0.0], [-1.0, -1.0], [INF, 0.0]])
 
 
+# Graphs differ by whether the data are known and the parameters shared, and backends by how they compile any graph.
+CHECKED = {("as written", *case) for case in ((True, False), (False, True), (False, False))}
+CHECKED |= {("numba", True, True), ("numba", False, False), ("python", True, True)}
+CHECKED |= {("c", True, False), ("jax", False, True)}
+
+
 @pytest.mark.parametrize(
-    "mode", [AS_WRITTEN, *(pytest.param(MODES[mode], marks=pytest.mark.table, id=mode) for mode in MODES)]
+    ("mode", "known", "shared"),
+    some_of_a_kind(product(EVERY_MODE, (True, False), (True, False)), {("as written", True, True)}, CHECKED),
 )
-@pytest.mark.parametrize("shared", [True, pytest.param(False, marks=pytest.mark.table)])
-@pytest.mark.parametrize("known", [True, pytest.param(False, marks=pytest.mark.table)])
-def test_values_and_gradients(mode: Any, shared: bool, known: bool) -> None:
+def test_values_and_gradients(mode: str, known: bool, shared: bool) -> None:
     """Whether or not the data may be exchanged; derivatives against differences of the oracle."""
     given = {name: pt.dvector(name) for name in P}
     values = {x: np.full(1 if shared else 5, P[name]) for name, x in given.items()}
@@ -177,7 +184,7 @@ def test_values_and_gradients(mode: Any, shared: bool, known: bool) -> None:
     data: Any = ROWS if known else pt.as_tensor(pytensor.shared(ROWS))
     log_p = pm.logp(pl.DDM.dist(**each, missing="lost", deadline=T, shape=(5, 2)), data)
     outputs = [log_p, *pt.grad(log_p.sum(), [*given.values()])]
-    found, *slopes = pytensor.function([*given.values()], outputs, mode=mode)(*values.values())
+    found, *slopes = pytensor.function([*given.values()], outputs, mode=EVERY_MODE[mode])(*values.values())
 
     def expected(moved: dict[str, float]) -> Any:
         theta = P | moved

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
-from backends import MODES
+from backends import EVERY_MODE
+from tables import one_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan.data.observation import Silence
@@ -118,9 +119,7 @@ def late(network: Network, n: int = 60, deadline: float = 0.8) -> pd.DataFrame:
     return df.mask(df["rt"] > deadline).assign(deadline=deadline)
 
 
-@pytest.mark.parametrize(
-    "mode", ["numba", *(pytest.param(mode, marks=pytest.mark.table) for mode in MODES if mode != "numba")]
-)
+@pytest.mark.parametrize("mode", one_of_a_kind(EVERY_MODE, "as written"))
 def test_every_backend_gives_the_same(network: Network, mode: str) -> None:
     """Values as of the network in NumPy, slopes as differences of them."""
     theta, df = theta_of(network), late(network)
@@ -137,7 +136,7 @@ def test_every_backend_gives_the_same(network: Network, mode: str) -> None:
     with pm.Model() as model:
         v = pm.Flat("v")
         pl.LANDist("obs", network.spec, **(theta | {"v": v}), weights=network, deadline="deadline", observed=df)
-    f = model.logp_dlogp_function(ravel_inputs=True, mode=MODES[mode])
+    f = model.logp_dlogp_function(ravel_inputs=True, mode=EVERY_MODE[mode])
     value, slope = f(np.array([theta["v"]]))
     assert value == pytest.approx(total(theta["v"]), rel=1e-6)
     assert slope.item() == pytest.approx((total(theta["v"] + 0.01) - total(theta["v"] - 0.01)) / 0.02, abs=0.01)
