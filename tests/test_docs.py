@@ -36,9 +36,10 @@ def examples(module: str) -> list[doctest.DocTest]:
 
 
 # What has many examples, or trains, samples or solves in them.
-LONG = {f"pymc_lan.{x}" for x in ("distributions.named", "inference.blackjax.sample", "training.train")}
+LONG = {f"pymc_lan.{x}" for x in ("amortized.load", "distributions.named", "training.train")}
 LONG |= {f"pymc_lan.{x}" for x in ("diagnostics.recovery", "diagnostics.sbc", "networks.accuracy.accuracy")}
-LONG |= {f"pymc_lan.numerics.{x}" for x in ("special", "volterra", "fokker_planck")}
+LONG |= {f"pymc_lan.{x}" for x in ("inference.blackjax.sample", "numerics.fokker_planck")}
+LONG |= {f"pymc_lan.numerics.{x}" for x in ("special", "volterra")}
 
 
 @pytest.fixture

@@ -113,6 +113,7 @@ def test_copies_with_the_same_dynamics_are_models() -> None:
         assert mine == replace(pickle.loads(pickle.dumps(spec)), name="mine")
 
 
+@pytest.mark.table  # solutions by functions are test_paths's, draws test_simulators's
 def test_the_remedy_calls_the_drift() -> None:
     """As `pymc_lan.registry.load.register` writes it; P(upper) = 1 / (1 + exp(-2 * 3 v a)) from the middle."""
     mine = by_functions(DDM, name="steep", drift=threefold)

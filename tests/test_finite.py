@@ -94,14 +94,18 @@ def complaints(form: Form, backend: str, seed: int = 21) -> list[str]:
     return found
 
 
-# One of a kind, and the one of the most parameters, on one backend each.
-TYPICAL = {("ExponentialCollapse-lan", "numba"), ("ConflictDS-lan", "numba"), ("GoNoGoDDM-lan", "jax")}
+# One of a kind on one backend each, and the one of the most parameters where a change is checked.
+MARKS: dict[tuple[str, str], Any] = {
+    ("ExponentialCollapse-lan", "numba"): (),
+    ("GoNoGoDDM-lan", "jax"): (),
+    ("ConflictDS-lan", "numba"): pytest.mark.table,
+}
 
 
 @pytest.mark.parametrize(
     ("name", "backend"),
     [
-        pytest.param(name, backend, marks=() if (name, backend) in TYPICAL else pytest.mark.slow)
+        pytest.param(name, backend, marks=MARKS.get((name, backend), pytest.mark.slow))
         for name in FORMS
         for backend in BACKENDS
     ],

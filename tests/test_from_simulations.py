@@ -111,7 +111,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def coin(folder: Path) -> Network:
-    return pl.train(COIN, folder, simulation_recipe=SMALL, n_measured=500_000, progress=False)
+    return pl.train(COIN, folder, simulation_recipe=SMALL, n_measured=100_000, progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -338,7 +338,7 @@ def check(case, seen):
     assert np.all(found[~happens] < -15)
 
 
-@pytest.mark.parametrize("n", [80, pytest.param(250, marks=pytest.mark.table)])
+@pytest.mark.parametrize("n", [40, pytest.param(250, marks=pytest.mark.table)])
 def test_a_table_has_its_value_or_a_sentence(n):
     seen = Counter()
     settings(max_examples=n, **SETTINGS)(given(cases())(lambda case: check(case, seen)))()

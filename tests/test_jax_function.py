@@ -322,10 +322,10 @@ def test_what_has_no_derivative_says_so() -> None:
 # Samplers
 
 
-# A process that starts afresh does not know what the first has computed, and a sampler in JAX computes in any case: for
-# these one start stands for the other, and `spawn` for `forkserver`.
-USUAL = {("warm", *way) for way in WAYS if way != ("pymc", "forkserver")}
-USUAL |= {("cold", "pymc", "fork"), ("cold", "nutpie")}
+# A process that starts afresh does not know what the first has computed, nutpie starts none, and a sampler in JAX
+# computes in any case: for these one start stands for the other, `spawn` for `forkserver`, and NumPyro for BlackJAX.
+USUAL = {("warm", *way) for way in WAYS if way not in (("pymc", "forkserver"), ("blackjax",))}
+USUAL |= {("cold", "pymc", "fork")}
 EVERY = [(warmth, *way) for warmth in ("warm", "cold") for way in WAYS]
 
 

@@ -331,7 +331,7 @@ CELLS = {(name, operation): word for table in (LIKELIHOODS, FITS, FILES) for nam
 
 # Results that run by default; sentences cost nothing.
 BY_DEFAULT = {
-    "density": ("ddm", "weibull", "lba2", "race_3", "imported", "with_opn"),
+    "density": ("ddm", "lba2", "race_3", "imported"),
     "numpy": ("ddm", "race_3", "levy"),
     "no_press": ("ddm", "with_cpn"),
     "omission": ("omissions", "with_opn"),
@@ -340,10 +340,10 @@ BY_DEFAULT = {
     "exact": ("ddm", "lba2"),
     "labels": ("ddm", "race_3"),
     "draw": ("ddm", "full_ddm", "lba2", "race_3", "levy", "responses", "omissions"),
-    "predict": ("ddm", "responses", "with_cpn"),
+    "predict": ("ddm", "responses"),
     "start": ("ddm", "lba2", "responses", "stranger"),
     "initvals": ("ddm",),
-    "train": ("ddm",),
+    "train": (),  # test_training does
     "measure": ("responses",),
     "check": ("ddm", "lba2"),
     "cartoon": ("ddm",),
@@ -355,8 +355,8 @@ BY_DEFAULT = {
 }
 
 
-# Half a minute each, and of the kind of another: solved as `weibull` is, or simulated as `levy` is.
-LONG = {("ornstein", "train"), ("ornstein", "measure"), ("lca_3", "train")}
+# Half a minute each, and of the kind of another: solved as `own` and `weibull` are, or simulated as `omissions` is.
+LONG = {("ornstein", "train"), ("weibull", "train"), ("levy", "train"), ("lca_3", "train"), ("ornstein", "measure")}
 
 
 def parameters() -> Iterator[Any]:

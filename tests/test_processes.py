@@ -8,6 +8,7 @@ import pytest
 from backends import AS_WRITTEN
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp, kstest
+from tables import one_of_a_kind
 
 import pymc_lan as pl
 from pymc_lan.models.simulator.claims import check_shift, check_symmetry
@@ -130,7 +131,7 @@ def test_competition_is_that_of_plain_steps(theta: list[float]) -> None:
         assert ks_2samp(time[response == i], other[chosen == i]).pvalue > RARELY
 
 
-@pytest.mark.parametrize("model", ["levy", "lca_3"])
+@pytest.mark.parametrize("model", one_of_a_kind(["levy", "lca_3"], "lca_3"))
 def test_the_specs_say_the_truth(model: str) -> None:
     """What shifts and mirrors is what the spec says, and bounds include the models' limits."""
     spec = pl.get_model(model)

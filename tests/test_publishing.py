@@ -94,7 +94,7 @@ def test_a_model_of_ones_own(hub: Hub, empty: Repository, tmp_path: Path, as_cla
 def coin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a network that is known by its simulator, far from it as it is."""
     out = tmp_path_factory.mktemp("coin")
-    pl.train(COIN, out, simulation_recipe=TINY, n_measured=250_000, progress=False)
+    pl.train(COIN, out, simulation_recipe=TINY, n_measured=20_000, progress=False)
     return out / "coin" / "1.0"
 
 
@@ -105,7 +105,7 @@ def test_a_model_known_by_its_simulator(hub: Hub, empty: Repository, coin: Path,
     assert pl.load_network("lab/nets:coin", spec=COIN) == pl.load_network(coin, spec=COIN)
     card = empty.commits[empty.refs["main"]][CARD].decode()
     assert "median_divergence_nats" in card
-    assert "250000 trials of coin" in card
+    assert "20000 trials of coin" in card
     better = shutil.copytree(coin, tmp_path / "better")
     claimed = json.loads((coin / CONFIG).read_bytes())["accuracy"]
     edit(better, version="1.1", accuracy=claimed | {"simulations": claimed["simulations"] | {"median": 1e-4}})
@@ -114,7 +114,7 @@ def test_a_model_known_by_its_simulator(hub: Hub, empty: Repository, coin: Path,
 
 
 def test_a_model_of_responses_alone(hub: Hub, empty: Repository, tmp_path: Path) -> None:
-    pl.train(ODDITY, tmp_path, simulation_recipe=TINY, n_measured=250_000, progress=False)
+    pl.train(ODDITY, tmp_path, simulation_recipe=TINY, n_measured=20_000, progress=False)
     publish(tmp_path / "oddity" / "1.0", "lab/nets", spec=ODDITY, n_measured=5000)
     found = pl.load_network("lab/nets:oddity", spec=ODDITY).probabilities(delta=6.0)
     np.testing.assert_array_equal(found, pl.load_network(tmp_path / "oddity" / "1.0").probabilities(delta=6.0))

@@ -63,13 +63,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def three(folder: Path) -> Network:
-    return pl.train(THREE, folder, simulation_recipe=SMALL, n_measured=500_000, progress=False)
+    return pl.train(THREE, folder, simulation_recipe=SMALL, n_measured=100_000, progress=False)
 
 
 @pytest.fixture(scope="module")
 def odd(folder: Path) -> Network:
     recipe = replace(SMALL, trials=256)
-    return pl.train(ODDITY, folder, simulation_recipe=recipe, n_measured=500_000, progress=False)
+    return pl.train(ODDITY, folder, simulation_recipe=recipe, n_measured=100_000, progress=False)
 
 
 def log_odds(p: np.ndarray) -> np.ndarray:

@@ -95,11 +95,13 @@ def expected(trials) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     return mean, np.sqrt(np.diag(covariance)), float(1 / (weight**2).sum())
 
 
-# By default the one that PyMC takes by default, for test_xla has one in JAX; the others where a change is checked.
-MARKS = {"nutpie": (), "nutpie on JAX": pytest.mark.slow}
+# By default the example in test_examples, which takes what PyMC takes; these where a change is checked.
+AT_NIGHT = {"nutpie on JAX"}
 
 
-@pytest.mark.parametrize("sampler", [pytest.param(x, marks=MARKS.get(x, pytest.mark.table)) for x in SAMPLERS])
+@pytest.mark.parametrize(
+    "sampler", [pytest.param(x, marks=pytest.mark.slow if x in AT_NIGHT else pytest.mark.table) for x in SAMPLERS]
+)
 def test_sampler_finishes_and_finds_the_posterior(sampler, trials, expected, tmp_path: Path):
     options, (rows, types) = SAMPLERS[sampler], trials
     given = {"priors": PRIORS, "types": types.tolist(), "observed": rows.tolist(), "options": options}

@@ -61,6 +61,12 @@ def value(*given: Any) -> Any:
     return value_and_partials(TRIALS, given)[0]
 
 
+@jax.jit
+def both(*given: Any) -> Any:
+    """Value and partials of one set of trials, by the kernel."""
+    return value_and_partials(TRIALS, given)
+
+
 def total(*given: Any) -> Any:
     return value(*given).sum()
 
@@ -151,7 +157,7 @@ def test_sets_of_trials_are_one_call(axes: tuple[int | None, ...], shared: bool,
     for k in range(4):
         one = [sets[0][i] if axis is None else sets[k][i] for i, axis in enumerate(axes)]
         close(values[k], expected(one))
-        np.testing.assert_array_equal(partials[k], jax.jit(lambda *x: value_and_partials(TRIALS, x))(*one)[1])
+        np.testing.assert_array_equal(partials[k], both(*one)[1])
 
 
 def test_sets_of_sets() -> None:
@@ -167,13 +173,12 @@ def test_sets_of_sets() -> None:
 
 
 def test_many_threads_at_once() -> None:
-    function = jax.jit(lambda *x: value_and_partials(TRIALS, x))
     cases = [arguments(400 + 7 * seed, seed=seed) for seed in range(4)]
-    alone = [[np.asarray(x) for x in function(*case)] for case in cases]
+    alone = [[np.asarray(x) for x in both(*case)] for case in cases]
 
     def again(k: int) -> Any:
         with jax.enable_x64(True):
-            return [np.asarray(x) for x in function(*cases[k % 4])]
+            return [np.asarray(x) for x in both(*cases[k % 4])]
 
     with ThreadPoolExecutor(8) as pool:
         for k, found in enumerate(pool.map(again, range(200))):
@@ -256,11 +261,13 @@ NAMED = {name: form for name, form in FORMS.items() if not form.network and not 
 CASES = [f"{name}: {way}" for name, way in product(NAMED, WAYS)]
 
 
-# Each in a process of its own, some ten seconds: one for every run, another where a change is checked, all for a night.
-USUAL = {"DDM-lan: numpyro, parallel": (), "GoNoGoDDM-lan: blackjax, vectorized": pytest.mark.table}
+# Each in a process of its own, some ten seconds: one where a change is checked, as in test_samplers, all for a night.
+USUAL = "DDM-lan: numpyro, parallel"
 
 
-@pytest.mark.parametrize("case", [pytest.param(x, marks=USUAL.get(x, pytest.mark.slow)) for x in CASES])
+@pytest.mark.parametrize(
+    "case", [pytest.param(x, marks=pytest.mark.table if x == USUAL else pytest.mark.slow) for x in CASES]
+)
 def test_chains_side_by_side_find_the_parameter(case: str, tmp_path: Path) -> None:
     """One parameter is sampled, the others are known; what it should be is the one that the trials were drawn with."""
     name, way = case.split(": ")
