@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pymc_lan.inference import sample_blackjax as sample_blackjax
     from pymc_lan.inference.members.informed import informed as informed
     from pymc_lan.inference.members.table import informed_table as informed_table
+    from pymc_lan.inference.subjects.hierarchy import group_posterior as group_posterior
     from pymc_lan.inference.subjects.posteriors import posteriors as posteriors
     from pymc_lan.models.diffusion.kinds import ModelSpec as ModelSpec
     from pymc_lan.models.parameters import Parameter as Parameter
@@ -102,6 +103,7 @@ _SOURCES = {
     "flax_module": "distributions.flax_module",
     "from_flax": "registry.from_flax",
     "get_model": "registry.sources",
+    "group_posterior": "inference.subjects.hierarchy",
     "import_onnx": "registry.import_onnx",
     "import_orbax": "registry.orbax",
     "informed": "inference.members.informed",

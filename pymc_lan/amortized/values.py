@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.distributions.nodes import trial_node
 from pymc_lan.distributions.trial_rv import TrialRV
+from pymc_lan.inference.subjects.ends import ends_of
 
 Float = NDArray[np.float64]
 
@@ -95,7 +96,7 @@ def scale(model: Any) -> Scale:
         return plain
     time = _bare(node.inputs[2 + node.op.parameters.index(node.op.spec.shift)])
     for i, rv in enumerate(model.free_RVs):
-        if rv is time and sizes[i] == 1 and (ends := _ends(model, rv)) is not None:
+        if rv is time and sizes[i] == 1 and (ends := ends_of(model, rv)) is not None:
             return Scale(sum(sizes), sum(sizes[:i]), *ends)
     return plain
 
@@ -107,20 +108,3 @@ def _bare(x: Any) -> Any:
     while x.owner is not None and isinstance(x.owner.op, DimShuffle):
         x = x.owner.inputs[0]
     return x
-
-
-def _ends(model: Any, rv: Any) -> tuple[float, float] | None:
-    """Ends of a variable, where its transform is a logarithm or has two ends that are numbers."""
-    from pymc.distributions.transforms import Interval, LogTransform
-    from pytensor.graph.traversal import ancestors
-    from pytensor.tensor.random.op import RandomVariable
-
-    transform = model.rvs_to_transforms[rv]
-    if isinstance(transform, LogTransform):
-        return 0.0, np.inf
-    made_of = [x.owner.op for x in ancestors(rv.owner.inputs) if x.owner is not None]
-    if not isinstance(transform, Interval) or any(isinstance(op, RandomVariable) for op in made_of):
-        return None
-    ends = [x if x is None or not hasattr(x, "eval") else x.eval() for x in transform.args_fn(*rv.owner.inputs)]
-    least, most = -np.inf if ends[0] is None else float(ends[0]), np.inf if ends[1] is None else float(ends[1])
-    return (least, most) if np.isfinite(least) else None

@@ -125,6 +125,18 @@ class Refit(Mixture):
 PROPOSALS: tuple[Proposal, ...] = (Laplace(), *[Refit()] * 8)
 
 
+def best_of(proposals: Sequence[Proposal], rng: np.random.Generator, target: Target, n: int) -> Draws | None:
+    """Draws by the first proposal for which the rule holds, or the best of all; None where none can draw."""
+    tried = list[Tried]()
+    for proposal in proposals:
+        found = proposal.draws(rng, target, tried, n)
+        tried += [] if found is None else [found]
+        if found is None or found[1].verdict.right:
+            break
+    by_rule = (x for _, x in tried)
+    return max(by_rule, key=lambda x: (x.verdict.right, -x.verdict.k, x.verdict.effective), default=None)
+
+
 def _distinct(modes: Modes) -> Modes:
     """Modes that are not one and the same, and hold something."""
     kept: list[int] = []

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.inference.posterior import start_points
-from pymc_lan.inference.subjects.proposals import PROPOSALS, Proposal, Target, Tried
+from pymc_lan.inference.subjects.proposals import PROPOSALS, Proposal, Target, best_of
 from pymc_lan.inference.subjects.tables import Subject
 from pymc_lan.inference.subjects.template import AT_ONCE, Functions, Template, without_blas
 from pymc_lan.inference.subjects.verdicts import OfFailure, Verdict
@@ -109,15 +109,9 @@ class Group:
             return value, found
 
         target = Target(lambda rows: in_parts(functions.value, rows)[0], slope, self._starts)
-        rng, tried = np.random.default_rng(seed), list[Tried]()
-        for proposal in proposals:
-            found = proposal.draws(rng, target, tried, n)
-            tried += [] if found is None else [found]
-            if found is None or found[1].verdict.right:
-                break
-        if not tried:
+        best = best_of(proposals, np.random.default_rng(seed), target, n)
+        if best is None:
             return Posterior({}, np.zeros(0), OfFailure("no start has a posterior density"), {})
-        best = max((x for _, x in tried), key=lambda x: (x.verdict.right, -x.verdict.k, x.verdict.effective))
         values = dict(zip(self.names, in_parts(functions.variables, best.rows), strict=True))
         return Posterior(values, best.weights, best.verdict, {name: x[best.top] for name, x in values.items()})
 
