@@ -139,6 +139,8 @@ PLOTS: dict[str, tuple[tuple[int, int], Callable[[Any, int], Any]]] = {
         (1, 1),
         lambda ax, seed: pl.plots.ellipses(field(), weights(seed), truth=weights(seed, n=1)[0], ax=ax),
     ),
+    "ranks": ((1, 2), lambda ax, seed: pl.plots.ranks(study(seed, 0.6), ax=ax)),
+    "contraction": ((1, 2), lambda ax, seed: pl.plots.contraction(study(seed, 0.6), ax=ax)),
     "recovery": ((1, 2), lambda ax, seed: pl.plots.recovery(estimates(seed), parameter="parameter", ax=ax)),
 }
 
@@ -226,12 +228,12 @@ def test_what_recovery_writes_is_over_no_point(width: str) -> None:
     assert figure.axes == list(axes)
 
 
-def study() -> DataTree:
+def study(seed: int = 3, most: float = 0.1) -> DataTree:
     """What `sbc` returns, of 200 simulations: a skewed posterior, of which Normal whiskers would cover too few."""
-    rng, n = np.random.default_rng(3), 200
+    rng, n = np.random.default_rng(seed), 200
     truth = rng.normal(size=(1, n, 2))
     pit = rng.uniform(size=truth.shape)
-    sd = np.full(truth.shape, 0.1)
+    sd = rng.uniform(0.1, most, truth.shape)
     groups = {"prior_sbc": pit, "prior": truth, "posterior_mean": truth - 0.3 * (pit - 0.5), "posterior_sd": sd}
     dims, coords = ("chain", "draw", "who"), {"who": ["ann", "bob"]}
     tree = {name: Dataset({"v": (dims, x)}, coords=coords) for name, x in groups.items()}
@@ -254,6 +256,25 @@ def test_recovery_takes_a_study() -> None:
         assert high - low == pytest.approx(2 * 1.644854 * 0.1, rel=1e-3)
     with pytest.raises(ValueError, match=r"Expected the result of pl.diagnostics.sbc. Found no group prior_sbc"):
         pl.plots.recovery(DataTree())
+
+
+def test_figures_of_a_study_show_its_numbers() -> None:
+    dt = study(most=0.6)
+    dt["posterior_sd"]["v"][0, :20] = 0.02
+    for k, (ax, other) in enumerate(zip(pl.plots.ranks(dt, bins=5), pl.plots.contraction(dt), strict=True)):
+        pit, truth, mean, sd = (
+            dt[name]["v"].to_numpy()[0, :, k] for name in ("prior_sbc", "prior", "posterior_mean", "posterior_sd")
+        )
+        counts = [bar.get_height() for bar in ax.patches if bar.get_width() < 0.5]
+        assert counts == [int(((pit >= i / 5) & (pit < (i + 1) / 5)).sum()) for i in range(5)]
+        drawn = np.concatenate([np.column_stack(line.get_data()) for line in other.lines[1:]])
+        expected = np.column_stack([1 - sd**2 / np.var(truth, ddof=1), (mean - truth) / sd])
+        np.testing.assert_allclose(np.sort(drawn, axis=0), np.sort(expected, axis=0))
+        red = other.lines[2].get_ydata()
+        assert 0 < len(red) == (np.abs(expected[:, 1]) > 2.576).sum()
+    for plot in (pl.plots.ranks, pl.plots.contraction):
+        with pytest.raises(ValueError, match=r"Expected the result of pl.diagnostics.sbc"):
+            plot(DataTree())
 
 
 def test_colours_are_told_apart() -> None:

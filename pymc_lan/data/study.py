@@ -38,6 +38,17 @@ class Judged(NamedTuple):
         """Whether the central interval of that probability holds the truth."""
         return np.abs(2 * self.pit - 1) <= level
 
+    @property
+    def z(self) -> Float:
+        """Errors of posterior means in posterior standard deviations."""
+        return (self.mean - self.truth) / self.sd
+
+    @property
+    def contraction(self) -> Float:
+        """By how much the posterior's variance is below the prior's, as a share; NaN of what the prior holds fixed."""
+        prior = float(self.truth.std(ddof=1))
+        return 1 - (self.sd / prior) ** 2 if prior > 0 else np.full(self.sd.shape, np.nan)
+
 
 def check_study(dt: Any) -> None:
     """Refuse, with a ValueError, what is no calibration study."""

@@ -69,17 +69,16 @@ def recovery(dt: Any) -> pd.DataFrame:
     rows = {}
     _warn_of_chains(dt)
     for each in judged(dt):
-        name, pit, truth, mean, sd = each
+        name, pit, truth, mean, _ = each
         prior = truth.std(ddof=1)
         # What the prior holds fixed is known before any data.
         unit, constant = (prior, False) if prior > 0 else (1.0, True)
-        z = (mean - truth) / sd
         rows[name] = {
             "r": np.nan if constant or mean.std() == 0 else np.corrcoef(truth, mean)[0, 1],
             "bias": ((mean - truth) / unit).mean(),
-            "z_mean": z.mean(),
-            "z_sd": z.std(ddof=1),
-            "contraction": np.nan if constant else np.median(1 - (sd / prior) ** 2),
+            "z_mean": each.z.mean(),
+            "z_sd": each.z.std(ddof=1),
+            "contraction": np.median(each.contraction),
             "coverage_90": each.covered(0.9).mean(),
             "p_uniform": float(array_stats.uniformity_test(pit)[0]),
         }

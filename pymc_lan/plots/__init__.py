@@ -1,5 +1,6 @@
 """Figures of data, fits, models and networks: functions that return matplotlib axes and take some as ``ax``."""
 
+from pymc_lan.plots.calibration import contraction, ranks
 from pymc_lan.plots.cartoon import cartoon
 from pymc_lan.plots.choice_probabilities import choice_probabilities
 from pymc_lan.plots.choice_time import conditional_accuracy, delta, quantile_probability
@@ -16,6 +17,7 @@ __all__ = [
     "cartoon",
     "choice_probabilities",
     "conditional_accuracy",
+    "contraction",
     "delta",
     "effects",
     "ellipses",
@@ -25,6 +27,7 @@ __all__ = [
     "predictive_cells",
     "predictive_gonogo",
     "quantile_probability",
+    "ranks",
     "recovery",
     "shrinkage",
 ]

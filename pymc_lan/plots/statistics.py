@@ -207,3 +207,17 @@ def interval(values: Float, prob: float) -> tuple[Float, Float, Float]:
     low, high = np.nanquantile(filled, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
     ends = [np.where(enough, x, np.nan) for x in (low, np.nanmean(filled, axis=0), high)]
     return ends[0], ends[1], ends[2]
+
+
+def uniform_band(n: int, bins: int, level: float = 0.99) -> tuple[float, float]:
+    """Between which the count of one of some equal bins lies, of n numbers that are uniform.
+
+    Examples
+    --------
+    >>> uniform_band(100, 10)
+    (3.0, 18.0)
+    """
+    from scipy.stats import binom
+
+    low, high = binom.ppf([(1 - level) / 2, (1 + level) / 2], n, 1 / bins)
+    return float(low), float(high)
