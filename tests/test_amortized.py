@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
+from hub_server import Hub, Repository
 from scipy import stats
 from toy_workers import FLAG, die_once
 
@@ -24,9 +26,10 @@ from pymc_lan.amortized.amortizer import Amortizer
 from pymc_lan.amortized.backend import bayesflow
 from pymc_lan.amortized.calibration import accuracy_of
 from pymc_lan.amortized.described import Described, describe
+from pymc_lan.amortized.filed import APART, Filed
 from pymc_lan.amortized.networks import Stored
 from pymc_lan.amortized.simulated import Simulated, designs, sizes
-from pymc_lan.amortized.standard import Usual
+from pymc_lan.amortized.standard import Misfit, Usual
 from pymc_lan.amortized.training import Batches, schedule
 from pymc_lan.amortized.trials import Context, Numbers, ResponseTimes
 from pymc_lan.amortized.values import Scale, scale
@@ -63,7 +66,8 @@ def test_a_flow_knows_by_how_much_it_spreads(size: int) -> None:
     rng = np.random.default_rng(size)
     network, given = Stored(weights(size, 4, 2, rng), 10.0), rng.normal(size=4)
     z, step = rng.normal(size=(3, size)), 1e-2
-    _, spread = network.invert(z, given)
+    x, spread = network.invert(z, given)
+    np.testing.assert_allclose(network.latent(x, given), z, atol=1e-4)
     for i in range(3):
         moved = [network.invert(z[i : i + 1] + step * e * sign, given)[0][0] for e in np.eye(size) for sign in (1, -1)]
         slopes = [(moved[2 * j] - moved[2 * j + 1]) / (2 * step) for j in range(size)]
@@ -151,6 +155,70 @@ def test_a_batch_is_the_same_whatever_came_before(simulated: Simulated) -> None:
     first, _, again = simulated.batch(3), simulated.batch(4), simulated.batch(3)
     np.testing.assert_array_equal(first.observed[0], again.observed[0])
     assert not np.array_equal(first.rows, simulated.batch(5).rows)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Two files of 40 parameter sets with 60 trials, a non-decision time that tells which set it is."""
+    rng, folder = np.random.default_rng(3), tmp_path / "simulations"
+    folder.mkdir()
+    for i in range(2):
+        t = 0.2 + 0.001 * (40 * i + np.arange(40))
+        rt = t[:, None] + rng.uniform(0.01, 1, (40, 60))
+        v, a = rng.uniform(-2, 2, 40), rng.uniform(0.5, 2, 40)
+        np.savez(folder / f"{i}.npz", v=v, a=a, t=t, rt=rt, response=rng.choice([-1, 1], rt.shape))
+    return folder
+
+
+def test_data_sets_are_those_of_files(files: Path) -> None:
+    with ExitStack() as stack:
+        found = Filed(DDM, files, (40, 60), 8, 1, stack)
+        learned, held = ([found.batch(i, 60) for i in numbers] for numbers in (range(9), (APART,)))
+        kept = [np.load(files / f"{i}.npz") for i in range(2)]
+        v, a, rt = (np.concatenate([x[name] for x in kept]) for name in ("v", "a", "rt"))
+        for batch in (*learned, *held):
+            which = np.round((np.exp(batch.rows[:, 2]) - 0.2) / 0.001).astype(int)
+            np.testing.assert_allclose(batch.rows[:, :2], np.column_stack([v, np.log(a)])[which])
+            np.testing.assert_array_equal(batch.observed[0][..., 0], rt[which])
+        times = np.concatenate([np.exp(x.rows[:, 2]) for x in (*learned, *held)]).round(3)
+        assert len({*times}) == 80
+        np.testing.assert_array_equal(found.batch(0, 40).observed[0], learned[0].observed[0][:, :40])
+        np.testing.assert_array_equal(found.batch(9, 60).rows, learned[0].rows)
+        assert {x.shape[1] for x in (found.batch(i).observed[0] for i in range(9))} == {40, 60}
+
+
+def test_files_that_are_not_of_the_model(files: Path) -> None:
+    z = Described({**PRIORS, "z": PRIORS["v"]}, "ddm", {name: name for name in "vazt"})
+    narrow = Described(
+        {**PRIORS, "a": {"distribution": "Uniform", "parameters": [0.5, 0.6]}}, "ddm", dict(DDM.arguments)
+    )
+
+    def normal(df: Any) -> pm.Model:
+        with pm.Model() as model:
+            pm.Normal("x", pm.Normal("v"), 1, observed=np.zeros(len(df)))
+        return model
+
+    with ExitStack() as stack:
+        for build, n_trials, n, message in (
+            (z, (40,), 8, "Expected the columns v, a, t, z, rt, response"),
+            (DDM, (61,), 8, "Expected files with 61 trials of each set. Found 60"),
+            (DDM, (40,), 41, "Expected two batches of 41 parameter sets"),
+            (normal, (40,), 8, "Expected a model of response times"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                Filed(build, files, n_trials, n, 1, stack)
+        with pytest.raises(ValueError, match=r"Expected parameters within the model's prior in the files\. Found a = "):
+            Filed(narrow, files, (40,), 8, 1, stack).batch(0)
+    with pytest.raises(ValueError, match="Expected simulations for offline training"):
+        pl.amortize(DDM, (40, 40), simulations=files)
+
+
+@pytest.mark.table
+def test_training_from_files(files: Path) -> None:
+    few: dict[str, Any] = {"epochs": 2, "batches": 6, "batch_size": 16, "regime": "offline", **QUIET}
+    found = pl.amortize(DDM, (40, 60), simulations=files, **few)
+    assert found.losses[1]["loss"] < found.losses[0]["loss"]
+    assert found.usual.misfit is not None
 
 
 def test_designs_are_shown_and_obeyed() -> None:
@@ -425,6 +493,26 @@ def test_unusual_data_are_said_to_be(untrained: Amortizer, table: pd.DataFrame, 
     assert "the data of 3 of 3 subjects" in caplog.text
 
 
+def test_what_is_usual_depends_on_the_answer() -> None:
+    """Data sets lie near a curve; what is off it, and not far from all, is seen by its answer alone."""
+    rng = np.random.default_rng(1)
+
+    def drawn(n: int) -> tuple[Any, Any]:
+        answer, error = rng.normal(size=(n, 1)), rng.normal(size=(n, 2))
+        seen = np.column_stack([np.full(n, 5.0), answer[:, 0] + 0.1 * error[:, 0], answer[:, 0] ** 2])
+        seen[:, 2] += 0.1 * np.exp(0.5 * answer[:, 0]) * error[:, 1]
+        return np.column_stack([seen, rng.normal(size=n)]), answer
+
+    conditions, answers = drawn(2000)
+    whole = Usual.of(conditions, answers, 3)
+    fresh = [whole.distance(x, y) > 1 for x, y in zip(*drawn(2000), strict=True)]
+    assert 0.005 < np.mean(fresh) < 0.045
+    on, off, far = np.array([5.0, 0.0, 0.0, 0.0]), np.array([5.0, 0.0, 1.0, 0.0]), np.array([5.0, 9.0, 81.0, 0.0])
+    assert whole.distance(on, np.zeros(1)) < 1 < whole.distance(off, np.zeros(1))
+    assert whole.distance(far, np.full(1, 9.0)) > 1
+    assert Usual.of(conditions).distance(off) < 1
+
+
 def test_what_it_was_not_trained_for_is_refused(untrained: Amortizer, table: pd.DataFrame) -> None:
     for n in (39, 61):
         with pytest.raises(ValueError, match=f"Expected 40 to 60 trials of each subject. Found {n} of 's'"):
@@ -441,9 +529,11 @@ def test_what_it_was_not_trained_for_is_refused(untrained: Amortizer, table: pd.
         replace(untrained, build=None).sample(table, by="who", **QUIET)
 
 
-def test_files_hold_all_of_it(untrained: Amortizer, table: pd.DataFrame, tmp_path: Path) -> None:
+def test_files_hold_all_of_it(untrained: Amortizer, table: pd.DataFrame, tmp_path: Path, caplog: Any) -> None:
     measured = {"n_trials": 50, "n": 200, "right": 0.995, "median": 0.9, "least": 0.7}
-    untrained = replace(untrained, accuracy=(measured,))
+    made = untrained.usual
+    misfit = Misfit.of(np.eye(4)[[0, 1, 2, 3] * 8][:, :3], np.arange(32.0)[:, None])
+    untrained = replace(untrained, accuracy=(measured,), usual=replace(made, misfit=misfit))
     folder = untrained.save(tmp_path / "mine", name="mine", version="2.0")
     assert "| 50 | 200 | 0.995 | 0.90 / 0.70 |" in (folder / "README.md").read_text()
     assert {x.name for x in folder.iterdir()} == {"weights.safetensors", "config.json", "README.md"}
@@ -460,8 +550,17 @@ def test_files_hold_all_of_it(untrained: Amortizer, table: pd.DataFrame, tmp_pat
     assert loaded.build == DDM
     one, other = (x.sample(table, by="who", fallback=None, **QUIET) for x in (untrained, loaded))
     np.testing.assert_array_equal(one.posterior["a"], other.posterior["a"])
+    for part in ("fit", "scatter", "centre", "whiten", "limit"):
+        np.testing.assert_array_equal(getattr(loaded.usual.misfit, part), getattr(misfit, part))
     assert (loaded.losses, loaded.accuracy) == (untrained.losses, untrained.accuracy)
     config = json.loads((folder / "config.json").read_text())
+    caplog.set_level("INFO", "pymc.amortized")
+    pl.load_amortized(folder)
+    assert "was trained with" not in caplog.text
+    then = {"packages": config["packages"] | {"keras": "3.0.0"}}
+    (folder / "config.json").write_text(json.dumps(config | then))
+    pl.load_amortized(folder)
+    assert "mine@2.0 was trained with keras 3.0.0 (here" in caplog.text
     (folder / "config.json").write_text(json.dumps(config | {"format": 2}))
     with pytest.raises(RegistryError, match="upgrade pymc-lan"):
         pl.load_amortized(folder)
@@ -470,6 +569,30 @@ def test_files_hold_all_of_it(untrained: Amortizer, table: pd.DataFrame, tmp_pat
     weights_file.write_bytes(weights_file.read_bytes()[:-4] + b"\0\0\0\1")
     with pytest.raises(RegistryError, match="Expected the weights that config"):
         pl.load_amortized(folder)
+
+
+def test_what_is_published_is_what_is_loaded(untrained: Amortizer, hub: Hub, tmp_path: Path) -> None:
+    """In the folder of amortised posteriors, by one commit with a tag; what else a repository holds is left alone."""
+    hub.repositories["lab/nets"] = repository = Repository()
+    repository.commit({"README.md": b"Nets of a lab."})
+    planned = untrained.publish("lab/nets", name="mine", version="2.0", dry_run=True)
+    assert len(repository.commits) == 1
+    done = untrained.publish("lab/nets", name="mine", version="2.0")
+    assert planned.files == done.files
+    assert set(done.files) == {
+        "amortized/registry.toml",
+        *(f"amortized/mine/2.0/{name}" for name in ("weights.safetensors", "config.json", "README.md")),
+    }
+    assert repository.refs == {"main": done.commit, "amortized-mine-2.0": done.commit}
+    for name in ("lab/nets:mine", "lab/nets:mine@2.0", "lab/nets@amortized-mine-2.0:mine@2.0"):
+        assert pl.load_amortized(name).network.identity == untrained.network.identity
+    hub.stop()
+    assert pl.load_amortized("mine", registries=["lab/nets"]).network.identity == untrained.network.identity
+    with pytest.raises(RegistryError, match="Expected a new version"):
+        [untrained.publish(tmp_path, name="mine") for _ in range(2)]
+    assert pl.load_amortized("mine@1.0", registries=[tmp_path]).build == DDM
+    with pytest.raises(RegistryError, match="Expected an amortised posterior by its name"):
+        pl.load_amortized("yours", registries=[tmp_path])
 
 
 @pytest.mark.table

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from pymc_lan.amortized.amortizer import Amortizer
 from pymc_lan.amortized.backend import seeded
 from pymc_lan.amortized.estimator import estimator, networks, stored
+from pymc_lan.amortized.filed import APART, Filed
+from pymc_lan.amortized.networks import Network
 from pymc_lan.amortized.simulated import Batch, Simulated, sizes
 from pymc_lan.amortized.standard import Standard, Usual
 from pymc_lan.amortized.training import Batches, Inputs, Plan, learn, schedule
@@ -28,8 +30,6 @@ Float = NDArray[np.float64]
 
 # Batches from which it is known what is usual, and what is held out of learning.
 PILOT, HELD_OUT = 40, 16
-# Where numbers of batches that are not learned from begin.
-APART = 2**40
 # Standardised numbers beyond are cut.
 FAR = 8.0
 
@@ -39,6 +39,7 @@ def amortize(
     n_trials: tuple[int, int] = (50, 500),
     *,
     design: Any = None,
+    simulations: Any = None,
     summary: Any = "mean_set",
     inference: Any = "coupling_flow",
     regime: str = "online",
@@ -66,6 +67,10 @@ def amortize(
     design : callable or DataFrame, optional
         What the table of a subject holds beside their responses: a table whose rows are resampled, or a function from a
         `numpy.random.Generator` to one. All its columns but ``rt`` and ``response`` are shown to the network.
+    simulations : path or sequence of path, optional
+        With ``regime="offline"``: files, or a folder of them, as `pymc_lan.simulate_to` writes them, with a column for
+        each free variable of the model, to learn from instead of draws of the model. Their parameters need not be
+        draws of the prior: draws of the network are weighed by it.
     summary : {"mean_set", "deep_set", "set_transformer"} or bayesflow.networks.SummaryNetwork
         What makes numbers of trials.
     inference : {"coupling_flow", "flow_matching"} or bayesflow.networks.InferenceNetwork
@@ -97,7 +102,8 @@ def amortize(
     RuntimeError
         Where Keras runs on another backend than JAX in this process.
     ValueError
-        For a model whose data cannot be simulated, a network that is not known, or a checkpoint of another training.
+        For a model whose data cannot be simulated, files that are not of this model, a network that is not known, or a
+        checkpoint of another training.
 
     Examples
     --------
@@ -121,31 +127,37 @@ def amortize(
         raise ValueError(explain("rate as a number above 0, at most 1", f"{rate!r:.80}", "try 0.001"))
     root = int(as_generator(seed).integers(2**62))
     order = schedule(regime, batches, epochs, rounds, root)
+    if simulations is not None and (regime != "offline" or design is not None):
+        found = f"regime={regime!r}" if regime != "offline" else "a design"
+        remedy = "leave simulations out, or give regime='offline' and no design"
+        raise ValueError(explain("simulations for offline training, of trials that are all alike", found, remedy))
     with seeded(root):
         made = networks(summary, inference)
-    simulated = Simulated(build, design, sizes(n_trials), batch_size, root)
-    source = _source(simulated)
-    plan = Plan(
-        epochs=epochs,
-        batches=batches,
-        rate=float(rate),
-        patience=patience,
-        checkpoint=None if checkpoint is None else check_path("checkpoint", checkpoint),
-        fingerprint=json.dumps([counts, rate, str(summary), str(inference), regime, [*n_trials], seed, source.scale.n]),
-    )
-    with seeded(root):
-        found = estimator(*made, {name: x.shape for name, x in source(APART).items()})
-    held_out = [source(APART + i) for i in range(HELD_OUT)]
-    with _progress(progressbar, epochs * batches) as told:
-        losses = learn(found, plan, order, Batches(source, order.kept), held_out, told)
-    network = stored(found)
-    pilot = [source(APART + i) for i in range(PILOT)]
-    conditions = [
-        network.condition(trials, whole)
-        for x in pilot
-        for trials, whole in zip(x["summary_variables"], x["inference_conditions"], strict=True)
-    ]
-    variables = {rv.name: tuple(rv.type.shape) for rv in simulated.models[0].free_RVs}
+    with ExitStack() as stack:
+        drawn: Simulated | Filed
+        if simulations is None:
+            drawn, kept = Simulated(build, design, sizes(n_trials), batch_size, root), order.kept
+        else:
+            # Files are at hand already, and may be larger than memory.
+            drawn, kept = Filed(build, simulations, sizes(n_trials), batch_size, root, stack), 0
+        source = _source(drawn)
+        which = [counts, rate, str(summary), str(inference), regime, [*n_trials], seed, source.scale.n, *drawn.identity]
+        plan = Plan(
+            epochs=epochs,
+            batches=batches,
+            rate=float(rate),
+            patience=patience,
+            checkpoint=None if checkpoint is None else check_path("checkpoint", checkpoint),
+            fingerprint=json.dumps(which),
+        )
+        with seeded(root):
+            found = estimator(*made, {name: x.shape for name, x in source(APART).items()})
+        held_out = [source(APART + i) for i in range(HELD_OUT)]
+        with _progress(progressbar, epochs * batches) as told:
+            losses = learn(found, plan, order, Batches(source, kept), held_out, told)
+        network = stored(found)
+        usual = usual_to(network, source, range(APART, APART + PILOT))
+    variables = {rv.name: tuple(rv.type.shape) for rv in drawn.models[0].free_RVs}
     return Amortizer(
         build=build,
         variables=variables,
@@ -154,7 +166,7 @@ def amortize(
         scale=source.scale,
         standard=source.standard,
         network=network,
-        usual=Usual.of(np.array(conditions)),
+        usual=usual,
         losses=tuple(losses),
     )
 
@@ -166,13 +178,13 @@ class Source:
 
     Parameters
     ----------
-    simulated : Simulated
+    simulated : Simulated or Filed
     view : View
     scale : Scale
     standard : Standard
     """
 
-    simulated: Simulated
+    simulated: Simulated | Filed
     view: View
     scale: Scale
     standard: Standard
@@ -187,7 +199,18 @@ class Source:
         }
 
 
-def _source(simulated: Simulated) -> Source:
+def usual_to(network: Network, source: Source, numbers: Iterable[int]) -> Usual:
+    """What the data sets of some batches look like to a network."""
+    conditions, answers = [], []
+    for x in map(source, numbers):
+        for trials, whole in zip(x["summary_variables"], x["inference_conditions"], strict=True):
+            conditions.append(network.condition(trials, whole))
+            answers.append(network.middle(source.scale.n, conditions[-1]))
+    k = len(source.standard.centre["whole"])
+    return Usual.of(np.array(conditions), np.array(answers), k)
+
+
+def _source(simulated: Simulated | Filed) -> Source:
     every = [scale(model) for model in simulated.models]
     if any(x != every[0] for x in every):
         remedy = "let build take names, levels and shapes from all of the design, not from the table it is given"

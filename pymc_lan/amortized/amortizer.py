@@ -23,6 +23,8 @@ from pymc_lan.inference.subjects.posteriors import sample_each
 from pymc_lan.inference.subjects.proposals import PROPOSALS, Proposal
 from pymc_lan.inference.subjects.reading import OneByOne, Reading
 from pymc_lan.inference.subjects.tables import Subject
+from pymc_lan.registry.publish import Publication, add_to
+from pymc_lan.registry.search import as_registry
 
 Float = NDArray[np.float64]
 
@@ -31,6 +33,9 @@ logger = logging.getLogger("pymc.amortized")
 
 # Subjects that a message names.
 SHOWN = 5
+NO_MODEL = explain(
+    "a model to weigh draws with", "none: the prior of this one is code", "give it: pl.load_amortized(name, build=...)"
+)
 
 
 @final
@@ -121,14 +126,13 @@ class Amortizer:
             trained with.
         """
         if self.build is None:
-            remedy = "give it: pl.load_amortized(name, build=...)"
-            raise ValueError(explain("a model to weigh draws with", "none: the prior of this one is code", remedy))
+            raise ValueError(NO_MODEL)
         distances, usual = list[float](), list[bool]()
         reading = self.reading(df, by)
 
         def propose(one: Subject, model: Any) -> Sequence[Proposal]:
             answer = self.answer(one, model, reading)
-            distances.append(self.usual.distance(answer.condition))
+            distances.append(self.usual.distance(answer.condition, answer.middle))
             usual.append(distances[-1] <= 1 and not self.view.context.outside(one.table))
             return (Corrected(answer), *PROPOSALS) if correct else (Uncorrected(answer),)
 
@@ -205,6 +209,38 @@ class Amortizer:
         df, truth = drawn(self, n, trials, design, seed)
         options: dict[str, Any] = {"correct": correct, "fallback": fallback, "cores": cores, "progressbar": progressbar}
         return judged(self.sample(df, WHOSE, draws, var_names=[*truth], seed=seed, **options), truth, seed)
+
+    def latents(
+        self, n_simulations: int = 500, n_trials: int | None = None, *, design: Any = None, seed: int = 0
+    ) -> Any:
+        """Where a network puts parameters of simulated data, before it makes draws of them.
+
+        Parameters
+        ----------
+        n_simulations, n_trials, design, seed
+            As of `sbc`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each simulation, a column for each value. Where the network is right they are independent draws
+            of one distribution, a t with the degrees of freedom ``network.df`` or a normal one, whatever the data are.
+
+        Raises
+        ------
+        ValueError
+            Without a model.
+        """
+        import pandas as pd
+
+        from pymc_lan.amortized.calibration import latents
+
+        if self.build is None:
+            raise ValueError(NO_MODEL)
+        n, seed = check_count("n_simulations", n_simulations, 2), check_count("seed", seed, 0)
+        trials = self.n_trials[1] if n_trials is None else check_count("n_trials", n_trials)
+        found = latents(self, n, trials, design, seed)
+        return pd.DataFrame(found, columns=[f"latent_{i}" for i in range(found.shape[1])])
 
     def sample_to(
         self,
@@ -322,6 +358,37 @@ class Amortizer:
         from pymc_lan.amortized.files import write
 
         return write(self, folder, name, version)
+
+    def publish(
+        self, repo: str | os.PathLike[str], *, name: str, version: str = "1.0", dry_run: bool = False
+    ) -> Publication:
+        """Publish it as a version, which `pymc_lan.load_amortized` loads by its name.
+
+        Parameters
+        ----------
+        repo : str or path
+            A repository of the hub or a registry's folder, as of `pymc_lan.publish`. It is added to the registry in the
+            folder ``amortized`` there, in one commit with a tag ``amortized-NAME-VERSION``.
+        name, version : str
+        dry_run : bool
+            Whether to check everything and write nothing.
+
+        Returns
+        -------
+        Publication
+            Printed, it says what was written.
+
+        Raises
+        ------
+        RegistryError
+            If the version is there already, the hub cannot be reached or refuses, or the folder not be written to.
+        ValueError
+            As `save`.
+        """
+        from pymc_lan.amortized.files import BESIDE, contents
+
+        registry = as_registry(repo, "the argument repo").beside(BESIDE)
+        return add_to(registry, name, version, contents(self, name, version), card=None, dry_run=dry_run)
 
     def condition(self, trials: Float, whole: Float) -> Float:
         """What the network's draws depend on, of one data set's trials and numbers as a whole."""

@@ -54,6 +54,17 @@ def drawn(amortizer: Any, n: int, n_trials: int, design: Any, seed: int) -> tupl
     return pd.concat(tables, ignore_index=True), dict(zip(names, values, strict=True))
 
 
+def latents(amortizer: Any, n: int, n_trials: int, design: Any, seed: int) -> Float:
+    """Latent values (n, n_values) of parameters from the prior, given data that are drawn from them."""
+    simulated = Simulated(amortizer.build, design, (n_trials,), 1, seed)
+    found = []
+    for batch in map(simulated.batch, range(n)):
+        trials, whole, fastest = amortizer.view.look(batch.observed, batch.table)
+        values = amortizer.standard.of("values", amortizer.scale.forward(batch.rows, fastest))
+        found.append(amortizer.network.latent(values, amortizer.condition(trials[0], whole[0]))[0])
+    return np.array(found)
+
+
 def judged(found: Any, truth: dict[str, Float], seed: int) -> Any:
     """Where the truths lie among draws, and what the draws come to, as `pymc_lan.diagnostics.sbc` returns it."""
     import xarray as xr

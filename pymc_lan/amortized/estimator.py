@@ -122,6 +122,11 @@ class Held(Network):
         x, log_q = inner(z.astype(np.float32), conditions=given, inverse=True, density=True)
         return np.asarray(x, np.float64), self.base(z) - np.asarray(log_q, np.float64)
 
+    @override
+    def latent(self, x: Float, condition: Float) -> Float:
+        given = np.broadcast_to(condition.astype(np.float32), (len(x), len(condition)))
+        return np.asarray(self.estimator.inference_network(x.astype(np.float32), conditions=given), np.float64)
+
 
 def stored(estimator: Any) -> Network:
     """What runs without BayesFlow, where these are the networks that do; else they as they are."""

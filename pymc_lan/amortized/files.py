@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.amortized.described import Described
 from pymc_lan.amortized.networks import Stored
-from pymc_lan.amortized.standard import Standard, Usual
+from pymc_lan.amortized.standard import Misfit, Standard, Usual
 from pymc_lan.amortized.trials import Context, Numbers, ResponseTimes, Seen, View
 from pymc_lan.amortized.values import Scale
 from pymc_lan.data.files import whole_folder
@@ -26,7 +27,14 @@ from pymc_lan.registry.table import CARD, WEIGHTS, check_names
 
 Float = NDArray[np.float64]
 
+# PyMC's own logger shows such lines, and is where users silence them.
+logger = logging.getLogger("pymc.amortized")
+
 FORMAT = 1
+# Where they lie in a registry: beside its networks, whose names they may share.
+BESIDE = "amortized"
+# Arrays of what is usual given an answer.
+MISFIT = ("fit", "scatter", "centre", "whiten")
 SEEN: Mapping[str, type[Seen]] = {"response_times": ResponseTimes, "numbers": Numbers}
 
 
@@ -51,6 +59,8 @@ def contents(amortizer: Any, name: str, version: str) -> dict[str, bytes]:
     arrays |= {f"centre/{k}": x for k, x in standard.centre.items()}
     arrays |= {f"spread/{k}": x for k, x in standard.spread.items()}
     arrays |= {"usual/centre": usual.centre, "usual/whiten": usual.whiten}
+    if usual.misfit is not None:
+        arrays |= {f"misfit/{name}": getattr(usual.misfit, name) for name in MISFIT}
     weights = save({k: np.ascontiguousarray(x) for k, x in arrays.items()})
     kinds = {kind: word for word, kind in SEEN.items()}
     described = _description(amortizer)
@@ -64,7 +74,7 @@ def contents(amortizer: Any, name: str, version: str) -> dict[str, bytes]:
         "context": asdict(amortizer.view.context),
         "scale": asdict(amortizer.scale) | {"most": _finite(amortizer.scale.most)},
         "network": {"summary": "mean_set", "inference": "coupling_flow", "df": _finite(amortizer.network.df)},
-        "usual": {"limit": usual.limit},
+        "usual": {"limit": usual.limit, "misfit": None if usual.misfit is None else usual.misfit.limit},
         "model": None if described is None else asdict(described),
         "losses": list(amortizer.losses),
         "accuracy": list(amortizer.accuracy),
@@ -108,7 +118,9 @@ def read(files: Mapping[str, bytes], where: Path) -> dict[str, Any]:
         raise RegistryError(explain(f"the weights that {CONFIG} names in {where}", "others", REMEDY_ANEW))
     try:
         arrays = load(files[WEIGHTS])
-        return _made(config, arrays)
+        made = _made(config, arrays)
+        _say_versions(config)
+        return made
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         found = f"one that cannot be read ({error!r:.200})"
         raise RegistryError(explain(f"an amortised posterior in {where}", found, REMEDY_ANEW)) from error
@@ -131,6 +143,11 @@ def _made(config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict
     described = None if model is None else Described(model["priors"], model["likelihood"], model["arguments"])
     scale, df = config["scale"], config["network"]["df"]
     least, most = config["n_trials"]
+    # The first versions have none.
+    apart = config["usual"].get("misfit")
+    misfit = (
+        None if apart is None else Misfit(**{name: arrays[f"misfit/{name}"] for name in MISFIT}, limit=float(apart))
+    )
     return {
         "build": described,
         "variables": {k: tuple(x) for k, x in config["variables"].items()},
@@ -139,7 +156,7 @@ def _made(config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict
         "scale": Scale(**(scale | {"most": np.inf if scale["most"] is None else scale["most"]})),
         "standard": Standard(under("centre/"), under("spread/")),
         "network": Stored(under("network/"), np.inf if df is None else float(df)),
-        "usual": Usual(arrays["usual/centre"], arrays["usual/whiten"], float(config["usual"]["limit"])),
+        "usual": Usual(arrays["usual/centre"], arrays["usual/whiten"], float(config["usual"]["limit"]), misfit),
         "losses": tuple(config["losses"]),
         "accuracy": tuple(config["accuracy"]),
     }
@@ -163,16 +180,33 @@ def _description(amortizer: Any) -> Described | None:
     return describe(getattr(model, "model", model))
 
 
+# What trains networks: they run without these.
+TRAINERS = ("bayesflow", "keras")
+
+
 def _packages() -> dict[str, str]:
+    return {name: x for name in ("pymc-lan", "pymc", *TRAINERS, "jax") if (x := _version(name)) is not None}
+
+
+def _version(name: str) -> str | None:
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {}
-    for name in ("pymc-lan", "pymc", "bayesflow", "keras", "jax"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _say_versions(config: Mapping[str, Any]) -> None:
+    """Say where what is installed is not what trained."""
+    pairs = [(name, config["packages"].get(name), _version(name)) for name in TRAINERS]
+    if differ := [
+        f"{name} {then} (here {now})" for name, then, now in pairs if None not in (then, now) and then != now
+    ]:
+        logger.info(
+            "amortized: %s@%s was trained with %s; its draws do not depend on them, but training it again may",
+            *(config["name"], config["version"], ", ".join(differ)),
+        )
 
 
 def _accuracy(rows: Sequence[Mapping[str, float]]) -> list[str]:

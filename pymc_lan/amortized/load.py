@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from pymc_lan.amortized.amortizer import Amortizer
-from pymc_lan.amortized.files import READ, read
+from pymc_lan.amortized.files import BESIDE, READ, read
 from pymc_lan.data.reading import read_file
 from pymc_lan.errors import RegistryError, explain
 from pymc_lan.inference.subjects.posteriors import check_build
 from pymc_lan.networks.config import REMEDY_ANEW
+from pymc_lan.registry.hub import HubRegistry
 from pymc_lan.registry.load import search_path
 from pymc_lan.registry.names import parse_source
-from pymc_lan.registry.search import FolderRegistry
-
-# Where they lie in a registry's folder: beside its networks, whose names they may share.
-BESIDE = "amortized"
 
 
 def load_amortized(
@@ -33,12 +30,14 @@ def load_amortized(
     ----------
     source : str or path
         The folder that `Amortizer.save` wrote: a `pathlib.Path`, or text with a path separator. Or a name, as
-        ``"mine"`` or ``"mine@1.0"``, of one in `registries` or in those that are configured.
+        ``"mine"`` or ``"mine@1.0"``, of one in `registries` or in those that are configured; or
+        ``"org/repo:mine@1.0"`` of one in a repository of the hub.
     build : callable, optional
         From one subject's table to a PyMC model: that which it was trained for, or one with other priors of the
         same kinds, by which draws are weighed then. It may be left out where the model travels as data.
-    registries : sequence of path
-        Folders; in each, the folder ``amortized`` is a registry: ``registry.toml``, and versions below it.
+    registries : sequence of str or path
+        Folders or repositories; in each, the folder ``amortized`` is a registry: ``registry.toml``, and versions below
+        it. What is in a repository is fetched once, at the commit that its revision means then.
 
     Returns
     -------
@@ -47,7 +46,7 @@ def load_amortized(
     Raises
     ------
     RegistryError
-        For an unknown name, a file that is missing, corrupted or of a newer format.
+        For an unknown name, a file that is missing, corrupted or of a newer format, or a hub that cannot be reached.
 
     Notes
     -----
@@ -72,9 +71,9 @@ def load_amortized(
         return _amortizer(
             {name: read_file(named / name, REMEDY_ANEW, most) for name, most in READ.items()}, named, build
         )
-    folders = [x for x in search_path(registries) if isinstance(x, FolderRegistry)]
-    where = [FolderRegistry(x.root / BESIDE, x.origin and f"{x.origin}, {BESIDE}") for x in folders]
-    where = [registry for registry in where if registry.root.is_dir()]
+    named_in = [HubRegistry(named.repository)] if named.repository else search_path(registries)
+    where = [registry.beside(BESIDE) for registry in named_in]
+    where = [x for x in where if isinstance(x, HubRegistry) or x.root.is_dir()]
     entry = next((e for registry in where if (e := registry.find(named.model, named.version))), None)
     if entry is None:
         known = ", ".join(e.name for registry in where for e in registry.entries())

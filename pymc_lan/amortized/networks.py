@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, final, override
@@ -44,10 +44,19 @@ class Network(ABC):
     def invert(self, z: Float, condition: Float) -> tuple[Float, Float]:
         """Values of latent ones (n, n_values), and the log of by how much they are spread."""
 
+    @abstractmethod
+    def latent(self, x: Float, condition: Float) -> Float:
+        """Latent values of values (n, n_values): what `invert` makes these of."""
+
     @property
     def identity(self) -> str:
         """What tells it from others, where its weights are known."""
         return "not stored"
+
+    def middle(self, size: int, condition: Float) -> Float:
+        """The values (n_values,) that the middle of the latent ones stands for."""
+        found: Float = self.invert(np.zeros((1, size)), condition)[0][0]
+        return found
 
     def draw(
         self, rng: np.random.Generator, n: int, size: int, condition: Float, *, widened: bool
@@ -137,8 +146,30 @@ class Stored(Network):
             spread -= np.log(np.abs(scale)).sum()
         return x.astype(np.float64), spread.astype(np.float64)
 
+    @override
+    def latent(self, x: Float, condition: Float) -> Float:
+        z: Any = x.astype(np.float32)
+        given = condition.astype(np.float32)
+        for i in range(self.depth):
+            scale, bias = (self.arrays[f"flow/{i}/norm/{name}"] for name in ("scale", "bias"))
+            z = (z * scale + bias)[:, self.arrays[f"flow/{i}/order"]]
+            half = z.shape[1] // 2
+            first, second = z[:, :half], z[:, half:]
+            scale, shift = self._affine(f"flow/{i}/first", first, given)
+            second = second * scale + shift
+            if half:
+                scale, shift = self._affine(f"flow/{i}/second", second, given)
+                first = first * scale + shift
+            z = np.concatenate([first, second], axis=1)
+        return z.astype(np.float64)
+
     def _couple(self, name: str, known: Any, z: Any, given: Any) -> tuple[Any, Any]:
         """Values from latent ones, of which half are known; and the log of by how much they are spread."""
+        scale, shift = self._affine(name, known, given)
+        return (z - shift) / scale, -np.log(scale).sum(axis=1)
+
+    def _affine(self, name: str, known: Any, given: Any) -> tuple[Any, Any]:
+        """What latent values of one half are stretched and moved by, where the other half is known."""
         # What all draws share is multiplied once.
         kernel, bias = self.arrays[f"{name}/0/kernel"], self.arrays[f"{name}/0/bias"]
         k = known.shape[1]
@@ -146,8 +177,7 @@ class Stored(Network):
         while f"{name}/{i}/kernel" in self.arrays:
             x, i = silu(self._dense(f"{name}/{i}", x)), i + 1
         scale, shift = np.split(self._dense(f"{name}/out", x), 2, axis=1)
-        scale = np.logaddexp(np.float32(0.0), np.arcsinh(scale) + np.float32(SHIFT))
-        return (z - shift) / scale, -np.log(scale).sum(axis=1)
+        return np.logaddexp(np.float32(0.0), np.arcsinh(scale) + np.float32(SHIFT)), shift
 
     def _dense(self, name: str, x: Any) -> Any:
         return x @ self.arrays[f"{name}/kernel"] + self.arrays[f"{name}/bias"]
@@ -156,9 +186,3 @@ class Stored(Network):
 def silu(x: Any) -> Any:
     """Swish: x times its logistic function."""
     return x * (np.float32(0.5) + np.float32(0.5) * np.tanh(np.float32(0.5) * x))
-
-
-def standardised(x: Float, centre: Sequence[float], spread: Sequence[float]) -> Float:
-    """On the scale that networks see."""
-    found: Float = (x - np.asarray(centre)) / np.asarray(spread)
-    return found

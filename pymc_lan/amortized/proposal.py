@@ -40,6 +40,11 @@ class Answer:
     condition: Float
     fastest: float
 
+    @property
+    def middle(self) -> Float:
+        """The middle of the draws, on the network's scale."""
+        return self.network.middle(self.scale.n, self.condition)
+
     def draw(self, rng: np.random.Generator, n: int, *, widened: bool) -> tuple[Float, Float]:
         """Rows of unconstrained values, and their log density."""
         x, log_q = self.network.draw(rng, n, self.scale.n, self.condition, widened=widened)

@@ -115,7 +115,11 @@ class Simulated:
         One of each graph.
     tables : list of DataFrame
         All designs.
+    identity : tuple of str
+        What a checkpoint must know of it beside the arguments of a training.
     """
+
+    identity: tuple[str, ...] = ()
 
     def __init__(self, build: Callable[[Any], Any], design: Any, n_trials: Sequence[int], n: int, seed: int) -> None:
         rng = np.random.default_rng([seed, 0])

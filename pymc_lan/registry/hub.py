@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -42,13 +42,24 @@ class HubRegistry:
     Parameters
     ----------
     name : RepositoryName
+    under : str
+        The folder of the repository that is the registry; none for all of it.
     """
 
     name: RepositoryName
+    under: str = ""
 
     def __str__(self) -> str:
         """The name in lists and errors: ``"org/repo"``, with the revision unless it is main."""
         return str(self.name)
+
+    def beside(self, folder: str) -> HubRegistry:
+        """The registry in a folder of this one."""
+        return replace(self, under=folder)
+
+    def placed(self, path: str) -> str:
+        """A path of the registry as one of the repository."""
+        return f"{self.under}/{path}" if self.under else path
 
     @property
     def repo(self) -> str:
@@ -149,7 +160,7 @@ class HubRegistry:
         seconds, revision = _patience(), self.name.revision
         with explained(self.repo, f"revision {revision!r}"):
             found = _within(seconds, lambda: HfApi().model_info(self.repo, revision=revision, timeout=seconds))
-        if REGISTRY not in {each.rfilename for each in found.siblings or ()}:
+        if self.placed(REGISTRY) not in {each.rfilename for each in found.siblings or ()}:
             return str(found.sha), {}
         return str(found.sha), self._table(str(found.sha))
 
@@ -177,7 +188,7 @@ class HubRegistry:
 
     @property
     def _records(self) -> Path:
-        return self.cache / "pymc_lan" / quote(self.name.revision, safe="")
+        return self.cache / "pymc_lan" / quote(self.name.revision, safe="") / self.under
 
     def _at(self, model: str, version: str | None) -> Entry | None:
         record = self._read(ModelName(model, version)) if version is not None else None
@@ -191,7 +202,7 @@ class HubRegistry:
         return record["version"] if record is not None else None
 
     def _entry(self, model: str, version: str, commit: str, files: Mapping[str, str], *, default: bool) -> Entry:
-        folder = self.cache / "snapshots" / commit / model / version
+        folder = self.cache / "snapshots" / commit / self.under / model / version
         return Entry(model, version, files, folder, f"{self.repo}@{commit}", default)
 
     def _commit(self, entry: Entry) -> str:
@@ -241,7 +252,7 @@ class HubRegistry:
 
         seconds = _patience()
         with explained(self.repo, f"{REGISTRY} at revision {revision!r}"):
-            url = hf_hub_url(self.repo, REGISTRY, revision=revision)
+            url = hf_hub_url(self.repo, self.placed(REGISTRY), revision=revision)
             try:
                 found = _within(seconds, partial(get_hf_file_metadata, url, timeout=seconds))
             except HfHubHTTPError as error:
@@ -256,12 +267,12 @@ class HubRegistry:
         return commit
 
     def _table(self, commit: str) -> Table:
-        content = self._download(commit, REGISTRY, fresh=True)
+        content = self._download(commit, self.placed(REGISTRY), fresh=True)
         return parse_table(content, f"{REGISTRY} of {self.repo}@{commit[:12]}", _REMEDY_PULL)
 
     def _fetch(self, entry: Entry, commit: str) -> None:
         for name, expected in entry.files.items():
-            path = f"{entry.model}/{entry.version}/{name}"
+            path = self.placed(f"{entry.model}/{entry.version}/{name}")
             content = self._download(commit, path)
             if digest(content) != expected:
                 content = self._download(commit, path, fresh=True)

@@ -185,17 +185,44 @@ def publish(
         CONFIG: read_file(folder / CONFIG, _WRITE, LARGEST_TEXT),
         CARD: write_card(network.config).encode(),
     }
+    card = repository_card(registry, network, license) if isinstance(registry, HubRegistry) else None
+    return add_to(registry, network.spec.name, network.version, contents, card=card, dry_run=dry_run)
+
+
+def add_to(
+    registry: Registry, model: str, version: str, contents: Mapping[str, bytes], *, card: str | None, dry_run: bool
+) -> Publication:
+    """Add the files of a version, which were checked, to a registry.
+
+    Parameters
+    ----------
+    registry : HubRegistry or FolderRegistry
+    model, version : str
+    contents : mapping of str to bytes
+        By name.
+    card : str, optional
+        A new one of the repository.
+    dry_run : bool
+
+    Returns
+    -------
+    Publication
+
+    Raises
+    ------
+    RegistryError
+        As `publish`.
+    """
     match registry:
         case FolderRegistry():
-            return _to_folder(registry, network, contents, dry_run=dry_run)
+            return _to_folder(registry, model, version, contents, dry_run=dry_run)
         case HubRegistry():
-            return _to_hub(registry, network, contents, license, dry_run=dry_run)
+            return _to_hub(registry, model, version, contents, card, dry_run=dry_run)
 
 
 def _to_folder(
-    registry: FolderRegistry, network: Network, contents: Mapping[str, bytes], *, dry_run: bool
+    registry: FolderRegistry, model: str, version: str, contents: Mapping[str, bytes], *, dry_run: bool
 ) -> FolderPublication:
-    model, version = network.spec.name, network.version
     refuse_existing(registry.root, model, version)
     table = table_with(registry.root, model, version, contents)
     planned = FolderPublication(registry, _placed(model, version, contents) | {REGISTRY: table.encode()})
@@ -203,17 +230,23 @@ def _to_folder(
 
 
 def _to_hub(
-    registry: HubRegistry, network: Network, contents: Mapping[str, bytes], license: str | None, *, dry_run: bool
+    registry: HubRegistry,
+    model: str,
+    version: str,
+    contents: Mapping[str, bytes],
+    card: str | None,
+    *,
+    dry_run: bool,
 ) -> HubPublication:
-    model, version = network.spec.name, network.version
-    tag = f"{model}-{version}"
+    tag = "-".join([*filter(None, [registry.under]), model, version])
     parent, table = registry.head()
     if version in table.get(model, {}).get("versions", {}) or registry.has(tag):
         found = f"{model}@{version} or the tag {tag} in {registry} already"
         raise RegistryError(explain("a new version", found, "raise the version; published ones never change"))
     text = add_version(table, model, version, {name: digest(content) for name, content in contents.items()})
-    card = repository_card(registry, network, license)
-    files = _placed(model, version, contents) | {REGISTRY: text.encode(), CARD: card.encode()}
+    placed = _placed(model, version, contents) | {REGISTRY: text.encode()}
+    files = {registry.placed(path): content for path, content in placed.items()}
+    files |= {} if card is None else {CARD: card.encode()}
     planned = HubPublication(registry, files, parent, tag)
     return planned if dry_run else _commit(planned, registry, f"{model} {version}")
 

@@ -41,6 +41,10 @@ class FolderRegistry:
         """The name in lists and errors: `origin`, or the path."""
         return self.origin or str(self.root)
 
+    def beside(self, folder: str) -> FolderRegistry:
+        """The registry in a folder of this one."""
+        return FolderRegistry(self.root / folder, self.origin and f"{self.origin}, {folder}")
+
     def entries(self) -> list[Entry]:
         """Every version of every model.
 

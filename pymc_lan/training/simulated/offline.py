@@ -188,11 +188,11 @@ class Offline:
         paths = find_files(self.files)
         known: dict[str, Path] = {}
         for path in paths:
-            if (other := known.setdefault(_known_by(path), path)) != path:
+            if (other := known.setdefault(known_by(path), path)) != path:
                 remedy = "leave one out: give pl.simulate_to another seed on every machine"
                 raise ValueError(explain("simulations that are not the same", f"{path} and {other}", remedy))
         with ExitStack() as stack:
-            self._tables = [self._map(path, stack) for path in paths]
+            self._tables = [map_file(path, self._columns, stack) for path in paths]
             lengths = [len(table["response"]) for table in self._tables]
             widths = [table["response"].shape[1] for table in self._tables]
             if len(set(widths)) > 1:
@@ -220,7 +220,7 @@ class Offline:
 
     def identity(self) -> str:
         """What changes when other files are given."""
-        return sha256("".join(_known_by(path) + path.name for path in find_files(self.files)).encode()).hexdigest()
+        return sha256("".join(known_by(path) + path.name for path in find_files(self.files)).encode()).hexdigest()
 
     def chunk(self, number: int, focus: Float | None = None) -> Any:
         """Read one chunk."""
@@ -275,39 +275,49 @@ class Offline:
     def _columns(self) -> list[str]:
         return [*self.spec.names, *(["rt"] if self.spec.times else []), "response"]
 
-    def _map(self, path: Path, stack: ExitStack) -> Mapping[str, Any]:
-        """The columns of a file, mapped into memory."""
-        try:
-            if path.suffix == ".npy":
-                mapped = np.load(path, mmap_mode="r")
-                table = {name: mapped[name] for name in mapped.dtype.names or ()}
-            else:
-                unpack = _unpack if path.suffix == ".npz" else unpack_parquet
-                table = unpack(path, self._columns, Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            if isinstance(error, OSError) and error.errno in FULL:
-                expected, remedy = f"room to unpack {path} in {tempfile.gettempdir()}", "make room, or set TMPDIR"
-                raise OSError(explain(expected, f"{error.strerror}", f"{remedy}; .npy files need none")) from error
-            raise ValueError(explain(f"arrays of numbers in {path}", f"{error}", "write the file anew")) from error
-        if table.keys() != {*self._columns}:
-            found = ", ".join(table) or "none"
-            remedy = "write them with pl.simulate_to and this spec, or rename the columns"
-            raise ValueError(explain(f"the columns {', '.join(self._columns)} in {path}", found, remedy))
-        shape = table["response"].shape
-        shapes = {name: shape if name in ("rt", "response") else shape[:1] for name in table}
-        # What the others are compared with comes first.
-        for name, x in sorted(table.items(), key=lambda each: each[0] != "response"):
-            if len(shape) != 2 or not shape[1] or x.shape != shapes[name] or x.dtype.kind not in "biuf":
-                expected = f"rt and response of shape (sets, trials) and parameters of shape (sets,) in {path}"
-                found, remedy = f"{name} of shape {x.shape} and type {x.dtype}", "give numbers, with a row for each set"
-                if len(shape) == 1:
-                    found += ", one trial in each row"
-                    remedy = f"gather those of each set, df.groupby({[*self.spec.names]}).agg(list).reset_index()"
-                raise ValueError(explain(expected, found, remedy))
-        return table
+
+def map_file(path: Path, columns: Sequence[str], stack: ExitStack) -> Mapping[str, Any]:
+    """The columns of a file of simulations, mapped into memory; the stack closes what was unpacked.
+
+    Raises
+    ------
+    ValueError
+        For other columns, shapes or types.
+    ImportError
+        For a Parquet file without the package pyarrow.
+    """
+    try:
+        if path.suffix == ".npy":
+            mapped = np.load(path, mmap_mode="r")
+            table = {name: mapped[name] for name in mapped.dtype.names or ()}
+        else:
+            unpack = _unpack if path.suffix == ".npz" else unpack_parquet
+            table = unpack(path, columns, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            expected, remedy = f"room to unpack {path} in {tempfile.gettempdir()}", "make room, or set TMPDIR"
+            raise OSError(explain(expected, f"{error.strerror}", f"{remedy}; .npy files need none")) from error
+        raise ValueError(explain(f"arrays of numbers in {path}", f"{error}", "write the file anew")) from error
+    if table.keys() != {*columns}:
+        found = ", ".join(table) or "none"
+        remedy = "write them with pl.simulate_to and this spec, or rename the columns"
+        raise ValueError(explain(f"the columns {', '.join(columns)} in {path}", found, remedy))
+    shape = table["response"].shape
+    shapes = {name: shape if name in ("rt", "response") else shape[:1] for name in table}
+    # What the others are compared with comes first.
+    for name, x in sorted(table.items(), key=lambda each: each[0] != "response"):
+        if len(shape) != 2 or not shape[1] or x.shape != shapes[name] or x.dtype.kind not in "biuf":
+            expected = f"rt and response of shape (sets, trials) and parameters of shape (sets,) in {path}"
+            found, remedy = f"{name} of shape {x.shape} and type {x.dtype}", "give numbers, with a row for each set"
+            if len(shape) == 1:
+                found += ", one trial in each row"
+                by = [name for name in columns if name not in ("rt", "response")]
+                remedy = f"gather those of each set, df.groupby({by}).agg(list).reset_index()"
+            raise ValueError(explain(expected, found, remedy))
+    return table
 
 
-def _known_by(path: Path) -> str:
+def known_by(path: Path) -> str:
     """The size and the beginning of a file, in short."""
     with path.open("rb") as file:
         return sha256(f"{path.stat().st_size} ".encode() + file.read(KNOWN_BY)).hexdigest()
