@@ -17,10 +17,11 @@ import pymc as pm
 import pytest
 from images import TOLERANCE, baseline, difference, keep, render
 from matplotlib.colors import to_hex
-from scipy.stats import gamma
+from scipy.stats import gamma, lognorm
 from xarray import Dataset, DataTree
 
 import pymc_lan as pl
+from pymc_lan.models.race.catalogue import log_normal_race
 from pymc_lan.plots import style
 
 N = 240
@@ -321,6 +322,78 @@ def test_the_bar_is_the_share_without_a_press() -> None:
         assert bar.get_height() == pytest.approx(df["rt"][df["trial_type"] == kind].isna().mean())
 
 
+def late(seed: int, n_choices: int = 2, deadline: float = 0.9) -> pd.DataFrame:
+    """Trials of two boundaries or of accumulators, without a response where they were not decided in time."""
+    df = trials(seed)
+    if n_choices > 2:
+        df["response"] = np.random.default_rng(seed).integers(n_choices, size=N)
+    return df.mask(df["rt"] > deadline).assign(cue=df["cue"], subject=df["subject"], deadline=deadline)
+
+
+def predicted_late(n_choices: int = 2) -> np.ndarray:
+    some = (late(200 + k, n_choices) for k in range(20))
+    return np.stack([pl.as_observed(df, choices=seen_of(n_choices), omissions=True) for df in some])
+
+
+def seen_of(n_choices: int) -> tuple[int, ...]:
+    return (-1, 1) if n_choices == 2 else tuple(range(n_choices))
+
+
+@pytest.mark.parametrize("n_choices", [2, 3])
+def test_trials_without_a_response_are_a_bar(n_choices: int) -> None:
+    """Beside all responses' times, as shares of all trials; the deadline is marked, and the axis reaches it."""
+    df, drawn = late(1, n_choices), predicted_late(n_choices)
+    axes = pl.plots.predictive(drawn, df, condition="cue", n_bins=9, last=0.9)
+    for ax, (_, mine) in zip(axes, df.groupby("cue", sort=False), strict=True):
+        (bar,), (point,) = ax.child_axes[-1].patches, ax.child_axes[-1].lines
+        assert bar.get_height() == pytest.approx(mine["rt"].isna().mean())
+        assert point.get_ydata().item() == pytest.approx(np.isinf(drawn[:, mine.index, 0]).mean())
+        outlines = [
+            patch.get_data().values for patch in ax.patches if hasattr(patch, "get_data") and not patch.get_fill()
+        ]
+        area = 0.1 * np.abs(outlines).sum(axis=1)
+        codes = sorted(seen_of(n_choices), reverse=n_choices == 2)
+        np.testing.assert_allclose(area, [(mine["response"] == code).mean() for code in codes])
+        (end,) = (line.get_xdata()[0] for line in ax.lines if line.get_label() == "deadline")
+        assert end == 0.9
+    # By what the predictions have, where nothing else is said; several deadlines are a shade.
+    alone = pl.plots.predictive(drawn, df.drop(columns="deadline"))
+    assert alone.child_axes[-1].patches[0].get_height() == pytest.approx(df["rt"].isna().mean())
+    ends = np.resize([0.9, 1.1], N)
+    shade = pl.plots.predictive(None, df, deadline=ends).patches[-1]
+    assert (shade.get_x(), shade.get_x() + shade.get_width()) == (0.9, pytest.approx(1.1))
+
+
+def test_quantiles_of_races_and_presses() -> None:
+    """Trials without a response count in the probability."""
+    df = late(1, 3)
+    ax = pl.plots.quantile_probability(
+        predicted_late(3), df, quantiles=[0.5], fewest=1, choices={0: "a", 1: "b", 2: "c"}
+    )
+    points = {line.get_label(): line.get_xydata() for line in ax.lines}
+    for code, name in enumerate("abc"):
+        times = df["rt"][df["response"] == code]
+        np.testing.assert_allclose(points[name], [[len(times) / N, times.median()]])
+    assert points["deadline"][0, 1] == 0.9
+    go = pressed(1)
+    ax = pl.plots.quantile_probability(None, go, condition="trial_type", quantiles=[0.5], fewest=1, go_nogo=True)
+    points = {line.get_label(): line.get_xydata() for line in ax.lines}
+    for kind, mine in go.groupby("trial_type"):
+        np.testing.assert_allclose(points[f"press, {kind}"], [[mine["rt"].notna().mean(), mine["rt"].median()]])
+
+
+def test_presses_are_correct_on_go_trials() -> None:
+    go = pressed(1)
+    (line,) = pl.plots.conditional_accuracy(None, go, n_bins=1, go_nogo=True).lines
+    times = go.dropna(subset="rt")
+    np.testing.assert_allclose(line.get_xydata(), [[times["rt"].mean(), (times["trial_type"] == "go").mean()]])
+    df = late(1, 3)
+    (line,) = pl.plots.conditional_accuracy(None, df, correct=2, n_bins=1).lines
+    assert line.get_ydata().item() == pytest.approx((df["response"] == 2).sum() / df["rt"].notna().sum())
+    with pytest.raises(ValueError, match="a correct response of 2 or 1 or 0"):
+        pl.plots.conditional_accuracy(None, df, correct=3)
+
+
 def test_quantiles_stand_at_the_probability() -> None:
     df = trials(1)
     ax = pl.plots.quantile_probability(None, df, condition="cue", quantiles=[0.25, 0.5], fewest=1)
@@ -429,8 +502,13 @@ def test_a_network_of_a_simulator_is_shown_beside_trials() -> None:
     assert not ax.texts
     rt, height = labels["network, upper"].get_data()
     np.testing.assert_allclose(height, np.exp(pl.load_network("levy").logpdf(rt, 1, v=1.0, **theta)))
-    with pytest.raises(ValueError, match=r"two choices, .* may number its two choices so"):
-        pl.plots.cartoon("lca_3", {p.name: np.mean(p.bounds) for p in pl.get_model("lca_3").parameters})
+    means = {p.name: np.mean(p.bounds) for p in pl.get_model("lca_3").parameters}
+    for call in (
+        lambda: pl.plots.network("lca_3", means, "v0"),
+        lambda: pl.plots.cartoon("lca_3", means, go_nogo=True),
+    ):
+        with pytest.raises(ValueError, match=r"two choices, .* may number its two choices so"):
+            call()
 
 
 def test_probabilities_of_no_press_are_drawn_over_the_drift() -> None:
@@ -443,6 +521,40 @@ def test_probabilities_of_no_press_are_drawn_over_the_drift() -> None:
     np.testing.assert_allclose(lines["true"].get_ydata(), truth, atol=1e-9)
     shares = ax.containers[-1].lines[0].get_ydata()
     np.testing.assert_allclose(shares, truth[::4], atol=4.5 * np.sqrt(0.25 / 4000))
+
+
+def texts_of(axes: Any) -> list[str]:
+    return [text.get_text() for ax in axes for text in ax.texts]
+
+
+def test_a_cartoon_knows_what_is_seen() -> None:
+    """Shares by the deadline, by the oracle's series; of presses all others are none."""
+    by = [oracle.upper_by(0.7, v, 1.2, 0.5) for v in (1.0, -1.0)]
+    axes = pl.plots.cartoon("ddm", PARAMS, deadline=1.0)
+    for share, name in zip((*by, 1 - sum(by)), ("upper, +1", "lower, -1", "no response"), strict=True):
+        assert f"{name}: {share:.0%}" in texts_of(axes)
+    assert any(line.get_xdata()[0] == 1.0 for line in axes[1].lines if line.get_linestyle() == ":")
+    axes = pl.plots.cartoon("ddm", PARAMS, go_nogo=True, deadline=1.0)
+    assert {f"press: {by[0]:.0%}", f"no press: {1 - by[0]:.0%}"} <= {*texts_of(axes)}
+    df = pd.DataFrame({"rt": [0.5, 0.7, None, None]})
+    assert {"press: 50%", "no press: 50%"} <= {*texts_of(pl.plots.cartoon("ddm", PARAMS, go_nogo=True, trials=df))}
+
+
+def test_a_cartoon_of_a_race_has_all_densities_in_one_panel() -> None:
+    """Log-normal times: the density of each is its own, while the others have not finished."""
+    m, s, t = (-0.5, -0.2, 0.1), (0.3, 0.5, 0.4), 0.2
+    spec, theta = (
+        log_normal_race(3),
+        {"t": t} | {f"m{i}": x for i, x in enumerate(m)} | {f"s{i}": x for i, x in enumerate(s)},
+    )
+    densities, process = pl.plots.cartoon(spec, theta, n_paths=5)
+    each = [lognorm(b, scale=np.exp(a)) for a, b in zip(m, s, strict=True)]
+    for i, line in enumerate(densities.lines[:3]):
+        rt, height = line.get_data()
+        expected = each[i].pdf(rt - t) * np.prod([x.sf(rt - t) for j, x in enumerate(each) if j != i], axis=0)
+        np.testing.assert_allclose(height, expected, atol=1e-6)
+    assert len(densities.texts) == 3
+    assert process.get_ylabel() == "trials"
 
 
 def test_a_cartoon_needs_no_network() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,13 +19,14 @@ from pymc_lan.plots.densities import (
     check_two_choices,
     densities,
     find,
+    in_order,
     is_known,
     parameter_arrays,
     some_trials,
 )
 from pymc_lan.plots.process import OF_PATHS, Shown, draw_process
 from pymc_lan.plots.statistics import interval
-from pymc_lan.plots.style import BAND, OF_RESPONSE, given_axes, pyplot, wide
+from pymc_lan.plots.style import BAND, colour_of, given_axes, pyplot, wide
 from pymc_lan.plots.trials import thin
 from pymc_lan.registry.sources import AnyModel
 
@@ -32,6 +34,8 @@ Float = NDArray[np.float64]
 Theta = Mapping[str, Float]
 
 LABELS = {1: "upper, +1", -1: "lower, -1"}
+# Of go/no-go trials, where nothing is seen of the lower boundary.
+PRESSES = {1: "press", -1: "no press"}
 N_BINS = 60
 # Share of the response times that the picture reaches.
 SHOWN = 0.975
@@ -39,6 +43,10 @@ SHOWN = 0.975
 LONGEST, N_TIMES = 20.0, 2000
 # Heights of densities and process, and the space between them, as shares.
 HEIGHTS, SPACE = (1, 2, 1), 0.03
+# Of a race, whose densities are all in one panel; from one line of text to the next in it.
+OF_RACES, LINE = (2, 2), 0.13
+# How much is left of what lies beyond a deadline.
+FADED = 0.35
 # Height of a figure over its width: at 85 mm the labels of the densities need it.
 ASPECT = 0.85
 
@@ -48,7 +56,9 @@ def cartoon(
     params: Any,
     *,
     trials: Any = None,
-    choices: Mapping[int, str] = LABELS,
+    choices: Mapping[int, str] | None = None,
+    go_nogo: bool = False,
+    deadline: float | None = None,
     last: float | None = None,
     n_paths: int = 8,
     n_draws: int = 100,
@@ -60,8 +70,12 @@ def cartoon(
 
     In the middle are the boundaries, paths in the colour of their response (grey: none yet), the path without noise
     (dashed), the starting point and, shaded, the non-decision time. Of a model that is no diffusion, such as one that
-    is known by its simulator, they are trials: a line for each, which ends at its response. Above and below are the
-    densities of the two responses on one scale; percentages are their shares.
+    is known by its simulator, or a race, they are trials: a line for each, which ends at its response. Above and below
+    are the densities of the two responses on one scale, of more or other responses all above; percentages are their
+    shares.
+
+    Of go/no-go trials nothing is seen of the lower boundary: its density is dotted, and its share that of trials
+    without a press. Beyond a deadline everything is faded; shares are those by then, and of trials without a response.
 
     Where `params` are posterior draws, all of this is drawn at the posterior mean, with the central `prob` of the draws
     as bands around densities, boundaries and the path without noise, as a whisker on the starting point, and as a
@@ -79,8 +93,12 @@ def cartoon(
         dimensions besides chain and draw.
     trials : DataFrame, optional
         With columns rt [s] and response, drawn as bars: data, or what `pymc_lan.simulate` returns.
-    choices : mapping of int to str
-        What to call the responses +1 and -1.
+    choices : mapping of int to str, optional
+        What to call the responses, by their codes.
+    go_nogo : bool
+        Whether the upper boundary is a press, and the lower one none.
+    deadline : float, optional
+        When the response window ends [s].
     last : float, optional
         Where the axis of times ends [s]; by default where 97.5 % of the response times lie.
     n_paths : int
@@ -92,17 +110,18 @@ def cartoon(
     seed : int
         Of the paths or trials.
     ax : Axes or three Axes, optional
-        One, which is divided, or three: upper density, process, lower density. Without it, a new figure.
+        One, which is divided, or three: upper density, process, lower density; of a race two. Without it, a new figure.
 
     Returns
     -------
     ndarray of Axes, shape (3,)
-        Upper density, process, lower density.
+        Upper density, process, lower density; of a race densities and process, shape (2,).
 
     Raises
     ------
     ValueError
-        For an unknown or missing parameter, draws that do not match, or a model without two choices.
+        For an unknown or missing parameter, draws that do not match, a model without times, or without the two choices
+        of go/no-go trials.
     RegistryError
         For an unknown name.
 
@@ -114,30 +133,73 @@ def cartoon(
     'evidence'
     """
     spec, network = find(model)
-    check_two_choices(spec)
+    task = Task(go_nogo, math.inf if deadline is None else deadline)
+    _check(spec, go_nogo=go_nogo)
     draws = parameter_arrays(bind(spec, (), _values(spec, params)))
     mean = {name: np.atleast_1d(x.mean()) for name, x in draws.items()}
     some = {name: thin(x, n_draws) for name, x in draws.items()} if next(iter(draws.values())).size > 1 else None
-    observed = None if trials is None else as_observed(trials)
+    observed = None if trials is None else _observed(trials, spec, task)
     rng = as_generator(seed)
-    shares, usual = _shares(spec, network, mean, rng)
-    if observed is not None:
-        shares = {code: float((observed[:, 1] == code).mean()) for code in LABELS}
-        usual = float(np.quantile(observed[:, 0], SHOWN))
-    last = float(np.ceil(10 * usual) / 10) if last is None else last
+    shares, usual = _shares(spec, network, mean, rng, task.deadline) if observed is None else _seen(observed, spec)
+    if go_nogo:
+        shares[-1] = 1 - shares[1]
+    last = float(np.ceil(10 * max(usual, deadline or 0.0)) / 10) if last is None else last
     if not last > (onset := float(np.max(shift(spec, mean)))):
         raise ValueError(explain(f"last beyond t = {onset:g} s", f"last={last}", "give a larger number"))
     if not 0 <= n_paths <= OF_PATHS:
         raise ValueError(explain(f"n_paths from 0 to {OF_PATHS}", f"n_paths={n_paths}", "give another number"))
-    axes = _three_axes(ax)
+    axes = _divided(ax, HEIGHTS if _has_two_boundaries(spec) else OF_RACES)
     rt = np.linspace(0, last, 600)[1:]
     bands = None if some is None else densities(spec, network, some, rt, rng)
-    _draw_densities(axes[0], axes[2], densities(spec, network, mean, rt, rng), bands, prob, rt, observed)
-    for where, code in ((axes[0], 1), (axes[2], -1)):
-        _name(where, code, f"{choices[code]}: {shares[code]:.0%}")
+    _draw_densities(axes, spec, densities(spec, network, mean, rt, rng), bands, prob, rt, observed, task)
+    _write(axes, spec, shares, _names(spec, choices, go_nogo=go_nogo), task)
     draw_process(spec, axes[1], Shown(mean, some, prob, last, n_paths), as_generator(seed))
     _finish(axes, spec, mean, some, prob, last)
+    if deadline is not None:
+        _fade(axes, deadline, last)
     return axes
+
+
+class Task(NamedTuple):
+    """What is seen of trials: whether the lower boundary is not, and until when anything is [s]."""
+
+    go_nogo: bool
+    deadline: float
+
+
+def _has_two_boundaries(spec: Model) -> bool:
+    return {*spec.choices} == {*LABELS}
+
+
+def _check(spec: Model, *, go_nogo: bool) -> None:
+    """Refuse models without times, and go/no-go trials of one without two boundaries."""
+    if go_nogo:
+        check_two_choices(spec)
+    elif not spec.times:
+        raise ValueError(explain("a model of response times", f"{spec.name!r}, without times", "choose another"))
+
+
+def _names(spec: Model, choices: Mapping[int, str] | None, *, go_nogo: bool) -> Mapping[int, str]:
+    """What the responses are called."""
+    if choices is not None:
+        return choices
+    plain = {code: f"{code}" for code in spec.choices}
+    return PRESSES if go_nogo else LABELS if _has_two_boundaries(spec) else plain
+
+
+def _observed(trials: Any, spec: Model, task: Task) -> Float:
+    """The rows of observed trials."""
+    ends = task.deadline if math.isfinite(task.deadline) else None
+    two: Any = (-1, 1) if _has_two_boundaries(spec) else spec.choices
+    late = ends is not None and not task.go_nogo
+    return as_observed(trials, choices=two, go_nogo=task.go_nogo, omissions=late, deadline=ends)
+
+
+def _seen(observed: Float, spec: Model) -> tuple[dict[int, float], float]:
+    """Share of each response among observed trials, and the time by which SHOWN of those have come [s]."""
+    answered = np.isfinite(observed[:, 0])
+    shares = {code: float((answered & (observed[:, 1] == code)).mean()) for code in in_order(spec)}
+    return shares, float(np.quantile(observed[answered, 0], SHOWN))
 
 
 def _values(spec: Model, params: Any) -> Mapping[str, ArrayLike]:
@@ -167,64 +229,72 @@ def _values(spec: Model, params: Any) -> Mapping[str, ArrayLike]:
 
 
 def _shares(
-    spec: Model, network: Network | None, theta: Theta, rng: np.random.Generator
+    spec: Model, network: Network | None, theta: Theta, rng: np.random.Generator, deadline: float
 ) -> tuple[dict[int, float], float]:
-    """Share of each response, and the time by which SHOWN of all have come [s]."""
+    """Share of each response by the deadline, and the time by which SHOWN of all have come [s]."""
     if network is None and not is_known(spec):
         rt, response = some_trials(spec, theta, rng)
-        shares = {code: float((response == code).mean()) for code in LABELS}
+        shares = {code: float(((response == code) & (rt <= deadline)).mean()) for code in in_order(spec)}
         return shares, float(np.quantile(rt[np.isfinite(rt)], SHOWN))
     start = shift(spec, theta) + spec.earliest(theta)
     rt = start + np.geomspace(1e-4, LONGEST, N_TIMES)
-    found = {code: f[0] for code, f in densities(spec, network, theta, rt, rng).items()}
-    both = sum(found.values())
-    steps = np.diff(rt)
-    by_then = np.cumsum(steps * (both[1:] + both[:-1]) / 2)
-    total = by_then[-1]
-    shares = {code: float(np.sum(steps * (f[1:] + f[:-1]) / 2) / total) for code, f in found.items()}
-    return shares, float(rt[1:][by_then >= SHOWN * total][0])
+    steps, found = np.diff(rt), densities(spec, network, theta, rt, rng)
+    by_then = {code: np.cumsum(steps * (f[0, 1:] + f[0, :-1]) / 2) for code, f in found.items()}
+    all_by_then = sum(by_then.values(), np.zeros(steps.shape))
+    total = 1.0 if spec.omissions else all_by_then[-1]
+    shares = {code: float(np.interp(deadline, rt[1:], x) / total) for code, x in by_then.items()}
+    return shares, float(rt[1:][all_by_then >= SHOWN * all_by_then[-1]][0])
 
 
-def _three_axes(ax: Any) -> Any:
-    """Axes for upper density, process and lower density."""
+def _divided(ax: Any, heights: Sequence[int]) -> Any:
+    """Axes for densities and process, one below the other."""
+    n = len(heights)
     if ax is None:
         plt = pyplot()
         width = plt.rcParams["figure.figsize"][0]
         _, ax = plt.subplots(
-            3,
+            n,
             1,
             figsize=(width, ASPECT * width),
             sharex=True,
-            height_ratios=HEIGHTS,
+            height_ratios=heights,
             layout="constrained",
             gridspec_kw={"hspace": 0.02},
         )
     if np.size(ax) != 1:
-        return np.array(given_axes(ax, 3), dtype=object)
+        return np.array(given_axes(ax, n), dtype=object)
     (whole,) = given_axes(ax, 1)
     whole.set_axis_off()
-    height = (1 - 2 * SPACE) / sum(HEIGHTS)
-    axes = np.empty(3, dtype=object)
+    height = (1 - (n - 1) * SPACE) / sum(heights)
+    axes = np.empty(n, dtype=object)
     bottom = 1.0
-    for k, share in enumerate(HEIGHTS):
+    for k, share in enumerate(heights):
         bottom -= share * height
         axes[k] = whole.inset_axes((0, max(bottom, 0), 1, share * height))
         bottom -= SPACE
-    for each in axes[:2]:
-        each.sharex(axes[2])
+    for each in axes[:-1]:
+        each.sharex(axes[-1])
         each.tick_params(labelbottom=False)
     return axes
 
 
 def _draw_densities(
-    upper: Any, lower: Any, mean: Densities, draws: Densities | None, prob: float, rt: Float, observed: Float | None
+    axes: Any,
+    spec: Model,
+    mean: Densities,
+    draws: Densities | None,
+    prob: float,
+    rt: Float,
+    observed: Float | None,
+    task: Task,
 ) -> None:
-    """Draw both responses' times on axes that share their scale, the lower response upside down."""
+    """Draw the times of all responses on axes that share their scale, those of a lower boundary upside down."""
     edges = np.linspace(0, rt[-1], N_BINS + 1)
     highest = 0.0
     for response, (density,) in mean.items():
-        ax, colour = (upper if response > 0 else lower), OF_RESPONSE[response]
-        if observed is not None:
+        hidden = task.go_nogo and response < 0
+        ax, colour = _axes_of(axes, spec, response), colour_of(response, spec.choices)
+        if observed is not None and not hidden:
             counts, _ = np.histogram(observed[observed[:, 1] == response, 0], edges)
             shares = counts / (len(observed) * np.diff(edges))
             ax.stairs(shares, edges, fill=True, color=colour, alpha=0.25, lw=0)
@@ -233,27 +303,50 @@ def _draw_densities(
             low, _, high = interval(draws[response], prob)
             ax.fill_between(rt, low, high, color=colour, alpha=BAND, lw=0)
             highest = max(highest, high.max())
-        ax.plot(rt, density, color=colour, lw=wide(1.6))
+        ax.plot(rt, density, color=colour, lw=wide(1.6), ls=":" if hidden else "-")
         highest = max(highest, density.max())
-    upper.set(ylim=(0, 1.3 * highest), ylabel="density [1/s]")
-    lower.set(ylim=(1.3 * highest, 0), ylabel="density [1/s]")
+    axes[0].set(ylim=(0, 1.3 * highest), ylabel="density [1/s]")
+    if len(axes) > len(OF_RACES):
+        axes[2].set(ylim=(1.3 * highest, 0), ylabel="density [1/s]")
 
 
-def _name(ax: Any, code: int, text: str) -> None:
-    where = {"transform": ax.transAxes, "ha": "right", "va": "center"}
-    ax.text(0.99, 0.5 + 0.4 * code, text, color=OF_RESPONSE[code], **where)
+def _axes_of(axes: Any, spec: Model, response: int) -> Any:
+    """Where a response is drawn: that of a lower boundary below the process."""
+    return axes[2] if _has_two_boundaries(spec) and response < 0 else axes[0]
+
+
+def _write(axes: Any, spec: Model, shares: Mapping[int, float], names: Mapping[int, str], task: Task) -> None:
+    """Write what responses are called, and their shares, beside their densities."""
+    above = [code for code in shares if _axes_of(axes, spec, code) is axes[0]]
+    lines = [(f"{names[code]}: {shares[code]:.0%}", colour_of(code, spec.choices)) for code in above]
+    if math.isfinite(task.deadline) and not task.go_nogo:
+        lines.append((f"no response: {1 - sum(shares.values()):.0%}", "0.35"))
+    step = LINE if len(axes) == len(OF_RACES) else 2 * LINE
+    place: dict[str, Any] = {"ha": "right", "va": "center", "zorder": 4}
+    for k, (text, colour) in enumerate(lines):
+        axes[0].text(0.99, 0.9 - k * step, text, color=colour, transform=axes[0].transAxes, **place)
+    for code in shares.keys() - {*above}:
+        text = f"{names[code]}: {shares[code]:.0%}"
+        axes[2].text(0.99, 0.1, text, color=colour_of(code, spec.choices), transform=axes[2].transAxes, **place)
+
+
+def _fade(axes: Any, deadline: float, last: float) -> None:
+    """Mark the deadline, and fade what lies beyond it."""
+    for ax in axes:
+        ax.axvspan(deadline, max(last, deadline), color="white", alpha=1 - FADED, lw=0, zorder=2.5)
+        ax.axvline(deadline, color="0.45", lw=0.8, ls=":", zorder=3)
 
 
 def _finish(axes: Any, spec: Model, mean: Theta, draws: Theta | None, prob: float, last: float) -> None:
-    """Shade the non-decision time, in full where it is certain, and clear away what three axes do not need."""
+    """Shade the non-decision time, in full where it is certain, and clear away what axes in a column do not need."""
     if spec.shift is not None:
         _shade(axes, spec.shift, -float(np.ravel(spec.earliest(mean))[0]), mean, draws, prob)
     for ax in axes:
         ax.spines[["top", "right", "bottom"]].set_visible(False)
         ax.tick_params(bottom=False)
-    axes[2].spines["bottom"].set_visible(True)
-    axes[2].tick_params(bottom=True)
-    axes[2].set(xlim=(0, last), xlabel="response time [s]")
+    axes[-1].spines["bottom"].set_visible(True)
+    axes[-1].tick_params(bottom=True)
+    axes[-1].set(xlim=(0, last), xlabel="response time [s]")
     axes[0].figure.align_ylabels(list(axes))
 
 

@@ -9,18 +9,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.data.tables import column
+from pymc_lan.data.observed import trial_type_is_go
+from pymc_lan.data.tables import AUTO, column, column_names
 from pymc_lan.errors import explain
-from pymc_lan.plots.predictive import CHOICES
 from pymc_lan.plots.statistics import (
     conditional_accuracy as accuracy_by_time,
 )
 from pymc_lan.plots.statistics import delta_function, interval, over_draws, over_subjects, response_quantiles
-from pymc_lan.plots.style import BAND, COLOURS, MARKERS, OF_RESPONSE, listed, panel_axes, result, tidy
+from pymc_lan.plots.style import BAND, COLOURS, DATA_LINE, MARKERS, colour_of, listed, panel_axes, result, tidy
 from pymc_lan.plots.trials import Bool, Float, Level, Trials, read_trials
 
 # Quantiles that the field reports (Ratcliff and McKoon, 2008).
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
+# The column that says what a press on a trial was, unless told otherwise.
+TRIAL_TYPE = "trial_type"
 
 
 def quantile_probability(
@@ -35,16 +37,18 @@ def quantile_probability(
     var_name: str = "obs",
     rt: str = "rt",
     response: str = "response",
-    choices: Mapping[int, str] = CHOICES,
+    choices: Mapping[int, str] | None = None,
+    go_nogo: bool = False,
+    deadline: Any = AUTO,
     prob: float = 0.9,
     n_draws: int = 200,
     ax: Any = None,
 ) -> Any:
     """Plot quantiles of the response times against the probability of the response, by condition.
 
-    Each condition is a column of points at the probability of either response. Filled symbols, a shape for each
-    condition, are the data; the cross behind is the central `prob` of predicted data sets in both directions, and thin
-    lines join their means. With as many points as this in one plot, choices and whole distributions can be judged
+    Each condition is a column of points at the probability of each response, or of a press. Filled symbols, a shape for
+    each condition, are the data; the cross behind is the central `prob` of predicted data sets in both directions, and
+    thin lines join their means. With as many points as this in one plot, choices and whole distributions can be judged
     together.
 
     Parameters
@@ -67,9 +71,14 @@ def quantile_probability(
     var_name : str
         Of the observed variable.
     rt, response : str
-        Columns of `data`: seconds; +1 and -1.
-    choices : mapping of int to str
-        What to call the choices, for instance ``{1: "correct", -1: "error"}``.
+        Columns of `data`: seconds; +1 and -1, or 0 to n - 1.
+    choices : mapping of int to str, optional
+        What to call the choices, for instance ``{1: "correct", -1: "error"}``, by all codes that there are.
+    go_nogo : bool
+        Whether trials are presses or none.
+    deadline : float, array_like or str
+        When the response window ended [s], a dotted line, or the name of a column; ``"auto"`` is the column
+        ``deadline`` where there is one. Trials without a response count in the probabilities.
     prob : float
         Of the crosses: the share of predicted data sets that they hold.
     n_draws : int
@@ -97,19 +106,25 @@ def quantile_probability(
     >>> pl.plots.quantile_probability(None, df, condition="cue").get_xlabel()
     'probability of the response'
     """
-    trials = read_trials(idata, data, var_name=var_name, n_draws=n_draws, rt=rt, response=response)
+    trials = read_trials(
+        idata, data, var_name=var_name, n_draws=n_draws, choices=choices, go_nogo=go_nogo, deadline=deadline, rt=rt,
+        response=response,
+    )  # fmt: skip
     cols, conditions = trials.levels(col), trials.levels(condition)
     axes = panel_axes(ax, () if col is None else (len(cols),))
+    codes = sorted(trials.names, reverse=-1 in trials.names)
     for where, panel in zip(axes.flat, cols, strict=True):
         found = {}
-        # Both responses of a condition stand together in the legend.
+        # All responses of a condition stand together in the legend.
         for k, each in enumerate(conditions):
-            for code in (1, -1):
+            for code in codes:
                 statistic = partial(_quantiles_of, code, quantiles, fewest)
                 found[code, k] = _summary(trials, panel.mine & each.mine, subject, statistic, prob)
-        _draw_quantiles(where, found, [each.label for each in conditions], choices)
+        _draw_quantiles(where, found, [each.label for each in conditions], trials.names)
+        if trials.deadline is not None and np.ptp(trials.deadline) == 0:
+            where.axhline(trials.deadline[0], color=DATA_LINE, lw=0.8, ls=":", label="deadline")
         where.set_title(panel.label)
-    tidy(axes, "probability of the response", "response time [s]", own=ax is None, together=2)
+    tidy(axes, "probability of the response", "response time [s]", own=ax is None, together=len(codes))
     return result(axes)
 
 
@@ -120,11 +135,13 @@ def conditional_accuracy(
     condition: str | None = None,
     col: str | None = None,
     subject: str | None = None,
-    correct: str | int = 1,
+    correct: str | int | None = None,
     n_bins: int = 5,
     var_name: str = "obs",
     rt: str = "rt",
     response: str = "response",
+    go_nogo: bool = False,
+    deadline: Any = AUTO,
     prob: float = 0.9,
     n_draws: int = 200,
     ax: Any = None,
@@ -146,14 +163,20 @@ def conditional_accuracy(
         A column each level of which gets a panel.
     subject : str, optional
         A column: bins are made for each of its levels, then averaged.
-    correct : int or str
-        The correct response, or the column of `data` that has it for each trial.
+    correct : int or str, optional
+        The correct response, or the column of `data` that has it for each trial; by default +1. Of go/no-go trials the
+        column of their types, by default ``trial_type``: presses are correct on go trials.
     n_bins : int
         Bins of equally many responses.
     var_name : str
         Of the observed variable.
     rt, response : str
-        Columns of `data`: seconds; +1 and -1.
+        Columns of `data`: seconds; +1 and -1, or 0 to n - 1.
+    go_nogo : bool
+        Whether trials are presses or none.
+    deadline : float, array_like or str
+        By when trials without a response had none [s], or the name of a column; ``"auto"`` is the column ``deadline``
+        where there is one.
     prob : float
         Of the band: the share of predicted data sets that they hold.
     n_draws : int
@@ -178,10 +201,12 @@ def conditional_accuracy(
     >>> pl.plots.conditional_accuracy(None, df).get_ylabel()
     'share correct'
     """
-    trials = read_trials(idata, data, var_name=var_name, n_draws=n_draws, rt=rt, response=response)
+    trials = read_trials(
+        idata, data, var_name=var_name, n_draws=n_draws, go_nogo=go_nogo, deadline=deadline, rt=rt, response=response
+    )
     if n_bins < 1:
         raise ValueError(explain("at least one bin", f"n_bins={n_bins}", "give a larger number"))
-    right = _correct(trials, correct)
+    right = _correct(trials, _default_correct(trials, go_nogo=go_nogo) if correct is None else correct)
 
     def statistic(rt: Float, response: Float, right: Float) -> Float:
         return accuracy_by_time(rt, response == right, n_bins)
@@ -210,6 +235,8 @@ def delta(
     var_name: str = "obs",
     rt: str = "rt",
     response: str = "response",
+    go_nogo: bool = False,
+    deadline: Any = AUTO,
     prob: float = 0.9,
     n_draws: int = 200,
     ax: Any = None,
@@ -244,7 +271,12 @@ def delta(
     var_name : str
         Of the observed variable.
     rt, response : str
-        Columns of `data`: seconds; +1 and -1.
+        Columns of `data`: seconds; +1 and -1, or 0 to n - 1.
+    go_nogo : bool
+        Whether trials are presses or none.
+    deadline : float, array_like or str
+        By when trials without a response had none [s], or the name of a column; ``"auto"`` is the column ``deadline``
+        where there is one.
     prob : float
         Of the band: the share of predicted data sets that they hold.
     n_draws : int
@@ -273,7 +305,9 @@ def delta(
     >>> pl.plots.delta(None, df, condition="cue", compare=("hard", "easy")).get_ylabel()
     'hard - easy [s]'
     """
-    trials = read_trials(idata, data, var_name=var_name, n_draws=n_draws, rt=rt, response=response)
+    trials = read_trials(
+        idata, data, var_name=var_name, n_draws=n_draws, go_nogo=go_nogo, deadline=deadline, rt=rt, response=response
+    )
     slower, faster = _pair(trials.levels(condition), condition, compare)
     right = np.full(trials.rt.size, np.nan) if correct is None else _correct(trials, correct)
 
@@ -328,11 +362,22 @@ def _quantiles_of(code: int, quantiles: Sequence[float], fewest: int, rt: Float,
     return response_quantiles(rt, response == code, quantiles, fewest)
 
 
+def _default_correct(trials: Trials, *, go_nogo: bool) -> str | int:
+    """The column of types of go/no-go trials; else the upper response."""
+    return TRIAL_TYPE if go_nogo and TRIAL_TYPE in (column_names(trials.table) or ()) else 1
+
+
 def _correct(trials: Trials, correct: str | int) -> Float:
+    """The correct response of each trial; 0 where a press is none."""
     given = column(trials.table, correct, argument="correct") if isinstance(correct, str) else np.asarray(correct)
-    if not np.isin(given, (-1, 1)).all():
+    codes = sorted(trials.names)
+    if codes == [1] and isinstance(correct, str):
+        given = trial_type_is_go(given).astype(int)
+        codes = [0, 1]
+    if not np.isin(given, codes).all():
+        expected = " or ".join(f"{code:+d}" if -1 in codes else f"{code}" for code in codes[::-1])
         raise ValueError(
-            explain("a correct response of +1 or -1 on every trial", "another", "recode it as the responses are")
+            explain(f"a correct response of {expected} on every trial", "another", "recode it as the responses are")
         )
     return np.broadcast_to(given.astype(float), trials.rt.shape)
 
@@ -357,7 +402,7 @@ def _draw_quantiles(
     ax: Any, found: Mapping[tuple[int, int], Summary], conditions: Sequence[str], choices: Mapping[int, str]
 ) -> None:
     for (code, k), each in found.items():
-        colour = OF_RESPONSE[code]
+        colour = colour_of(code, choices)
         share = np.full(each.data.size - 1, each.data[0])
         label = f"{choices[code]}, {conditions[k]}" if conditions[k] else choices[code]
         ax.plot(share, each.data[1:], MARKERS[k % len(MARKERS)], color=colour, label=label, zorder=3)

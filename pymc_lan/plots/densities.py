@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pymc_lan.errors import RegistryError, explain
 from pymc_lan.models.likelihood import Likelihood
-from pymc_lan.models.model import Model, require_labels
+from pymc_lan.models.model import Model, require_labels, shift
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.plots.statistics import defective_density
@@ -31,6 +31,8 @@ def find(model: AnyModel) -> tuple[Model, Network | None]:
             return spec, None
         network = find_network(model)
         return network.spec, network
+    if model.views is None:
+        return model, None
     try:
         network = find_network(model)
     except RegistryError:
@@ -47,6 +49,11 @@ def check_two_choices(spec: Model) -> None:
         raise ValueError(explain("a model of two choices, +1 and -1", found, remedy))
 
 
+def in_order(spec: Model) -> list[int]:
+    """The responses of a model in the order in which they are drawn: the upper boundary first."""
+    return sorted(spec.choices, reverse={*spec.choices} == {-1, 1})
+
+
 def network_densities(network: Network, theta: Mapping[str, Float], rt: Float) -> Densities:
     """The network's density of each response [1/s].
 
@@ -60,12 +67,12 @@ def network_densities(network: Network, theta: Mapping[str, Float], rt: Float) -
     Returns
     -------
     dict of int to ndarray, shape (n, k)
-        By response: 1, -1.
+        By response, of two boundaries 1 before -1.
     """
     columns = {name: x[:, None] for name, x in theta.items()}
     return {
         response: np.exp(network.likelihood.log_density(NUMPY, rt, np.full_like(rt, response), columns))
-        for response in (1, -1)
+        for response in in_order(network.spec)
     }
 
 
@@ -84,19 +91,20 @@ def true_densities(spec: Model, theta: Mapping[str, Float], rt: Float) -> Densit
     dict of int to ndarray, shape (n, k)
         Between the points of a solver, splines.
     """
-    columns, t = {name: x[:, None] for name, x in theta.items()}, theta["t"][:, None]
+    columns = {name: x[:, None] for name, x in theta.items()}
     if spec.exact is not None:
-        likelihood, late = Likelihood(spec), rt > t
+        likelihood, late = Likelihood(spec), rt > shift(spec, columns)
         return {
             response: np.where(late, np.exp(likelihood.log_density(NUMPY, rt, np.full_like(rt, response), columns)), 0)
-            for response in (1, -1)
+            for response in in_order(spec)
         }
+    t = theta["t"][:, None]
     labels, shape = require_labels(spec), (t.size, rt.size)
     which = np.repeat(np.arange(t.size), rt.size)
     sets = {name: x for name, x in theta.items() if name != "t"}
     found = {
         response: labels.at(sets, which, (rt - t).ravel(), np.full(which.size, float(response))).reshape(shape)
-        for response in (1, -1)
+        for response in in_order(spec)
     }
     return {response: np.exp(np.where(np.isnan(log_f), -np.inf, log_f)) for response, log_f in found.items()}
 
@@ -115,7 +123,7 @@ def simulated_densities(spec: Model, theta: Mapping[str, Float], rt: Float, rng:
     """Histograms of simulated trials as densities of each response [1/s], joined by lines; see `network_densities`."""
     edges = np.linspace(0, rt.max(), N_BINS + 1)
     middles = (edges[1:] + edges[:-1]) / 2
-    found: dict[int, list[Float]] = {1: [], -1: []}
+    found: dict[int, list[Float]] = {code: [] for code in in_order(spec)}
     for k in range(next(iter(theta.values())).size):
         drawn, response = some_trials(spec, {name: x[k : k + 1] for name, x in theta.items()}, rng)
         for code, rows in found.items():

@@ -14,9 +14,9 @@ from pymc_lan.models.simulate import simulate_trials
 from pymc_lan.networks.network import Network
 from pymc_lan.plots.cartoon import SHOWN
 from pymc_lan.plots.densities import check_two_choices, find, is_known, network_densities, true_densities
-from pymc_lan.plots.predictive import CHOICES
 from pymc_lan.plots.statistics import defective_density
 from pymc_lan.plots.style import DATA_FILL, DATA_LINE, OF_RESPONSE, panel_axes, tidy
+from pymc_lan.plots.trials import CHOICES
 from pymc_lan.registry.sources import AnyModel
 
 Float = NDArray[np.float64]

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.data.observed import RESPONSE
-from pymc_lan.distributions.nodes import observed_trials
+from pymc_lan.data.tables import AUTO
+from pymc_lan.distributions.nodes import observed_trials, trial_node
 from pymc_lan.errors import explain, unknown
-from pymc_lan.plots.predictive import CHOICES, predictive, predictive_gonogo
+from pymc_lan.plots.predictive import predictive, predictive_gonogo
+from pymc_lan.plots.trials import CHOICES
 
 Float = NDArray[np.float64]
 
@@ -34,12 +36,13 @@ def predictive_cells(
     """Plot response times of a regression's data against predictions, a panel for each cell of the design.
 
     As `predictive`, or of go/no-go trials as `predictive_gonogo`. Where the regression was given whether answers were
-    right, correct ones are drawn upwards and errors downwards, whichever response was which.
+    right, correct ones are drawn upwards and errors downwards, whichever response was which. Trials of which something
+    was lost are left out, and predictions for them with them.
 
     Parameters
     ----------
     reg : Regression
-        Of two choices, with times.
+        Of trials with times.
     idata : DataTree, optional
         By default the draws of its last `sample`.
     by : str or sequence of str, optional
@@ -73,32 +76,43 @@ def predictive_cells(
     import pandas as pd
 
     d, spec = reg.description, reg.plan.spec
-    if not spec.times or len(spec.choices) != 2:
-        found = f"{spec.name!r}, of {len(spec.choices)} choices{'' if spec.times else ' without times'}"
-        remedy = "plot some of reg.predict(idata, kind='trials') by hand"
-        raise ValueError(explain("a regression of times and two choices", found, remedy))
+    if not spec.times:
+        found, remedy = f"{spec.name!r}, without times", "plot some of reg.predict(idata, kind='trials') by hand"
+        raise ValueError(explain("a regression of times and choices", found, remedy))
     names = [by] if isinstance(by, str) else _conditions(reg) if by is None else [*by]
     for name in names:
         if name not in d.table:
             raise ValueError(unknown("column", name, map(str, d.table.columns), of="the regression"))
     drawn = reg.predict(idata, kind="trials", n_draws=n_draws, seed=seed)
-    rt, response = (drawn[name].to_numpy().reshape(-1, len(d.table)) for name in ("rt", RESPONSE))
-    observed = observed_trials(reg.model, reg.model["obs"])
-    shown = pd.DataFrame({"rt": observed[:, 0]})
-    options: dict[str, Any] = {"n_bins": n_bins, "last": last, "prob": prob, "n_draws": len(rt), "ax": ax}
+    predicted = np.stack([drawn[name].to_numpy().reshape(-1, len(d.table)) for name in ("rt", RESPONSE)], -1)
+    observed, codes = observed_trials(reg.model, reg.model["obs"]).copy(), spec.choices
+    choices: dict[int, str] = CHOICES if {*codes} == {*CHOICES} else {code: f"{code}" for code in codes}
+    if d.accuracy is not None:
+        for rows, up in ((observed, d.table[d.accuracy].to_numpy() == 1), (predicted, drawn[d.accuracy].to_numpy())):
+            side = np.where(up.reshape(rows.shape[:-1]), 1.0, -1.0)
+            rows[..., 1] = np.where(np.isinf(rows[..., 0]), 0.0, side)
+        choices = FOLDED
+    shown = pd.DataFrame({"rt": observed[:, 0], RESPONSE: observed[:, 1]})
+    options: dict[str, Any] = {"n_bins": n_bins, "last": last, "prob": prob, "n_draws": len(predicted), "ax": ax}
     if names:
         shown["cell"], options["condition"] = _cells(d.table, names), "cell"
+    if (limits := _deadlines(reg)) is not None:
+        shown["deadline"] = limits
+    whole = np.isinf(observed[:, 0]) | ((observed[:, 0] > 0) & np.isin(observed[:, 1], [*choices]))
+    shown, predicted = shown[whole], predicted[:, whole]
     if d.go_nogo:
-        return predictive_gonogo(np.stack([rt, response], -1), shown, **options)
-    if d.accuracy is not None:
-        up, predicted_up, choices = d.table[d.accuracy].to_numpy() == 1, drawn[d.accuracy].to_numpy(), FOLDED
-    else:
-        top = max(spec.choices)
-        up, predicted_up = observed[:, 1] == top, response == top
-        choices = CHOICES if {*spec.choices} == {*CHOICES} else {1: f"{top}", -1: f"{min(spec.choices)}"}
-    shown[RESPONSE] = np.where(up, 1, -1)
-    both = np.stack([rt, np.where(predicted_up.reshape(rt.shape), 1.0, -1.0)], -1)
-    return predictive(both, shown, choices=choices, **options)
+        return predictive_gonogo(predicted, shown, **options)
+    return predictive(predicted, shown, choices=choices, **options)
+
+
+def _deadlines(reg: Any) -> Any:
+    """When response windows ended, a number or one for each trial; None where that is nothing to the model."""
+    node, given = trial_node(reg.model["obs"]), reg.description.task.get("deadline", AUTO)
+    assert node is not None
+    if not node.op.observation.silent:
+        return None
+    name = "deadline" if given == AUTO else given
+    return name if not isinstance(name, str) else reg.description.table.get(name)
 
 
 def _conditions(reg: Any) -> list[str]:

@@ -14,7 +14,7 @@ from pymc_lan.models.imported import Imported
 from pymc_lan.models.model import Model, shift
 from pymc_lan.plots.paths import STEP, boundary_until_closed, simulate_paths
 from pymc_lan.plots.statistics import interval
-from pymc_lan.plots.style import OF_RESPONSE, wide
+from pymc_lan.plots.style import OF_RESPONSE, colour_of, wide
 
 Float = NDArray[np.float64]
 Theta = Mapping[str, Float]
@@ -51,11 +51,11 @@ def draw_process(model: Model, ax: Any, shown: Shown, rng: np.random.Generator) 
     """Draw how a model decides; of one of any kind, trials: a line for each from the onset, ending at its response."""
     mean, _, _, last, n_paths = shown
     rt, response = model.draw(rng, {name: np.repeat(x, OF_PATHS) for name, x in mean.items()})
-    order = np.lexsort((rt, np.where(np.isfinite(rt), response, 0)))
+    order = np.lexsort((rt, np.where(np.isfinite(rt), response, min(model.choices) - 1)))
     onset = float(np.max(shift(model, mean)))
     for height, trial in enumerate(order[_evenly(n_paths)], 1):
         end, decided = min(rt[trial], last), rt[trial] <= last
-        colour = OF_RESPONSE.get(int(response[trial]), "0.6") if decided else "0.6"
+        colour = colour_of(int(response[trial]), model.choices) if decided else "0.6"
         ax.plot([onset, end], [height, height], color=colour, lw=wide(0.7))
         if decided:
             ax.plot(end, height, "o", color=colour, ms=wide(4))

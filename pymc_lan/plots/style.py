@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,11 @@ PAPER = {
 ASPECT, LOWEST, HIGHEST = 0.8, 1.2, 3.2
 # Panels side by side before a new row begins, and the least width of one that has labels of its own [inch].
 WRAP, NARROWEST = 4, 1.5
+
+
+def colour_of(code: int, codes: Collection[int]) -> str:
+    """The colour of a response: of two boundaries, or of accumulators from 0 on."""
+    return OF_RESPONSE[code] if {*codes} <= {*OF_RESPONSE} else COLOURS[sorted(codes).index(code) % len(COLOURS)]
 
 
 def pyplot() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,16 +10,17 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from pymc_lan.data.observation import EveryResponse, Observation
+from pymc_lan.data.observation import Observation, PressOrNot, of_choices
 from pymc_lan.data.observed import read_observed
-from pymc_lan.data.tables import as_table, labels_of
+from pymc_lan.data.tables import AUTO, as_table, column, floats, from_table, labels_of, table_columns
 from pymc_lan.errors import describe_codes, describe_rows, explain, is_missing, unknown
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
-# What most plots show: an rt and one of two responses on every trial.
-TWO_CHOICES = EveryResponse((-1, 1))
+# What responses are called where nothing else is said, by what is seen of trials.
+CHOICES = {1: "upper", -1: "lower"}
+PRESS = {1: "press"}
 # More panels, or conditions, than this cannot be read on a page.
 MOST_LEVELS = 40
 
@@ -38,15 +40,24 @@ class Trials:
     ----------
     table : DataFrame
     rt, response : ndarray, shape (n,)
-        `rt` is ``inf`` where nothing was pressed.
+        `rt` is ``inf`` where there was no response.
     drawn : ndarray, shape (m, n, 2), optional
         Predicted rows ``[rt, response]``.
+    names : dict of int to str
+        What the responses are called, by their codes.
+    deadline : ndarray, shape (n,), optional
+        When the response window of each trial ended [s].
+    silent : bool
+        Whether there may be trials without a response.
     """
 
     table: Any
     rt: Float
     response: Float
     drawn: Float | None
+    names: Mapping[int, str]
+    deadline: Float | None
+    silent: bool
 
     def levels(self, name: str | None) -> list[Level]:
         """The levels of a column; all trials under no name without one."""
@@ -59,7 +70,9 @@ def read_trials(
     *,
     var_name: str,
     n_draws: int,
-    observation: Observation = TWO_CHOICES,
+    choices: Mapping[int, str] | None = None,
+    go_nogo: bool = False,
+    deadline: Any = AUTO,
     rt: str = "rt",
     response: str = "response",
 ) -> Trials:
@@ -74,8 +87,12 @@ def read_trials(
         Of the observed variable.
     n_draws : int
         Draws to use, evenly spaced.
-    observation : Observation
-        What is seen of a trial.
+    choices : mapping of int to str, optional
+        What to call the responses, by their codes; by default they are +1 and -1 or, where one is 2 or more, 0 and up.
+    go_nogo : bool
+        Whether trials are presses or none.
+    deadline : float, array_like or str
+        When response windows ended [s]; ``"auto"`` is the column of this name where there is one.
     rt, response : str
         Names of columns.
 
@@ -85,11 +102,29 @@ def read_trials(
         For data that `pymc_lan.as_observed` refuses; if there are no predictions, or they are of another number of
         trials or have other responses.
     """
-    observed = read_observed(data, observation, rt=rt, response=response)
-    drawn = None if idata is None else predictions(idata, var_name, len(observed), n_draws)
+    names = PRESS if go_nogo else dict(_codes_of(data, response) if choices is None else choices)
+    n = len(as_table(data, "data"))
+    drawn = None if idata is None else predictions(idata, var_name, n, n_draws)
+    limits = from_table(deadline, data, "deadline")
+    # Where predictions leave trials of several choices without a response, the model knows of them.
+    some = drawn is not None and len({*drawn[..., 1][np.isfinite(drawn[..., 0])].tolist()}) > 1
+    late = limits is not None or (some and drawn is not None and bool(np.isinf(drawn[..., 0]).any()))
+    observation: Observation = PressOrNot() if go_nogo else of_choices(tuple(sorted(names)), omissions=late)
+    observed = read_observed(data, observation, rt=rt, response=response, deadline=limits)
     if drawn is not None:
         _check_codes(drawn, observation)
-    return Trials(data, observed[:, 0], observed[:, 1], drawn)
+    ends = None if limits is None else np.broadcast_to(np.asarray(limits, np.float64), n)
+    return Trials(data, observed[:, 0], observed[:, 1], drawn, names, ends, observation.silent)
+
+
+def _codes_of(data: Any, response: str) -> Mapping[int, str]:
+    """The responses of a table: two boundaries or, where one is 2 or more, accumulators from 0 on."""
+    if response not in (table_columns(data) or ()):
+        return CHOICES
+    codes = floats(column(data, response))[0]
+    codes = codes[np.isfinite(codes)]
+    many = bool(codes.size and codes.min() >= 0 and 2 <= codes.max() <= MOST_LEVELS)
+    return {code: str(code) for code in range(int(codes.max()) + 1)} if many else CHOICES
 
 
 def _check_codes(drawn: Float, observation: Observation) -> None:
