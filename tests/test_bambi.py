@@ -130,11 +130,24 @@ REFUSED = {
     "trial types": ({"go_nogo": True, "trial_type": ["go"]}, "write types of trials into the formula of v"),
     "an unknown one": ({"dead_line": 1.0}, "Unknown argument 'dead_line' of pl.bambi_family.*Did you mean 'deadline'"),
     "one a trial": ({"go_nogo": True, "deadline": [1.0, 2.0]}, r"one deadline for all trials.*of shape \(2,\)"),
+    "a column": ({"rt_interval": "wide"}, "one rt_interval for all trials.*rt_interval='wide'"),
     "no window": ({"p_lapse": 0.05}, "lapse_window beside p_lapse"),
     "all fixed": ({"v": 1.0, "a": 1.0, "z": 0.5, "t": 0.3}, "a parameter to estimate"),
     "a parent": ({"parent": "b"}, "Unknown parameter 'b' of the family of 'ddm'"),
     "a link": ({"links": {"w": "identity"}}, "Unknown parameter 'w' of the family of 'ddm'"),
 }
+
+
+def test_what_is_seen_in_part(bmb: Any, df: pd.DataFrame) -> None:
+    """A time that was lost is -1, for bambi leaves out rows of empty cells; limits and intervals go with it."""
+    table = df.assign(rt=df["rt"].where(df.index > 4, -1.0))
+    given = {"missing": "lost", "rt_interval": 0.05, "truncation": (0.1, None)}
+    family = pl.bambi_family("ddm", likelihood="exact", z=0.5, a=1.0, t=0.25, **given)
+    built = bmb.Model("c(rt, response) ~ x", table, family=family, center_predictors=False)
+    built.build()
+    by_hand = pl.DDM.dist(0.4 + 0.5 * table["x"].to_numpy(), 1.0, 0.5, 0.25, likelihood="exact", shape=(N, 2), **given)
+    expected = pm.logp(by_hand, table[["rt", "response"]].to_numpy()).eval().sum()
+    np.testing.assert_allclose(log_density(built, Intercept=0.4, x=0.5), expected, rtol=1e-10)
 
 
 @pytest.mark.usefixtures("bmb")

@@ -89,6 +89,70 @@ def test_what_is_seen_has_its_probability(case: str) -> None:
         assert found == pytest.approx(expected, rel=bar)
 
 
+def press(low: float, high: float) -> float:
+    return between(low, high, 1)
+
+
+NO_PRESS = 1 - upper_by(T, 1)
+KEPT = press(0.5, T) + NO_PRESS
+PRESSES: dict[str, tuple[dict[str, Any], list[float], float]] = {
+    "time lost": ({"missing": "lost"}, [-1, 1], press(0, T)),
+    "no press": ({"missing": "lost"}, [INF, 0], NO_PRESS),
+    "to 50 ms": ({"rt_interval": 0.05}, [0.6, 1], press(0.575, 0.625)),
+    "no press beside intervals": ({"rt_interval": 0.05}, [INF, 0], NO_PRESS),
+    "recorded": ({"truncation": (0.5, None)}, [0.62, 1], density(0.62, 1) / KEPT),
+    "recorded, no press": ({"truncation": (0.5, None)}, [INF, 0], NO_PRESS / KEPT),
+    "recorded, time lost": ({"truncation": (0.5, None), "missing": "lost"}, [-1, 1], press(0.5, T) / KEPT),
+}
+
+
+FIRST = ("time lost", "to 50 ms", "recorded, time lost")
+
+
+@pytest.mark.parametrize("case", [x if x in FIRST else pytest.param(x, marks=pytest.mark.table) for x in PRESSES])
+def test_what_is_seen_of_presses(case: str) -> None:
+    """Without guesses and with them: pressed in three of four, at times uniform on 2 s."""
+    arguments, row, own = PRESSES[case]
+    p, go, window = 0.2, 0.75, 2.0
+    for likelihood, bar in (("exact", 2e-6), ("lan", 3e-4)):
+        dist = pl.GoNoGo.dist("ddm", **P, **arguments, trial_type=None, deadline=T, likelihood=likelihood, shape=(1, 2))
+        assert seen(dist, [row]) == pytest.approx(own, rel=bar)
+    low = arguments.get("truncation", (0.0, None))[0]
+    scale, kept = (KEPT, go * (T - low) / window + 1 - go * T / window) if low else (1.0, 1.0)
+    guess = {INF: 1 - go * T / window, -1: go * (T - low) / window, 0.6: go * 0.05 / window, 0.62: go / window}[row[0]]
+    expected = ((1 - p) * own * scale + p * guess) / ((1 - p) * scale + p * kept)
+    shared = {"p_lapse": p, "lapse_go": go, "lapse_window": window, "likelihood": "exact", "shape": (1, 2)}
+    dist = pl.GoNoGo.dist("ddm", **P, **arguments, trial_type=None, deadline=T, **shared)
+    assert seen(dist, [row]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_tables_of_presses_of_which_something_was_lost() -> None:
+    def rows(table: Any, **arguments: Any) -> Any:
+        with pm.Model() as model:
+            obs = pl.GoNoGo("obs", "ddm", **P, trial_type=None, deadline=2.0, observed=table, **arguments)
+        return model.rvs_to_values[obs].data
+
+    table = pd.DataFrame({"rt": [0.62, None, None, None], "response": [1, 1, 0, -1]})
+    expected = [[0.62, 1], [-1, 1], [INF, 0], [INF, 0]]
+    for data in (table, expected, pl.as_observed(table, go_nogo=True, missing="lost")):
+        np.testing.assert_array_equal(rows(data, missing="lost"), expected)
+    np.testing.assert_array_equal(rows(pd.DataFrame({"response": [1, 0, None]})), [[-1, 1], [INF, 0], [INF, 0]])
+    with pytest.raises(ValueError, match="missing='lost' says that it was lost"):
+        rows(table)
+    with pm.Model() as model:
+        pl.GoNoGo("obs", "ddm", **P, trial_type=None, p_lapse=0.1, observed=pd.DataFrame({"response": [True, False]}))
+    share = 0.9 * upper_by(INF, 1) + 0.1 * 0.5
+    found = np.exp(model.compile_logp(sum=False, mode=AS_WRITTEN)({})[0])
+    np.testing.assert_allclose(found, [share, 1 - share], rtol=3e-4)
+
+
+def test_guesses_among_choices_alone_need_no_window() -> None:
+    with pm.Model() as model:
+        pl.DDM("obs", **P, p_lapse=0.1, observed=pd.DataFrame({"response": [1, -1]}))
+    found = np.exp(model.compile_logp(sum=False, mode=AS_WRITTEN)({})[0])
+    np.testing.assert_allclose(found, [0.9 * upper_by(INF, code) + 0.05 for code in (1, -1)], rtol=3e-4)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_guesses_are_one_formula(case: str) -> None:
     """With a share of guesses: uniform on 2 s, and as likely to be either response."""

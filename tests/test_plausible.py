@@ -165,7 +165,7 @@ CERTAIN: dict[str, tuple[Any, dict[str, Any], str, str]] = {
         pd.DataFrame({"rt": [0.5, -1.0], "response": [1, 0]}),
         GO,
         "-1.0, which looks like a code .*row 1",
-        r"replace\(-1, float\('nan'\)\), which says that there was no response; where there was one, find out when\.$",
+        r"replace\(-1, float\('nan'\)\), which says that there was no response; where .* one, give missing='lost'\.$",
     ),
     "-999 for missing, omissions": (
         pd.DataFrame({"rt": [0.5, -999.0], "response": [1, NAN]}),

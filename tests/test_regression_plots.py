@@ -143,5 +143,29 @@ def test_mistakes_are_explained(reg: Regression, df: pd.DataFrame) -> None:
             call()
     lba = pl.simulate("lba3", {"v0": 2.0, "v1": 1.0, "v2": 1.0, "A": 0.5, "b": 1.0, "t": 0.2}, n=10, seed=1)
     race = pl.regression("lba3", lba, formulas=dict.fromkeys(("v0", "v1", "v2", "b"), 1.0), A=0.5, t="1")
-    with pytest.raises(ValueError, match="3 choices"):
-        pl.plots.predictive_cells(race)
+    ax = pl.plots.predictive_cells(race, hand_made(race, n=5))
+    assert {line.get_label() for line in ax.lines} >= {"model, 0", "model, 1", "model, 2"}
+
+
+def test_cells_know_omissions_and_what_was_lost() -> None:
+    df = pl.simulate("ddm", {"v": 1.0, "a": 1.0, "z": 0.5, "t": 0.3}, n=60, seed=1).astype({"response": float})
+    df = df.mask(df["rt"] > 0.8).assign(end=0.8)
+    late = df["rt"].isna().mean()
+    reg = pl.regression("ddm", df, v="1", a=1.0, t=0.3, deadline="end")
+    ax = pl.plots.predictive_cells(reg, hand_made(reg, n=5))
+    assert ax.child_axes[-1].patches[0].get_height() == pytest.approx(late)
+    assert next(line.get_xdata()[0] for line in ax.lines if line.get_label() == "deadline") == 0.8
+    # Right or wrong, and no answer; a lost time leaves out its trial.
+    right = df.assign(right=(df["response"] == 1).astype(float)).drop(columns="response")
+    folded = pl.regression("ddm", right, v="1", a=1.0, t=0.3, deadline=0.8, accuracy="right")
+    observed = folded.model.rvs_to_values[folded.model["obs"]].data
+    np.testing.assert_array_equal(observed[:, 1], df["response"].fillna(0))
+    names = {"df": right}
+    exec(folded.code(), names)  # what a user is to do with it
+    np.testing.assert_array_equal(names["model"].rvs_to_values[names["model"]["obs"]].data, observed)
+    trials = folded.predict(hand_made(folded, n=5), kind="trials", seed=1)
+    assert not trials["right"].to_numpy()[np.isinf(trials["rt"].to_numpy())].any()
+    lost = df.assign(rt=df["rt"].where(df.index > 4, np.nan), response=df["response"].where(df.index > 4, 1.0))
+    reg = pl.regression("ddm", lost, v="1", a=1.0, t=0.3, deadline="end", missing="lost")
+    ax = pl.plots.predictive_cells(reg, hand_made(reg, n=5))
+    assert ax.child_axes[-1].patches[0].get_height() == pytest.approx(df["rt"][5:].isna().mean())

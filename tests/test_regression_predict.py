@@ -372,3 +372,27 @@ def test_groups_within_what_is_left_out_are_refused(df: pd.DataFrame) -> None:
     reg = pl.regression("ddm", table, v="1 + (1 | school) + (1 | subject)", a=1.0, t=0.3)
     with pytest.raises(ValueError, match="leave out by='subject'"):
         reg.loo(hand_made(reg), by="school")
+
+
+def test_what_is_seen_in_part_is_predicted_so(df: pd.DataFrame) -> None:
+    """Intervals and limits by columns, of new rows as well; choices alone, also where members are left out."""
+    table = df.assign(low=np.floor(df["rt"] * 10) / 10, wide=0.1, least=0.2).assign(high=lambda t: t["low"] + 0.1)
+    reg = pl.regression("ddm", table.drop(columns="rt"), v="1", a=1.0, t=0.3, rt_interval=("low", "high"))
+    idata = hand_made(reg)
+    rt = reg.predict(idata, kind="trials", seed=1)["rt"].to_numpy()
+    np.testing.assert_allclose(rt, np.rint(rt / 0.1) * 0.1)
+    new = reg.predict(idata, pd.DataFrame({"x": [0.0, 1.0]}), kind="trials", seed=1)["rt"].to_numpy()
+    assert (np.abs(new - np.rint(new / 0.1) * 0.1) > 1e-6).any()
+    reg = pl.regression("ddm", table, v="1", a=1.0, t=0.3, rt_interval="wide", truncation=("least", None))
+    rt = reg.predict(idata, table.head(3), kind="trials", seed=1)["rt"].to_numpy()
+    np.testing.assert_allclose(rt, np.rint(rt / 0.1) * 0.1)
+    assert rt.shape[-1] == 3
+    with pytest.raises(ValueError, match="as truncation the name of a column"):
+        pl.regression("ddm", table, v="1", a=1.0, t=0.3, truncation=(np.full(len(df), 0.2), None))
+    alone = pl.regression("ddm", df[["response", "subject"]], v="1 + (1 | subject)", a=1.0, t=0.3, p_lapse=0.05)
+    drawn = alone.predict(hand_made(alone), kind="trials", seed=1)
+    assert set(drawn["rt"].to_numpy().ravel()) == {-1.0}
+    task, seen = make_task(alone.plan, alone.model, alone.description.table), find_trials(alone.model)[0]
+    found = task.log_likelihood(seen, {"v": np.full((1, len(df)), 0.7)})
+    upper = 0.95 * expit(2 * 0.7) + 0.025
+    np.testing.assert_allclose(np.exp(found)[0], np.where(df["response"] > 0, upper, 1 - upper), rtol=3e-4)

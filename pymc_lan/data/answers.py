@@ -160,7 +160,8 @@ def pressed(columns: Columns) -> Mask:
         columns.show(),
         expected=f"an {rt!r} on every trial whose {response!r} is 1 (pressed)",
         found="a response without an rt",
-        remedy="set the response to 0 where nothing was pressed, or fill in the rt from the raw data",
+        remedy="set the response to 0 where nothing was pressed, or fill in the rt from the raw data; missing='lost' "
+        "says that it was lost",
     )
     refuse(
         has_rt & ~said,

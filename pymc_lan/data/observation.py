@@ -64,6 +64,10 @@ class TrialLikelihood(Protocol):
         """Value of a function of arrays by name, which is looked at in some rows only: elsewhere it may be anything."""
         ...
 
+    def once(self, function: Callable[..., Any], *groups: Mapping[str, Any]) -> Any:
+        """Value of a function of arrays by name, which may be looked at once for rows that are the same."""
+        ...
+
 
 class Observation(ABC):
     """What is seen of a trial.
@@ -78,12 +82,18 @@ class Observation(ABC):
         What it means that there is no response; None where every trial has one.
     prefix : str
         What distributions put before the name of their model.
+    none : tuple of float
+        Codes, none of a response, that tables have where there was none.
+    timed : bool
+        Whether times of responses are seen.
     """
 
     responses: tuple[float, ...]
     extras: ClassVar[tuple[str, ...]]
     silence: ClassVar[Silence | None]
     prefix: ClassVar[str] = ""
+    none: ClassVar[tuple[float, ...]] = ()
+    timed: ClassVar[bool] = True
 
     @abstractmethod
     def read(self, columns: Columns) -> tuple[NDArray[np.bool_], Float]:
@@ -123,7 +133,7 @@ class Observation(ABC):
     @property
     def told_by_rt(self) -> bool:
         """Whether rt alone tells the response, so that a table may do without a column of responses."""
-        return len(self.responses) == 1
+        return len(self.responses) == 1 and self.timed
 
     @property
     def silent(self) -> bool:
@@ -301,6 +311,7 @@ class PressOrNot(Observation):
     extras = (*GUESSES, "lapse_go", "deadline")
     silence = Silence.NO_PRESS
     prefix = "GoNoGo"
+    none = (NO_RESPONSE, -1.0)
 
     @override
     def read(self, columns: Columns) -> tuple[NDArray[np.bool_], Float]:

@@ -21,7 +21,7 @@ from pymc_lan.data.answers import Columns
 from pymc_lan.data.array import Observed
 from pymc_lan.data.guesses import LOST_TIME, NO_RESPONSE
 from pymc_lan.data.labelled import columns_last, draws_first
-from pymc_lan.data.observation import Observation, PressOrNot, Silence, of_choices
+from pymc_lan.data.observation import Observation, PressOrNot, of_choices
 from pymc_lan.data.partly_seen import Lost
 from pymc_lan.data.plausible import (
     Doubt,
@@ -132,10 +132,9 @@ def as_observed(
     """
     observation: Observation = PressOrNot() if go_nogo else of_choices(tuple(choices), omissions=omissions)
     if missing is not None:
-        if missing != "lost" or go_nogo:
-            what = f"{missing!r}" + " beside go_nogo=True" * go_nogo
-            remedy = "leave it out, or give missing='lost' of trials with several choices"
-            raise ValueError(explain("missing=None or missing='lost'", what, remedy))
+        if missing != "lost":
+            remedy = "leave it out, or give missing='lost'"
+            raise ValueError(explain("missing=None or missing='lost'", f"{missing!r}", remedy))
         observation = Lost(observation)
     found = read_observed(data, observation, rt=rt, response=response, deadline=deadline, strict=strict)
     return found if (grid := grid_of(data)) is None else found.in_shape((*grid, 2))
@@ -453,8 +452,7 @@ def _check_positive(columns: Columns, observation: Observation) -> None:
         bad = codes
         found = f"{describe_codes(times[bad])}, which looks like a code for a missing time,"
         remedy = f"make it missing, {as_missing(times[bad], rt)}, which says that there was no response; "
-        presses = observation.silence is Silence.NO_PRESS
-        remedy += "where there was one, find out when" if presses else "where there was one, give missing='lost'"
+        remedy += "where there was one, give missing='lost'"
         if not observation.silent:
             remedy += "; that needs a distribution that knows trials without one: go/no-go, or with a deadline"
     else:

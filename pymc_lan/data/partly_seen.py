@@ -58,6 +58,16 @@ class PartlySeen(Observation, ABC):
         """As of the other."""
         return self.seen.silence
 
+    @property
+    def prefix(self) -> str:  # type: ignore[override]
+        """As of the other."""
+        return self.seen.prefix
+
+    @property
+    def none(self) -> tuple[float, ...]:  # type: ignore[override]
+        """Those of the other."""
+        return self.seen.none
+
     @override
     def read(self, columns: Columns) -> tuple[Mask, Float]:
         return self.seen.read(columns)
@@ -179,12 +189,16 @@ class Truncated(PartlySeen):
 
     @override
     def log_recorded(self, xp: Namespace, likelihood: TrialLikelihood, extras: Extras, theta: Mapping[str, Any]) -> Any:
-        low, high = self._window(xp, extras)
-        high = xp.maximum(high, low + SLIVER)
-        parts = [likelihood.log_mass(xp, low, high, np.float64(code), theta) for code in self.responses]
-        if self.silent:
-            parts.append(likelihood.log_trial(xp, np.float64(math.inf), np.float64(0), self.deadline(extras), theta))
-        return reduce(xp.logaddexp, parts)
+        def function(extras: Extras, theta: Extras) -> Any:
+            low, high = self._window(xp, extras)
+            high = xp.maximum(high, low + SLIVER)
+            parts = [likelihood.log_mass(xp, low, high, np.float64(code), theta) for code in self.responses]
+            if self.silent:
+                end = self.deadline(extras)
+                parts.append(likelihood.log_trial(xp, np.float64(math.inf), np.float64(0), end, theta))
+            return reduce(xp.logaddexp, parts)
+
+        return likelihood.once(function, self._own(extras), theta)
 
     @override
     def log_recorded_guess(self, xp: Namespace, extras: Extras) -> Any:
@@ -325,7 +339,7 @@ class Lost(_Lossy):
         untimed, empty = ~np.isfinite(times), np.isnan(codes) & ~not_a_number
         by_zero = self._by_zero(columns, codes)
         zero_is_none = (codes == 0) & (self.unknown == 0) & (not by_zero)
-        silent = untimed & (empty | zero_is_none | (columns.rows & np.isinf(times)))
+        silent = untimed & (empty | zero_is_none | np.isin(codes, self.none) | (columns.rows & np.isinf(times)))
         self._refuse_two_meanings(columns, codes, untimed, silent, by_zero=by_zero)
         time_lost = untimed & ~silent
         response_lost = ~untimed & (empty | ((codes == self.unknown) & (not by_zero)))
@@ -428,10 +442,12 @@ class ChoiceAlone(_Lossy):
     [[-1.0, 1.0]]
     """
 
+    timed = False
+
     @override
     def rows(self, columns: Columns) -> Float:
         codes, not_a_number = floats(columns.given)
-        silent = np.isnan(codes) & ~not_a_number
+        silent = (np.isnan(codes) & ~not_a_number) | np.isin(codes, self.none)
         refuse(
             silent & (not self.silent),
             columns.show(),

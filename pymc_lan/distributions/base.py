@@ -58,6 +58,8 @@ from pymc_lan.registry.sources import AnyModel, find_network, get_model
 
 LIKELIHOODS = ("lan", "exact")
 WHOLE = Parts()
+# Times whose latest is any: of responses alone it does not matter when a guess comes, unless something ends.
+ANY_WINDOW = np.ones(1)
 
 Float = NDArray[np.float64]
 
@@ -375,7 +377,7 @@ def lapse_window(value: Any, p_lapse: Any, deadline: Any, times: Any) -> Any:
     ends = constant_value(np.inf if deadline is None else deadline)
     if ends is not None and np.all(np.isfinite(ends)):
         return deadline
-    seen = [] if times is None else times[np.isfinite(times)]
+    seen = [] if times is None else times[np.isfinite(times) & (times > 0)]
     longest = float(np.max(seen)) if len(seen) else None
     if ends is None and longest is not None:
         return pt.where(pt.isinf(deadline), longest, deadline)

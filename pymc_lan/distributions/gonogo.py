@@ -16,7 +16,9 @@ from pymc_lan.data.observed import trial_type_is_go
 from pymc_lan.data.partly_seen import Parts
 from pymc_lan.data.tables import AUTO, from_table
 from pymc_lan.distributions.base import (
+    ANY_WINDOW,
     WHOLE,
+    Float,
     TrialDistribution,
     constant_value,
     deadline_view,
@@ -24,6 +26,7 @@ from pymc_lan.distributions.base import (
     lapse_window,
     split_model,
 )
+from pymc_lan.distributions.seen_in_part import extras_of, parts_of, take_parts
 from pymc_lan.distributions.values import as_numbers, check_deadline, check_fraction, known_value
 from pymc_lan.errors import check_length, explain
 from pymc_lan.models.model import Model, require_views
@@ -68,6 +71,9 @@ class GoNoGo(TrialDistribution):
         or, where it has none, the largest observed rt.
     likelihood, weights : optional
         As in `LANDist`.
+    missing, rt_interval, truncation : optional
+        As in `LANDist`: times of presses that were lost (a 1 without rt, in an array rt is -1), known to within an
+        interval, or recorded between limits only. Where there is no column ``rt``, presses alone are seen.
     observed : DataFrame, array or pm.Data, optional
         A column ``rt`` (seconds; empty, NaN or inf where nothing was pressed) and, if there is one, ``response``
         (1 pressed, 0 or -1 not); or rows of the two, also (subject, trial, 2).
@@ -110,7 +116,12 @@ class GoNoGo(TrialDistribution):
     @classmethod
     @override
     def _observation(cls, spec: Model, deadline: Any, parts: Parts = WHOLE) -> Observation:
-        return PressOrNot()
+        return parts.around(PressOrNot())
+
+    @classmethod
+    @override
+    def _take_parts(cls, observed: Any, kwargs: dict[str, Any]) -> tuple[Float | None, Parts]:
+        return take_parts(observed, kwargs)
 
     @classmethod
     @override
@@ -136,8 +147,12 @@ class GoNoGo(TrialDistribution):
         lapse_window: Any = None,
         likelihood: str | None = None,
         weights: AnyModel | None = None,
+        missing: str | None = None,
+        rt_interval: Any = None,
+        truncation: Any = None,
         _grid: tuple[int, ...] | None = None,
         _times: Any = None,
+        _alone: bool = False,
         **kwargs: Any,
     ) -> TensorVariable:
         """Return trials outside a model, for `pm.draw` and `pm.logp`.
@@ -157,15 +172,16 @@ class GoNoGo(TrialDistribution):
         drifts = {"v": theta["v"]} | ({} if v_nogo is None else {"v_nogo": as_numbers("v_nogo", v_nogo)})
         theta["v"] = _drift(drifts["v"], drifts.get("v_nogo"), trial_type, _grid)
         p_lapse = check_fraction("p_lapse", p_lapse)
+        always = _alone and truncation is None
         extras = {
             "p_lapse": p_lapse,
-            "lapse_window": _window(lapse_window, p_lapse, deadline, _times),
+            "lapse_window": _window(lapse_window, p_lapse, deadline, ANY_WINDOW if always else _times),
             "lapse_go": check_fraction("lapse_go", lapse_go),
             "deadline": deadline,
-        }
-        return cls._make(
-            source, theta, extras, drifts=drifts, likelihood=likelihood, weights=weights, grid=_grid, **kwargs
-        )
+        } | extras_of(rt_interval, truncation)
+        parts = parts_of(missing, rt_interval, truncation, alone=_alone)
+        given: dict[str, Any] = {"likelihood": likelihood, "weights": weights, "grid": _grid}
+        return cls._make(source, theta, extras, drifts=drifts, parts=parts, **given, **kwargs)
 
 
 _window = lapse_window

@@ -9,12 +9,12 @@ import numpy as np
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_lan.data.messages import say
 from pymc_lan.data.observation import Observation, Silence, of_choices
 from pymc_lan.data.partly_seen import Parts
 from pymc_lan.data.plausible import doubtful_edge, settle
-from pymc_lan.data.tables import AUTO, as_table, column_names, from_table
+from pymc_lan.data.tables import AUTO, from_table
 from pymc_lan.distributions.base import (
+    ANY_WINDOW,
     WHOLE,
     Float,
     TrialDistribution,
@@ -25,13 +25,7 @@ from pymc_lan.distributions.base import (
     resolve_model,
     split_model,
 )
-from pymc_lan.distributions.seen_in_part import (
-    are_choices_alone,
-    check_interval,
-    check_truncation,
-    parts_of,
-    take_arguments,
-)
+from pymc_lan.distributions.seen_in_part import extras_of, parts_of, take_parts
 from pymc_lan.distributions.values import check_deadline, check_fraction, known_numbers
 from pymc_lan.errors import explain
 from pymc_lan.models.likelihood import Likelihood
@@ -75,7 +69,8 @@ class LANDist(TrialDistribution):
         Within how many seconds times are known, rt being the middle; or the name of a column of that; or of two columns
         in place of ``rt``, its least and its largest value.
     truncation : tuple, optional
-        Between which times [s] responses were recorded at all: the others are not in the table. Either may be None.
+        Between which times [s] responses were recorded at all: the others are not in the table. Either may be None, one
+        for each trial, or the name of a column.
     observed : DataFrame, array or pm.Data, optional
         Columns ``rt`` (seconds) and ``response`` (-1 or +1, or 0 to n - 1 for n accumulators), or rows of the two, also
         (subject, trial, 2). Where there is no column ``rt``, or it is -1 in all rows, responses are all that is seen.
@@ -115,13 +110,7 @@ class LANDist(TrialDistribution):
     @classmethod
     @override
     def _take_parts(cls, observed: Any, kwargs: dict[str, Any]) -> tuple[Float | None, Parts]:
-        times = take_arguments(observed, kwargs)
-        kwargs["_alone"] = times is None and are_choices_alone(observed)
-        if kwargs["_alone"] and column_names(observed) is not None:
-            say("rt: the observed data have no such column, so responses are all that is seen of the trials.")
-            times = np.full(len(as_table(observed, "observed")), np.nan)
-        given = {name: kwargs.get(name) for name in ("missing", "rt_interval", "truncation")}
-        return times, parts_of(**given, alone=kwargs["_alone"])
+        return take_parts(observed, kwargs)
 
     @classmethod
     @override
@@ -176,16 +165,14 @@ class LANDist(TrialDistribution):
             # The simulator knows which trials have no response; none is late beyond that.
             deadline = np.inf
         p_lapse = check_fraction("p_lapse", p_lapse)
+        always = _alone and deadline is None and truncation is None
         extras = {
             "p_lapse": p_lapse,
-            "lapse_window": _window(lapse_window, p_lapse, deadline, _times),
+            "lapse_window": _window(lapse_window, p_lapse, deadline, ANY_WINDOW if always else _times),
         }
         if deadline is not None:
             extras["deadline"] = check_deadline(deadline)
-        if rt_interval is not None:
-            extras["rt_interval"] = check_interval(rt_interval)
-        if truncation is not None:
-            extras |= check_truncation(truncation)
+        extras |= extras_of(rt_interval, truncation)
         parts = parts_of(missing, rt_interval, truncation, alone=_alone)
         return cls._make(
             source, theta, extras, likelihood=likelihood, weights=weights, grid=_grid, parts=parts, **kwargs

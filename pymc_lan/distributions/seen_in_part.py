@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from pytensor.graph.basic import Variable
 
 from pymc_lan.data.guesses import LOST_TIME
+from pymc_lan.data.messages import say
 from pymc_lan.data.observed import RESPONSE
 from pymc_lan.data.partly_seen import SHORT, Parts, check_limits, two_limits
 from pymc_lan.data.plausible import NO_DECISION_ABOVE
-from pymc_lan.data.tables import by_label, column, column_names, floats, from_table, spelled
+from pymc_lan.data.tables import as_table, column, column_names, floats, from_table, spelled
 from pymc_lan.distributions.values import as_numbers, known_numbers
 from pymc_lan.errors import explain, is_missing, refuse
 
@@ -46,17 +47,24 @@ def parts_of(missing: Any, rt_interval: Any, truncation: Any, *, alone: bool) ->
     )
 
 
+def are_two_columns(interval: Any) -> bool:
+    """Whether an interval is given by the names of two columns, of its ends."""
+    return isinstance(interval, tuple | list) and len(interval) == 2 and all(isinstance(x, str) for x in interval)
+
+
 def take_arguments(observed: Any, kwargs: dict[str, Any]) -> Float | None:
     """Replace names of columns among the arguments by their values; return the times that two columns come to."""
     table, times = None if isinstance(observed, Variable) else observed, None
     if (given := kwargs.get("rt_interval")) is not None:
-        if isinstance(given, tuple | list) and len(given) == 2 and all(isinstance(name, str) for name in given):
+        if are_two_columns(given):
             times, kwargs["rt_interval"] = _between(table, *given)
         elif not isinstance(given, Variable):
             kwargs["rt_interval"] = from_table(given, table, "rt_interval")
     if (given := kwargs.get("truncation")) is not None:
         limits = two_limits(given)
-        kwargs["truncation"] = tuple(x if isinstance(x, Variable) else by_label(x, table, "truncation") for x in limits)
+        kwargs["truncation"] = tuple(
+            x if isinstance(x, Variable) else from_table(x, table, "truncation") for x in limits
+        )
     return times
 
 
@@ -75,6 +83,23 @@ def _between(table: Any, low: str, high: str) -> tuple[Float, Float]:
         "recording is a trial without one: empty cells, and deadline=...",
     )
     return np.where(none, np.nan, (first + last) / 2), np.where(none, 1.0, last - first)
+
+
+def take_parts(observed: Any, kwargs: dict[str, Any]) -> tuple[Float | None, Parts]:
+    """Times in place of a column, and what is not seen of observed trials; arguments of that are made numbers."""
+    times = take_arguments(observed, kwargs)
+    kwargs["_alone"] = times is None and are_choices_alone(observed)
+    if kwargs["_alone"] and column_names(observed) is not None:
+        say("rt: the observed data have no such column, so responses are all that is seen of the trials.")
+        times = np.full(len(as_table(observed, "observed")), np.nan)
+    given = {name: kwargs.get(name) for name in ("missing", "rt_interval", "truncation")}
+    return times, parts_of(**given, alone=kwargs["_alone"])
+
+
+def extras_of(rt_interval: Any, truncation: Any) -> dict[str, Any]:
+    """What is known of each trial of that, as numbers by name."""
+    found = {} if rt_interval is None else {"rt_interval": check_interval(rt_interval)}
+    return found if truncation is None else found | check_truncation(truncation)
 
 
 def is_numeric(observed: Any) -> bool:

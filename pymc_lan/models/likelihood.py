@@ -150,6 +150,10 @@ class Likelihood:
             found[..., chosen] = function(*some)
         return found
 
+    def once(self, function: Callable[..., Any], *groups: Mapping[str, Any]) -> Any:
+        """Value of a function of arrays by name."""
+        return function(*groups)
+
     @property
     def density(self) -> Density:
         """What the networks give or, without them, the closed form."""

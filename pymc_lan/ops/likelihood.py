@@ -38,6 +38,7 @@ from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.program import AnyNetwork, Program
 from pymc_lan.numerics.passage import Namespace, Theta
 from pymc_lan.ops.backends import register_with_backend
+from pymc_lan.ops.same_rows import first_of_same
 from pymc_lan.ops.undecided import log_undecided
 
 
@@ -244,22 +245,26 @@ def _with_survivor(spec: Model, lan: MLP, inputs: Sequence[TensorVariable | None
     seen = log_likelihood(spec, lan, None, [pt.where(responded, rt, 1.0), response, None, *parameters])
     theta = dict(zip(spec.names, parameters, strict=True))
     likelihood = _likelihood(spec, lan, None, Silence.OMISSION)
+    graph = LikelihoodGraph(spec, lan, None, Silence.OMISSION)
     if likelihood.log_survivor is None:
-        return cast("TensorVariable", pt.where(responded, seen, _log_left(spec, lan, rt, deadline, theta)))
-    if any(x.type.ndim and x.type.shape[-1] != 1 for x in (deadline, *parameters) if x is not None):
+        return cast("TensorVariable", pt.where(responded, seen, _of_silent(graph, rt, deadline, theta, graph.log_left)))
+    if not isinstance(rt, Constant) and any(
+        x.type.ndim and x.type.shape[-1] != 1 for x in (deadline, *parameters) if x is not None
+    ):
         # Where there is a response nothing is asked, which takes no time; what all trials share is found once.
         deadline = pt.where(responded, np.inf, deadline)
-    none = likelihood.log_none(PYTENSOR, deadline, theta)
+    none = _of_silent(graph, rt, deadline, theta, lambda end, own: likelihood.log_none(PYTENSOR, end, own))
     return cast("TensorVariable", pt.where(responded, seen, none))
 
 
-def _log_left(spec: Model, lan: AnyNetwork, rt: Any, deadline: Any, theta: Theta) -> Any:
-    """Log probability of no decision by the deadline, by quadrature, of the trials without a response."""
-    graph = LikelihoodGraph(spec, lan, None, Silence.OMISSION)
+def _of_silent(
+    graph: LikelihoodGraph, rt: Any, deadline: Any, theta: Theta, function: Callable[[Any, Theta], Any]
+) -> Any:
+    """Log probability of no decision by the deadline, of the trials without a response where they are known."""
     rows = np.isinf(rt.data) if isinstance(rt, Constant) else np.bool_(True)
     if isinstance(deadline, Constant) and np.unique(deadline.data).size == 1:
         deadline = pt.constant(deadline.data.ravel()[0])
-    return graph.at(rows, lambda end, theta: graph.log_left(end["deadline"], theta), {"deadline": deadline}, theta)
+    return graph.at(rows, lambda end, own: function(end["deadline"], own), {"deadline": deadline}, theta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +321,8 @@ class LikelihoodGraph:
     def at(self, rows: Any, function: Callable[..., Any], *groups: Mapping[str, Any]) -> Any:
         """Value of a function of arrays by name in some rows, and 0 elsewhere.
 
-        Only there where the data are part of the graph; of data that may be exchanged it is looked at everywhere.
+        Only there where the data are part of the graph; of data that may be exchanged it is looked at everywhere. Rows
+        that are the same are looked at once.
         """
         tensors = [_as_tensors(group) for group in groups]
         axes = max(x.type.ndim for group in tensors for x in group.values())
@@ -330,9 +336,23 @@ class LikelihoodGraph:
                 return x
             return pt.broadcast_to(x, rows.shape)[np.nonzero(rows)]
 
-        found = function(*({name: some(x) for name, x in group.items()} for group in tensors))
+        found = self.once(function, *({name: some(x) for name, x in group.items()} for group in tensors))
         zeros: Any = pt.zeros(rows.shape, dtype="float64")
         return zeros[np.nonzero(rows)].set(found)
+
+    def once(self, function: Callable[..., Any], *groups: Mapping[str, Any]) -> Any:
+        """Value of a function of arrays by name, looked at once for rows that are known to be the same."""
+        tensors = [_as_tensors(group) for group in groups]
+        every = [x for group in tensors for x in group.values()]
+        lengths = {x.type.shape[0] for x in every if x.type.ndim} - {1}
+        plain = max((x.type.ndim for x in every), default=0) == 1 and len(lengths) == 1 and None not in lengths
+        same = first_of_same(every, lengths.pop()) if plain else None
+        if same is None:
+            return function(*tensors)
+        first, which = same
+        some = [{k: x[first] if x.type.ndim and x.type.shape != (1,) else x for k, x in g.items()} for g in tensors]
+        found = function(*some)
+        return found[which] if found.type.ndim else found
 
 
 def _as_tensors(values: Mapping[str, Any]) -> dict[str, Any]:

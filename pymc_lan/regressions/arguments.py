@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pymc_lan.data.observed import RESPONSE
-from pymc_lan.data.tables import AUTO, SUBJECTS, as_table, every_name, spelled, subject_column
+from pymc_lan.data.tables import AUTO, SUBJECTS, as_table, every_name, floats, spelled, subject_column
 from pymc_lan.errors import explain, is_real, unknown
 from pymc_lan.models.model import Model
 from pymc_lan.registry.sources import get_model
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 OF_TASK = {"GoNoGo": ("v_nogo", "p_lapse", "lapse_go"), "LANDist": ("p_lapse",), "ChoiceDist": ("p_lapse",)}
 # Arguments that name a column unless they are values.
 OF_COLUMNS = ("trial_type", "deadline", "response", "lapse_window")
+# Those that may be two of these.
+OF_PARTS = ("rt_interval", "truncation")
 
 
 def describe(
@@ -143,13 +146,18 @@ def _prior(name: str, value: Any) -> Prior | float | None:
 
 def _task_argument(name: str, value: Any, table: pd.DataFrame) -> Any:
     """What the distribution takes beside parameters: text, numbers and mappings, which can be written down."""
-    plain = value is None or isinstance(value, str | Mapping | numbers.Real)
-    if name in OF_COLUMNS and not plain:
+    plain = all(x is None or isinstance(x, str | Mapping | numbers.Real) for x in _each(name, value))
+    if name in (*OF_COLUMNS, *OF_PARTS) and not plain:
         expected = f"as {name} the name of a column, a number, or what codes stand for"
         raise ValueError(explain(expected, f"an object of type {type(value).__name__}", "make a column of it"))
     if name in OF_COLUMNS and isinstance(value, str) and value != AUTO and value not in table.columns:
         raise ValueError(unknown("column", value, [str(each) for each in table.columns]))
     return float(value) if isinstance(value, numbers.Real) else value
+
+
+def _each(name: str, value: Any) -> Sequence[Any]:
+    """What an argument is made of."""
+    return value if name in OF_PARTS and isinstance(value, tuple | list) else (value,)
 
 
 def _coded(
@@ -183,7 +191,18 @@ def _coded(
         )
         remedy = "give stimulus=..., and z is a preference for a response; or leave z out"
         raise ValueError(explain(expected, f"z={parameters['z']!r:.60}", remedy))
-    return table.assign(**{RESPONSE: _codes(spec, boundaries(table[accuracy], table[stimulus] if stimulus else None))})
+    silent = _silent(table, accuracy, lost=task.get("missing") == "lost")
+    answers = table[accuracy].mask(silent, 0) if silent.any() else table[accuracy]
+    found = _codes(spec, boundaries(answers, table[stimulus] if stimulus else None))
+    return table.assign(**{RESPONSE: np.where(silent, np.nan, found) if silent.any() else found})
+
+
+def _silent(table: pd.DataFrame, accuracy: str, *, lost: bool) -> NDArray[np.bool_]:
+    """Trials without a response: of neither time nor answer or, where no times were lost, an answer that is wrong."""
+    if "rt" not in table.columns:
+        return np.zeros(len(table), bool)
+    rt, answer = (floats(table[name].to_numpy(dtype=object))[0] for name in ("rt", accuracy))
+    return ~np.isfinite(rt) & (np.isnan(answer) | ((answer <= 0) & (not lost)))
 
 
 def _codes(spec: Model, side: Any) -> Any:
@@ -197,8 +216,8 @@ def _used(
     """The columns that the formulas use, those of the trials, and who the subjects are."""
     names = {"rt", RESPONSE, "trial_type", "deadline", *filter(None, more)}
     names |= {x for name, x in task.items() if name in OF_COLUMNS and isinstance(x, str)}
-    interval = task.get("rt_interval")
-    names |= {x for x in (interval if isinstance(interval, tuple | list) else (interval,)) if isinstance(x, str)}
+    for given in (task.get("rt_interval"), task.get("truncation")):
+        names |= {x for x in (given if isinstance(given, tuple | list) else (given,)) if isinstance(x, str)}
     for name, text in parameters.items():
         if isinstance(text, str):
             names |= Formula.variables_of(name, text, table)

@@ -22,7 +22,12 @@ from pymc_lan.registry.sources import AnyModel
 from pymc_lan.regressions.links import link_of
 
 # What may be the same in all trials, beside parameters.
-FIXED = ("deadline", "p_lapse", "lapse_go", "lapse_window", "likelihood", "weights")
+FIXED = (
+    *("deadline", "p_lapse", "lapse_go", "lapse_window", "missing", "rt_interval", "truncation"),
+    *("likelihood", "weights"),
+)
+# Arguments that elsewhere may name columns.
+COLUMNS = ("deadline", "rt_interval", "truncation")
 # What both kinds of distributions look for in the columns of a table, which bambi does not hand on.
 NO_COLUMNS: Mapping[type[TrialDistribution], Mapping[str, None]] = {
     LANDist: {"deadline": None},
@@ -79,7 +84,9 @@ def bambi_family(
         Links of bambi, by parameter, in place of those that keep parameters inside the trained bounds.
     **fixed
         Numbers for parameters that are not estimated (``z=0.5``), and what is the same in all trials: ``deadline``,
-        ``p_lapse`` with its ``lapse_window``, ``lapse_go``, ``likelihood``, ``weights``.
+        ``p_lapse`` with its ``lapse_window``, ``lapse_go``, ``likelihood``, ``weights``, ``missing``, ``rt_interval``
+        and ``truncation``. bambi leaves out rows with empty cells: write inf, or
+        0 and -1, as for arrays (`as_observed`).
 
     Returns
     -------
@@ -156,9 +163,12 @@ def _check_fixed(spec: Model, free: list[Parameter], fixed: Mapping[str, Any], *
             raise ValueError(explain("arguments that bambi's families know", f"{name}={value!r:.40}", remedy))
         if name not in known and name not in FIXED:
             raise ValueError(unknown("argument", name, [*known, *FIXED], of="pl.bambi_family"))
-        if name not in ("likelihood", "weights") and np.ndim(value):
+        each = value if name == "truncation" and isinstance(value, tuple | list) else (value,)
+        text = name in COLUMNS and any(isinstance(x, str) for x in each)
+        if name not in ("likelihood", "weights") and (text or any(np.ndim(x) for x in each)):
             expected = f"one {name} for all trials, because bambi hands a family no columns but those of formulas"
-            raise ValueError(explain(expected, f"{name} of shape {np.shape(value)}", "use pl.LANDist or pl.GoNoGo"))
+            found = f"{name}={value!r:.40}" if text else f"{name} of shape {np.shape(value)}"
+            raise ValueError(explain(expected, found, "use pl.LANDist or pl.GoNoGo"))
     if not free:
         raise ValueError(explain("a parameter to estimate", "numbers for all", "leave one out"))
     if np.any(fixed.get("p_lapse", 0.0)) and not {"lapse_window", "deadline"} & fixed.keys():

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pymc_lan.data.observed import RESPONSE
 from pymc_lan.models.model import Model
 from pymc_lan.networks.network import Network
 from pymc_lan.regressions.build import coordinates, is_one
@@ -84,7 +85,12 @@ def _responses(plan: Plan) -> list[str]:
     else:
         is_upper = max(sides(d.table[d.stimulus]).items(), key=lambda item: item[1])[0]
         upper = f"{right} == (df[{d.stimulus!r}] == {is_upper!r})"
-    return [f"df = df.assign(response=np.where({upper}, {high}, {low}))"]
+    lines = [f"df = df.assign(response=np.where({upper}, {high}, {low}))"]
+    if d.table[RESPONSE].isna().any():
+        timed = "np.isfinite(df['rt'].astype(float))"
+        known = f"{timed} | df[{d.accuracy!r}].notna()" if d.task.get("missing") == "lost" else timed
+        lines += [f"df = df.assign(response=df[{RESPONSE!r}].where({known}))"]
+    return lines
 
 
 def _who(m: Members) -> list[str]:

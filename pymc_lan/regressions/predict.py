@@ -88,7 +88,8 @@ def _trials(
     trials: dict[str, NDArray[Any]] = {"rt": drawn[..., 0]} if plan.spec.times else {}
     trials[RESPONSE] = drawn[..., 1] if plan.spec.times else drawn
     if (name := plan.description.accuracy) is not None:
-        trials[name] = _right(plan, table, trials[RESPONSE])
+        answered = np.isfinite(trials["rt"]) if "rt" in trials else np.True_
+        trials[name] = _right(plan, table, trials[RESPONSE]) & answered
     return trials
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pymc_lan.data.observation import Observation
 from pymc_lan.data.tables import AUTO, from_table
 from pymc_lan.diagnostics.fitted_trials import Trials, find_trials, likelihood_of, log_likelihood
 from pymc_lan.distributions.choice import ChoiceDist
 from pymc_lan.distributions.nodes import trial_node
 from pymc_lan.distributions.response_rv import ResponseRV
+from pymc_lan.distributions.seen_in_part import are_two_columns, take_arguments
 from pymc_lan.regressions.build import DISTRIBUTIONS, keywords
 from pymc_lan.regressions.plan import D_PRESS, Plan
 from pymc_lan.regressions.priors import Prior
@@ -102,7 +104,9 @@ def make_task(plan: Plan, model: Any, table: pd.DataFrame) -> Task:
     arguments.pop("response", None)
     if family is not ChoiceDist:
         arguments |= {name: _column(family, name, plan, table) for name in family.from_columns}
-        arguments["_times"] = find_trials(model)[0].rt
+        fitted = find_trials(model)[0]
+        arguments.pop("rt_interval", None)
+        arguments |= {"_times": fitted.rt} | _seen_in_part(fitted.op.observation, d.task, table)
     node = trial_node(family.dist(d.model, **arguments))
     assert node is not None
     function = pytensor.function([*symbols.values()], node.inputs[2:], mode="FAST_COMPILE", on_unused_input="ignore")
@@ -115,6 +119,17 @@ def make_task(plan: Plan, model: Any, table: pd.DataFrame) -> Task:
         return wide + [np.broadcast_to(x, shape) for x in found[first:]]
 
     return Task(node.op, inputs, len(table))
+
+
+def _seen_in_part(observation: Observation, given: Mapping[str, Any], table: pd.DataFrame) -> dict[str, Any]:
+    """What is not seen of the trials of a table, where that was said of the trials that were fitted."""
+    found: dict[str, Any] = {name: given[name] for name in ("rt_interval", "truncation") if name in given}
+    ends: Any = found.get("rt_interval")
+    if are_two_columns(ends) and not {*ends} <= {*table.columns}:
+        # Nobody has seen these trials yet: their times are whole.
+        del found["rt_interval"]
+    take_arguments(table, found)
+    return found if observation.timed else found | {"_alone": True}
 
 
 def _column(family: Any, name: str, plan: Plan, table: pd.DataFrame) -> Any:
