@@ -137,7 +137,6 @@ def study(seed: int, chains: int, draws: int) -> dict[str, Any]:
             chains=chains,
             random_seed=seed,
             progressbar=False,
-            backend="jax",
             initvals={"W": mode.point["W"]},
         )
     seconds = time.process_time() - begin
@@ -173,7 +172,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--studies", type=int, default=30)
     parser.add_argument("--chains", type=int, default=4)
-    parser.add_argument("--draws", type=int, default=500)
+    parser.add_argument("--draws", type=int, default=600)
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")

@@ -105,10 +105,9 @@ def main() -> None:
     model, field = build(ref, comparison, correct, args.degree)
     fits = find_modes(model, args.steps)
     with model:
-        # With JAX, which compiles this model in seconds; numba needs the better part of a minute.
         idata = pm.sample(
             args.draws, tune=args.tune, chains=args.chains, random_seed=args.seed, progressbar=False,
-            backend="jax", initvals={"W": fits["L-BFGS"].point["W"]},
+            initvals={"W": fits["L-BFGS"].point["W"]},
         )  # fmt: skip
     # At points between the references, because weights are not what is asked for.
     x = np.random.default_rng(args.seed).uniform(-EDGE, EDGE, (100, 2))

@@ -206,6 +206,29 @@ def test_members_have_fields_around_a_mean() -> None:
     assert logp(moved) - logp(none) == pytest.approx(-0.5 * (moved["W_standard__"] ** 2).sum(), rel=1e-9)
 
 
+def test_stimuli_that_repeat_are_evaluated_once_and_have_their_places() -> None:
+    x = RNG.uniform(-1, 1, (4, 2))
+    again, who = np.array([3, 0, 0, 2, 3, 1, 3]), np.array([2, 0, 1, 2, 1, 0, 0])
+    _, several = members()
+    weights = RNG.normal(0, 0.1, (3, *several.shape))
+    expected = np.array([by_hand(w, x[again], 1e-4) for w in weights])
+    outputs = [several.at(x[again]), several.at(x[again], who), several.log_determinant(x[again])]
+    every, mine, log_det = pytensor.function([several.weights], outputs, mode=FAST)(weights)
+    np.testing.assert_allclose(every, expected, rtol=1e-11)
+    np.testing.assert_allclose(mine, expected[who, np.arange(7)], rtol=1e-11)
+    np.testing.assert_allclose(log_det, np.linalg.slogdet(expected)[1], rtol=1e-9)
+    with pytest.raises(ValueError, match="7"):
+        several.at(x[again], who[:4])
+    _, one = field_of(1, 2, 1)
+    found = one.at(x[again])
+    assert found.type.shape == (7, 2, 2)
+    outputs = [found, pt.grad(found[0].sum(), one.weights)]
+    value, slope = pytensor.function([one.weights], outputs, mode=FAST)(weights[0])
+    np.testing.assert_allclose(value, expected[0], rtol=1e-11)
+    alone = pytensor.function([one.weights], pt.grad(one.at(x[3:]).sum(), one.weights), mode=FAST)(weights[0])
+    np.testing.assert_allclose(slope, alone, rtol=1e-11)
+
+
 def test_a_model_with_a_field_is_pickled() -> None:
     import cloudpickle
 

@@ -27,6 +27,8 @@ Float = NDArray[np.float64]
 MOST_DIMENSIONS = 3
 # How far a stimulus may lie outside [-1, 1] by rounding, of single precision too.
 ROUNDING = 1e-6
+# Where at most so large a share of the stimuli differ, each of them is evaluated once: looking up costs less.
+FEW_REPEAT = 0.75
 OUTSIDE = explain(
     "stimuli from -1 to 1 in every coordinate",
     "others in a variable when the model was evaluated",
@@ -191,7 +193,9 @@ class WishartField:
         >>> pm.draw(field.at(np.zeros((5, 2)))).shape
         (5, 2, 2)
         """
-        return self._shaped(covariances(pt, self._roots(x, member), self.diagonal, self.d), 2)
+        u, place = self._roots(x, member)
+        found = covariances(pt, u, self.diagonal, self.d)
+        return self._shaped(found if place is None else pt.take(found, place, axis=-3), 2)
 
     def log_determinant(self, x: Any, member: Any = None) -> TensorVariable:
         """Logarithms of the determinants of the covariance matrices at stimuli, as `at` takes them.
@@ -207,7 +211,9 @@ class WishartField:
         -------
         TensorVariable of shape (n,)
         """
-        return self._shaped(log_determinants(pt, self._roots(x, member), self.diagonal, self.d), 0)
+        u, place = self._roots(x, member)
+        found = log_determinants(pt, u, self.diagonal, self.d)
+        return self._shaped(found if place is None else pt.take(found, place, axis=-1), 0)
 
     def draws(self, weights: Any, x: Any, member: int | None = None, *, group: str = "posterior") -> Float:
         """Covariance matrices at stimuli, of draws of the weights, with NumPy.
@@ -288,8 +294,12 @@ class WishartField:
             remedy = "leave member out, or make fields of several with mean=... and dims=..."
             raise ValueError(explain(f"{self!r} without member, being one field", "member", remedy))
 
-    def _roots(self, x: Any, member: Any) -> TensorVariable:
-        """U at stimuli, of shape (n, d, d + extra), or of all members (members, n, d, d + extra)."""
+    def _roots(self, x: Any, member: Any) -> tuple[TensorVariable, NDArray[np.intp] | None]:
+        """U at stimuli, of shape (n, d, d + extra), or of all members (members, n, d, d + extra).
+
+        Where known stimuli repeat, as references do, at those that differ; and then which of them each stimulus is.
+        """
+        repeated = None
         if isinstance(x, Variable):
             stimuli: Any = as_numbers("x", x).astype("float64")
             if stimuli.type.ndim == 1 and self.d == 1:
@@ -303,28 +313,35 @@ class WishartField:
             stimuli = checked(stimuli, pt.all(inside), OUTSIDE)
             phi: Any = basis(pt, stimuli, self.degree)
         else:
-            phi = basis(np, self._known(x), self.degree)
+            distinct, repeated = _distinct(self._known(x))
+            phi = basis(np, distinct, self.degree)
         k, last = (self.degree + 1) ** self.d, self.shape[-2:]
         every = roots(pt, phi, self.weights.reshape((self.members or 1, k, *last)), last)
         if self.members is None:
             if member is not None:
                 self._check_several()
-            return every[0]
+            return every[0], repeated
         if member is None:
-            return every
+            return every, repeated
         index = _check_member(member, self.members)
+        place: Any = pt.arange(phi.shape[0]) if repeated is None else repeated
         if not isinstance(phi, Variable):
-            check_length("member", index, len(phi))
-        place = pt.arange(phi.shape[0])
+            check_length("member", index, len(phi) if repeated is None else len(repeated))
         if not isinstance(index, Variable):
-            return every[index, place]
+            return every[index, place], None
         known = pt.and_(pt.ge(index, 0), pt.lt(index, self.members))
         found = every[pt.clip(index, 0, self.members - 1), place]
-        return checked(pt.where(known[..., None, None], found, np.nan), pt.all(known), NOBODY)
+        return checked(pt.where(known[..., None, None], found, np.nan), pt.all(known), NOBODY), None
 
     def _shaped(self, value: Any, n: int) -> TensorVariable:
         """The value with the static shape of its last n axes."""
         return pt.specify_shape(value, (*(None,) * (value.type.ndim - n), *(self.d,) * n)) if n else value
+
+
+def _distinct(x: Float) -> tuple[Float, NDArray[np.intp] | None]:
+    """The stimuli that differ, and which of them each is; all of them and None, where few repeat."""
+    rows, place = np.unique(x, axis=0, return_inverse=True)
+    return (rows, place.ravel()) if len(rows) <= FEW_REPEAT * len(x) else (x, None)
 
 
 def _weights_of(weights: Any, name: str, group: str) -> Float:
