@@ -94,6 +94,7 @@ def test_draws_have_the_density_that_they_say(df: float, widened: bool) -> None:
         (0.0, np.inf, np.exp),
         (0.1, np.inf, lambda u: 0.1 + np.exp(u)),
         (0.05, 0.6, lambda u: 0.05 + 0.55 / (1 + np.exp(-u))),
+        (0.0, 1.0, lambda u: 1 / (1 + np.exp(-u))),
     ],
 )
 def test_a_time_is_answered_as_a_share_of_the_fastest(least: float, most: float, backward: Any) -> None:
@@ -121,6 +122,7 @@ def test_which_time_is_so_answered() -> None:
 
     assert scale(model(lambda: pm.Gamma("t", 9, 30))) == Scale(3, 2, 0.0, np.inf)
     assert scale(model(lambda: pm.Uniform("t", 0.05, 0.6))) == Scale(3, 2, 0.05, 0.6)
+    assert scale(model(lambda: pm.Beta("t", 2, 5))) == Scale(3, 2, 0.0, 1.0)
     assert scale(model(lambda: pm.math.exp(pm.Normal("log_t", -1, 0.3)))) == Scale(3)
     # A guess may come before it.
     assert scale(model(lambda: pm.Gamma("t", 9, 30), p_lapse=0.05, lapse_window=3.0)) == Scale(3)
@@ -693,3 +695,25 @@ def test_training_learns_and_goes_on_where_it_was(tmp_path: Path, monkeypatch: A
         np.testing.assert_allclose(resumed.network.arrays[name], array, atol=1e-5)
     with pytest.raises(ValueError, match="Expected a checkpoint of this training"):
         pl.amortize(DDM, (40, 40), **(few | {"batches": 39}), checkpoint=tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("summary", "inference"), [("deep_set", "flow_matching"), ("set_transformer", "coupling_flow")]
+)
+def test_networks_of_bayesflow_are_held_as_they_are(summary: str, inference: str, tmp_path: Path) -> None:
+    few: dict[str, Any] = {"epochs": 1, "batches": 10, "batch_size": 16, **QUIET}
+    found = pl.amortize(DDM, (40, 40), summary=summary, inference=inference, **few)
+    rng = np.random.default_rng(1)
+    k, m = (found.standard.centre[name].size for name in ("trials", "whole"))
+    given, n = found.network.condition(rng.normal(size=(40, k)), rng.normal(size=m)), 4000
+    x, log_q = found.network.draw(rng, n, 3, given, widened=True)
+    centre, spread = np.median(x, axis=0), np.diff(np.quantile(x, [0.4, 0.6], axis=0), axis=0)[0]
+    ratio = np.exp(stats.norm.logpdf(x, centre, spread).sum(axis=1) - log_q)
+    error = ratio.std() / np.sqrt(n)
+    assert error < 0.1
+    assert abs(ratio.mean() - 1) < 4 * error
+    z = rng.normal(size=(5, 3))
+    np.testing.assert_allclose(found.network.latent(found.network.invert(z, given)[0], given), z, atol=0.02)
+    with pytest.raises(ValueError, match="Expected networks that are stored by their weights"):
+        found.save(tmp_path / "mine", name="mine")

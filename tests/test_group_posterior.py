@@ -79,8 +79,8 @@ def test_variables_that_are_not_of_a_group_keep_their_prior() -> None:
     with pm.Model() as model:
         pm.Normal("v", 0.0, WIDE)
         pm.Normal("w", pm.Normal("u"), 1.0, shape=2)
-    tree, rng = alone("identity"), np.random.default_rng(2)
-    dims, n = ("chain", "draw", "subject"), (1, N, len(ERRORS))
+    tree, rng = alone("identity", n=500), np.random.default_rng(2)
+    dims, n = ("chain", "draw", "subject"), (1, 500, len(ERRORS))
     further = {"u": (dims, rng.normal(5, 1, n)), "w": ((*dims, "w_dim_0"), rng.normal([1, 3], 0.5, (*n, 2)))}
     tree["weighted_posterior"] = tree["weighted_posterior"].to_dataset().assign(further)
     one = pl.group_posterior(tree, model, var_names="v", seed=1)["posterior"]
@@ -128,6 +128,7 @@ def test_what_has_no_group_is_refused() -> None:
         (tree, model, {"links": {"w": "log"}}, "variable of links"),
         (tree, model, {"priors": {"w": (1, 2)}}, "variable of priors"),
         (none, model, {}, "Found none of 's9'"),
+        (tree.isel(subject=[0]), model, {}, "Expected two subjects or more"),
         (tree, flat, {}, "Expected a prior of 'v' that can be drawn from"),
     ):
         with pytest.raises(ValueError, match=message):

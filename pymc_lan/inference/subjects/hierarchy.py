@@ -80,8 +80,8 @@ def group_posterior(
     Raises
     ------
     ValueError
-        For a subject without draws, a variable that is not in `found`, a prior that nothing can be drawn from, or a
-        link that is not known or does not suit a variable's values.
+        For fewer than two subjects, one without draws, a variable that is not in `found`, a prior that nothing can be
+        drawn from, or a link that is not known or does not suit a variable's values.
 
     Notes
     -----
@@ -225,6 +225,9 @@ def _names(found: Any, model: Any, wanted: str | Sequence[str] | None) -> list[s
 def _subjects(found: Any, model: Any, names: list[str], scales: Mapping[str, Any]) -> Subjects:
     weighted = found["weighted_posterior"]
     labels, log_weight = weighted["subject"].to_numpy().tolist(), weighted["log_weight"].to_numpy()[0].T
+    if len(labels) < 2:
+        remedy = "fit more of them: one says nothing of how subjects differ"
+        raise ValueError(explain("two subjects or more", f"{len(labels)}", remedy))
     values = {rv.name: np.moveaxis(weighted[rv.name].to_numpy()[0], 1, 0) for rv in model.free_RVs}
     there = np.isfinite(log_weight)
     if not there.any(axis=1).all():
