@@ -305,7 +305,11 @@ EDGES = {
 }
 
 
-@pytest.mark.parametrize("case", some_compiled(EDGES, GRADIENTS))
+# XLA takes seconds over these gradients, for each number of rows anew: the tiny horizons stand for the others.
+GO_EDGES = {("horizon <= 0", "jax"): pytest.mark.table, ("no deadline", "jax"): pytest.mark.table}
+
+
+@pytest.mark.parametrize("case", some_compiled(EDGES, GRADIENTS, GO_EDGES))
 def test_gradients_are_finite(case: tuple[str, str]) -> None:
     edge, backend = case
     function, cases, expected = EDGES[edge]

@@ -334,7 +334,7 @@ BY_DEFAULT = {
     "density": ("ddm", "lba2", "race_3", "imported"),
     "numpy": ("ddm", "race_3", "levy"),
     "no_press": ("ddm", "with_cpn"),
-    "omission": ("omissions", "with_opn"),
+    "omission": ("with_opn",),
     "probabilities": ("ddm", "responses", "with_cpn", "with_opn"),
     "responses": ("responses",),
     "exact": ("ddm", "lba2"),

@@ -164,10 +164,10 @@ for _name, (_two, _go, _extra) in OTHERS.items():
     CASES[f"{_name}, go/no-go"] = Case(_go, {**WITHIN, **_extra}, {"deadline": 1.5})
 
 # One of a kind: a closed form with and without guesses, of parameters that vary or move the boundaries, mixtures,
-# boundaries by a function, drifts that depend on the position.
+# dynamics by functions.
 TYPICAL = {
     *("DDM", "LANDist, per trial, lapses", "GoNoGoDDM, all of it, per trial", "ddm_sdv", "angle, go/no-go"),
-    *("full_ddm", "weibull, go/no-go", "ornstein, go/no-go"),
+    *("full_ddm", "weibull, go/no-go"),
 }
 MARKS = {name: () if name in TYPICAL else pytest.mark.table for name in CASES}
 assert set(CASES) >= TYPICAL
