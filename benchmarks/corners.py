@@ -36,7 +36,7 @@ Float = NDArray[np.float64]
 MODELS = (
     *("levy", "lca_3", "race_3", "race_4", "race_no_bias_angle_3", "race_no_bias_angle_4"),
     *("ddm", "ddm_extended", "ddm_sdv", "ddm_st", "full_ddm", "angle", "weibull", "exponential_collapse"),
-    "hyperbolic_collapse",
+    *("hyperbolic_collapse", "ornstein"),
 )
 # How near the end of its bounds a parameter is, as a share of them, and how many of the parameters are.
 NEAR = 0.04

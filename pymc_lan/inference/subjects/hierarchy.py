@@ -152,7 +152,7 @@ class Subjects:
         return np.concatenate([sum(map(_log_sum, self._each(part)), start=np.zeros(1)) for part in self._parts(rows)])
 
     def slope(self, rows: Float) -> tuple[Float, Float]:
-        """The same, and its gradient."""
+        """Log likelihoods of groups, and their gradients."""
         value, slope = zip(*map(self._slope, self._parts(rows)), strict=True)
         return np.concatenate(value), np.concatenate(slope)
 

@@ -270,7 +270,6 @@ HYPERBOLIC_SPEC = replace(
         Parameter("lam", (0.0, 3.0), "1/s", "rate at which the collapse begins", domain=(0.0, math.inf)),
     ),
     boundary=hyperbolic_boundary,
-    seen=PATH,
     description="Diffusion with boundaries that collapse hyperbolically: constant drift between +-a / (1 + lam d).",
     reference="Voskuilen, Ratcliff & Smith (2016), Journal of Mathematical Psychology 73, 59-79.",
     closes=None,
