@@ -8,7 +8,7 @@ ddm           yes     yes     yes       yes       yes           times     yes   
 ddm_sdv       yes     yes     yes       yes       yes           times     yes     yes
 angle         yes     yes     yes       yes       yes           times     yes     yes
 weibull       yes     yes     yes       yes       yes           times     open    yes
-ornstein      yes     yes     yes       no_opn    yes           times     open    yes
+ornstein      yes     yes     yes       yes       yes           times     open    yes
 full_ddm      yes     yes     yes       yes       yes           times     open    yes
 lba2          yes     unknown no_drift  yes       unknown       times     yes     -
 rdm3          yes     unknown no_drift  yes       unknown       times     yes     -

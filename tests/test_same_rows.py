@@ -22,6 +22,7 @@ SUBJECT, CUE = np.repeat([0, 1, 2], 4), np.tile([0, 1], 6)
 DESIGN = np.column_stack([np.ones(N), CUE])
 EFFECTS, MATRIX, SCALAR = pt.dvector("effects"), pt.dmatrix("matrix"), pt.dscalar("scalar")
 GIVEN = {EFFECTS: np.array([0.3, 0.7, -0.2]), MATRIX: np.arange(9.0).reshape(3, 3) ** 1.1, SCALAR: 1.3}
+BOX = SCALAR * SUBJECT[:, None, None, None] * np.ones((N, 3, 1, 3))
 
 # A vector of twelve rows, and how many of them differ; None where nothing is known.
 GRAPHS: dict[str, tuple[Callable[[], Any], int | None]] = {
@@ -40,6 +41,7 @@ GRAPHS: dict[str, tuple[Callable[[], Any], int | None]] = {
     "what is given": (lambda: pt.dvector("other"), None),
     "running sums": (lambda: pt.cumsum(EFFECTS[SUBJECT]), None),
     "backwards": (lambda: EFFECTS[SUBJECT][::-1], None),
+    "places of axes that are apart": (lambda: BOX[:, np.tile([0, 1, 2], 4), :, np.tile([0, 1, 2], 4)][:, 0, 0], None),
 }
 
 

@@ -117,7 +117,10 @@ def _of_places(node: Any, known: dict[Any, Codes | None]) -> Codes | None:
     """Of places along the first axis: rows of the same place, or of places that are the same."""
     first = node.op.idx_list[0]
     if first == slice(None):
-        return _of_first(node, known)
+        # Places of axes that are not next to each other make the first axis, wherever they stand.
+        placed = [axis for axis, each in enumerate(node.op.idx_list) if not isinstance(each, slice)]
+        apart = len(placed) > 1 and placed[-1] - placed[0] >= len(placed)
+        return None if apart else _of_first(node, known)
     if isinstance(first, slice) or not isinstance(node.op, AdvancedSubtensor):
         return None
     others, places = node.op.idx_list[1:], node.inputs[1 + first]
