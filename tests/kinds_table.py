@@ -58,16 +58,16 @@ angle         yes     yes     yes     yes      yes     yes
 weibull       yes     yes     yes     yes      yes     yes
 ornstein      yes     yes     yes     yes      yes     yes
 full_ddm      yes     yes     yes     yes      yes     yes
-lba2          two     two     unknown unknown  unknown yes
-rdm3          two     two     unknown unknown  unknown yes
+lba2          yes     two     unknown unknown  unknown yes
+rdm3          yes     two     unknown unknown  unknown yes
 poisson_race  yes      bare    unknown unknown  unknown yes
-race_3        two     two     yes     composed bounds  yes
+race_3        yes     two     yes     composed bounds  yes
 levy          yes     yes     yes     yes      bounds  yes
-lca_3         two     two     yes     yes      bounds  yes
-oddity_2d     two     two     yes     untimed  bounds  yes
-responses     two     two     yes     untimed  nowhere absent
+lca_3         yes     two     yes     yes      bounds  yes
+oddity_2d     notimes two     yes     untimed  bounds  yes
+responses     notimes two     yes     untimed  nowhere absent
 own           yes     bare    nowhere nowhere  nowhere absent
-omissions     two     two     yes     yes      nowhere absent
+omissions     yes     two     yes     yes      nowhere absent
 imported      yes     yes     yes     yes      -       -
 with_cpn      yes     yes     yes     yes      -       -
 with_opn      yes     yes     yes     yes      -       -
@@ -91,6 +91,7 @@ SENTENCES = {
         "Found none in its weights. Remedy: train one, import one with its CPN (cpn=...), or use the two-choice "
         "distribution."
     ),
+    "notimes": "Expected a model of response times. Found {name!r}, without times. Remedy: choose another.",
     "no_drift": (
         "Expected a model with a drift v, for go/no-go trials. Found {names} in its place. Remedy: use LANDist."
     ),

@@ -263,9 +263,10 @@ def check(k: Kind, folder: Path) -> str | None:
 
 
 def cartoon(k: Kind, folder: Path) -> None:
-    upper, _, lower = pl.plots.cartoon(k.source, k.theta, n_paths=2)
-    for ax, code in ((upper, 1), (lower, -1)):
-        rt, height = ax.lines[0].get_data()
+    first, *others = pl.plots.cartoon(k.source, k.theta, n_paths=2)
+    lines = [first.lines[0], others[-1].lines[0]] if k.model.choices == (-1, 1) else first.lines
+    for line, code in zip(lines, sorted(k.model.choices, reverse=len(others) == 2), strict=True):
+        rt, height = line.get_data()
         if k.network is not None:
             np.testing.assert_allclose(height, np.exp(k.network.logpdf(rt, code, **k.theta)), rtol=1e-6)
         assert np.all(height >= 0)
