@@ -146,7 +146,7 @@ def test_the_column_deadline_is_taken_and_can_be_left_out(caplog: pytest.LogCapt
 def test_a_deadline_that_the_model_has_no_place_for_is_named(caplog: pytest.LogCaptureFixture):
     caplog.set_level("INFO", logger="pymc_lan")
     with pm.Model():
-        pl.HyperbolicCollapse("obs", 1.0, A, Z, T, 0.5, observed=CHOICES.assign(deadline=0.6))
+        pl.GammaDriftAngle("obs", 1.0, A, Z, T, 0.2, 3.0, 0.2, 0.5, observed=CHOICES.assign(deadline=0.6))
     [record] = caplog.records
     assert "the column 'deadline' of the observed data is not used" in record.getMessage()
 
