@@ -288,9 +288,10 @@ def test_models_as_data() -> None:
     plain: dict[str, Any] = {"mode": "FAST_COMPILE"}
     point = {"v": np.array(0.3), "a_interval__": np.array(0.1), "t_log__": np.array(-1.5)}
     np.testing.assert_allclose(build(df).compile_logp(**plain)(point), written.compile_logp(**plain)(point), rtol=1e-6)
-    with pm.Model() as hierarchical:
-        pl.DDM("obs", pm.Normal("v", pm.Normal("mu"), 1), 1.0, 0.5, 0.3, observed=df)
-    assert describe(hierarchical) is None
+    for mu in (lambda: pm.Normal("mu"), lambda: pm.Truncated("mu", pm.LogNormal.dist(), upper=2)):
+        with pm.Model() as hierarchical:
+            pl.DDM("obs", pm.Normal("v", mu(), 1), 1.0, 0.5, 0.3, observed=df)
+        assert describe(hierarchical) is None
     z = Described(
         {"z": {"distribution": "LogitNormal", "parameters": [0.2, 0.5]}}, "ddm", {"v": 0, "a": 1, "z": "z", "t": 0.3}
     )

@@ -11,6 +11,7 @@ import xarray as xr
 from scipy import stats
 
 import pymc_lan as pl
+from pymc_lan.inference.subjects.ends import ends_of
 from pymc_lan.inference.subjects.scales import SCALES, scales_of
 
 # Subjects' estimates on the scale of the group, and how sure they are.
@@ -100,6 +101,15 @@ def test_scales_are_those_of_where_variables_end() -> None:
     found = scales_of(model, ["v", "t", "z", "u", "w"], {"t": "identity"})
     expected = {"v": "identity", "t": "identity", "z": "logit", "u": "log", "w": "identity"}
     assert found == {name: SCALES[link] for name, link in expected.items()}
+
+
+def test_ends_that_another_variable_sets_are_no_numbers() -> None:
+    with pm.Model() as model:
+        last = pm.Truncated("last", pm.LogNormal.dist(0, 1), lower=0.5, upper=2)
+        pm.Uniform("t", 0, last)
+        pm.Uniform("u", 0, 2)
+    assert ends_of(model, model["t"]) is None
+    assert ends_of(model, model["u"]) == (0.0, 2.0)
 
 
 def test_too_few_draws_are_said_to_be(caplog: Any) -> None:

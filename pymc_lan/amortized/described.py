@@ -17,6 +17,7 @@ from pymc_lan.distributions.landist import LANDist
 from pymc_lan.distributions.nodes import trial_node
 from pymc_lan.distributions.trial_rv import TrialRV
 from pymc_lan.errors import explain
+from pymc_lan.inference.subjects.ends import of_numbers
 from pymc_lan.inference.subjects.reading import Alike
 from pymc_lan.registry.sources import get_model
 
@@ -105,11 +106,9 @@ def _argument(x: Any, model: Any) -> str | float | None:
 
 def _described(rv: Any) -> dict[str, Any] | None:
     from pymc.distributions.truncated import TruncatedRV
-    from pytensor.graph.traversal import ancestors
-    from pytensor.tensor.random.op import RandomVariable
 
     node = rv.owner
-    if rv.ndim or any(x.owner is not None and isinstance(x.owner.op, RandomVariable) for x in ancestors(node.inputs)):
+    if rv.ndim or not of_numbers(rv):
         return None
     numbers = [float(x.eval()) for x in node.inputs if getattr(x, "ndim", None) == 0]
     if isinstance(node.op, TruncatedRV):

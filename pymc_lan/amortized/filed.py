@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pymc_lan.amortized.simulated import Batch, designs
 from pymc_lan.amortized.trials import ResponseTimes, seen
 from pymc_lan.errors import explain
+from pymc_lan.inference.subjects.ends import of_numbers
 from pymc_lan.inference.subjects.tables import model_of
 from pymc_lan.training.simulated.offline import find_files, known_by, map_file
 
@@ -119,15 +120,12 @@ def _forward(model: Any) -> Any:
     """A function from values of scalar variables, each (n,), to rows of unconstrained ones."""
     import pytensor
     import pytensor.tensor as pt
-    from pytensor.graph.traversal import ancestors
-    from pytensor.tensor.random.op import RandomVariable
 
     from pymc_lan.inference.subjects.template import without_blas
 
     columns, parts = [], []
     for rv in model.free_RVs:
-        made_of = [x.owner.op for x in ancestors(rv.owner.inputs) if x.owner is not None]
-        if rv.ndim or any(isinstance(op, RandomVariable) for op in made_of):
+        if rv.ndim or not of_numbers(rv):
             remedy = "leave simulations out: its data are drawn from the model"
             raise ValueError(explain("scalar variables, each with a prior of numbers", f"{rv.name!r}", remedy))
         x, change = pt.vector(rv.name, dtype="float64"), model.rvs_to_transforms[rv]
