@@ -50,7 +50,8 @@ def first_of_same(values: Sequence[Any], n: int) -> tuple[Codes, Codes] | None:
     >>> first.tolist(), which.tolist()
     ([0, 2], [0, 0, 1, 1, 1])
     """
-    codes = _together([_codes(x, {}) for x in values])
+    known: dict[Any, Codes | None] = {}
+    codes = _together([_codes(x, known) for x in values])
     if codes is None:
         return None
     _, first, which = np.unique(np.broadcast_to(codes, n), return_index=True, return_inverse=True)

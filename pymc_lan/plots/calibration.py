@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pymc_lan.data.study import judged
+from pymc_lan.data.study import Judged, judged
 from pymc_lan.errors import check_count
 from pymc_lan.plots.statistics import uniform_band
 from pymc_lan.plots.style import LOWER, UPPER, panel_axes
@@ -49,15 +49,14 @@ def ranks(study: Any, *, bins: int = 10, ax: Any = None) -> Any:
     >>> [ax.get_title() for ax in pl.plots.ranks(study)]
     ['v']
     """
-    bins, panels = check_count("bins", bins), list(judged(study))
-    axes = panel_axes(ax, (len(panels),), share=False)
+    bins = check_count("bins", bins)
+    axes, panels = _panels(study, ax)
     for where, each in zip(axes.flat, panels, strict=True):
         low, high = uniform_band(each.pit.size, bins)
         where.axhspan(low, high, color="0.85", lw=0)
         where.axhline(each.pit.size / bins, color="0.6", lw=0.8)
         where.hist(each.pit, bins, range=(0.0, 1.0), color=UPPER, alpha=0.8)
-        where.set(title=each.name, xlabel="truth among draws", ylabel="data sets", xlim=(0, 1))
-        where.spines[["top", "right"]].set_visible(False)
+        where.set(xlabel="truth among draws", ylabel="data sets", xlim=(0, 1))
     return axes
 
 
@@ -94,14 +93,22 @@ def contraction(study: Any, *, ax: Any = None) -> Any:
     >>> [ax.get_xlabel() for ax in pl.plots.contraction(study)]
     ['contraction']
     """
-    panels = list(judged(study))
-    axes = panel_axes(ax, (len(panels),), share=False)
+    axes, panels = _panels(study, ax)
     for where, each in zip(axes.flat, panels, strict=True):
         far = np.abs(each.z) > FAR
         where.axhline(0.0, color="0.6", lw=0.8)
         for some, colour, marker in ((~far, UPPER, "o"), (far, LOWER, "X")):
             where.plot(each.contraction[some], each.z[some], marker, color=colour, alpha=0.5, ms=3)
         # What has learned nothing is at 0, and what knows more than the truth's spread allows is not beyond 1.
-        where.set(title=each.name, xlabel="contraction", ylabel="z-score", xlim=(min(0.0, where.get_xlim()[0]), 1.02))
-        where.spines[["top", "right"]].set_visible(False)
+        where.set(xlabel="contraction", ylabel="z-score", xlim=(min(0.0, where.get_xlim()[0]), 1.02))
     return axes
+
+
+def _panels(study: Any, ax: Any) -> tuple[Any, list[Judged]]:
+    """Axes for each parameter of a study, under its name."""
+    panels = list(judged(study))
+    axes = panel_axes(ax, (len(panels),), share=False)
+    for where, each in zip(axes.flat, panels, strict=True):
+        where.set_title(each.name)
+        where.spines[["top", "right"]].set_visible(False)
+    return axes, panels
