@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.errors import explain
+from pymc_lan.inference.members.by_row import DONE, factors
 from pymc_lan.inference.members.density import FAR, FlatDensity
 from pymc_lan.inference.members.families import why_not
 from pymc_lan.inference.members.groups import find_groups
@@ -61,6 +62,10 @@ def informed(model: Any = None, *, seed: int = 0) -> Any:
     rate, the other one of two crossed groups), as far as these are at most 256 values. Nested and crossed groups are
     taken one after another, from the one with the most members up.
 
+    Covariances by `pymc.LKJCholeskyCov` are sampled by the rows of their factor: the logarithm of a row's length, which
+    is a standard deviation, and its direction. PyMC samples the values beside the diagonal as they are; where a
+    standard deviation may be near 0 these shrink with it, and chains stick.
+
     With few changes from Papaspiliopoulos, Roberts & Skoeld (2007, Statistical Science 22, 59-73), whose partial
     centring is the case of one effect.
 
@@ -100,7 +105,8 @@ def informed(model: Any = None, *, seed: int = 0) -> Any:
     copy = with_members(density, result)
     names = {rv.name for rv in model.free_RVs} - {p.rv.name for x in result.plug_ins for p in x.group.parts}
     start = {name: x for name, x in density.on_own_scale(result.point).items() if name in names}
-    attach(copy, model, result.plug_ins, kept, start)
+    others = {name: f"kept: {why}" for name, why in kept.items()} | {rv.name: DONE for rv in factors(model)}
+    attach(copy, model, result.plug_ins, others, start)
     return copy
 
 

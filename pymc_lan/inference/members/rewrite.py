@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pymc_lan.inference.members.by_row import by_row
 from pymc_lan.inference.members.conditional import conditional
 from pymc_lan.inference.members.curvature import as_natural, natural
 from pymc_lan.inference.members.density import FlatDensity
@@ -17,7 +18,7 @@ from pymc_lan.inference.posterior import compiled
 
 
 def with_members(density: FlatDensity, found: Found) -> Any:
-    """A copy of the model in which members have their informed transforms.
+    """A copy of the model in which members have their informed transforms and covariances of effects are taken by row.
 
     Parameters
     ----------
@@ -35,6 +36,7 @@ def with_members(density: FlatDensity, found: Found) -> Any:
     with _without_initvals(model) as initvals:
         graph, memo = fgraph_from_model(model)
     replacements = [pair for plug_in in found.plug_ins for pair in _members(density, found, plug_in, memo)]
+    replacements += by_row(model, memo)
     # What refers to others goes first: those are replaced in it as well, when their turn comes.
     for old, new in replacements:
         graph.replace(old, new, import_missing=True)

@@ -35,7 +35,7 @@ def informed_table(model: Any) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each effect of each member, and one for each variable that stays as it is. ``variable`` is its name;
+        A row for each effect of each member, and one for each other variable. ``variable`` is its name;
         ``member`` and ``effect`` say which of its values, by the model's coordinates (empty: there is one only).
         ``known`` is the share of what is known of the value that comes from its data, h sd^2 / (1 + h sd^2), where h is
         the precision of the likelihood and sd the group's standard deviation, both by empirical Bayes: near 1 members
@@ -98,18 +98,20 @@ class Report:
     start: dict[str, Float]
 
 
-def attach(copy: Any, model: Any, plug_ins: Sequence[PlugIn], kept: Mapping[str, str], start: dict[str, Float]) -> None:
+def attach(
+    copy: Any, model: Any, plug_ins: Sequence[PlugIn], others: Mapping[str, str], start: dict[str, Float]
+) -> None:
     """Keep with a copy of a model what was done.
 
     Parameters
     ----------
     copy, model : pm.Model
     plug_ins : sequence of PlugIn
-    kept : mapping of str to str
-        The variables that stay as they are, and why.
+    others : mapping of str to str
+        The variables that are no members, and what was done with them.
     start : dict of str to ndarray
     """
-    setattr(copy, ATTRIBUTE, Report(_table(model, plug_ins, kept), start))
+    setattr(copy, ATTRIBUTE, Report(_table(model, plug_ins, others), start))
 
 
 def _report(model: Any) -> Report:
@@ -120,11 +122,11 @@ def _report(model: Any) -> Report:
     return report
 
 
-def _table(model: Any, plug_ins: Sequence[PlugIn], kept: Mapping[str, str]) -> pd.DataFrame:
+def _table(model: Any, plug_ins: Sequence[PlugIn], others: Mapping[str, str]) -> pd.DataFrame:
     import pandas as pd
 
     parts = [_rows(model, plug_in, part) for plug_in in plug_ins for part in plug_in.group.parts]
-    parts.append(pd.DataFrame([(name, "", "", np.nan, f"kept: {why}") for name, why in kept.items()], columns=COLUMNS))
+    parts.append(pd.DataFrame([(name, "", "", np.nan, done) for name, done in others.items()], columns=COLUMNS))
     return pd.concat([x for x in parts if len(x)], ignore_index=True)
 
 
