@@ -1,13 +1,16 @@
 """The Wishart process: its mode against psyphy's optimiser, its posterior by NUTS, whether intervals hold the truth.
 
-    python benchmarks/wppm.py FOLDER [--psyphy PYTHON] [--steps 1000] [--samples 500] [--studies 30] [--draws 500]
+    python benchmarks/wppm.py FOLDER [--psyphy PYTHON] [--steps 1000] [--samples 500] [--studies 30] [--chains 4]
+                                [--draws 600] [--placed-by-truth]
 
 Trials are those of ``examples/wppm.py``: 4,000 of an observer whose field, of degree 5, is drawn from the prior. The
 mode: psyphy (an interpreter that has it) runs its stochastic gradient descent from a draw of the prior, with the
 settings of its script; `pl.fit_map` starts there too. Both points' log posteriors are measured by simulating the
 percepts of each trial `PERCEPTS` times, by the rule of the task and without a network. A study is NUTS on another
-truth; it says whether 90 % bands hold log determinant and orientation at 5 points. What is in FOLDER is not done
-again, so that a run of hours can be stopped.
+truth; it says whether 90 % bands hold log determinant and orientation at 5 points. There comparisons are placed by
+other fields of the prior: where they are placed by the truth, they tell what it is, of which a posterior knows nothing
+(``--placed-by-truth`` shows what comes of it). What is in FOLDER is not done again, so that a run of hours can be
+stopped.
 """
 
 from __future__ import annotations
@@ -38,6 +41,8 @@ Float = NDArray[np.float64]
 TRIALS, DEGREE = 4000, 5
 VARIANCE, DECAY = 4e-3, 0.4
 PROB, N_POINTS, N_R_HAT = 0.9, 5, 100
+# Fields by which comparisons are placed, and the first one's seed.
+N_GUESSES, GUESS = 40, 10_000
 PERCEPTS = 20_000
 BARS = {"r_hat": 1.01, "cpu_s": 600.0, "held": (0.84, 0.96)}
 
@@ -124,10 +129,10 @@ def held(field: Any, idata: Any, truth: Float, rng: np.random.Generator) -> dict
     return found
 
 
-def study(seed: int, chains: int, draws: int) -> dict[str, Any]:
+def study(seed: int, chains: int, draws: int, guess: list[Float] | None) -> dict[str, Any]:
     """Simulate and sample one observer."""
     field, truth, rng = any_field(), draw_weights(seed), np.random.default_rng(seed)
-    model, field = example.build(*example.simulate(truth, field, TRIALS, seed), DEGREE)
+    model, field = example.build(*example.simulate(truth, field, TRIALS, seed, guess), DEGREE)
     begin = time.process_time()
     mode = pl.fit_map(model)
     with model:
@@ -173,15 +178,17 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=30)
     parser.add_argument("--chains", type=int, default=4)
     parser.add_argument("--draws", type=int, default=600)
+    parser.add_argument("--placed-by-truth", action="store_true")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
     modes(args.folder, args.psyphy, args.steps, args.samples)
     path = args.folder / "studies.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    guess = None if args.placed_by_truth else [draw_weights(GUESS + i) for i in range(N_GUESSES)]
     for seed in range(1, args.studies + 1):
         if seed not in {x["seed"] for x in lines}:
-            lines.append(study(seed, args.chains, args.draws))
+            lines.append(study(seed, args.chains, args.draws, guess))
             with path.open("a") as file:
                 file.write(json.dumps(lines[-1]) + "\n")
     report(lines)

@@ -32,14 +32,21 @@ OPTIMIZERS = {
 }
 
 
-def simulate(weights, field, n, seed):
-    """Draw trials of an observer whose field has these weights: references, comparisons, right (1) or wrong (0)."""
+def simulate(weights, field, n, seed, guess=None):
+    """Draw trials of an observer whose field has these weights: references, comparisons, right (1) or wrong (0).
+
+    Comparisons are placed by the observer's own field, as if it were known, or by a guess: weights of other fields, each
+    for its share of the trials.
+    """
     rng = np.random.default_rng(seed)
     grid = np.linspace(-EDGE, EDGE, 5)
     references = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
     ref = np.resize(references, (n, 2))
     of_ref, angle = field.draws(weights, ref), rng.uniform(0, 2 * np.pi, n)
-    away = RADIUS * np.linalg.cholesky(of_ref) @ np.stack([np.cos(angle), np.sin(angle)], axis=-1)[..., None]
+    placing, i = of_ref, np.arange(n)
+    if guess is not None:
+        placing = np.stack([field.draws(w, ref) for w in guess])[i % len(guess), i]
+    away = RADIUS * np.linalg.cholesky(placing) @ np.stack([np.cos(angle), np.sin(angle)], axis=-1)[..., None]
     comparison = np.clip(ref + away[..., 0], -1, 1)
     correct = pl.Oddity.simulate(ref, comparison, of_ref, field.draws(weights, comparison), seed=seed)
     return ref, comparison, correct
