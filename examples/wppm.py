@@ -35,8 +35,8 @@ OPTIMIZERS = {
 def simulate(weights, field, n, seed, guess=None):
     """Draw trials of an observer whose field has these weights: references, comparisons, right (1) or wrong (0).
 
-    Comparisons are placed by the observer's own field, as if it were known, or by a guess: weights of other fields, each
-    for its share of the trials.
+    Comparisons are placed by the observer's own field, as if it were known, or by a guess: weights of other fields,
+    each for its share of the trials.
     """
     rng = np.random.default_rng(seed)
     grid = np.linspace(-EDGE, EDGE, 5)

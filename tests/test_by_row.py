@@ -32,6 +32,7 @@ def test_a_row_has_its_length_and_comes_back(n: int) -> None:
     np.testing.assert_allclose(np.log((packed @ packed.T).diagonal()) / 2, value[own.diagonal], rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS:UserWarning")  # PyMC's initial point
 def test_the_density_is_that_of_the_model() -> None:
     rng = np.random.default_rng(2)
     s, x = np.repeat(np.arange(6), 8), rng.normal(size=48)
