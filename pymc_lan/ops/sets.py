@@ -13,6 +13,8 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.graph.replace import _vectorize_node
+from pytensor.graph.rewriting.basic import node_rewriter
+from pytensor.tensor.rewriting.basic import register_canonicalize
 
 from pymc_lan.errors import LengthError
 from pymc_lan.ops.likelihood import LANLogp, compiled_kernel
@@ -41,16 +43,46 @@ class LANLogpSets(Op):
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: list[list[Any]]) -> None:
         """Run the kernel."""
+        self.check_lengths(node, inputs)
+        output_storage[0][0], output_storage[1][0] = compiled_kernel(self.of).of_sets(inputs)
+
+    def check_lengths(self, node: Apply, inputs: Sequence[Any]) -> None:
+        """Refuse rows that are as long neither as the trials nor as one."""
         n = next((a.shape[1] for x, a in zip(node.inputs, inputs, strict=True) if x.type.shape[1] != 1), 1)
         for i, (x, array) in enumerate(zip(node.inputs, inputs, strict=True)):
             if array.shape[1] != (1 if x.type.shape[1] == 1 else n):
                 raise LengthError(",".join(self.of.names), i, array.shape[1], n)
-        output_storage[0][0], output_storage[1][0] = compiled_kernel(self.of).of_sets(inputs)
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
         """Of an axis, what any input has there."""
         sets, n = pt.broadcast_shape(*shapes, arrays_are_shapes=True)
         return [(sets, n), (sets, pt.constant(len(shapes) - 1, dtype="int64"), n)]
+
+
+class LANLogpSetsAlone(LANLogpSets):
+    """The log likelihood where nobody asks for its derivatives: the first output of `LANLogpSets`."""
+
+    def make_node(self, *inputs: Any) -> Apply:
+        """Matrices of float64."""
+        return Apply(self, super().make_node(*inputs).inputs, [pt.tensor(dtype="float64", shape=(None, None))])
+
+    def perform(self, node: Apply, inputs: Sequence[Any], output_storage: list[list[Any]]) -> None:
+        """Run the kernel."""
+        self.check_lengths(node, inputs)
+        output_storage[0][0] = compiled_kernel(self.of).values(inputs)
+
+    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
+        """Of an axis, what any input has there."""
+        return super().infer_shape(node, shapes)[:1]
+
+
+@register_canonicalize("fast_compile")
+@node_rewriter([LANLogpSets])
+def local_value_alone(fgraph: Any, node: Apply) -> list[Any] | dict[Any, Any] | None:
+    """Leave derivatives out where nobody asks for them."""
+    if isinstance(node.op, LANLogpSetsAlone) or fgraph.clients[node.outputs[1]]:
+        return None
+    return {node.outputs[0]: LANLogpSetsAlone(node.op.of)(*node.inputs)}
 
 
 @_vectorize_node.register(LANLogp)

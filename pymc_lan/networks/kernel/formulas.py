@@ -278,10 +278,10 @@ BUILDERS: dict[str, Callable[[Model, Function], Function]] = {"density": _densit
 def build_formulas(spec: Model) -> ir.Module:
     """Build a model's closed-form parts, in numbers only: a name may come from a file that somebody else wrote.
 
-    For each there are two functions of `LANES` trials, columns of a tile with one row for every argument and one for
+    For each there are functions of `LANES` trials, columns of a tile with one row for every argument and one for
     the network's output: ``PART_inputs`` fills rows with the network's inputs, then their derivatives by every
     argument; ``PART_value`` with the log likelihood, its derivative by the network's output, then those by every
-    argument. Codes such as the response have no derivative.
+    argument. Codes such as the response have no derivative. ``PART_inputs_alone`` and ``PART_value_alone`` find none.
 
     Parameters
     ----------
@@ -295,10 +295,11 @@ def build_formulas(spec: Model) -> ir.Module:
     for part in PARTS:
         rows = part_rows(part, n)
         smooth = [rows.index(row) for row in smooth_rows(part, n)]
-        inputs = _inputs_with_derivatives(network_inputs(spec, part), smooth)
-        value = _value_with_derivatives(value_of_output(spec, part), smooth)
-        _build_function(module, f"{part}_inputs", rows, inputs)
-        _build_function(module, f"{part}_value", [*rows, len(LEADING) + n], value)
+        inputs, value, every = network_inputs(spec, part), value_of_output(spec, part), [*rows, len(LEADING) + n]
+        _build_function(module, f"{part}_inputs", rows, _inputs_with_derivatives(inputs, smooth))
+        _build_function(module, f"{part}_value", every, _value_with_derivatives(value, smooth))
+        _build_function(module, f"{part}_inputs_alone", rows, inputs)
+        _build_function(module, f"{part}_value_alone", every, lambda *args, value=value: (value(*args),))
     return module
 
 

@@ -17,40 +17,38 @@ from pymc_lan.networks.mlp import MLP
 WIDE = ir.VectorType(F32, TILE)
 
 
-def _squareplus(code: Code, x: Any, value: Any, slope: Any) -> None:
+def _squareplus(code: Code, x: Any) -> tuple[Any, Any]:
     one, half = (code.splat(F32(c), WIDE) for c in (1.0, 0.5))
     root = code.call(f"llvm.sqrt.v{TILE}f32", code.multiply_add(x, x, one), result=WIDE)
     y = code.ir.fmul(code.ir.fadd(x, root), half)
-    code.store(y, value)
-    code.store(code.ir.fdiv(y, root), slope)
+    return y, code.ir.fdiv(y, root)
 
 
-def _tanh(code: Code, x: Any, value: Any, slope: Any) -> None:
-    code.store(x, value)
+def _tanh(code: Code, x: Any) -> tuple[Any, Any]:
+    # The address as a plain one, of which numbers are read as well as vectors.
+    value = code.ir.inttoptr(code.ir.ptrtoint(code.variable(x), I64), PTR)
     with code.loop(TILE) as i:
         one = code.at(value, i, F32)
         code.store(code.call("tanhf", code.load(F32, one), result=F32), one)
     y = code.load(WIDE, value)
-    code.store(code.ir.fsub(code.splat(F32(1.0), WIDE), code.ir.fmul(y, y)), slope)
+    return y, code.ir.fsub(code.splat(F32(1.0), WIDE), code.ir.fmul(y, y))
 
 
-def _relu(code: Code, x: Any, value: Any, slope: Any) -> None:
+def _relu(code: Code, x: Any) -> tuple[Any, Any]:
     zero, one = (code.splat(F32(c), WIDE) for c in (0.0, 1.0))
     positive = code.ir.fcmp_ordered(">", x, zero)
-    code.store(code.ir.select(positive, x, zero), value)
-    code.store(code.ir.select(positive, one, zero), slope)
+    return code.ir.select(positive, x, zero), code.ir.select(positive, one, zero)
 
 
-def _sigmoid(code: Code, x: Any, value: Any, slope: Any) -> None:
+def _sigmoid(code: Code, x: Any) -> tuple[Any, Any]:
     """``(1 + tanh(x / 2)) / 2``, and a quarter of the slope of that tanh."""
     half = code.splat(F32(0.5), WIDE)
-    _tanh(code, code.ir.fmul(x, half), value, slope)
-    code.store(code.multiply_add(code.load(WIDE, value), half, half), value)
-    code.store(code.ir.fmul(code.load(WIDE, slope), code.splat(F32(0.25), WIDE)), slope)
+    y, slope = _tanh(code, code.ir.fmul(x, half))
+    return code.multiply_add(y, half, half), code.ir.fmul(slope, code.splat(F32(0.25), WIDE))
 
 
-# Builders of an activation: they store its value and its slope at the addresses.
-ACTIVATION_CODE: dict[str, Callable[[Code, Any, Any, Any], None]] = {
+# Builders of an activation: its value and its slope. What is not used of these is not computed.
+ACTIVATION_CODE: dict[str, Callable[[Code, Any], tuple[Any, Any]]] = {
     "squareplus": _squareplus,
     "tanh": _tanh,
     "relu": _relu,
@@ -72,8 +70,8 @@ def _affine(code: Code, weights: Any, bias: Any, x: Any, finish: Callable[[Any, 
         finish(j, code.ir.load(total, typ=WIDE))
 
 
-def build_network(module: ir.Module, name: str, mlp: MLP) -> None:
-    """Build ``(x, out, memory)``: a tile's inputs to the network's output and its derivatives by the inputs.
+def build_network(module: ir.Module, name: str, mlp: MLP, *, back: bool) -> None:
+    """Build ``(x, out, memory)``: a tile's inputs to the network's output and, on the way `back`, its derivatives.
 
     `memory` holds three rows for each hidden unit: its activation, slope and derivative.
     """
@@ -90,7 +88,10 @@ def build_network(module: ir.Module, name: str, mlp: MLP) -> None:
         if layer == top:
             code.store(total, out)
         else:
-            activate(code, total, *(code.at(rows[layer + 1], j, WIDE) for rows in (acts, slopes)))
+            value, slope = activate(code, total)
+            code.store(value, code.at(acts[layer + 1], j, WIDE))
+            if back:
+                code.store(slope, code.at(slopes[layer + 1], j, WIDE))
 
     def finish_back(layer: int, j: Any, total: Any) -> None:
         if layer:
@@ -100,7 +101,7 @@ def build_network(module: ir.Module, name: str, mlp: MLP) -> None:
     for layer, (kernel, bias) in enumerate(zip(mlp.kernels, mlp.biases, strict=True)):
         _affine(code, kernel.T, bias, acts[layer], partial(finish_forward, layer))
     # The last layer's way back is its weights: a product with nothing, and they as the bias.
-    for layer in reversed(range(top + 1)):
+    for layer in reversed(range(top + 1)) if back else ():
         kernel = mlp.kernels[layer]
         if layer == top:
             _affine(code, kernel[:, :0], kernel[:, 0], x, partial(finish_back, layer))

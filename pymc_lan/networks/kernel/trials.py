@@ -22,6 +22,9 @@ from pymc_lan.networks.mlp import MLP
 # What the network takes from a closed-form part, and what that works on.
 NARROW, DOUBLES = ir.VectorType(F32, LANES), ir.VectorType(F64, LANES)
 
+# What ends the names of functions that find values without derivatives.
+ALONE = "_alone"
+
 # What a kernel is called with: sets, trials in each, addresses of the rows, their strides, results, scratch.
 ARGUMENTS = (I64, I64, *[PTR] * 5)
 
@@ -65,24 +68,24 @@ def _gather(code: Code, row: int, sets: Any, numbers: Any, target: Any) -> None:
         code.store(code.load(F64, code.at(source, code.ir.add(of_set, of_trial))), code.at(target, i))
 
 
-def _run_parts(code: Code, part: str, n_rows: int, smooth: int, n_inputs: int, memory: list[Any]) -> None:
+def _run_parts(code: Code, part: str, ending: str, n_rows: int, smooth: int, n_inputs: int, memory: list[Any]) -> None:
     """Run a tile through the closed-form part and the network, and join their derivatives."""
     tile, inputs, found, network_in, network_out, network = memory
     with code.loop(TILE, LANES) as i:
-        code.call_elsewhere(f"{part}_inputs", code.at(tile, i), code.at(inputs, i))
+        code.call_elsewhere(f"{part}_inputs{ending}", code.at(tile, i), code.at(inputs, i))
         for k in range(n_inputs):
             number = code.load(DOUBLES, code.at(code.at(inputs, k * TILE), i))
             code.store(code.ir.fptrunc(number, NARROW), code.at(code.at(network_in, k, WIDE), i, F32))
-    code.call(f"{part}_network", network_in, network_out, network)
+    code.call(f"{part}_network{ending}", network_in, network_out, network)
     with code.loop(TILE, LANES) as i:
         output, *slopes = (
             code.ir.fpext(code.load(NARROW, code.at(code.at(network_out, k, WIDE), i, F32)), DOUBLES)
-            for k in range(1 + n_inputs)
+            for k in range(1 + n_inputs if smooth else 1)
         )
         code.store(output, code.at(code.at(tile, n_rows * TILE), i))
-        code.call_elsewhere(f"{part}_value", code.at(tile, i), code.at(found, i))
-        by_output = code.load(DOUBLES, code.at(code.at(found, TILE), i))
+        code.call_elsewhere(f"{part}_value{ending}", code.at(tile, i), code.at(found, i))
         for q in range(smooth):
+            by_output = code.load(DOUBLES, code.at(code.at(found, TILE), i))
             total = code.at(code.at(found, (2 + q) * TILE), i)
             derivative = code.load(DOUBLES, total)
             for k, slope in enumerate(slopes):
@@ -91,15 +94,16 @@ def _run_parts(code: Code, part: str, n_rows: int, smooth: int, n_inputs: int, m
             code.store(derivative, total)
 
 
-def _build_tile(module: ir.Module, part: str, n_parameters: int, mlp: MLP) -> None:
+def _build_tile(module: ir.Module, part: str, ending: str, n_parameters: int, mlp: MLP) -> None:
     """Build ``(count, *arguments of the kernel)``: the trials whose numbers the scratch memory begins with."""
-    rows, smooth = range(len(LEADING) + n_parameters), smooth_rows(part, n_parameters)
-    code = Code(module, f"{part}_tile", [I64, *ARGUMENTS])
+    rows = range(len(LEADING) + n_parameters)
+    smooth = [] if ending == ALONE else smooth_rows(part, n_parameters)
+    code = Code(module, f"{part}_tile{ending}", [I64, *ARGUMENTS])
     count, _, n, _, _, value, partials, scratch = code.arguments
     sets, numbers, tile, *memory = (code.at(scratch, start) for start in _lay_out(part, n_parameters, mlp)[:-1])
     for row in rows:
         _gather(code, row, sets, numbers, code.at(tile, row * TILE))
-    _run_parts(code, part, len(rows), len(smooth), mlp.sizes[0], [tile, *memory])
+    _run_parts(code, part, ending, len(rows), len(smooth), mlp.sizes[0], [tile, *memory])
     found = memory[1]
     of_partials = [row for row in rows if row not in CODES]
     # Of each set of trials a row of the value, and as many of the derivatives as there are.
@@ -115,9 +119,9 @@ def _build_tile(module: ir.Module, part: str, n_parameters: int, mlp: MLP) -> No
     code.ir.ret_void()
 
 
-def _build_scan(module: ir.Module, part: str) -> None:
+def _build_scan(module: ir.Module, part: str, ending: str) -> None:
     """Build a part of the kernel: collect its trials and run them, a tile at a time."""
-    code = Code(module, part, ARGUMENTS)
+    code = Code(module, f"{part}{ending}", ARGUMENTS)
     n_sets, n, x, strides, _, _, scratch = code.arguments
     sets, numbers = (code.at(scratch, k * TILE) for k in range(2))
     rt, by_set, by_trial = code.load(PTR, x), code.load(I64, strides), code.load(I64, code.at(strides, 1, I64))
@@ -131,7 +135,7 @@ def _build_scan(module: ir.Module, part: str) -> None:
             first = code.load(I64, places)
             with code.loop(code.ir.sub(I64(TILE), filled)) as i:
                 code.store(first, code.at(places, code.ir.add(filled, i)))
-        code.call(f"{part}_tile", filled, *code.arguments)
+        code.call(f"{part}_tile{ending}", filled, *code.arguments)
         code.ir.store(I64(0), count)
 
     with code.loop(n_sets) as j, code.loop(n) as k:
@@ -166,7 +170,8 @@ def build_trials(name: str, n_parameters: int, networks: Mapping[str, MLP | None
     Parameters
     ----------
     name : str
-        Of the function that `pymc_lan.networks.kernel.kernel.Kernel` describes.
+        Of the function that `pymc_lan.networks.kernel.kernel.Kernel` describes. One that ends in `ALONE` finds values
+        without their derivatives, and leaves `partials` as they are.
     n_parameters : int
     networks : mapping of str to MLP or None
         By part; without its network a part gives -inf.
@@ -176,19 +181,29 @@ def build_trials(name: str, n_parameters: int, networks: Mapping[str, MLP | None
     ir.Module
     """
     module = ir.Module(name)
-    code = Code(module, name, ARGUMENTS, internal=False)
-    n_sets, n, _, _, _, partials, _ = code.arguments
-    n_smooth = len(LEADING) - len(CODES) + n_parameters
-    with code.loop(code.ir.mul(code.ir.mul(n_sets, n), I64(n_smooth))) as i:
-        code.store(F64(0.0), code.at(partials, i))
     for part, mlp in networks.items():
         if mlp is None:
             _build_nothing(module, part)
-        else:
-            build_network(module, f"{part}_network", mlp)
-            _build_tile(module, part, n_parameters, mlp)
-            _build_scan(module, part)
-        code.call(part, *code.arguments)
-    code.ir.ret_void()
+    for ending in ("", ALONE):
+        _build_whole(module, name, ending, n_parameters, networks)
     build_handler(module, name, len(LEADING) + n_parameters)
     return module
+
+
+def _build_whole(
+    module: ir.Module, name: str, ending: str, n_parameters: int, networks: Mapping[str, MLP | None]
+) -> None:
+    """Build a function of all trials from those of the parts."""
+    code = Code(module, f"{name}{ending}", ARGUMENTS, internal=False)
+    n_sets, n, _, _, _, partials, _ = code.arguments
+    if ending != ALONE:
+        n_smooth = len(LEADING) - len(CODES) + n_parameters
+        with code.loop(code.ir.mul(code.ir.mul(n_sets, n), I64(n_smooth))) as i:
+            code.store(F64(0.0), code.at(partials, i))
+    for part, mlp in networks.items():
+        if mlp is not None:
+            build_network(module, f"{part}_network{ending}", mlp, back=ending != ALONE)
+            _build_tile(module, part, ending, n_parameters, mlp)
+            _build_scan(module, part, ending)
+        code.call(part if mlp is None else f"{part}{ending}", *code.arguments)
+    code.ir.ret_void()
