@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.distributions.trial_rv import TrialRV
+from pymc_lan.inference.subjects.arrays import python_mode
 from pymc_lan.inference.subjects.trace import Leaf, roots, trace
 
 Float = NDArray[np.float64]
 
 # Numbers of trials times draws that are evaluated at once: some arrays of as many doubles stay in the caches.
-AT_ONCE = 2**17
+AT_ONCE = 2**18
 
 
 @contextmanager
@@ -214,7 +215,7 @@ class Template:
         rows = pt.matrix("rows", shape=(None, self.begin.size), dtype="float64")
         # What depends on no value has to have a row for each draw, too.
         every = [x + (0 * self._flat.sum()).astype(x.dtype) for x in outputs]
-        options: Any = {"mode": "FAST_COMPILE", "on_unused_input": "ignore", "allow_input_downcast": True}
+        options: Any = {"mode": python_mode(), "on_unused_input": "ignore", "allow_input_downcast": True}
         with without_blas():
             return pytensor.function([rows, *self._inputs], vectorize_graph(every, {self._flat: rows}), **options)
 
