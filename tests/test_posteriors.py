@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from typing import Any
+from unittest.mock import Mock
 
 import arviz as az
 import numpy as np
@@ -18,9 +19,12 @@ from scipy.stats import multivariate_t
 
 import pymc_lan as pl
 from pymc_lan.errors import LengthError
-from pymc_lan.inference.subjects import sampling
+from pymc_lan.inference.subjects import posteriors, sampling
+from pymc_lan.inference.subjects.arrays import PLAIN, python_mode
 from pymc_lan.inference.subjects.climb import climb
+from pymc_lan.inference.subjects.reading import OneByOne
 from pymc_lan.inference.subjects.result import resampled
+from pymc_lan.inference.subjects.tables import tables
 from pymc_lan.inference.subjects.template import Template
 from pymc_lan.inference.subjects.trace import trace
 from pymc_lan.inference.subjects.verdicts import OfChains, OfFailure, OfWeights, weighted
@@ -28,7 +32,7 @@ from pymc_lan.numerics.passage import NUMPY
 from pymc_lan.numerics.t_mixture import TMixture, fit_t_mixture
 from pymc_lan.numerics.wiener import ddm_logpdf
 from pymc_lan.ops.likelihood import LANLogp
-from pymc_lan.ops.sets import LANLogpSets
+from pymc_lan.ops.sets import LANLogpSets, LANLogpSetsAlone
 
 QUIET: dict[str, Any] = {"seed": 1, "progressbar": False}
 NOISE, PRIOR_SD = 0.7, 2.0
@@ -237,6 +241,32 @@ def test_a_posterior_of_each_that_does_not_know_of_the_others() -> None:
     assert abs(found.sel(subject=2).std().item() - (0.01 + 2 / 25) ** -0.5) < 0.2
 
 
+def written(df: Any, scale: float = 1.0) -> pm.Model:
+    """A model of variables whose classes PyMC writes anew each time."""
+    with pm.Model() as model:
+        a = pm.Truncated("a", pm.LogNormal.dist(0, 0.4), lower=0.3, upper=2.5)
+        z = pm.LogitNormal("z", 0, 0.5)
+        pm.CustomDist("b", 0.0, dist=lambda mu, size: scale * pm.Normal.dist(mu, size=size))
+        pm.CustomDist("y", a, z, logp=lambda y, a, z: -0.5 * ((y - z) / a / scale) ** 2, observed=df["y"].to_numpy())
+    return model
+
+
+def test_classes_that_are_written_for_each_variable_are_compared_by_what_they_do(heights: pd.DataFrame) -> None:
+    a, b = (heights[heights["subject"] == label] for label in "ab")
+    first, second, scaled = (trace(written(*given)).lines for given in ((a,), (b,), (b, 2.0)))
+    assert first == second
+    assert first != scaled
+
+
+def test_subjects_of_the_embedded_prior_are_compiled_once() -> None:
+    df = pl.simulate("ddm", {"v": 1.0, "a": 1.0, "z": 0.5, "t": 0.3}, n=180, seed=1)
+    df["subject"] = np.repeat([1, 2, 3], [50, 60, 70])
+    subjects, models, _ = posteriors._read(
+        OneByOne(pl.load_amortized("ddm").build), tables(df, "subject"), lambda *_: (), None, Mock()
+    )
+    assert len(posteriors._templates(subjects, models)) == 1
+
+
 def levels(df: Any, **coords: Any) -> pm.Model:
     with pm.Model(coords=coords or {"level": np.unique(df["level"])}) as model:
         pm.Normal("x", 0, 1, dims="level")
@@ -433,6 +463,21 @@ def test_a_mixture_is_fitted_to_weights_and_not_to_draws() -> None:
     np.testing.assert_allclose(fitted.means, [[1, 1]], atol=0.1)
 
 
+def test_operations_on_whole_arrays_are_pytensors() -> None:
+    x, y = pt.vectors("x", "y")
+    outputs = [pt.softplus(x), pt.log1mexp(-pt.abs(x)), pt.clip(x, -1, y), x + y + 1.5 * y * x + pt.exp(x)]
+    plain = pytensor.function([x, y], outputs, mode=python_mode())
+    nodes = [node for node in plain.maker.fgraph.apply_nodes if type(node.op) is pt.elemwise.Elemwise]
+    for node in nodes:
+        most, _ = PLAIN.get(type(node.op.scalar_op).__name__, (len(node.inputs), None))
+        assert len(node.inputs) <= most
+    given = np.array([-800.0, -40.0, -1.0, -1e-9, 0.0, 0.3, 20.0, 35.0, 800.0, -np.inf, np.inf]), np.full(11, 0.5)
+    with np.errstate(all="ignore"):
+        expected = pytensor.function([x, y], outputs, mode="FAST_COMPILE")(*given)
+        for name, got, e in zip(("softplus", "log1mexp", "clip", "sums"), plain(*given), expected, strict=True):
+            np.testing.assert_allclose(got, e, rtol=1e-13, err_msg=name)
+
+
 def test_climbing() -> None:
     def slope(x: Any) -> Any:
         value = -((1 - x[:, 0]) ** 2) - 100 * (x[:, 1] - x[:, 0] ** 2) ** 2
@@ -481,6 +526,10 @@ def test_sets_of_parameters_have_the_likelihood_of_each(op: LANLogp) -> None:
     for i in range(4):
         for x, y in zip(got, single(*inputs.values(), sets[v][i], sets[a][i]), strict=True):
             np.testing.assert_array_equal(x[i], y)
+    # Without derivatives, where nobody asks for them.
+    alone = pytensor.function([*inputs, *wide.values()], both[0], mode="FAST_COMPILE")
+    assert LANLogpSetsAlone in {type(node.op) for node in alone.maker.fgraph.apply_nodes}
+    np.testing.assert_allclose(alone(*inputs.values(), *sets.values()), got[0], rtol=1e-12)
     with pytest.raises(LengthError):
         vector(*[x[:2] if x is inputs[rt] else x for x in inputs.values()], *sets.values())
     assert pickle.loads(pickle.dumps(both[0].owner.op)) == both[0].owner.op

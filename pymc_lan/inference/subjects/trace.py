@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 Leaf = NDArray[Any]
+
+
+# What Python notes of any class, which says nothing of what it does.
+OF_PYTHON = frozenset({"__module__", "__doc__", "__dict__", "__abstractmethods__", "_abc_impl"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +80,7 @@ def trace(model: Any) -> Trace:
             places[variable] = len(lines)
         else:
             node = variable.owner
-            line = (node.op, *(places[x] for x in node.inputs))
+            line = (_of_op(node.op), *(places[x] for x in node.inputs))
             places |= {x: (len(lines), i) for i, x in enumerate(node.outputs)}
         lines.append(line)
     lines.append(tuple(places[x] for x in roots(model)))
@@ -121,8 +125,34 @@ def _of_leaf(variable: Any) -> tuple[Hashable, ...]:
     return ("random",) if isinstance(variable, SharedVariable) else ("unknown", id(variable))
 
 
+def _of_op(op: Any) -> Hashable:
+    """An op, or what its class holds: PyMC writes a class for each variable of pm.CustomDist; pm.LogitNormal is one.
+
+    Its graph, which has numbers of its own, and the functions that were given are then the same, or the models differ.
+    """
+    from pymc.distributions.custom import CustomDistRV, CustomSymbolicDistRV
+    from pymc.logprob.abstract import _logcdf, _logprob
+
+    if not isinstance(op, CustomDistRV | CustomSymbolicDistRV):
+        return cast("Hashable", op)
+    kind = type(op)
+    own = [(name, _of_transform(x)) for name, x in sorted(vars(kind).items()) if name not in OF_PYTHON]
+    given = [
+        (where.__name__, _of_transform(_cells(where.registry[kind])))
+        for where in (_logprob, _logcdf)
+        if kind in where.registry
+    ]
+    return (kind.__bases__, *own, *given, op.ndim_supp, getattr(op, "fgraph", None))
+
+
+def _cells(function: Any) -> list[Any]:
+    """What a function closes over, but for variables that it only counts."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return [cell.cell_contents for name, cell in cells if name != "dist_params"]
+
+
 def _of_transform(x: Any) -> Hashable:
-    """A transform, or what its functions hold: PyMC writes one anew for each variable."""
+    """A transform, or what its functions hold: PyMC writes one anew for each variable; as much of anything else."""
     match x:
         case None | bool() | int() | float() | str() | CodeType():
             return x
