@@ -241,21 +241,22 @@ def test_a_posterior_of_each_that_does_not_know_of_the_others() -> None:
     assert abs(found.sel(subject=2).std().item() - (0.01 + 2 / 25) ** -0.5) < 0.2
 
 
-def written(df: Any, scale: float = 1.0) -> pm.Model:
+def written(df: Any, scale: float = 1.0, spread: float = 1.0) -> pm.Model:
     """A model of variables whose classes PyMC writes anew each time."""
     with pm.Model() as model:
         a = pm.Truncated("a", pm.LogNormal.dist(0, 0.4), lower=0.3, upper=2.5)
         z = pm.LogitNormal("z", 0, 0.5)
         pm.CustomDist("b", 0.0, dist=lambda mu, size: scale * pm.Normal.dist(mu, size=size))
-        pm.CustomDist("y", a, z, logp=lambda y, a, z: -0.5 * ((y - z) / a / scale) ** 2, observed=df["y"].to_numpy())
+        pm.CustomDist("y", a, z, logp=lambda y, a, z: -0.5 * ((y - z) / a / spread) ** 2, observed=df["y"].to_numpy())
     return model
 
 
 def test_classes_that_are_written_for_each_variable_are_compared_by_what_they_do(heights: pd.DataFrame) -> None:
     a, b = (heights[heights["subject"] == label] for label in "ab")
-    first, second, scaled = (trace(written(*given)).lines for given in ((a,), (b,), (b, 2.0)))
+    first, second, scaled, spread = (trace(written(*x)).lines for x in ((a,), (b,), (b, 2.0), (b, 1.0, 2.0)))
     assert first == second
     assert first != scaled
+    assert first != spread
 
 
 def test_subjects_of_the_embedded_prior_are_compiled_once() -> None:
