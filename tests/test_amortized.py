@@ -486,9 +486,11 @@ def test_calibration_finds_a_network_out_and_what_corrects_it_right(untrained: A
 
 
 def test_unusual_data_are_said_to_be(untrained: Amortizer, table: pd.DataFrame, caplog: Any) -> None:
-    kept = untrained.sample(table, by="who", correct=False, **QUIET)["verdicts"]
+    with caplog.at_level("INFO", "pymc.posteriors"):
+        kept = untrained.sample(table, by="who", correct=False, **QUIET)["verdicts"]
     assert kept["usual"].all()
     assert "unlike" not in caplog.text
+    assert "draws of 3 subjects as they are, not checked" in caplog.text
     slow = table.assign(rt=np.where(np.arange(len(table)) % 4 == 0, 30.0, table["rt"]))
     found = untrained.sample(slow, by="who", correct=False, **QUIET)["verdicts"]
     assert not found["usual"].any()

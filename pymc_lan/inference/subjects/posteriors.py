@@ -286,9 +286,12 @@ def _checked(
 
 
 def _say(subjects: Sequence[Subject], found: Mapping[int, Posterior]) -> None:
+    judged = [i for i in range(len(found)) if not isinstance(found[i].verdict, OfNothing)]
+    if not judged:
+        logger.info("posteriors: draws of %d subjects as they are, not checked", len(found))
+        return
     steps = Counter(x.verdict.step for x in found.values() if x.verdict.right)
     logger.info("posteriors: right by %s", ", ".join(f"{step} {n}" for step, n in steps.items()) or "none")
-    judged = [i for i in range(len(found)) if not isinstance(found[i].verdict, OfNothing)]
     wrong = [subjects[i].label for i in judged if not found[i].verdict.right]
     if wrong:
         names = ", ".join(map(repr, wrong[:SHOWN])) + ", ..." * (len(wrong) > SHOWN)
