@@ -14,16 +14,16 @@ lba2          yes     unknown no_drift  yes       unknown       times     yes   
 rdm3          yes     unknown no_drift  yes       unknown       times     yes     -
 poisson_race  yes     unknown no_drift  yes       unknown       times     yes     -
 race_3        yes     yes     no_drift  yes       uncounted     times     open    yes
-levy          yes     yes     simulator no_opn    uncounted     times     open    -
-lca_3         yes     yes     no_drift  no_opn    uncounted     times     open    -
+levy          yes     yes     simulator yes       uncounted     times     open    -
+lca_3         yes     yes     no_drift  yes       uncounted     times     open    -
 oddity_2d     untimed untimed no_drift  untimed   yes           yes       open    -
 responses     untimed untimed no_drift  untimed   yes           yes       open    -
 own           nowhere nowhere nowhere   nowhere   nowhere       nowhere   open    yes
 omissions     yes     yes     no_drift  yes       yes           times     open    -
-imported      yes     yes     no_cpn    no_opn    uncounted     times     open    yes
-with_cpn      yes     yes     yes       no_opn    yes           times     open    yes
+imported      yes     yes     no_cpn    yes       uncounted     times     open    yes
+with_cpn      yes     yes     yes       yes       yes           times     open    yes
 with_opn      yes     yes     opn       yes       yes           times     open    yes
-stranger      yes     yes     no_cpn    no_opn    uncounted     times     open    unlabelled
+stranger      yes     yes     no_cpn    yes       uncounted     times     open    unlabelled
 """
 
 FITS = """
@@ -94,11 +94,6 @@ SENTENCES = {
     "notimes": "Expected a model of response times. Found {name!r}, without times. Remedy: choose another.",
     "no_drift": (
         "Expected a model with a drift v, for go/no-go trials. Found {names} in its place. Remedy: use LANDist."
-    ),
-    "no_opn": (
-        "Expected a model that knows how likely an omission is, for {name!r} with a deadline. Found a network "
-        "without an OPN, and no formula. Remedy: import a network with opn=..., or name the deadline to a go/no-go "
-        "form; leaving such trials out is biased."
     ),
     "open": (
         "Expected a model with a closed form, for likelihood='exact'. Found {name!r}. Remedy: use likelihood='lan'."

@@ -6,6 +6,7 @@ and SciPy. Mass, guesses and draws of every form are in `test_mass` and `test_dr
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -22,6 +23,7 @@ from scipy.stats import norm
 from tables import one_of_a_kind, some_of_a_kind
 
 import pymc_lan as pl
+from pymc_lan.data.observation import Silence
 from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.model import require_exact
 from pymc_lan.numerics.passage import NUMPY
@@ -154,12 +156,60 @@ def test_a_density_that_is_all_there_is(mode: str) -> None:
     np.testing.assert_allclose(found[:1], density, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["ornstein@1.1", "gamma_drift_angle"])
-def test_what_may_never_be_decided_is_refused(name: str) -> None:
-    """A leak holds trials, and boundaries run away: the rest of the density is not all that is left by a deadline."""
-    middle = {p.keyword: float(np.mean(p.bounds)) for p in pl.load_network(name).spec.parameters}
-    with pytest.raises(ValueError, match="how likely an omission is"):
-        pl.LANDist.dist(name.partition("@")[0], **middle, deadline=1.0, weights=name)
+AWAY = {"shape": 3.0, "scale": 0.5, "c": 0.2, "v": 0.0, "a": 1.0, "z": 0.5, "t": 0.3, "theta": -0.1}
+
+
+def never_between_walls_that_run(a: float, slope: float) -> float:
+    """Probability that a path from the middle stays between lines that run away: Doob (1949), equation 4.3."""
+    k = np.arange(1, 40)
+    return 1 + 2 * float(np.sum((-1.0) ** k * np.exp(-2 * a * slope * k**2)))
+
+
+@pytest.mark.parametrize(
+    ("name", "theta"),
+    [
+        ("levy", {"v": 0.8, "a": 1.1, "z": 0.5, "alpha": 1.6, "t": 0.3}),
+        ("lca_3", {"v0": 1.5, "v1": 1.0, "v2": 0.5, "a": 1.5, "z0": 0.2, "z1": 0.2, "z2": 0.2, "g": 0.5, "b": 0.4}),
+        pytest.param("gamma_drift_angle", AWAY, marks=pytest.mark.table),
+    ],
+)
+def test_what_has_no_formula_is_the_rest_of_the_density(name: str, theta: dict[str, float]) -> None:
+    """The share of simulated trials beyond a deadline, where it is a tenth and less, too."""
+    n, theta = 20_000, {"t": 0.3} | theta
+    network = pl.load_network(name)
+    late = pl.simulate(name, {p.name: theta[p.name] for p in network.spec.parameters}, n=n, seed=3)["rt"]
+    late = late.fillna(INF).to_numpy()
+    ends = np.append(np.quantile(late, [0.1, 0.5, 0.9, 0.98]), INF)
+    own = replace(network.likelihood, silence=Silence.OMISSION)
+    found = np.exp(own.log_none(NUMPY, ends, {key: np.full(5, x) for key, x in theta.items()}))
+    share = np.array([(late > end).mean() for end in ends[:-1]])
+    assert np.all(np.abs(found[:-1] - share) < 4 * np.sqrt(share * (1 - share) / n) + 0.003)
+    assert found[-1] < 1e-3
+
+
+@pytest.mark.table
+def test_boundaries_that_run_away() -> None:
+    """What is missing from the mass is left by every deadline, and by none."""
+    own = replace(pl.load_network("gamma_drift_angle").likelihood, silence=Silence.OMISSION)
+    theta = AWAY | {"a": 3.0, "c": 1e-3, "scale": 0.3}
+    found = np.exp(own.log_none(NUMPY, np.array([1e3, INF]), {key: np.full(2, x) for key, x in theta.items()}))
+    np.testing.assert_allclose(found, never_between_walls_that_run(3.0, float(np.tan(0.1))), atol=0.01)
+
+
+BEYOND = 1.7 * np.exp(-0.7)
+
+
+@pytest.mark.parametrize(("mass", "left"), [(0.7, 0.7 * BEYOND + 0.3), (0.9995, BEYOND), (1.02, BEYOND)])
+def test_what_is_missing_is_never_decided_but_for_the_error_of_networks(mass: float, left: float) -> None:
+    """Of decision times of a gamma distribution, with a mass of their own."""
+    own = Likelihood(pl.get_model("gamma_drift_angle"))
+
+    def log_density(rt: Any, response: Any, theta: Any) -> Any:
+        return np.log(mass / 2 * (rt - 0.3)) - (rt - 0.3)
+
+    found = own.log_left(NUMPY, np.array([1.0, INF]), {key: np.full(2, x) for key, x in AWAY.items()}, log_density)
+    np.testing.assert_allclose(np.exp(found[0]), left, rtol=1e-3)
+    np.testing.assert_allclose(np.exp(found[1]), max(1 - mass, 0.0), atol=6e-4)
 
 
 def late_table(n: int, deadline: float = 0.8) -> pd.DataFrame:

@@ -28,7 +28,6 @@ from pymc_lan.distributions.base import (
 from pymc_lan.distributions.seen_in_part import extras_of, parts_of, take_parts
 from pymc_lan.distributions.values import check_deadline, check_fraction, known_numbers
 from pymc_lan.errors import explain
-from pymc_lan.models.likelihood import Likelihood
 from pymc_lan.models.model import Model
 from pymc_lan.networks.network import Network
 from pymc_lan.registry.sources import AnyModel, get_model
@@ -58,10 +57,9 @@ class LANDist(TrialDistribution):
         deadline is an omission.
     deadline : tensor_like or str, optional
         End of the response window in seconds, where trials without a decision by then are seen as omissions (no rt);
-        or the name of a column. By default, ``"auto"``, the column ``deadline`` where `observed` has one and the
-        model knows how likely omissions are; None is none. They are known of ``ddm`` and ``ddm_extended``, races, and
-        networks that were imported with an OPN. Models whose simulator leaves trials without a response
-        (``omissions=True``) take none.
+        or the name of a column. By default, ``"auto"``, the column ``deadline`` where `observed` has one; None is none.
+        How likely omissions are is known in closed form, by a network, or else as the integral of the density beyond
+        the deadline. Models whose simulator leaves trials without a response (``omissions=True``) take none.
     missing : {"lost"}, optional
         Of some trials the time or the response was lost: the cell is empty, or in an array rt is -1, or the response 0
         (of accumulators, of which one is 0, -1). Without it such trials are refused.
@@ -122,7 +120,7 @@ class LANDist(TrialDistribution):
     @classmethod
     @override
     def _knows_deadline(cls, spec: Model, network: Network | None) -> bool:
-        return _knows_omissions(spec, network)
+        return not spec.omissions or _has_opn(network) or spec.exact is not None
 
     @classmethod
     @override
@@ -190,11 +188,6 @@ def _check_omissions(spec: Model, network: Network | None, deadline: Any) -> Non
             expected = f"no deadline=..., because the simulator of {spec.name!r} says which trials have no response"
             raise ValueError(explain(expected, f"{deadline}", "leave it out, or make it a parameter such as 'limit'"))
         return
-    if not _knows_omissions(spec, network):
-        expected = f"a model that knows how likely an omission is, for {spec.name!r} with a deadline"
-        found = "a network without an OPN, and no formula" if network is not None else "no formula"
-        remedy = "import a network with opn=..., or name the deadline to a go/no-go form; leaving such trials out is "
-        raise ValueError(explain(expected, found, remedy + "biased"))
     ends = known_numbers(deadline)
     if _has_opn(network) and ends is not None and not np.all(np.isfinite(ends)):
         remedy = "give every trial its own; without any deadline there are no omissions, and no deadline=... is needed"
@@ -205,10 +198,3 @@ def _has_opn(network: Network | None) -> bool:
     """Whether there is a network of trials that are not decided by a deadline."""
     view = deadline_view(network)
     return view is not None and view.deadlines and view.silence is Silence.OMISSION
-
-
-def _knows_omissions(spec: Model, network: Network | None) -> bool:
-    likelihood = Likelihood(spec) if network is None else network.likelihood
-    survives = network is not None and network.survivor is not None
-    rest = spec.decides and network is not None
-    return survives or rest or _has_opn(network) or likelihood.log_survivor is not None

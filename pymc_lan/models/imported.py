@@ -29,6 +29,7 @@ from pymc_lan.models.diffusion.closed_view import ONSET_MAX
 from pymc_lan.models.model import Model
 from pymc_lan.models.parameters import POSITIVE, Parameter, as_bounds, as_choices
 from pymc_lan.models.residual import CorrectedDensity
+from pymc_lan.numerics.mass import Panel
 from pymc_lan.numerics.passage import Namespace, Theta, softplus
 
 Float = NDArray[np.float64]
@@ -37,6 +38,9 @@ Bounds = Mapping[str, tuple[float, float]]
 # Tags of a config, by what the network of trials without a response is: a CPN (or none), or an OPN.
 PLAIN, PLAIN_OMISSION = "plain", "plain_omission"
 TAGS = (PLAIN, PLAIN_OMISSION)
+
+# When decisions fall of which ssm-simulators drew trials: it ends them after 20 s.
+ANY_SIMULATED = (Panel(0.0, 1e-3, 1.0), Panel(0.0, 1.0, 20.0))
 
 
 @final
@@ -177,6 +181,11 @@ class Imported(Delegate):
     tag: str
 
     @property
+    def decides(self) -> bool:
+        """Always: all that such networks were trained on are trials with a response."""
+        return True
+
+    @property
     def views(self) -> Views:
         """Trials as they are."""
         return PlainViews(self.names, self.tag)
@@ -201,6 +210,10 @@ class UnknownProcess(Model):
     description: str
     reference: str
     choices: tuple[int, ...]
+
+    def panels(self, xp: Any, response: Any, theta: Theta) -> tuple[Panel, ...]:
+        """Any time that others simulate; beyond it networks say anything."""
+        return ANY_SIMULATED
 
     def draw(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
         """Refuse, with a ValueError: nobody knows the process."""

@@ -33,6 +33,8 @@ from pymc_lan.numerics.wiener import log_add
 PENALTY_SCALE = 0.02
 # Smaller shares of guesses count as none: their inverse, which gradients contain, would overflow.
 LEAST_LAPSE = 1e-300
+# Of the mass of a density that a network has, so much may be missing by its own error.
+MISSED = 0.005
 
 # ``(rt, response, theta)`` to the log density.
 LogDensity = Callable[[Any, Any, Theta], Any]
@@ -204,15 +206,16 @@ class Likelihood:
         return self.log_survivor(xp, deadline - shift(self.spec, theta), theta) - penalty
 
     def log_left(self, xp: Namespace, deadline: Any, theta: Theta, log_density: LogDensity | None = None) -> Any:
-        """Log of the share of the density that lies beyond a deadline, of a model that decides every trial some time.
+        """Log of the share of the density that lies beyond a deadline, and of what is never decided.
 
         By quadrature on either side of it: right in relative terms where it is small, and whatever the network's mass.
-        `log_density` as of `log_mass`.
+        What is missing from that is never decided, where the model may leave a trial so and more is missing than
+        networks err (`MISSED`). `log_density` as of `log_mass`.
         """
-        if not self.spec.decides:
-            expected = "a model that knows how likely it is that nothing is decided by a deadline"
-            raise ValueError(explain(expected, f"{self.spec.name!r}", "leave the deadline out, and say so"))
         theta, penalty = self.clamp(xp, theta)
+        # Without a deadline nothing is left but what is never decided, whatever stands in for the end.
+        ends = deadline < math.inf
+        deadline = xp.where(ends, deadline, 1.0)
 
         def within(low: Any, high: Any) -> Any:
             parts = [
@@ -222,7 +225,13 @@ class Likelihood:
             return reduce(xp.logaddexp, parts)
 
         late, early = within(deadline, math.inf), within(0.0, deadline)
-        return late - xp.logaddexp(early, late) - penalty
+        every = xp.logaddexp(early, late)
+        late = xp.where(ends, late, -math.inf)
+        if not self.spec.decides:
+            missed = xp.maximum(-xp.expm1(every), 0.0)
+            log_never = xp.log(missed**3 / (missed**2 + MISSED**2) + LEAST_LAPSE)
+            late, every = xp.logaddexp(late, log_never), xp.logaddexp(every, log_never)
+        return late - every - penalty
 
     def _split(self, xp: Namespace, horizon: Any, theta: Theta) -> tuple[Any, Any]:
         if self.view is not None and self.choice is not None:

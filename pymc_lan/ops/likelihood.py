@@ -222,12 +222,12 @@ def log_likelihood(
         float64, of the broadcast shape.
     """
     spec = watched(spec, choice, silence)
+    if lan is not None and silence is Silence.OMISSION and choice is None and inputs[DEADLINE] is not None:
+        return _with_survivor(spec, lan, inputs)
     # Races are graphs of elementwise functions and two small networks, which every backend knows as they are; and so
     # are networks of other forms.
     if lan is None or require_views(spec).choice is None or isinstance(lan, Program) or isinstance(choice, Program):
         return formula(spec, lan, choice, inputs, silence)
-    if silence is Silence.OMISSION and choice is None and inputs[DEADLINE] is not None:
-        return _with_survivor(spec, lan, inputs)
     op: Any = LANLogp(spec, lan, None if inputs[DEADLINE] is None else choice)
     given = [pt.constant(np.inf, dtype="float64") if x is None else x for x in inputs]
     if all(x.type.ndim <= 1 for x in given):
@@ -237,7 +237,7 @@ def log_likelihood(
     return op(*(x.reshape((-1,)) for x in wide))[0].reshape(wide[0].shape)
 
 
-def _with_survivor(spec: Model, lan: MLP, inputs: Sequence[TensorVariable | None]) -> TensorVariable:
+def _with_survivor(spec: Model, lan: AnyNetwork, inputs: Sequence[TensorVariable | None]) -> TensorVariable:
     """The density by a network, and the probability of no decision by the model's own formula."""
     rt, response, deadline, *parameters = inputs
     assert rt is not None

@@ -89,6 +89,11 @@ class SimulatedTimes(Simulated):
         """Networks that correct log-normal densities."""
         return SimulatedViews(self)
 
+    @property
+    def decides(self) -> bool:
+        """Whether the simulator ends every trial with a response."""
+        return not self.omissions
+
     def draw(self, rng: np.random.Generator, theta: Mapping[str, Float]) -> tuple[Float, Float]:
         """Draw one trial for each set of parameters, by the simulator."""
         return run_simulator(self, np.column_stack([np.asarray(theta[name], np.float64) for name in self.names]), rng)
