@@ -15,6 +15,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from backends import AS_WRITTEN
+from forms import given_network
 
 import pymc_lan as pl
 
@@ -146,7 +147,8 @@ def test_the_column_deadline_is_taken_and_can_be_left_out(caplog: pytest.LogCapt
 def test_a_deadline_that_the_model_has_no_place_for_is_named(caplog: pytest.LogCaptureFixture):
     caplog.set_level("INFO", logger="pymc_lan")
     with pm.Model():
-        pl.GammaDriftAngle("obs", 1.0, A, Z, T, 0.2, 3.0, 0.2, 0.5, observed=CHOICES.assign(deadline=0.6))
+        pressed = CHOICES.assign(response=1, deadline=0.6)
+        pl.LANDist("obs", given_network("omissions"), rate=8.0, limit=0.8, observed=pressed)
     [record] = caplog.records
     assert "the column 'deadline' of the observed data is not used" in record.getMessage()
 

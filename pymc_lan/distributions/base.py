@@ -107,8 +107,8 @@ class TrialDistribution(Continuous):
         is_there = auto and argument in (column_names(table) or ())
         if is_there and not cls.uses(argument, source, kwargs):
             say(
-                "deadline: the column 'deadline' of the observed data is not used, because this distribution does not "
-                "know trials that end without a response. If such trials were left out, estimates are biased."
+                "deadline: the column 'deadline' of the observed data is not used, because what this model knows of "
+                "trials without a response depends on no deadline. If late trials were left out, estimates are biased."
             )
             return None
         return from_table(value, table, argument)
