@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from recovery import draw_subject, estimated, of_trials
 
 import pymc_lan as pl
+from pymc_lan.models.model import require_labels
 from pymc_lan.networks.accuracy.accuracy import masses
 from pymc_lan.networks.network import Network
 
@@ -50,7 +51,7 @@ def shift(network: Network, rng: np.random.Generator) -> Float:
     # Two trials stand for the conditions.
     both = [{name: np.broadcast_to(x, 2) for name, x in of_trials(spec, each, 2).items()} for each in moved]
     columns = {name: np.concatenate([each[name] for each in both]) for name in spec.names}
-    log_mass = np.log(masses(network, columns)).reshape(-1, 2).mean(axis=1)
+    log_mass = np.log(masses(network, require_labels(spec), columns)).reshape(-1, 2).mean(axis=1)
     covariance = np.linalg.inv(TRIALS * scores @ scores.T / SEEN + np.eye(len(scores)) / UNIFORM)
     return covariance @ (TRIALS * slopes(log_mass)) / np.sqrt(np.diag(covariance))
 
