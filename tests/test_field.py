@@ -288,6 +288,7 @@ SEVERAL = members()[1]
         (lambda: field_of(2, 2, 1, variance="large"), "Expected variance as one number above 0."),
         (lambda: field_of(2, 2, 1, dims="observer"), "Expected dims beside mean=..."),
         (lambda: field_of(2, 2, 1, mean=ONE), "Expected as mean one field of degree=2"),
+        (lambda: field_of(1, 2, 1, mean=0.5), "degree=1, d=2, extra=1. Found 0.5."),
         (lambda: field_of(1, 2, 1, mean=SEVERAL), "Expected as mean one field of degree=1"),
         (lambda: field_of(1, 2, 1, mean=ONE), "Expected dims, the model's dimension of the members. Found dims=None."),
     ],

@@ -244,6 +244,15 @@ def test_members_that_fit_their_trials_perfectly_can_still_move() -> None:
     assert np.isfinite(low).all()
 
 
+def test_a_sum_may_have_many_terms() -> None:
+    """NumPy adds up at most 31 arrays at once."""
+    with pm.Model() as model:
+        theta = pm.Normal("theta", pm.Normal("mean"), 1, shape=40)
+        pm.Potential("many", -(sum(theta[i] * np.arange(2.0) for i in range(40)) ** 2).sum())
+        pm.Normal("obs", theta, 1, observed=np.ones(40))
+    assert (pl.informed_table(pl.informed(model))["variable"] == "theta").sum() == 40
+
+
 def test_a_variable_without_values_stays_as_it_is() -> None:
     with pm.Model() as model:
         sd = pm.HalfNormal("sd")

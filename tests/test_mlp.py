@@ -85,9 +85,9 @@ def with_flax(mlp: MLP, x: np.ndarray) -> Evaluation:
     return np.asarray(value), np.asarray(partials).T
 
 
-def with_kernel(mlp: MLP, x: np.ndarray) -> Evaluation:
+def with_kernel(mlp: MLP, x: np.ndarray, *, back: bool = True) -> Evaluation:
     module = ir.Module()
-    build_network(module, "network", mlp)
+    build_network(module, "network", mlp, back=back)
     module.globals["network"].linkage = ""
     engine = load_objects(compile_module(module))
     n_inputs, n = x.shape
@@ -117,6 +117,13 @@ def test_values_and_partials_agree_with_the_definition(
     np.testing.assert_allclose(value, [reference(mlp, c) for c in columns], atol=ROUNDING)
     np.testing.assert_allclose(partials.T, [reference_partials(mlp, c) for c in columns], atol=ROUNDING)
     assert value.dtype == partials.dtype == np.float32
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_value_alone_is_the_value(activation: str) -> None:
+    mlp = make_mlp((3, 7, 9, 1), activation)
+    x = np.random.default_rng(2).normal(0, 1.5, (3, 20)).astype(np.float32)
+    np.testing.assert_allclose(with_kernel(mlp, x, back=False)[0], with_kernel(mlp, x)[0], atol=ROUNDING)
 
 
 def test_oracles_cover_every_activation() -> None:

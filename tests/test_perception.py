@@ -389,6 +389,16 @@ ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
     "lapses": (observe(p_lapse=1.5), r"p_lapse between 0 and 1"),
     "lapses of another length": (observe(p_lapse=np.full(3, 0.1)), r"p_lapse to be a scalar or one value for each"),
     "text": (observe(ref="x"), r"as ref"),
+    "huge coordinates": (observe(ref=with_row(REF, [0.0, 1e200])), r"finite coordinates of ref.*up to 1e\+30.*row 4"),
+    "huge variances": (observe(covariance_ref=1e200 * np.eye(2)), r"of variances from 1e-60 to 1e\+60"),
+    "weights of a closed form": (
+        lambda: pl.Oddity.dist([0.0], [1.0], 1.0, 1.0, weights="oddity_2d"),
+        r"no weights for 'oddity_1d', which has a closed form",
+    ),
+    "a variable to simulate": (
+        lambda: pl.Oddity.simulate(pt.matrix(), COMPARISON, S_REF, S_COMP),
+        r"numbers as ref\. Found a variable",
+    ),
     "unknown dimensions": (lambda: pl.Oddity.dist(pt.matrix(), pt.matrix(), 1.0, 1.0), r"shape is not known"),
 }
 
@@ -397,6 +407,11 @@ ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
 def test_errors_are_sentences(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_covariances_may_be_rounded_to_single_precision() -> None:
+    single = np.array([[0.01, 0.003], [np.nextafter(np.float32(0.003), np.float32(1)), 0.01]])
+    observe(covariance_ref=single)()
 
 
 @pytest.mark.slow

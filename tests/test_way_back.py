@@ -83,7 +83,8 @@ def test_a_late_trial_is_that_of_the_nearest_point_inside() -> None:
     network = pl.load_network("ddm")
     t = np.array([2.0, 2.02, 2.1, 2.5, 3.0])
     value = network.logpdf(3.5, 1, v=1.0, a=1.0, z=0.5, t=t)
-    np.testing.assert_allclose(value, value[0] - ((t - 2) / 0.04) ** 2, rtol=1e-12)
+    # The network is one of float32, of which a BLAS rounds rows by their place.
+    np.testing.assert_allclose(value, value[0] - ((t - 2) / 0.04) ** 2, rtol=0, atol=2e-7)
 
 
 def test_chains_that_start_beyond_the_bound_come_back() -> None:

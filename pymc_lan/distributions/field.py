@@ -475,8 +475,8 @@ def _of_members(
     name: str, mean: WishartField, degree: int, d: int, extra: int, spread: Any, dims: str | None
 ) -> WishartField:
     """Fields whose weights are normal around those of another."""
-    ours, theirs = (degree, d, extra), (mean.degree, mean.d, mean.extra)
-    if ours != theirs or mean.members is not None:
+    ours, kind = (degree, d, extra), isinstance(mean, WishartField)
+    if not kind or ours != (mean.degree, mean.d, mean.extra) or mean.members is not None:
         found = f"{mean!r}"
         remedy = "give both fields the same degree, d and extra, and as mean a field without a mean"
         raise ValueError(explain(f"as mean one field of degree={degree}, d={d}, extra={extra}", found, remedy))

@@ -29,8 +29,8 @@ from pymc_lan.distributions.stimuli import (
     read_trial,
     trial_columns,
 )
-from pymc_lan.distributions.values import as_numbers, check_covariates, check_fraction, check_indices
-from pymc_lan.errors import check_length, unknown
+from pymc_lan.distributions.values import as_numbers, check_covariates, check_fraction, check_indices, known_numbers
+from pymc_lan.errors import check_length, explain, unknown
 from pymc_lan.models.likelihood import mix_lapses
 from pymc_lan.models.perception.catalogue import ODDITY_LINE, ODDITY_PLANE, THREE_ALTERNATIVES, TWO_ALTERNATIVES
 from pymc_lan.models.perception.percepts import as_trial, proper
@@ -138,7 +138,7 @@ class Perception(Discrete):
         given = dict(
             zip((*STIMULI, *COVARIANCES), (ref, comparison, covariance_ref, covariance_comparison), strict=True)
         )
-        given = {name: as_numbers(name, x) for name, x in given.items()}
+        given = {name: _known_of(name, x) for name, x in given.items()}
         read_trial(given, None)
         d, task = dimension(given), cls._task(given)
         ref, other = (np.asarray(given[name], np.float64).reshape(-1, d) for name in STIMULI)
@@ -154,7 +154,21 @@ class Perception(Discrete):
     @classmethod
     def _network(cls, task: Task, weights: AnyModel | None) -> Network | None:
         """The network of a task that has one."""
-        return None if task.views is None else resolve_model(task, weights, None)[1]
+        if task.views is not None:
+            return resolve_model(task, weights, None)[1]
+        if weights is not None:
+            remedy = "leave weights out"
+            raise ValueError(explain(f"no weights for {task.name!r}, which has a closed form", "weights", remedy))
+        return None
+
+
+def _known_of(name: str, value: Any) -> Any:
+    """Numbers, which a simulation needs; a ValueError for a variable."""
+    known = known_numbers(as_numbers(name, value))
+    if known is None:
+        remedy = "draw answers of a model by pm.draw, or give the numbers"
+        raise ValueError(explain(f"numbers as {name}", "a variable", remedy))
+    return known
 
 
 def _outputs(lan: AnyNetwork, inputs: tuple[Any, ...]) -> list[Any]:

@@ -16,8 +16,11 @@ from pymc_lan.distributions.values import as_numbers, known_numbers
 from pymc_lan.errors import explain, refuse
 from pymc_lan.models.perception.percepts import DIMENSIONS, Covariance, Trial
 
-# Of the larger of two elements of a covariance across its diagonal, by what share the other may differ.
-ASYMMETRY = 1e-8
+# How far two elements of a covariance across its diagonal may differ, as a correlation: by rounding, of single
+# precision and of inverses too.
+ASYMMETRY = 1e-6
+# Of coordinates, and of standard deviations and what they are divided by: squares of squares are numbers still.
+LARGEST = 1e30
 
 STIMULI, COVARIANCES = ("ref", "comparison"), ("covariance_ref", "covariance_comparison")
 
@@ -133,9 +136,9 @@ def _coordinates(name: str, value: Any, d: int) -> tuple[Any, ...]:
     if known is not None:
         rows = known.reshape(-1, d)
         refuse(
-            ~np.isfinite(rows).all(axis=1),
+            ~(np.abs(rows) <= LARGEST).all(axis=1),
             {name: _text(rows)},
-            expected=f"finite coordinates of {name} on every trial",
+            expected=f"finite coordinates of {name} on every trial, up to {LARGEST:g}",
             found="others",
             remedy="leave out trials whose stimuli are not known, or correct them",
         )
@@ -165,13 +168,17 @@ def _check_covariances(name: str, rows: NDArray[np.float64]) -> None:
     finite = np.isfinite(rows).all(axis=(1, 2))
     safe = np.where(finite[:, None, None], rows, np.eye(rows.shape[-1]))
     across = safe.swapaxes(1, 2)
-    largest = np.maximum(np.abs(safe), np.abs(across))
-    symmetric = (np.abs(safe - across) <= ASYMMETRY * largest).all(axis=(1, 2))
-    positive = (safe[:, 0, 0] > 0) & (np.linalg.det(safe) > 0)
+    variances = np.diagonal(safe, axis1=1, axis2=2)
+    within = ((variances >= LARGEST**-2) & (variances <= LARGEST**2)).all(axis=1)
+    sd = np.sqrt(np.where(within[:, None], variances, 1.0))
+    scale = sd[:, :, None] * sd[:, None, :]
+    symmetric = (np.abs(safe - across) <= ASYMMETRY * scale).all(axis=(1, 2))
+    positive = np.linalg.det(np.where(within[:, None, None], safe, np.eye(safe.shape[-1])) / scale) > 0
     refuse(
-        ~(finite & symmetric & positive),
+        ~(finite & within & symmetric & positive),
         {name: _text(rows)},
-        expected=f"symmetric and positive definite covariances as {name}",
+        expected=f"symmetric and positive definite covariances as {name}, of variances from {LARGEST**-2:g} to "
+        f"{LARGEST**2:g}",
         found="another",
         remedy="correct it; percepts that do not vary in some direction need a small variance there",
     )
