@@ -132,8 +132,8 @@ SENTENCES = {
         "there is no exact likelihood. Look at pl.diagnostics.accuracy_from_simulations, and at pl.diagnostics.sbc."
     ),
     "unseen": (
-        "Expected a model with one observed distribution of pymc_lan. Found none. Remedy: give initvals by hand, or"
-        " pass the model that has the data."
+        "Expected a model with one observed distribution of response times of pymc_lan. Found none. Remedy: "
+        "give initvals by hand, or pass the model that has the data."
     ),
     "untimed": (
         "Expected a model of response times. Found {name!r}, a model of responses alone. Remedy: use ChoiceDist and"

@@ -311,7 +311,7 @@ def none() -> pm.Model:
     [
         (
             lambda df: pl.initvals(none(), df),
-            "Expected a model with one observed distribution of pymc_lan. Found none.",
+            "Expected a model with one observed distribution of response times of pymc_lan. Found none.",
         ),
         (lambda df: pl.initvals(two(df), df), "Found obs, more."),
         (

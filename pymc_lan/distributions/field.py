@@ -23,7 +23,7 @@ from pymc_lan.ops.likelihood import checked
 
 Float = NDArray[np.float64]
 
-# Dimensions of stimuli for which there are tasks.
+# Of a stimulus; the package's tasks have one or two, a likelihood of your own may have three.
 MOST_DIMENSIONS = 3
 # How far a stimulus may lie outside [-1, 1] by rounding, of single precision too.
 ROUNDING = 1e-6

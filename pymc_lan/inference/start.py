@@ -169,7 +169,7 @@ def _of_the_known(model: Imported) -> bool:
 def _trial_variable(model: Any) -> Any:
     found = [rv for rv in model.observed_RVs if (node := trial_node(rv)) is not None and isinstance(node.op, TrialRV)]
     if len(found) != 1:
-        expected = "a model with one observed distribution of pymc_lan"
+        expected = "a model with one observed distribution of response times of pymc_lan"
         names = ", ".join(rv.name for rv in found) or "none"
         raise ValueError(explain(expected, names, "give initvals by hand, or pass the model that has the data"))
     return found[0]
