@@ -242,10 +242,16 @@ def _with_survivor(spec: Model, lan: AnyNetwork, inputs: Sequence[TensorVariable
     rt, response, deadline, *parameters = inputs
     assert rt is not None
     responded = rt < np.inf
-    seen = log_likelihood(spec, lan, None, [pt.where(responded, rt, 1.0), response, None, *parameters])
     theta = dict(zip(spec.names, parameters, strict=True))
     likelihood = _likelihood(spec, lan, None, Silence.OMISSION)
     graph = LikelihoodGraph(spec, lan, None, Silence.OMISSION)
+
+    def of_trials(trials: Theta, own: Theta) -> TensorVariable:
+        return log_likelihood(spec, lan, None, [trials["rt"], trials["response"], None, *own.values()])
+
+    rows = np.isfinite(rt.data) if isinstance(rt, Constant) else np.bool_(True)
+    trials = {"rt": pt.where(responded, rt, 1.0), "response": response}
+    seen = graph.at(rows, of_trials, trials, theta)
     if likelihood.log_survivor is None:
         return cast("TensorVariable", pt.where(responded, seen, _of_silent(graph, rt, deadline, theta, graph.log_left)))
     if not isinstance(rt, Constant) and any(
