@@ -15,10 +15,6 @@ from pymc_lan.errors import explain
 from pymc_lan.models.model import Model
 from pymc_lan.models.parameters import Parameter
 
-# Models that are the same within wider bounds.
-WIDER: Mapping[str, str] = {"ddm": "ddm_extended"}
-
-
 def limits(p: Parameter, *, trained: bool) -> tuple[float, float]:
     """Bounds that a network was trained on or, of a closed form, those of the model itself."""
     return p.bounds if trained else p.domain

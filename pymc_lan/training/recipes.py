@@ -199,9 +199,7 @@ RESPONSE_RECIPE = SimulationRecipe(
 )
 
 LAN_RECIPE = Recipe(hidden=(24, 24), steps=40_000)
-CHOICE_RECIPE = Recipe(hidden=(24, 24), steps=40_000, pool=500_000)
-# Where the choice itself has no closed form, the network has more to learn.
-WHOLE_CHOICE_RECIPE = Recipe(hidden=(48, 48), steps=40_000, pool=1_000_000)
+CHOICE_RECIPE = Recipe(hidden=(18, 18, 18), steps=80_000, learning_rate=5e-3)
 
 # Densities that are solved for, not written down: more inputs, and labels that cost more than the training, of which
 # 160 trials and as many deadlines come from each solution. Of six sets in ten more is asked than of a uniform draw.
@@ -261,7 +259,8 @@ def usual_recipes(spec: Model) -> tuple[Recipe, Recipe]:
 
 @usual_recipes.register
 def _of_closed_forms(spec: ClosedDiffusion) -> tuple[Recipe, Recipe]:
-    return LAN_RECIPE, WHOLE_CHOICE_RECIPE if spec.form.deadline.log_choice is None else CHOICE_RECIPE
+    # Where the choice itself has no closed form, the network has as much to learn as where it is solved for.
+    return LAN_RECIPE, PATH_CHOICE_RECIPE if spec.form.deadline.log_choice is None else CHOICE_RECIPE
 
 
 @usual_recipes.register

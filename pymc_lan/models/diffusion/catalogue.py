@@ -23,6 +23,13 @@ from pymc_lan.models.parameters import POSITIVE, Parameter, Variability
 from pymc_lan.numerics.passage import CLOSED, Theta
 
 
+# Easy conditions have drifts beyond 3, and cautious subjects boundaries beyond 2.5.
+_DRIFT = (-6.0, 6.0)
+_SEPARATION = (0.3, 4.0)
+# As near an end as networks of a constant drift are right.
+_START = (0.01, 0.99)
+
+
 def _v(low: float, high: float) -> Parameter:
     return Parameter("v", (low, high), "evidence/s", "drift towards the upper boundary")
 
@@ -132,9 +139,9 @@ CLOSES |= {
 DDM_SPEC = ClosedDiffusion(
     name="ddm",
     parameters=(
-        _v(-3.0, 3.0),
-        Parameter("a", (0.3, 2.5), "evidence", "half the separation of the boundaries, at -a and +a", domain=POSITIVE),
-        _z(0.0, 1.0),
+        _v(*_DRIFT),
+        Parameter("a", _SEPARATION, "evidence", "half the separation of the boundaries, at -a and +a", domain=POSITIVE),
+        _z(*_START),
         _t(0.0, 2.0),
     ),
     form=CONSTANT_DRIFT,
@@ -146,15 +153,15 @@ DDM_SPEC = ClosedDiffusion(
 DDM_EXTENDED_SPEC = replace(
     DDM_SPEC,
     name="ddm_extended",
-    parameters=(_v(-6.0, 6.0), replace(DDM_SPEC.parameter("a"), bounds=(0.3, 4.0)), _z(0.0, 1.0), _t(0.0, 2.0)),
-    description="Drift diffusion model with wider bounds: constant drift between two constant boundaries.",
+    description="Drift diffusion model under the name it had when 'ddm' was trained within narrower bounds: constant "
+    "drift between two constant boundaries.",
 )
 
 ANGLE_SPEC = ClosedDiffusion(
     name="angle",
     parameters=(
-        _v(-3.0, 3.0),
-        _a(0.3, 3.0),
+        _v(*_DRIFT),
+        _a(*_SEPARATION),
         _z(0.1, 0.9),
         _t(0.0, 2.0),
         Parameter(
@@ -175,7 +182,7 @@ DDM_SDV_SPEC = replace(
     DDM_SPEC,
     name="ddm_sdv",
     parameters=(
-        _v(-3.0, 3.0),
+        _v(*_DRIFT),
         DDM_SPEC.parameter("a"),
         _z(0.1, 0.9),
         _t(0.0, 2.0),
@@ -214,7 +221,7 @@ _T_LATE = Parameter("t", (0.25, 2.25), "s", "mean non-decision time", domain=POS
 
 DDM_ST_SPEC = MixtureDiffusion(
     name="ddm_st",
-    parameters=(_v(-3.0, 3.0), DDM_SPEC.parameter("a"), _z(0.3, 0.7), _T_LATE, _ST),
+    parameters=(_v(*_DRIFT), DDM_SPEC.parameter("a"), _z(0.3, 0.7), _T_LATE, _ST),
     description="Drift diffusion model with a non-decision time that is uniform across trials, t - st to t + st.",
     reference="Ratcliff & Tuerlinckx (2002), Psychonomic Bulletin & Review 9, 438-481.",
     variability=(Variability("t", "uniform", "st"),),

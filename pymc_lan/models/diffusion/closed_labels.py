@@ -87,6 +87,17 @@ def go_labels(form: ClosedForm, theta: Theta, horizon: Float) -> tuple[Float, Fl
     """
     if form.log_go is not None:
         return form.log_go(NUMPY, horizon, **{name: x[:, None] for name, x in theta.items()})
+    # A few sets at a time: the distributions of a training's sets would take 10 GB.
+    log_go, log_rest = np.empty(horizon.shape), np.empty(horizon.shape)
+    for start in range(0, len(horizon), CHUNK):
+        some = slice(start, start + CHUNK)
+        few = {name: x[some] for name, x in theta.items()}
+        log_go[some], log_rest[some] = _integrated(form, few, horizon[some])
+    return log_go, log_rest
+
+
+def _integrated(form: ClosedForm, theta: Theta, horizon: Float) -> tuple[Float, Float]:
+    """What `go_labels` gives of a form whose distribution functions are not known."""
     upper, lower = distributions(form, theta)
     by_then, in_all = upper.at(horizon), upper.total
     # Summed from what is left, so that small probabilities keep their relative accuracy.
