@@ -57,7 +57,7 @@ def cavanagh(form: str, n_subjects: int, *, cut: slice | None = None) -> pm.Mode
         a = members(form, "a_log", pm.Normal("a_mean", 0.1, 0.3), pm.HalfNormal("a_sd", 0.3), "subject")
         t = members(form, "t_log", pm.Normal("t_mean", np.log(0.5), 0.3), pm.HalfNormal("t_sd", 0.3), "subject")
         theta = v[stim, s], pm.math.exp(a)[s], 0.5, pm.math.exp(t)[s]
-        pl.DDMExtended("obs", *theta, p_lapse=pm.Beta("p_lapse", 2, 38), observed=df[["rt", "response"]])
+        pl.DDM("obs", *theta, p_lapse=pm.Beta("p_lapse", 2, 38), observed=df[["rt", "response"]])
     return model
 
 
@@ -83,7 +83,7 @@ def gonogo(form: str, n_subjects: int) -> pm.Model:
             (T_MIN + (T_MAX - T_MIN) * pm.math.invlogit(t))[s],
         )
         lapse = pm.Beta("p_lapse", 2, 38)
-        pl.GoNoGoDDMExtended("obs", *theta, deadline=DEADLINE, p_lapse=lapse, observed=df[["rt"]])
+        pl.GoNoGoDDM("obs", *theta, deadline=DEADLINE, p_lapse=lapse, observed=df[["rt"]])
     return model
 
 

@@ -74,5 +74,5 @@ def build_model(df: pd.DataFrame, *, centred: bool = True) -> pm.Model:
         t = pm.Deterministic("t", T_MIN + (T_MAX - T_MIN) * pm.math.invlogit(t_raw), dims="subject")
         p_lapse = pm.Beta("p_lapse", 2, 38)
         trials = v[condition, subject], a[subject], z[valence, subject], t[subject]
-        pl.GoNoGoDDMExtended("obs", *trials, deadline=DEADLINE, p_lapse=p_lapse, observed=df[["rt"]])
+        pl.GoNoGoDDM("obs", *trials, deadline=DEADLINE, p_lapse=p_lapse, observed=df[["rt"]])
     return model

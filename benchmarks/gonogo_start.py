@@ -39,7 +39,7 @@ def fitted(df: pd.DataFrame, draws: int, form: dict[str, Any]) -> tuple[float, p
     each = "1 + (1 | subject)"
     v, guesses = "0 + condition + (0 + condition | subject)", pm.Beta.dist(2, 38)
     task = {"go_nogo": True, "deadline": example.DEADLINE}
-    reg = pl.regression("ddm_extended", df, **task, v=v, a=each, t=each, p_lapse=guesses, **form)
+    reg = pl.regression("ddm", df, **task, v=v, a=each, t=each, p_lapse=guesses, **form)
     idata = reg.sample(draws=draws, tune=draws, chains=2, cores=3, random_seed=1, progressbar=False)
     seconds = time.process_time() - before
     found = reg.predict(idata, df.drop_duplicates(["subject", "condition"]), n_draws=2 * draws)

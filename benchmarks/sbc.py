@@ -6,9 +6,8 @@ Each subject's v, a and t are drawn from the prior of ``examples/neuroracer.py``
 no-go, and the model is fitted to those trials. ``p`` is that of arviz-stats' uniformity test: small where the posterior
 is wrong.
 
-shipped    the package's network; the prior of v ends at the network's bounds, where about 2 % of its mass lay beyond
-example    the same with the prior of the example as it stands
-extended   ``ddm_extended``, whose bounds hold all of that prior
+shipped    the package's network; the prior of v is that of the example
+narrow     its version 1.0, whose bounds end at |v| = 3; the prior of v ends there too, where 2 % of its mass lay beyond
 biased     the package's network with half of its correction taken away: calibration should notice
 onnx       HSSM's published ddm.onnx with its ddm_cpn.onnx (from --peers)
 """
@@ -70,13 +69,12 @@ def published(peers: Path) -> Network:
 def cases(peers: Path, trials: int) -> dict[str, Callable[[], partial]]:
     """The model's builder by case."""
 
-    def build(network: Network, bounded: bool = True) -> partial:
+    def build(network: Network, bounded: bool = False) -> partial:
         return partial(build_model, network, trials, bounded=bounded)
 
     return {
         "shipped": lambda: build(pl.load_network("ddm")),
-        "example": lambda: build(pl.load_network("ddm"), bounded=False),
-        "extended": lambda: build(pl.load_network("ddm_extended"), bounded=False),
+        "narrow": lambda: build(pl.load_network("ddm@1.0"), bounded=True),
         "biased": lambda: build(biased(pl.load_network("ddm"))),
         "onnx": lambda: build(published(peers)),
     }

@@ -43,7 +43,7 @@ def read(path: Path, n_subjects: int) -> pd.DataFrame:
 def describe(df: pd.DataFrame):
     """A regression in which every parameter varies over subjects: a and t, without a formula, do by themselves."""
     return pl.regression(
-        "ddm_extended",  # who learned "win, go" drifts at 3 to 5, and the network of "ddm" knows drifts up to 3
+        "ddm",
         df,
         go_nogo=True,
         deadline=DEADLINE,

@@ -27,6 +27,8 @@ from pymc_lan.networks.mlp import MLP
 from pymc_lan.networks.network import Network
 from pymc_lan.numerics.passage import NUMPY
 
+# A version whose bounds this release has widened.
+NARROW = "ddm@1.0"
 FIXED = {"z": 0.5, "t": 0.3}
 STEP = {"v": 0.035, "a": 0.015}
 V, A = (x.ravel() for x in np.meshgrid(np.arange(0.4, 1.7, STEP["v"]), np.arange(0.7, 1.35, STEP["a"]), indexing="ij"))
@@ -199,7 +201,8 @@ def test_a_draw_that_is_no_number_has_no_log_likelihood_and_no_warning() -> None
 def test_guesses_bounds_and_divergences_are_counted() -> None:
     with pm.Model() as model:
         v, t, p = pm.Normal("v"), pm.Uniform("t", 0, 1), pm.Beta("p", 1, 1)
-        pl.DDM("obs", v, 1.0, 0.5, t, p_lapse=p, lapse_window=2.0, observed=[[0.4, 1], [0.8, -1]])
+        rows = [[0.4, 1], [0.8, -1]]
+        pl.DDM("obs", v, 1.0, 0.5, t, p_lapse=p, lapse_window=2.0, weights=NARROW, observed=rows)
     draws = {"v": [0.0, 0.0, 2.95, 3.5], "t": [0.1, 0.5, 0.1, 0.9], "p": [0.1, 0.1, 0.2, 0.2]}
     stats = {"diverging": np.array([[False, True, True, False]])}
     posterior = {name: np.array([x]) for name, x in draws.items()}
@@ -210,7 +213,7 @@ def test_guesses_bounds_and_divergences_are_counted() -> None:
     assert value["responses before t"] == 3 / 8  # t = 0.5 and 0.9 after 0.4, t = 0.9 after 0.8
     assert value["draws that diverged"] == 0.5
     assert value["divergences that are near bounds"] == 0.5  # v = 2.95 of the two
-    network, expected = pl.load_network("ddm"), []
+    network, expected = pl.load_network(NARROW), []
     for i in range(4):
         theta = {"v": draws["v"][i], "a": 1.0, "z": 0.5, "t": draws["t"][i]}
         # Without its penalty: the bounds are not what tells a guess.
@@ -222,7 +225,7 @@ def test_guesses_bounds_and_divergences_are_counted() -> None:
     assert with_all.shape == (2,)
     three = {name: np.tile(x[:, :3], 2) for name, x in posterior.items()}
     np.testing.assert_allclose(pl.check(az.from_dict({"posterior": three}), model).guesses["obs"], inside, rtol=1e-4)
-    assert "use 'ddm_extended', whose bounds are wider" in found.verdict
+    assert "use the default version of 'ddm', whose bounds are wider" in found.verdict
     assert "raise target_accept" in found.verdict
 
 
@@ -312,13 +315,13 @@ def test_a_posterior_that_is_cut_is_not_blessed() -> None:
     rng = np.random.default_rng(1)
     df = pl.simulate("ddm", {"v": 4.5, "a": 1.0, **FIXED}, n=50, seed=2)
     with pm.Model() as model:
-        pl.DDM("obs", pm.Normal("v", 0, 5), 1.0, **FIXED, observed=df)
+        pl.DDM("obs", pm.Normal("v", 0, 5), 1.0, **FIXED, weights=NARROW, observed=df)
     v = rng.uniform(2.8, 2.99, (4, 500))
     v[:, ::100] = 3.01
     found = pl.check(az.from_dict({"posterior": {"v": v}}), model, n_draws=200)
     assert found.table.set_index("check").loc["draws with v outside", "value"] == pytest.approx(0.01, abs=0.005)
     assert "Expected posterior draws with v within -3 to 3, where the network of 'ddm' was trained." in found.verdict
-    assert "use 'ddm_extended', whose bounds are wider, or use likelihood='exact', or give priors" in found.verdict
+    assert "use the default version of 'ddm', whose bounds are wider, or use likelihood='exact', or give priors" in found.verdict
     assert not any(words in found.verdict for words in BLESSINGS)
 
 

@@ -311,8 +311,8 @@ def choose(**kwargs: Any) -> Any:
 
 WITHOUT_COLUMN = PRESSES.drop(columns="trial_type")
 ERRORS: dict[str, tuple[Any, type[Exception], tuple[str, ...]]] = {
-    "constant outside": (choose(v=4.0), ValueError, ("v within", "-3 to 3", "4.0", "exact")),
-    "one of many outside": (choose(a=np.full(12, 2.7)), ValueError, ("a within", "0.3 to 2.5", "2.7")),
+    "constant outside": (choose(v=7.0), ValueError, ("v within", "-6 to 6", "7.0", "exact")),
+    "one of many outside": (choose(a=np.full(12, 4.2)), ValueError, ("a within", "0.3 to 4", "4.2")),
     "not a number": (choose(v=np.nan), ValueError, ("a number for v", "row 0")),
     "unknown parameter": (choose(drift=1.0), ValueError, ("'drift'", "v, a, z, t")),
     "unknown parameter, nearest": (choose(V=1.0), ValueError, ("'V'", "Did you mean 'v'")),

@@ -160,25 +160,22 @@ def test_a_model_of_ones_own_is_about_its_own_parameters(entries: dict[str, Any]
 
 
 def test_bounds_belong_to_a_version(root: Path) -> None:
-    """Weights of ddm_extended under the name of ddm are used with their own bounds, and these are shown."""
-    config, tensors = shipped("ddm_extended")
-    network = build_network(config | {"model": "ddm"}, tensors, "")
-    wide = pl.load_network("ddm_extended")
-    assert [p.bounds for p in network.spec.parameters] == [p.bounds for p in wide.spec.parameters]
-    assert network.spec.parameter("v").bounds != MODELS["ddm"].parameter("v").bounds
+    """Weights are used with the bounds of their version, and these are shown."""
+    narrow, wide = pl.load_network("ddm@1.0"), pl.load_network("ddm")
+    assert narrow.spec.parameter("v").bounds == (-3.0, 3.0)
+    assert wide.spec.parameter("v").bounds == MODELS["ddm"].parameter("v").bounds == (-6.0, 6.0)
     theta = {"v": 5.0, "a": 1.0, "z": 0.5, "t": 0.3}
-    assert network.logpdf(0.5, 1, **theta) == wide.logpdf(0.5, 1, **theta)
-    # Far from it: the release's bounds end at 3.
-    assert abs(network.logpdf(0.5, 1, **theta) - pl.load_network("ddm").logpdf(0.5, 1, **theta)) > 10
-    rewrite(root, CONFIG, lambda content: content.replace(b"-3.0", b"-2.5"))
-    assert pl.load_network("ddm").spec.parameter("v").bounds == (-2.5, 3.0)
+    # Far from it: the first version's bounds end at 3.
+    assert abs(narrow.logpdf(0.5, 1, **theta) - wide.logpdf(0.5, 1, **theta)) > 10
+    rewrite(root, CONFIG, lambda content: content.replace(b"-6.0", b"-5.5"))
+    assert pl.load_network("ddm").spec.parameter("v").bounds == (-5.5, 6.0)
     table = pl.list_models().set_index("model")
-    assert table.loc["ddm", "bounds"]["v"] == (-2.5, 3.0)
+    assert table.loc["ddm", "bounds"]["v"] == (-5.5, 6.0)
 
 
 def rewrite(root: Path, name: str, change: Callable[[bytes], bytes]) -> None:
-    """Change a file of ddm 1.0 and make the table agree with it, as whoever writes a registry can."""
-    path = root / "ddm" / "1.0" / name
+    """Change a file of ddm 2.0 and make the table agree with it, as whoever writes a registry can."""
+    path = root / "ddm" / "2.0" / name
     before = digest(path.read_bytes())
     path.write_bytes(change(path.read_bytes()))
     table = (root / REGISTRY).read_text().replace(before, digest(path.read_bytes()))

@@ -257,7 +257,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "v_nogo and v beyond the bounds": (
         lambda: pl.GoNoGoDDM.dist(7.0, A, Z, T, trial_type=["go", "no-go"], v_nogo=-1.0),
-        r"v within the network's trained bounds, -3 to 3.*\[7.0\]",
+        r"v within the network's trained bounds, -6 to 6.*\[7.0\]",
     ),
     "v_nogo beyond the bounds": (
         lambda: pl.GoNoGoDDM.dist(1.0, A, Z, T, trial_type=["go", "no-go"], v_nogo=-7.0),

@@ -71,13 +71,13 @@ def inside(x: Any, low: float, high: float, sharpness: float) -> Any:
 
 
 def drift(eta: Any) -> Any:
-    """The link of v in the bounds of "ddm", -3 to 3, a ten-millionth of their width inside."""
-    return inside(eta, -3 + 6e-7, 3 - 6e-7, 4)
+    """The link of v in the bounds of "ddm", -6 to 6, a ten-millionth of their width inside."""
+    return inside(eta, -6 + 1.2e-6, 6 - 1.2e-6, 2)
 
 
 def boundary(eta: Any) -> Any:
-    """The link of a, 0.3 to 2.5."""
-    low, high = np.log(0.3 + 2.2e-7), np.log(2.5 - 2.2e-7)
+    """The link of a, 0.3 to 4."""
+    low, high = np.log(0.3 + 3.7e-7), np.log(4 - 3.7e-7)
     return pt.exp(inside(eta, low, high, 24 / (high - low)))
 
 
@@ -296,7 +296,7 @@ def test_what_is_left_out(df: pd.DataFrame) -> None:
         "subject: 4 members, 3 effects; their effects are not correlated",
         "",
     ]
-    assert "a          log       0.3 to 2.5  1 + (1 | subject)" in str(reg)
+    assert "a          log       0.3 to 4.0  1 + (1 | subject)" in str(reg)
     assert "subject_sd[a: Intercept]  HalfNormal(0.3)" in str(reg)
     assert "z                                fixed at 0.5" in str(reg)
 
@@ -418,8 +418,8 @@ def test_sampling_says_how_it_went(df: pd.DataFrame, tmp_path: Path, caplog: pyt
         idata = reg.sample(draws=8, tune=8, chains=2, cores=1, nuts_sampler="pymc", random_seed=1, progressbar=False)
     assert "effective draws" in caplog.text
     assert "No draw is outside the bounds of the model." in caplog.text
-    far = az.from_dict({"posterior": {name: x.to_numpy() + 2.0 for name, x in idata["posterior"].data_vars.items()}})
-    share = 100 * np.mean(far["posterior"]["a"] > 2.5)
+    far = az.from_dict({"posterior": {name: x.to_numpy() + 4.0 for name, x in idata["posterior"].data_vars.items()}})
+    share = 100 * np.mean(far["posterior"]["a"] > 4.0)
     assert share > 50
     assert f" {share:.2g} % of the draws of a are outside its bounds." in judgement(reg.plan, reg.model, far)
     two = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import FrameType
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymc_lan.errors import explain
+from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.model import Model
 from pymc_lan.models.parameters import Parameter
 
@@ -73,11 +74,22 @@ def say_outside(op: Any, shares: Mapping[str, float], n: int) -> str:
     expected = " and ".join(f"{name} within {low:g} to {high:g}" for name, (low, high) in named.items())
     whose = f"where the network of {spec.name!r} was trained" if trained else f"the domain of {spec.name!r}"
     found = ", ".join(f"{name} outside in {share:.3g} %" for name, share in ((k, 100 * x) for k, x in shares.items()))
-    others = [f"use {WIDER[spec.name]!r}, whose bounds are wider"] if trained and spec.name in WIDER else []
+    others = [f"use the default version of {spec.name!r}, whose bounds are wider"] if _old(spec, named) else []
     others += ["use likelihood='exact'"] if trained and has_closed_form(op) else []
     others += ["give priors that stay inside, if no value outside is plausible"]
     why = "; there the likelihood only leads back, so the posterior is cut at the bounds" if trained else ""
     return explain(f"posterior draws with {expected}, {whose}", f"{found} of {n} draws{why}", ", or ".join(others))
+
+
+def _old(spec: Model, names: Iterable[str]) -> bool:
+    """Whether this release knows the model within wider bounds of any of these parameters."""
+    newest = MODELS.get(spec.name)
+    return newest is not None and any(_width(newest.parameter(name)) > _width(spec.parameter(name)) for name in names)
+
+
+def _width(p: Parameter) -> float:
+    low, high = p.bounds
+    return high - low
 
 
 class Watch:
