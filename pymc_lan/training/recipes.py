@@ -198,7 +198,7 @@ RESPONSE_RECIPE = SimulationRecipe(
     hidden=(32, 32), chunks=32, sets=16_384, trials=64, batch=256, passes=8, held_out=4096, patience=12
 )
 
-LAN_RECIPE = Recipe(hidden=(24, 24), steps=40_000)
+LAN_RECIPE = Recipe(hidden=(24, 24), steps=60_000)
 CHOICE_RECIPE = Recipe(hidden=(18, 18, 18), steps=80_000, learning_rate=5e-3)
 
 # Densities that are solved for, not written down: more inputs, and labels that cost more than the training, of which
