@@ -5,7 +5,7 @@
 ``mass``: a row for each model, kind of observation and share of guesses: quantiles, over random sets of parameters
 uniform on the bounds, of how far the mass of everything that can be seen is from one. It is summed over choices without
 times, over times on a grid, and over what lies between limits by a rule of its own, which has Gauss nodes in panels
-that lie geometrically from the onset. With a deadline the omission is part of it, where the model knows it.
+that lie geometrically from the onset. With a deadline the omission is part of it.
 
 ``probabilities``: errors of log P(no response by a deadline) and of log P(choice, time lost), with a deadline and
 without, against solutions of the model's equations or, of races in closed form, the sum of their densities; of sets as
@@ -153,18 +153,13 @@ def models(names: list[str]) -> Iterator[Likelihood]:
             yield Likelihood(spec) if spec.views is None else pl.load_network(name).likelihood
 
 
-def knows_omissions(likelihood: Likelihood) -> bool:
-    """Whether a deadline is taken."""
-    return likelihood.log_survivor is not None or likelihood.spec.decides
-
-
 def report_mass(names: list[str], sets: int) -> None:
     """Print the table of masses."""
     print(f"{'model':22s} {'seen':15s} {'deadline':9s} {'guesses':8s} {'median':9s} {'p99':9s} largest")
     for likelihood in models(names):
         theta = draw_sets(likelihood.spec, np.random.default_rng(1), sets)
         for late in (False, True):
-            if late and (likelihood.spec.omissions or not knows_omissions(likelihood)):
+            if late and likelihood.spec.omissions:
                 continue
             own = replace(likelihood, silence=of_choices((), omissions=late).silence)
             for kind in KINDS:
@@ -222,7 +217,7 @@ def errors_of(likelihood: Likelihood, truth: Truth) -> dict[str, Float]:
         off = np.abs(log_p - np.log(np.maximum(p, 1e-300)))[(p > SMALLEST) & (d[:, -p.shape[1] :] > EARLIEST)]
         found[name] = np.concatenate([found.get(name, np.zeros(0)), off])
 
-    if knows_omissions(likelihood) and not spec.omissions:
+    if not spec.omissions:
         note("no response", own.log_none(NUMPY, 1 + d, theta), truth.left[:, some])
     for code, done in zip(spec.choices, truth.done, strict=True):
         response = np.full(d.shape, float(code))

@@ -14,6 +14,7 @@ import pymc_lan as pl
 
 # A version whose bounds this release has widened.
 NARROW = "ddm@1.0"
+WIDER = "use the default version of 'ddm', whose bounds are wider"
 ROWS = [[0.5, 1.0], [0.9, -1.0], [0.7, 1.0]]
 
 
@@ -29,7 +30,7 @@ def by_trial(v: Any) -> None:
 @pytest.mark.parametrize(
     ("add", "bound", "remedy", "mode"),
     [
-        (two_choices, 3, "use the default version of 'ddm', whose bounds are wider, or use likelihood='exact', or give priors", None),
+        (two_choices, 3, f"{WIDER}, or use likelihood='exact', or give priors", None),
         (by_trial, 2.5, "Remedy: give priors that stay inside", "FAST_COMPILE"),
     ],
 )

@@ -29,6 +29,7 @@ from pymc_lan.numerics.passage import NUMPY
 
 # A version whose bounds this release has widened.
 NARROW = "ddm@1.0"
+WIDER = "use the default version of 'ddm', whose bounds are wider"
 FIXED = {"z": 0.5, "t": 0.3}
 STEP = {"v": 0.035, "a": 0.015}
 V, A = (x.ravel() for x in np.meshgrid(np.arange(0.4, 1.7, STEP["v"]), np.arange(0.7, 1.35, STEP["a"]), indexing="ij"))
@@ -225,7 +226,7 @@ def test_guesses_bounds_and_divergences_are_counted() -> None:
     assert with_all.shape == (2,)
     three = {name: np.tile(x[:, :3], 2) for name, x in posterior.items()}
     np.testing.assert_allclose(pl.check(az.from_dict({"posterior": three}), model).guesses["obs"], inside, rtol=1e-4)
-    assert "use the default version of 'ddm', whose bounds are wider" in found.verdict
+    assert WIDER in found.verdict
     assert "raise target_accept" in found.verdict
 
 
@@ -321,7 +322,7 @@ def test_a_posterior_that_is_cut_is_not_blessed() -> None:
     found = pl.check(az.from_dict({"posterior": {"v": v}}), model, n_draws=200)
     assert found.table.set_index("check").loc["draws with v outside", "value"] == pytest.approx(0.01, abs=0.005)
     assert "Expected posterior draws with v within -3 to 3, where the network of 'ddm' was trained." in found.verdict
-    assert "use the default version of 'ddm', whose bounds are wider, or use likelihood='exact', or give priors" in found.verdict
+    assert f"{WIDER}, or use likelihood='exact', or give priors" in found.verdict
     assert not any(words in found.verdict for words in BLESSINGS)
 
 

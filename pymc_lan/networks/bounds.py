@@ -16,6 +16,7 @@ from pymc_lan.models.catalogue import MODELS
 from pymc_lan.models.model import Model
 from pymc_lan.models.parameters import Parameter
 
+
 def limits(p: Parameter, *, trained: bool) -> tuple[float, float]:
     """Bounds that a network was trained on or, of a closed form, those of the model itself."""
     return p.bounds if trained else p.domain

@@ -22,7 +22,6 @@ from pymc_lan.models.diffusion.structure import PATH, Structure
 from pymc_lan.models.parameters import POSITIVE, Parameter, Variability
 from pymc_lan.numerics.passage import CLOSED, Theta
 
-
 # Easy conditions have drifts beyond 3, and cautious subjects boundaries beyond 2.5.
 _DRIFT = (-6.0, 6.0)
 _SEPARATION = (0.3, 4.0)

@@ -26,9 +26,10 @@ from pymc_lan.models.diffusion.closed_deadline import (
     lower_probit,
     survivor_terms,
 )
-from pymc_lan.models.diffusion.path_view import START, at_rest, displacements, half_width, outside, squash
+from pymc_lan.models.diffusion.path_view import START, at_rest, displacements, half_width, squash
 from pymc_lan.models.diffusion.structure import PERIODS, Process, deadline_inputs, structure
 from pymc_lan.models.residual import ResidualDeadline, ResidualSurvivor
+from pymc_lan.numerics.elementwise import outside
 from pymc_lan.numerics.passage import Theta, softplus
 from pymc_lan.numerics.wiener import ddm_log_choice
 

@@ -13,9 +13,7 @@ A model's own functions are written in `jax.numpy`, so all of this is, too.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, NamedTuple, final
 
 import jax
@@ -24,6 +22,7 @@ import numpy as np
 
 from pymc_lan.models.diffusion.closed_view import ONSET_FRACTION, ONSET_MAX, ONSET_MIN
 from pymc_lan.models.diffusion.structure import BENDS, CURVED_INPUTS, Process, Structure, density_inputs, structure
+from pymc_lan.numerics.elementwise import outside
 from pymc_lan.numerics.passage import CLOSED, LOG_SQRT_2PI, Theta
 from pymc_lan.numerics.potential import ACROSS, log_free, log_spared
 
@@ -348,16 +347,3 @@ def _line(squared: Any, fraction: float) -> tuple[Any, Any]:
     """Where the straight line ends, and its slope, from the squared distance of the boundary."""
     d_min = jnp.maximum(jnp.minimum(squared * fraction, ONSET_MAX), ONSET_MIN)
     return d_min, jnp.maximum(squared / (2 * d_min**2) - 1.5 / d_min, 1 / d_min)
-
-
-def outside(function: Callable[..., Any], xp: Any, *args: Any) -> Any:
-    """Call a function of JAX arrays from JAX, or from NumPy in float64."""
-    if xp is not np:
-        return function(*args)
-    with jax.enable_x64(True):
-        return jax.tree.map(np.asarray, _compiled(function)(*args))
-
-
-@cache
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    return jax.jit(function)
