@@ -97,10 +97,10 @@ def test_z_may_be_left_out():
 SAME: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "shell": (pl.DDM, ()),
     "name": (pl.LANDist, ("ddm",)),
-    "version": (pl.LANDist, ("ddm@1.0",)),
+    "version": (pl.LANDist, ("ddm@2.0",)),
     "spec": (pl.LANDist, (pl.get_model("ddm"),)),
     "network": (pl.LANDist, (pl.load_network("ddm"),)),
-    "folder": (pl.LANDist, (Path(__file__).parents[1] / "weights_registry" / "ddm" / "1.0",)),
+    "folder": (pl.LANDist, (Path(__file__).parents[1] / "weights_registry" / "ddm" / "2.0",)),
 }
 
 
@@ -336,7 +336,7 @@ ERRORS: dict[str, tuple[Any, type[Exception], tuple[str, ...]]] = {
     "weights of another model": (
         choose(weights=other_network()),
         ValueError,
-        ("weights of model 'ddm'", "other@1.0"),
+        ("weights of model 'ddm'", "other@2.0"),
     ),
     "no closed form": (
         lambda: pl.LANDist.dist(other_network(), **THETA, likelihood="exact"),

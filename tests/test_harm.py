@@ -169,8 +169,8 @@ def test_bounds_belong_to_a_version(root: Path) -> None:
     assert abs(narrow.logpdf(0.5, 1, **theta) - wide.logpdf(0.5, 1, **theta)) > 10
     rewrite(root, CONFIG, lambda content: content.replace(b"-6.0", b"-5.5"))
     assert pl.load_network("ddm").spec.parameter("v").bounds == (-5.5, 6.0)
-    table = pl.list_models().set_index("model")
-    assert table.loc["ddm", "bounds"]["v"] == (-5.5, 6.0)
+    table = pl.list_models()
+    assert table[table["default"]].set_index("model").loc["ddm", "bounds"]["v"] == (-5.5, 6.0)
 
 
 def rewrite(root: Path, name: str, change: Callable[[bytes], bytes]) -> None:

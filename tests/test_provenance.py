@@ -31,12 +31,12 @@ def test_samplers_keep_the_record(sampler: str, capsys: pytest.CaptureFixture[st
     network = pl.load_network("ddm")
     (found,) = records(idata).values()
     assert found == dict(line.split(": ", 1) for line in record(network))
-    assert (found["network"], found["sha256"], found["registry"]) == ("ddm@1.0", network.sha256, "embedded")
+    assert (found["network"], found["sha256"], found["registry"]) == ("ddm@2.0", network.sha256, "embedded")
     assert found["package"] == f"pymc-lan {pl.__version__}"
     capsys.readouterr()
     pl.cite(idata)
     printed = capsys.readouterr().out
-    for text in ("obs\n", "ddm@1.0", network.sha256, pl.__version__, "Ratcliff (1978)", "Fengler"):
+    for text in ("obs\n", "ddm@2.0", network.sha256, pl.__version__, "Ratcliff (1978)", "Fengler"):
         assert text in printed
 
 
@@ -48,10 +48,10 @@ def test_each_distribution_has_its_own_record() -> None:
         found = records(pm.sample_prior_predictive(draws=2, random_seed=1))
     networks = {name: content["network"] for name, content in found.items()}
     assert networks == {
-        "obs": "ddm@1.0",
-        "other": "angle@1.0",
+        "obs": "ddm@2.0",
+        "other": "angle@2.0",
         "exact": "none, closed form",
-        "gonogo": "ddm@1.0",
+        "gonogo": "ddm@2.0",
     }
     assert two.initial_point().keys() == {"v", "other", "exact", "gonogo"}
 
@@ -60,7 +60,7 @@ def test_what_surrounds_a_model_leaves_the_record() -> None:
     changed = pm.do(model(), {"v": 0.5})
     with pm.observe(model(), {"v": 0.5}), changed:
         found = records(pm.sample_prior_predictive(draws=2, random_seed=1))
-    assert found["obs"]["network"] == "ddm@1.0"
+    assert found["obs"]["network"] == "ddm@2.0"
 
 
 def test_a_network_that_was_never_written() -> None:

@@ -78,7 +78,7 @@ def drift(eta: Any) -> Any:
 def boundary(eta: Any) -> Any:
     """The link of a, 0.3 to 4."""
     low, high = np.log(0.3 + 3.7e-7), np.log(4 - 3.7e-7)
-    return pt.exp(inside(eta, low, high, 24 / (high - low)))
+    return pt.exp(inside(eta, low, high, 10))
 
 
 def onset(eta: Any) -> Any:
@@ -296,7 +296,7 @@ def test_what_is_left_out(df: pd.DataFrame) -> None:
         "subject: 4 members, 3 effects; their effects are not correlated",
         "",
     ]
-    assert "a          log       0.3 to 4.0  1 + (1 | subject)" in str(reg)
+    assert "a          log       0.3 to 4  1 + (1 | subject)" in str(reg)
     assert "subject_sd[a: Intercept]  HalfNormal(0.3)" in str(reg)
     assert "z                                fixed at 0.5" in str(reg)
 
@@ -472,7 +472,7 @@ def test_what_has_no_name_is_not_saved(df: pd.DataFrame, tmp_path: Path) -> None
         reg.save(tmp_path / "fit.nc")
     named = pl.regression(pl.load_network("ddm"), df, v="1", a="1", t="1")
     named.save(tmp_path / "fit.nc")
-    assert pl.load_regression(tmp_path / "fit.nc").description.model == "ddm@1.0"
+    assert pl.load_regression(tmp_path / "fit.nc").description.model == "ddm@2.0"
     xr.Dataset({"x": 1}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
     with pytest.raises(ValueError, match=r"Expected a file of reg\.save"):
         pl.load_regression(tmp_path / "other.nc")
