@@ -71,7 +71,7 @@ def test_list(run: Run) -> None:
     result = run("list")
     assert result.code == 0
     row = next(line for line in result.out.splitlines() if line.startswith("ddm "))
-    for text in ("ddm", "1.0 (default)", "v a z t", pl.load_network("ddm").sha256[:12]):
+    for text in ("ddm", "2.0 (default)", "v a z t", pl.load_network("ddm").sha256[:12]):
         assert text in row
 
 
@@ -91,7 +91,7 @@ def test_list_cuts_nothing(run: Run, columns: str | None, monkeypatch: pytest.Mo
         assert max(map(len, lines)) <= 80
 
 
-@pytest.mark.parametrize("name", [(), ("ddm",), ("ddm@1.0",), (str(SHIPPED / "ddm" / "1.0"),)], ids=str)
+@pytest.mark.parametrize("name", [(), ("ddm",), ("ddm@2.0",), (str(SHIPPED / "ddm" / "2.0"),)], ids=str)
 def test_info_prints_the_card(run: Run, name: tuple[str, ...]) -> None:
     network = pl.load_network("ddm")
     card = "\n".join([write_card(network.config), *corner_lines("ddm", network.sha256)])
@@ -105,7 +105,7 @@ def test_info_as_json(run: Run) -> None:
     assert json.loads(result.out) == pl.load_network("ddm").config
 
 
-@pytest.mark.parametrize("name", [(), ("ddm",), ("ddm@1.0",)], ids=str)
+@pytest.mark.parametrize("name", [(), ("ddm",), ("ddm@2.0",)], ids=str)
 def test_verify_names_every_file(run: Run, name: tuple[str, ...]) -> None:
     result = run("verify", *name)
     assert result.code == 0
@@ -133,7 +133,7 @@ FAULTS = {
 def test_verify_fails_in_one_sentence(
     run: Run, root: Path, damage: Callable[[Path], object], name: tuple[str, ...]
 ) -> None:
-    damage(root / "ddm" / "1.0")
+    damage(root / "ddm" / "2.0")
     result = run("verify", *name)
     assert result.code == 1
     assert result.err.startswith("pymc-lan: Expected ")
@@ -190,7 +190,7 @@ def test_train_passes_widths_and_measured_trials_on(run: Run, tmp_path: Path, mo
     options = ("--out", str(tmp_path), "--n-measured", "900")
     assert run("train", "ddm", "--hidden", "3, 5", *options).code == 0
     # What is not said is as it was: 40,000 steps of two layers.
-    assert taken["lan_recipe"] == pl.Recipe(hidden=(3, 5), steps=40_000)
+    assert taken["lan_recipe"] == pl.Recipe(hidden=(3, 5), steps=60_000)
     assert taken["n_measured"] == 900
     assert run("train", "levy", "--hidden", "7", "--no-report", *options).code == 0
     assert taken["simulation_recipe"] == pl.SimulationRecipe((7,), chunks=32, trials=128, batch=64, patience=32)

@@ -56,7 +56,7 @@ def test_folders_that_people_have(tmp_path: Path) -> None:
     pl.export("ddm", folder / "ddm.onnx")
     version = write_version(folder / "nets", network, network.config, write_card)
     assert pl.load_network(version) == pl.load_network(str(version)) == network
-    assert pl.load_network("ddm@1.0", registries=[str(folder / "nets")]) == network
+    assert pl.load_network("ddm@2.0", registries=[str(folder / "nets")]) == network
     (file,) = pl.simulate_to(LEVY, folder / "trials", sets=2, trials=2)
     assert find_files(folder / "trials") == [file]
     (folder / "my model.py").write_text("import pymc_lan as pl\nspec = pl.get_model('ddm')\n", "utf-8")

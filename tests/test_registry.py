@@ -101,9 +101,9 @@ HASHED_IN_REGISTRY_ONLY = {
     ("damage", "message"), (HASHED | HASHED_IN_REGISTRY_ONLY).values(), ids=HASHED | HASHED_IN_REGISTRY_ONLY
 )
 def test_damaged_versions_do_not_load_by_name(root: Path, damage: Callable[[Path], Any], message: str) -> None:
-    damage(root / "ddm" / "1.0")
+    damage(root / "ddm" / "2.0")
     for attempt in (pl.load_network, verify_network):
-        for name in ("ddm", "ddm@1.0"):
+        for name in ("ddm", "ddm@2.0"):
             with pytest.raises(RegistryError, match=rf"{message}.*Remedy: "):
                 attempt(name)
     with pytest.raises(RegistryError, match=message):
@@ -112,14 +112,14 @@ def test_damaged_versions_do_not_load_by_name(root: Path, damage: Callable[[Path
 
 @pytest.mark.parametrize(("damage", "message"), HASHED.values(), ids=HASHED)
 def test_damaged_versions_do_not_load_as_a_folder(root: Path, damage: Callable[[Path], Any], message: str) -> None:
-    folder = root / "ddm" / "1.0"
+    folder = root / "ddm" / "2.0"
     damage(folder)
     with pytest.raises(RegistryError, match=rf"{message}.*Remedy: "):
         pl.load_network(folder)
 
 
 def test_a_damaged_card_is_found_by_verify(root: Path) -> None:
-    (root / "ddm" / "1.0" / CARD).write_text("accuracy: perfect")
+    (root / "ddm" / "2.0" / CARD).write_text("accuracy: perfect")
     with pytest.raises(RegistryError, match=r"README.md with sha256"):
         verify_network("ddm")
 
@@ -230,7 +230,7 @@ CONSISTENT = {
 def test_wrong_content_with_right_hashes_is_refused(
     root: Path, damage: Callable[[Path], Any], message: str, by_name: bool
 ) -> None:
-    folder = root / "ddm" / "1.0"
+    folder = root / "ddm" / "2.0"
     damage(folder)
     reseal(folder)
     with pytest.raises(RegistryError, match=message):
@@ -238,13 +238,13 @@ def test_wrong_content_with_right_hashes_is_refused(
 
 
 def test_resealing_alone_breaks_nothing(root: Path) -> None:
-    folder = root / "ddm" / "1.0"
+    folder = root / "ddm" / "2.0"
     edit_config(lambda c: c.update(description="the same"))(folder)
     edit_tensors(lambda t: t.update({KERNEL: 2 * t[KERNEL]}))(folder)
     reseal(folder)
     network = pl.load_network("ddm")
     assert network == pl.load_network(folder)
-    assert network != pl.load_network(SHIPPED / "ddm" / "1.0")
+    assert network != pl.load_network(SHIPPED / "ddm" / "2.0")
     assert network.config["description"] == "the same"
 
 
@@ -260,7 +260,7 @@ class Bomb:
 
 @pytest.mark.parametrize("name", [WEIGHTS, CONFIG])
 def test_nothing_is_unpickled(root: Path, tmp_path: Path, name: str) -> None:
-    marker, folder = tmp_path / "unpickled", root / "ddm" / "1.0"
+    marker, folder = tmp_path / "unpickled", root / "ddm" / "2.0"
     (folder / name).write_bytes(pickle.dumps(Bomb(marker)))
     reseal(folder)
     for source in ("ddm", folder):
@@ -273,7 +273,7 @@ def test_nothing_is_unpickled(root: Path, tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("claim", [None, "0" * 64], ids=["none", "another"])
 def test_a_lone_folder_vouches_for_its_weights(tmp_path: Path, claim: str | None) -> None:
-    folder = shutil.copytree(SHIPPED / "ddm" / "1.0", tmp_path / "lone")
+    folder = shutil.copytree(SHIPPED / "ddm" / "2.0", tmp_path / "lone")
     assert pl.load_network(folder) == pl.load_network("ddm")
     edit_config(lambda c: c.update(weights_sha256=claim))(folder)
     with pytest.raises(RegistryError, match=f"weights.safetensors with sha256 {claim}. Found .*Remedy: "):
@@ -313,7 +313,7 @@ UNKNOWN = {
     "dmd": "Unknown model 'dmd'. Known models: .*ddm.*Did you mean 'ddm'",
     "DDM": "Unknown model 'DDM'. Known models: .*ddm.*Did you mean 'ddm'",
     "": "Unknown model ''. Known models: .*ddm",
-    "ddm@1.1": "Unknown version '1.1' of model 'ddm'. Known versions: 1.0.*Did you mean '1.0'",
+    "ddm@1.1": "Unknown version '1.1' of model 'ddm'. Known versions: 1.0, 2.0.*Did you mean '1.0'",
     "ddm@": "Unknown version '' of model 'ddm'",
     "ddm@..": "Unknown version '..' of model 'ddm'",
     "ddm@../x": "Expected a folder with weights.safetensors and config.json. Found no folder 'ddm@../x'. Remedy: ",
@@ -327,29 +327,29 @@ UNKNOWN = {
 @pytest.mark.parametrize(("name", "message"), UNKNOWN.items())
 def test_unknown_names_are_refused(root: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str) -> None:
     # A whole version lies where a name that climbed out of its model's folder would arrive.
-    shutil.copytree(root / "ddm" / "1.0", root / "x")
+    shutil.copytree(root / "ddm" / "2.0", root / "x")
     monkeypatch.chdir(root / "ddm")
     with pytest.raises(RegistryError, match=message):
         pl.load_network(name)
 
 
-@pytest.mark.parametrize("name", ["ddm", "ddm@1.0"])
+@pytest.mark.parametrize("name", ["ddm", "ddm@2.0"])
 @pytest.mark.parametrize("kind", ["version", "file", "empty folder"])
 def test_the_working_directory_never_shadows_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
 ) -> None:
     decoy = tmp_path / name
     if kind == "version":
-        shutil.copytree(SHIPPED / "ddm" / "1.0", decoy)
+        shutil.copytree(SHIPPED / "ddm" / "2.0", decoy)
         edit_tensors(lambda t: t.update({KERNEL: 0 * t[KERNEL]}))(decoy)
         config = json.loads((decoy / CONFIG).read_bytes())
         config["weights_sha256"] = sha256((decoy / WEIGHTS).read_bytes()).hexdigest()
         (decoy / CONFIG).write_text(json.dumps(config))
     elif kind == "file":
-        decoy.write_bytes((SHIPPED / "ddm" / "1.0" / WEIGHTS).read_bytes())
+        decoy.write_bytes((SHIPPED / "ddm" / "2.0" / WEIGHTS).read_bytes())
     else:
         decoy.mkdir()
-    shipped = pl.load_network(SHIPPED / "ddm" / "1.0")
+    shipped = pl.load_network(SHIPPED / "ddm" / "2.0")
     monkeypatch.chdir(tmp_path)
     assert pl.load_network(name) == shipped
     if kind == "version":
@@ -378,7 +378,7 @@ def test_a_name_loads_once() -> None:
 
 def test_nothing_stale_survives_a_verification(root: Path) -> None:
     first = pl.load_network("ddm")
-    folder = root / "ddm" / "1.0"
+    folder = root / "ddm" / "2.0"
     edit_tensors(lambda t: t.update({KERNEL: 2 * t[KERNEL]}))(folder)
     with pytest.raises(RegistryError, match="sha256"):
         verify_network("ddm")
@@ -390,9 +390,9 @@ def test_nothing_stale_survives_a_verification(root: Path) -> None:
 
 
 def test_a_loaded_network_knows_what_it_is() -> None:
-    network = pl.load_network("ddm@1.0")
-    assert network.name == "ddm@1.0"
-    assert network.sha256 == sha256((SHIPPED / "ddm" / "1.0" / WEIGHTS).read_bytes()).hexdigest()
+    network = pl.load_network("ddm@2.0")
+    assert network.name == "ddm@2.0"
+    assert network.sha256 == sha256((SHIPPED / "ddm" / "2.0" / WEIGHTS).read_bytes()).hexdigest()
     assert network.config["weights_sha256"] == network.sha256
     assert network.choice is not None
     assert pickle.loads(pickle.dumps(network)) == network
@@ -400,7 +400,7 @@ def test_a_loaded_network_knows_what_it_is() -> None:
 
 def test_the_shipped_registry_verifies() -> None:
     names = registry.all_names()
-    assert "ddm@1.0" in names
+    assert "ddm@2.0" in names
     for name in names:
         assert len(verify_network(name)) == 3
 
@@ -427,7 +427,7 @@ def test_a_model_that_has_no_weights_yet_is_known(monkeypatch: pytest.MonkeyPatc
 def test_logpdf_names_its_parameters() -> None:
     network = pl.load_network("ddm")
     assert len(repr(network)) < 150  # without the model's functions and the weights
-    assert repr(network).startswith("Network(ddm@1.0, ")
+    assert repr(network).startswith("Network(ddm@2.0, ")
     with pytest.raises(ValueError, match="Unknown parameter 'tt' of model 'ddm'"):
         network.logpdf(0.8, 1, v=1, a=1, z=0.5, tt=0.3)
     with pytest.raises(ValueError, match=r"Expected the parameters v, a, z, t. Found no z. Remedy"):

@@ -37,9 +37,9 @@ from pymc_lan.training.recipes import Recipe
 pytestmark = pytest.mark.usefixtures("no_memory")
 
 
-def next_version(version: str = "1.1") -> tuple[Network, dict[str, Any]]:
+def next_version(version: str = "2.1") -> tuple[Network, dict[str, Any]]:
     """Return the shipped network with other weights, and its config, under a new version."""
-    shipped = pl.load_network(SHIPPED / "ddm" / "1.0")
+    shipped = pl.load_network(SHIPPED / "ddm" / "2.0")
     lan = replace(shipped.lan, biases=tuple(bias + np.float32(0.5) for bias in shipped.lan.biases))
     return replace(shipped, lan=lan, version=version), dict(shipped.config) | {"version": version}
 
@@ -53,22 +53,22 @@ def test_a_written_version_loads_and_is_the_default(root: Path) -> None:
     network, config = next_version()
     before = snapshot(root)
     folder = write_version(root, network, config, write_card)
-    assert folder == root / "ddm" / "1.1"
+    assert folder == root / "ddm" / "2.1"
     assert sorted(p.name for p in folder.iterdir()) == sorted([WEIGHTS, CONFIG, CARD])
-    assert pl.load_network("ddm") == pl.load_network("ddm@1.1") == pl.load_network(folder) == network
-    assert pl.load_network("ddm@1.0") == pl.load_network(SHIPPED / "ddm" / "1.0") != network
-    assert [path.name for path in verify_network("ddm@1.1")] == [WEIGHTS, CONFIG, CARD]
-    assert (folder / CARD).read_text().startswith("# ddm@1.1\n")
+    assert pl.load_network("ddm") == pl.load_network("ddm@2.1") == pl.load_network(folder) == network
+    assert pl.load_network("ddm@2.0") == pl.load_network(SHIPPED / "ddm" / "2.0") != network
+    assert [path.name for path in verify_network("ddm@2.1")] == [WEIGHTS, CONFIG, CARD]
+    assert (folder / CARD).read_text().startswith("# ddm@2.1\n")
     # All that was there is there still, and nothing else is new.
     after = snapshot(root)
     assert {name: after[name] for name in before if name != REGISTRY} == {
         name: content for name, content in before.items() if name != REGISTRY
     }
-    new = {"ddm/1.1", *(f"ddm/1.1/{name}" for name in (WEIGHTS, CONFIG, CARD))}
+    new = {"ddm/2.1", *(f"ddm/2.1/{name}" for name in (WEIGHTS, CONFIG, CARD))}
     assert after.keys() - before.keys() == {*new, LOCK}
     table = pl.list_models()
     table = table[table["model"] == "ddm"]
-    assert dict(zip(table["version"], table["default"], strict=True)) == {"1.0": False, "1.1": True}
+    assert dict(zip(table["version"], table["default"], strict=True)) == {"1.0": False, "2.0": False, "2.1": True}
 
 
 def test_a_registry_begins_from_nothing(tmp_path: Path) -> None:
@@ -91,11 +91,11 @@ def test_versions_are_never_overwritten(root: Path, what: str, remedy: str) -> N
     table = (root / "registry.toml").read_bytes()
     write_version(root, network, config, write_card)
     if what == "entry only":
-        shutil.rmtree(root / "ddm" / "1.1")
+        shutil.rmtree(root / "ddm" / "2.1")
     if what == "folder only":
         (root / "registry.toml").write_bytes(table)
     before = snapshot(root)
-    with pytest.raises(RegistryError, match=f"Expected a new version. Found ddm@1.1 in .* already. Remedy: {remedy}"):
+    with pytest.raises(RegistryError, match=f"Expected a new version. Found ddm@2.1 in .* already. Remedy: {remedy}"):
         write_version(root, network, config, write_card)
     assert snapshot(root) == before
 
@@ -209,8 +209,8 @@ def test_a_failed_write_leaves_everything_as_it_was(root: Path, arrange: Callabl
             write_version(root, network, config, write_card)
     assert isinstance(failed.value.__cause__, OSError)
     assert but_the_lock(root) == before
-    assert pl.load_network("ddm").version == "1.0"
-    for source in ("ddm@1.1", root / "ddm" / "1.1"):
+    assert pl.load_network("ddm").version == "2.0"
+    for source in ("ddm@2.1", root / "ddm" / "2.1"):
         with pytest.raises(RegistryError):
             pl.load_network(source)
     # Nothing is in the way of the next attempt.
@@ -244,7 +244,7 @@ shipped = pl.load_network("ddm")
 start, go = os.pipe()
 for number in range(10):
     if os.fork() == 0:
-        version = "2.0" if same else f"2.{number}"
+        version = "3.0" if same else f"3.{number}"
         os.close(go)
         os.read(start, 1)  # returns for all at once, when the parent closes its end
         try:
@@ -267,7 +267,7 @@ def test_ten_processes_write_to_one_registry(tmp_path: Path, what: str) -> None:
     command = [sys.executable, "-W", "ignore:.*fork:DeprecationWarning", "-c", TEN, str(tmp_path / "new"), what]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     *said, codes = done.stdout.splitlines()
-    versions = {"2.0"} if what == "same" else {f"2.{number}" for number in range(10)}
+    versions = {"3.0"} if what == "same" else {f"3.{number}" for number in range(10)}
     failed = 10 - len(versions)
     assert sorted(codes.split()) == ["0"] * len(versions) + ["1"] * failed, done.stdout
     assert len(said) == failed
@@ -372,13 +372,13 @@ from dataclasses import replace
 call = getattr(Path, sys.argv[2])
 
 def deadly(path, target):
-    if Path(target).name in ("1.1", "registry.toml"):
+    if Path(target).name in ("2.1", "registry.toml"):
         os.kill(os.getpid(), signal.SIGKILL)
     return call(path, target)
 
 setattr(Path, sys.argv[2], deadly)
 shipped = pl.load_network("ddm")
-write_version(sys.argv[1], replace(shipped, version="1.1"), dict(shipped.config) | {"version": "1.1"}, write_card)
+write_version(sys.argv[1], replace(shipped, version="2.1"), dict(shipped.config) | {"version": "2.1"}, write_card)
 """
 
 
@@ -389,7 +389,7 @@ def test_a_killed_write_leaves_the_old_version(root: Path, method: str) -> None:
     assert done.returncode == -signal.SIGKILL
     after = snapshot(root)
     assert {name: after[name] for name in before} == before
-    assert pl.load_network("ddm").version == "1.0"
-    assert verify_network("ddm@1.0")
-    with pytest.raises(RegistryError, match=r"Unknown version '1.1' of model 'ddm'"):
-        pl.load_network("ddm@1.1")
+    assert pl.load_network("ddm").version == "2.0"
+    assert verify_network("ddm@2.0")
+    with pytest.raises(RegistryError, match=r"Unknown version '2.1' of model 'ddm'"):
+        pl.load_network("ddm@2.1")
