@@ -70,7 +70,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_list(run: Run) -> None:
     result = run("list")
     assert result.code == 0
-    row = next(line for line in result.out.splitlines() if line.startswith("ddm "))
+    row = next(line for line in result.out.splitlines() if line.startswith("ddm ") and "(default)" in line)
     for text in ("ddm", "2.0 (default)", "v a z t", pl.load_network("ddm").sha256[:12]):
         assert text in row
 

@@ -93,7 +93,7 @@ HASHED = {
     "missing folder": (shutil.rmtree, "Expected a f(ile|older) "),
 }
 HASHED_IN_REGISTRY_ONLY = {
-    "edited config": (overwrite(CONFIG, lambda b: b.replace(b"-3.0", b"-4.0")), "config.json with sha256"),
+    "edited config": (overwrite(CONFIG, lambda b: b.replace(b"-6.0", b"-4.0")), "config.json with sha256"),
 }
 
 

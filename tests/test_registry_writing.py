@@ -204,7 +204,7 @@ def test_a_failed_write_leaves_everything_as_it_was(root: Path, arrange: Callabl
     before = snapshot(root)
     with pytest.MonkeyPatch.context() as monkeypatch:
         arrange(monkeypatch)
-        message = r"Expected to write ddm@1\.1 in .*Found the answer 'no space left on device'.*Remedy: make room"
+        message = r"Expected to write ddm@2\.1 in .*Found the answer 'no space left on device'.*Remedy: make room"
         with pytest.raises(RegistryError, match=message) as failed:
             write_version(root, network, config, write_card)
     assert isinstance(failed.value.__cause__, OSError)
@@ -224,7 +224,7 @@ def test_a_folder_that_another_writer_published_stays(root: Path, monkeypatch: p
     before, looks = snapshot(root), iter([lambda *_: None, registry.refuse_existing])
     # As if it had appeared after the first look.
     monkeypatch.setattr(registry, "refuse_existing", lambda *args: next(looks)(*args))
-    with pytest.raises(RegistryError, match=r"Expected a new version\. Found ddm@1\.1"):
+    with pytest.raises(RegistryError, match=r"Expected a new version\. Found ddm@2\.1"):
         write_version(root, network, config, write_card)
     assert snapshot(root) == before
 
@@ -271,7 +271,7 @@ def test_ten_processes_write_to_one_registry(tmp_path: Path, what: str) -> None:
     failed = 10 - len(versions)
     assert sorted(codes.split()) == ["0"] * len(versions) + ["1"] * failed, done.stdout
     assert len(said) == failed
-    assert [line for line in said if not line.startswith("Expected a new version. Found ddm@2.0 in ")] == []
+    assert [line for line in said if not line.startswith("Expected a new version. Found ddm@3.0 in ")] == []
     assert read_registry(tmp_path / "new")["ddm"]["versions"].keys() == versions
     assert {path.name for path in (tmp_path / "new" / "ddm").iterdir()} == versions
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"ddm", REGISTRY, LOCK}
@@ -323,7 +323,7 @@ def test_a_lock_that_is_kept_is_named(root: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_lock_that_cannot_be_made_is_told(root: Path) -> None:
     (root / LOCK).mkdir()
     before, (network, config) = snapshot(root), next_version()
-    with pytest.raises(RegistryError, match=r"Expected to write ddm@1\.1 in .*is a directory.*\.registry\.lock"):
+    with pytest.raises(RegistryError, match=r"Expected to write ddm@2\.1 in .*is a directory.*\.registry\.lock"):
         write_version(root, network, config, write_card)
     assert snapshot(root) == before
 
