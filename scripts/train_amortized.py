@@ -22,12 +22,12 @@ from pymc_lan.amortized.simulated import Simulated, sizes
 # What pl.regression("ddm", df, formulas={"z": "1"}) takes by default, on the scale of the parameters and within the
 # bounds of the network, where it bends.
 PRIORS = {
-    "v": {"distribution": "TruncatedNormal", "parameters": [0.0, 2.0, -3.0, 3.0]},
+    "v": {"distribution": "TruncatedNormal", "parameters": [0.0, 2.0, -6.0, 6.0]},
     "a": {
         "distribution": "Truncated",
         "of": {"distribution": "LogNormal", "parameters": [-0.35667494393873245, 0.4]},
         "lower": 0.3,
-        "upper": 2.5,
+        "upper": 4.0,
     },
     "z": {"distribution": "LogitNormal", "parameters": [0.0, 0.5]},
     "t": {"distribution": "LogNormal", "parameters": [-0.916290731874155, 0.4]},
