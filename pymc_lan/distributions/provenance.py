@@ -39,7 +39,7 @@ def record(network: Network | None) -> tuple[str, ...]:
     --------
     >>> import pymc_lan as pl
     >>> record(pl.load_network("ddm"))[0]
-    'network: ddm@1.0'
+    'network: ddm@2.0'
     """
     package = f"package: pymc-lan {_version()}"
     if network is None:
@@ -80,9 +80,9 @@ def records(idata: Any) -> dict[str, dict[str, str]]:
     Examples
     --------
     >>> import xarray as xr
-    >>> data = xr.Dataset(coords={"obs_network_record": ["network: ddm@1.0"]})
+    >>> data = xr.Dataset(coords={"obs_network_record": ["network: ddm@2.0"]})
     >>> records(xr.DataTree.from_dict({"constant_data": data}))
-    {'obs': {'network': 'ddm@1.0'}}
+    {'obs': {'network': 'ddm@2.0'}}
     """
     group = idata.children.get("constant_data", {})
     end = COORDINATE.format("")
@@ -124,8 +124,8 @@ def cite(idata: Any) -> None:
     ...     idata = pm.sample_prior_predictive(draws=2, random_seed=1)
     >>> pl.cite(idata)
     obs
-      network: ddm@1.0
-      sha256: b7e4f4bc74bd53b7b6ae582d8af3009d2f88ef337fe0119154a597855c11bb38
+      network: ddm@2.0
+      sha256: baae735898cca2ebcdb68045e06c02091496036222007c2a14c2d0b6d99fbe7f
       registry: embedded
       package: pymc-lan 0.1.0
       model: Ratcliff (1978), ...

@@ -177,7 +177,7 @@ def register(spec: Model, network: Network) -> None:
     >>> spec = replace(pl.get_model("ddm"), name="my_ddm")
     >>> pl.register(spec, replace(pl.load_network("ddm"), spec=spec))
     >>> pl.load_network("my_ddm").name
-    'my_ddm@1.0'
+    'my_ddm@2.0'
     """
     check_model(spec)
     check_network(network)

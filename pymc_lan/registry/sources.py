@@ -42,7 +42,7 @@ def get_model(source: AnyModel) -> Model:
     --------
     >>> import pymc_lan as pl
     >>> pl.get_model("ddm").parameter("a").bounds
-    (0.3, 2.5)
+    (0.3, 4.0)
     """
     match source:
         case Model():
@@ -73,7 +73,7 @@ def find_network(source: AnyModel, spec: Model | None = None) -> Network:
     Examples
     --------
     >>> find_network("ddm").name
-    'ddm@1.0'
+    'ddm@2.0'
     """
     match source:
         case Network():
