@@ -56,7 +56,7 @@ def truths(subjects: int, seed: int) -> pd.DataFrame:
     many = {name: rng.normal(mean, sd, 4 * subjects) for name, (mean, sd) in PRIOR.items()}
     many |= {"a": np.exp(many["a"]), "z": 1 / (1 + np.exp(-many["z"])), "t": np.exp(many["t"])}
     table = pd.DataFrame(many)
-    inside = (table["v"].abs() < 3) & table["a"].between(0.3, 2.5)
+    inside = (table["v"].abs() < 6) & table["a"].between(0.3, 4.0)
     return table[inside].head(subjects).reset_index(drop=True)
 
 

@@ -605,16 +605,16 @@ def test_the_network_that_ships() -> None:
     """Its draws need no other proposal; they are those of pl.posteriors; its priors are those of pl.regression."""
     network = pl.load_amortized("ddm")
     truths = {
-        "v": [0.5, -1.5, 2.0, 0.0],
-        "a": [0.8, 0.6, 1.2, 1.6],
-        "z": [0.5, 0.4, 0.6, 0.5],
-        "t": [0.3, 0.4, 0.2, 0.7],
+        "v": [0.5, -1.5, 2.0, 0.0, 4.2],
+        "a": [0.8, 0.6, 1.2, 1.6, 0.9],
+        "z": [0.5, 0.4, 0.6, 0.5, 0.5],
+        "t": [0.3, 0.4, 0.2, 0.7, 0.3],
     }
-    numbers = [50, 200, 300, 1000]
+    numbers = [50, 200, 300, 1000, 200]
     rows = {name: np.repeat(x, numbers) for name, x in truths.items()}
-    df = pl.simulate("ddm", rows, seed=3).assign(subject=np.repeat(["a", "b", "c", "d"], numbers))
+    df = pl.simulate("ddm", rows, seed=3).assign(subject=np.repeat(["a", "b", "c", "d", "e"], numbers))
     found = network.sample(df, draws=2000, fallback=None, **QUIET)
-    assert found["verdicts"]["step"].to_numpy().tolist() == ["network"] * 4
+    assert found["verdicts"]["step"].to_numpy().tolist() == ["network"] * 5
     assert found["verdicts"]["right"].all()
     assert found["verdicts"]["usual"].all()
 
