@@ -230,7 +230,9 @@ FULL_DDM_SPEC = replace(
     DDM_ST_SPEC,
     name="full_ddm",
     parameters=(
-        *DDM_ST_SPEC.parameters[:4],
+        _v(-3.0, 3.0),
+        replace(DDM_SPEC.parameter("a"), bounds=(0.3, 2.5)),
+        *DDM_ST_SPEC.parameters[2:4],
         Parameter(
             "sz",
             (0.001, 0.2),
