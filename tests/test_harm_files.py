@@ -178,7 +178,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_files_of_a_version_are_regular_and_not_large(
     name: str, make: Callable[[Path], None], sentence: str, root: Path
 ) -> None:
-    path = root / "ddm" / "1.0" / name
+    path = root / "ddm" / "2.0" / name
     path.unlink()
     make(path)
     calls: list[Callable[[], Any]] = [lambda: verify_network("ddm")]
@@ -285,7 +285,7 @@ NESTED = {
 @pytest.mark.parametrize("content", NESTED.values(), ids=NESTED)
 def test_deep_json_is_refused(content: bytes, tmp_path: Path, hub: Hub, nets: Repository) -> None:
     assert "nested more than 16 deep" in refusal(lambda: read_config(content))
-    shutil.copytree(SHIPPED / "ddm" / "1.0", tmp_path / "ddm")
+    shutil.copytree(SHIPPED / "ddm" / "2.0", tmp_path / "ddm")
     (tmp_path / "ddm" / CONFIG).write_bytes(content)
     assert "nested more than 16 deep" in refusal(lambda: pl.load_network(tmp_path / "ddm"))
     assert "nested more than 16 deep" in refusal(lambda: pl.import_orbax(tmp_path / "ddm"))

@@ -205,7 +205,7 @@ def test_impossible_rows_have_density_zero():
     assert go([[1.2, 1.0]], POINT)[0].tolist() == [-INF]
 
 
-OUTSIDE = {"v": (-3.1, 3.1), "a": (0.2, 2.6), "z": (-0.1, 1.1), "t": (-0.1, 2.1)}
+OUTSIDE = {"v": (-6.1, 6.1), "a": (0.2, 4.1), "z": (-0.1, 1.1), "t": (-0.1, 2.1)}
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in OUTSIDE.items() for value in values])

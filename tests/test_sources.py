@@ -73,7 +73,7 @@ def test_a_configured_folder_is_searched(lab: Path, configure: Configure, where:
     assert network == pl.load_network(lab / "ddm" / "1.1")
     assert network.origin == str(lab)
     # The bare name is the embedded version still.
-    assert pl.load_network("ddm").name == "ddm@1.0"
+    assert pl.load_network("ddm").name == "ddm@2.0"
     assert pl.load_network("ddm").origin == "embedded"
 
 
@@ -117,7 +117,7 @@ def test_registries_that_disagree(hub: Hub, nets: Repository, lab: Path, other: 
 
 def test_registries_that_agree(lab: Path, tmp_path: Path) -> None:
     mirror = shutil.copytree(lab, tmp_path / "mirror")
-    with pytest.raises(UnknownNameError, match=r"Known versions: 1\.0, 1\.1\. Did"):
+    with pytest.raises(UnknownNameError, match=r"Known versions: 1\.0, 2\.0, 1\.1\. Did"):
         pl.load_network("ddm@1.9", registries=[lab, mirror])
     assert pl.load_network("ddm@1.1", registries=[lab, mirror]).origin == str(lab)
 
@@ -206,7 +206,7 @@ def test_list_all_says_where_each_version_comes_from(
     assert (code, Path(out.strip()).parts[-2:]) == (0, ("ddm", "1.1"))
     code, out, _ = run(monkeypatch, capsys, "list", "--all")
     rows = {tuple(re.split(" {2,}", line.strip())[:2]): line for line in out.splitlines()}
-    assert "embedded" in rows["ddm", "1.0 (default)"]
+    assert "embedded" in rows["ddm", "2.0 (default)"]
     assert f"lab/nets@{nets.refs['main']}" in rows["ddm", "1.1"]
     assert "embedded" not in run(monkeypatch, capsys, "list")[1]
     assert "1.1" not in pl.list_models().query("model == 'ddm'")["version"].tolist()
@@ -215,7 +215,7 @@ def test_list_all_says_where_each_version_comes_from(
 def test_commands_fail_in_one_sentence(
     hub: Hub, nets: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = str(SHIPPED / "ddm" / "1.0")
+    folder = str(SHIPPED / "ddm" / "2.0")
     hub.faults.append(lambda request: request.refuse(500))
     for arguments in (("pull", "lab/nets:ddm"), ("pull", "ddm"), ("publish", f"{folder}/x", "--repo", "lab/nets")):
         code, out, err = run(monkeypatch, capsys, *arguments)
@@ -227,11 +227,11 @@ def test_publish_prints_what_it_would_do(
     hub: Hub, nets: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("pymc_lan.registry.publish.accuracy", lambda network, **_: network.config["accuracy"])
-    arguments = ("publish", str(SHIPPED / "angle" / "1.0"), "--repo", "lab/nets", "--license", "apache-2.0")
+    arguments = ("publish", str(SHIPPED / "angle" / "2.0"), "--repo", "lab/nets", "--license", "apache-2.0")
     code, out, _ = run(monkeypatch, capsys, *arguments, "--dry-run")
     assert code == 0
     assert "dry run, nothing was written" in out
     assert hub.writes == []
     code, out, _ = run(monkeypatch, capsys, *arguments)
-    assert f"lab/nets: commit {nets.refs['angle-1.0']}" in out
-    assert pl.load_network("lab/nets:angle").name == "angle@1.0"
+    assert f"lab/nets: commit {nets.refs['angle-2.0']}" in out
+    assert pl.load_network("lab/nets:angle").name == "angle@2.0"
