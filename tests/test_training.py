@@ -162,10 +162,10 @@ def test_no_press_is_as_likely_as_among_trials_whose_drift_varies() -> None:
     assert np.isfinite(found).all()
 
 
-@pytest.mark.parametrize("name", ["angle", "ddm_sdv"])
-def test_draws_from_the_labels_follow_them(name: str) -> None:
+@pytest.mark.parametrize(("name", "more"), [("angle", {"theta": 0.4}), ("ddm_sdv", {"sv": 1.0})])
+def test_draws_from_the_labels_follow_them(name: str, more: dict[str, float]) -> None:
     spec, n = pl.get_model(name), 20_000
-    one = {k: x[:1] for k, x in draw_theta(spec, np.random.default_rng(8), 1).items()}
+    one = {k: np.array([x]) for k, x in ({"v": 1.0, "a": 1.2, "z": 0.4} | more).items()}
     time_, response = draw_decisions(spec.form, np.random.default_rng(9), {k: np.repeat(x, n) for k, x in one.items()})
     upper, _ = distributions(spec.form, one)
     up = float(upper.total[0, 0])
