@@ -82,7 +82,7 @@ def test_go_no_go(bmb: Any, df: pd.DataFrame) -> None:
 @pytest.mark.usefixtures("bmb")
 def test_links_end_where_the_network_was_trained() -> None:
     links = pl.bambi_family("ddm").link
-    for name, (low, high) in {"v": (-3, 3), "a": (0.3, 2.5), "z": (0, 1), "t": (0, 2)}.items():
+    for name, (low, high) in {"v": (-6, 6), "a": (0.3, 4), "z": (0.01, 0.99), "t": (0, 2)}.items():
         ends = links[name].linkinv(np.array([-1e3, 1e3]))
         assert low <= ends[0] < ends[1] <= high
         np.testing.assert_allclose(ends, (low, high), atol=1e-5)

@@ -82,7 +82,7 @@ def test_probabilities_broadcast_over_parameters_and_deadlines() -> None:
 
 
 def test_outside_the_bounds_probabilities_are_those_of_the_nearest_point() -> None:
-    far, edge = (DDM.probabilities(v=v, a=1.0, z=0.5, t=0.3, deadline=1.0) for v in (9.0, 3.0))
+    far, edge = (DDM.probabilities(v=v, a=1.0, z=0.5, t=0.3, deadline=1.0) for v in (9.0, 6.0))
     np.testing.assert_allclose(far, edge, rtol=1e-9)
 
 

@@ -63,10 +63,10 @@ def test_what_stands_before_the_colon_is_a_repository(read: Callable[[str], obje
     assert str(error.value) == sentences
 
 
-FOLDER = Path(__file__).resolve().parents[1] / "weights_registry" / "angle" / "1.0"
+FOLDER = Path(__file__).resolve().parents[1] / "weights_registry" / "angle" / "2.0"
 FORMS = {
     "a name": lambda: "angle",
-    "a version": lambda: "angle@1.0",
+    "a version": lambda: "angle@2.0",
     "a folder": lambda: FOLDER,
     "a folder's path": lambda: str(FOLDER),
     "a model": lambda: pl.get_model("angle"),

@@ -268,8 +268,9 @@ def test_a_press_starts_at_its_distance(df: pd.DataFrame) -> None:
         a, t = pm.Normal("a", np.log(0.7), [0.4]), pm.Normal("t", np.log(0.4), [0.4])
         a = boundary(a[0])
         t = onset(t[0])
-        # The distance in units of the separation; (2 a / d)^20 + 1 smooths the larger of 2 a and d.
-        z = 1 - (1 + (2 * a / pt.exp(d[0] + d[1] * x)) ** 20) ** (-1 / 20)
+        # The distance in units of the separation, which ends where z does, at 0.01 and 0.99.
+        ends = np.log(0.01 + 1e-7 * 0.98), np.log(0.99 - 1e-7 * 0.98)
+        z = 1 - pt.exp(inside(d[0] + d[1] * x - pt.log(2 * a), *ends, 20))
         pl.GoNoGoDDM("obs", drift(v[0] + v[1] * x), a, z, t, deadline=6.0, trial_type=None, observed=table)
     same_density(reg.model, model)
 
@@ -298,7 +299,7 @@ def test_what_is_left_out(df: pd.DataFrame) -> None:
     ]
     assert "a          log       0.3 to 4  1 + (1 | subject)" in str(reg)
     assert "subject_sd[a: Intercept]  HalfNormal(0.3)" in str(reg)
-    assert "z                                fixed at 0.5" in str(reg)
+    assert "z                              fixed at 0.5" in str(reg)
 
 
 @pytest.mark.parametrize(
