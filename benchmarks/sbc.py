@@ -8,7 +8,7 @@ is wrong.
 
 shipped    the package's network; the prior of v is that of the example
 narrow     its version 1.0, whose bounds end at |v| = 3; the prior of v ends there too, where 2 % of its mass lay beyond
-biased     the package's network with half of its correction taken away: calibration should notice
+biased     that version with half of its correction taken away: calibration should notice
 onnx       HSSM's published ddm.onnx with its ddm_cpn.onnx (from --peers)
 """
 
@@ -75,8 +75,8 @@ def cases(peers: Path, trials: int) -> dict[str, Callable[[], partial]]:
     return {
         "shipped": lambda: build(pl.load_network("ddm")),
         "narrow": lambda: build(pl.load_network("ddm@1.0"), bounded=True),
-        "biased": lambda: build(biased(pl.load_network("ddm"))),
-        "onnx": lambda: build(published(peers)),
+        "biased": lambda: build(biased(pl.load_network("ddm@1.0")), bounded=True),
+        "onnx": lambda: build(published(peers), bounded=True),
     }
 
 
