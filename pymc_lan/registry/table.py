@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,12 @@ def parse_table(content: bytes, where: object, remedy: str) -> Table:
     RegistryError
         If it is no such table, or a name in it is not plain.
     """
+    return deepcopy(_parsed(content, str(where), remedy))
+
+
+@lru_cache(maxsize=8)
+def _parsed(content: bytes, where: str, remedy: str) -> Table:
+    """The table of a content: reading it takes longer than all else of loading a version, and it rarely changes."""
     models: Table = parse_toml(content, where, remedy).get("models", {})
     try:
         whole = all(
