@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import arviz as az
@@ -11,6 +13,7 @@ import pymc as pm
 import pytest
 
 import pymc_lan as pl
+from pymc_lan.networks.bounds import say_outside
 
 # A version whose bounds this release has widened.
 NARROW = "ddm@1.0"
@@ -76,6 +79,15 @@ def test_the_closed_form_is_bounded_by_the_model_alone() -> None:
         pl.DDM("obs", pm.Normal("v", 0, 10), 1.0, 0.5, 0.3, observed=ROWS, likelihood="exact")
         idata = az.from_dict({"posterior": {"v": np.full((1, 20), 9.0)}})
         pm.sample_posterior_predictive(idata, progressbar=False, random_seed=1)
+
+
+def test_another_version_is_named_only_where_it_would_help() -> None:
+    spec, lan = pl.load_network(NARROW).spec, object()
+    own = replace(spec, parameters=(*spec.parameters, replace(spec.parameters[0], name="w")))
+    for one, network, name in ((spec, None, "a"), (own, lan, "w"), (spec, lan, "t")):
+        op = SimpleNamespace(spec=one, lan=network, observation=SimpleNamespace(is_known=lambda _: False))
+        assert "default version" not in say_outside(op, {name: 0.5}, 10)
+        assert (WIDER in say_outside(op, {"a": 0.5}, 10)) == (network is not None)
 
 
 def test_a_comparison_of_draws_outside_or_of_chains_apart_says_so() -> None:

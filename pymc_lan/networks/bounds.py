@@ -75,7 +75,8 @@ def say_outside(op: Any, shares: Mapping[str, float], n: int) -> str:
     expected = " and ".join(f"{name} within {low:g} to {high:g}" for name, (low, high) in named.items())
     whose = f"where the network of {spec.name!r} was trained" if trained else f"the domain of {spec.name!r}"
     found = ", ".join(f"{name} outside in {share:.3g} %" for name, share in ((k, 100 * x) for k, x in shares.items()))
-    others = [f"use the default version of {spec.name!r}, whose bounds are wider"] if _old(spec, named) else []
+    wider = trained and _old(spec, named)
+    others = [f"use the default version of {spec.name!r}, whose bounds are wider"] if wider else []
     others += ["use likelihood='exact'"] if trained and has_closed_form(op) else []
     others += ["give priors that stay inside, if no value outside is plausible"]
     why = "; there the likelihood only leads back, so the posterior is cut at the bounds" if trained else ""
@@ -85,12 +86,10 @@ def say_outside(op: Any, shares: Mapping[str, float], n: int) -> str:
 def _old(spec: Model, names: Iterable[str]) -> bool:
     """Whether this release knows the model within wider bounds of any of these parameters."""
     newest = MODELS.get(spec.name)
-    return newest is not None and any(_width(newest.parameter(name)) > _width(spec.parameter(name)) for name in names)
-
-
-def _width(p: Parameter) -> float:
-    low, high = p.bounds
-    return high - low
+    if newest is None:
+        return False
+    known = [name for name in names if name in newest.names]  # a model of one's own may be called so, too
+    return any(np.ptp(newest.parameter(name).bounds) > np.ptp(spec.parameter(name).bounds) for name in known)
 
 
 class Watch:
