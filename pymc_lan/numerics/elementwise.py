@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 # Elements that are computed at once: a compilation takes seconds, elements too many take milliseconds.
 FEW, MANY = 256, 8192
@@ -44,14 +45,20 @@ def outside(function: Callable[..., Any], xp: Any, *args: Any) -> Any:
     shape, n = arrays[0].shape, arrays[0].size
     flat = [x.ravel() if n else np.ones(1) for x in arrays]
     chunk = FEW if n <= FEW else MANY
-    # The last chunk is filled up with copies.
-    places = np.minimum(np.arange(max(-(-n // chunk), 1) * chunk), flat[0].size - 1).reshape(-1, chunk)
-    # By who it is of, for two bound methods are the same only if their owners are one object.
-    owner = (function.__self__,) if isinstance(function, MethodType) else ()
-    compiled = _compiled(function.__func__ if isinstance(function, MethodType) else function, owner)
+    compiled = _compiled(*_unbound(function))
     with jax.enable_x64(True):
-        found = [compiled(*jax.tree.unflatten(form, [x[some] for x in flat])) for some in places]
+        found = [compiled(*jax.tree.unflatten(form, [x[some] for x in flat])) for some in chunks(flat[0].size, chunk)]
         return jax.tree.map(lambda *x: np.concatenate([np.asarray(each) for each in x])[:n].reshape(shape), *found)
+
+
+def chunks(n: int, size: int) -> NDArray[np.intp]:
+    """Places of n elements in rows of one size, so that one shape is compiled; the last is filled up with copies."""
+    return np.minimum(np.arange(-(-n // size) * size), n - 1).reshape(-1, size)
+
+
+def _unbound(function: Callable[..., Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """A method and whose it is: two bound methods are the same only if their owners are one object, not if equal."""
+    return (function.__func__, (function.__self__,)) if isinstance(function, MethodType) else (function, ())
 
 
 @cache

@@ -33,6 +33,7 @@ from jax import lax
 from numpy.typing import ArrayLike, NDArray
 
 from pymc_lan.errors import explain
+from pymc_lan.numerics.elementwise import chunks
 
 Float = NDArray[np.float64]
 Boundaries = Callable[[Any, Mapping[str, Any]], tuple[Any, Any]]
@@ -206,10 +207,10 @@ def check_arguments(
 def run_chunks(
     solve_chunk: Callable[..., Any], chunk: int, columns: dict[str, Float], start: Float, horizon: Float
 ) -> Densities:
-    """Solve theta chunk by chunk; the last one is filled up with copies, so that one shape is compiled."""
+    """Solve theta chunk by chunk; see `pymc_lan.numerics.elementwise.chunks`."""
     n = start.size
-    index = np.minimum(np.arange(-(-n // chunk) * chunk), n - 1).reshape(-1, chunk)
-    parts = [solve_chunk({name: x[i] for name, x in columns.items()}, start[i], horizon[i]) for i in index]
+    every = chunks(n, chunk)
+    parts = [solve_chunk({name: x[i] for name, x in columns.items()}, start[i], horizon[i]) for i in every]
     inside = np.concatenate([np.asarray(part[0]) for part in parts])[:n]
     if not inside.all():
         found = f"start[{int(np.argmin(inside))}] = {start[np.argmin(inside)]} outside"

@@ -42,7 +42,7 @@ class Output(NamedTuple):
     to_logit: tuple[tuple[str, tuple[int | float, ...]], ...]
 
 
-# How far outputs may be beyond their ends.
+# How far outputs may be beyond their ends by rounding; what makes the logit of them does not pass the ends.
 ROUNDED = 1e-6
 OUTPUTS = {
     "log_probability": Output(
@@ -185,7 +185,6 @@ def _check_outputs(model: Model, program: Program, gives: str) -> None:
     """Refuse outputs over the bounds that are not what they are said to be."""
     rng, output = np.random.default_rng(0), OUTPUTS[gives]
     found = program([rng.uniform(*p.bounds, N_LOOKED_AT) for p in model.parameters])
-    # Sums of single precision pass an end by their rounding; what is made of them does not.
     wrong = ~((found >= output.low - ROUNDED) & (found <= output.high + ROUNDED))
     if wrong.any():
         expected = f"a CPN whose outputs are each a {gives.replace('_', ' ')}, from {output.low:g} to {output.high:g}"

@@ -54,7 +54,7 @@ def _of_imported(spec: Imported) -> type[Teacher]:
     raise ValueError(explain(expected, found, f"pass the model itself, such as pl.get_model({spec.name!r})"))
 
 
-def cpu_seconds() -> float:
+def _cpu_seconds() -> float:
     """CPU time of this process and of those it has waited for: the clock counts what else a machine does, too."""
     return sum(os.times()[:4])
 
@@ -138,9 +138,9 @@ def train(
     wishes = Wishes(lan_recipe, choice_recipe, simulation_recipe, simulations, report, scheduler)
     teacher = teacher_of(spec).of(spec, wishes, seed)
     refuse_existing(out, spec.name, version)
-    started, used = time.perf_counter(), cpu_seconds()
+    started, used = time.perf_counter(), _cpu_seconds()
     learned = teacher.learn(states, progress=progress)
-    taken = {"seconds": time.perf_counter() - started, "cpu_seconds": cpu_seconds() - used}
+    taken = {"seconds": time.perf_counter() - started, "cpu_seconds": _cpu_seconds() - used}
     network = Network(learned.spec, learned.lan, learned.choice, version=version, survivor=learned.survivor)
     config = version_config(network, teacher.outcome) | {
         "labels": teacher.labels,

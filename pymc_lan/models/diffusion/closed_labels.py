@@ -87,7 +87,7 @@ def go_labels(form: ClosedForm, theta: Theta, horizon: Float) -> tuple[Float, Fl
     """
     if form.log_go is not None:
         return form.log_go(NUMPY, horizon, **{name: x[:, None] for name, x in theta.items()})
-    # A few sets at a time: the distributions of a training's sets would take 10 GB.
+    # A few sets at a time: the distributions of all sets of a training would fill the memory.
     log_go, log_rest = np.empty(horizon.shape), np.empty(horizon.shape)
     for start in range(0, len(horizon), CHUNK):
         some = slice(start, start + CHUNK)
